@@ -1,0 +1,51 @@
+"""An asyncio-first client for the Clinia health-data platform.
+
+Names are loaded when they are first used, so that the command line can show its help without
+loading an HTTP client. `__init__.pyi` tells type checkers where each name lives.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "calls": (
+        "BulkRelationships CreatePartition CreateRelationship GetPartition GetRelationship GetTask Repeat"
+    ),
+    "errors": (
+        "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge DecodeError"
+        " FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange Outcome"
+        " PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout SessionClosed TaskCancelled"
+        " TaskDropped TaskError TaskFailed TaskPollError TaskTimeout Unauthenticated Unimplemented WriteConflict"
+    ),
+    "keys": "escape_dots unescape_dots",
+    "models": (
+        "Action BulkResult CollectionConnection ConnectionEnd DataSource ErrorInfo ErrorType Identifier Mdm"
+        " Meta Modules OtherSource Partition PartitionStatus Period PipelineExecution Receipt"
+        " ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection SearchModule"
+        " SourceCollection SourceMapping TargetType TaskSnapshot TaskStatus"
+    ),
+    "pacing": "Pace ShareOfAge",
+    "polling": "Polling",
+    "retry": "RetryPolicy",
+    "secret": "Secret",
+    "session": "Session",
+    "strict_json": "RawJson",
+    "submission": "InDoubt",
+    "task_id": "TaskId TaskKind",
+    "tasks": "Task TaskStats",
+    "transport": "Wire",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the public names
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

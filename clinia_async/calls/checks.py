@@ -1,0 +1,62 @@
+"""What can be told of a write before it is sent. Errors name the place and the rule, never the value."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from attrs import Attribute
+
+from clinia_async.errors import InvalidWrite
+from clinia_async.keys import END_RULE, KEY_RULE, is_end_id, is_key
+from clinia_async.models import Json, Meta, Ref
+from clinia_async.strict_json import RawJson
+
+T = TypeVar("T")
+
+
+def check_key(value: str, path: str) -> None:
+    if not is_key(value):
+        raise InvalidWrite(path, f"must be {KEY_RULE}")
+
+
+def check_end(value: Ref, path: str) -> None:
+    if not isinstance(value, Ref):
+        raise InvalidWrite(path, "must be a Ref")
+    if not is_end_id(value.id):
+        hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
+        raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
+    check_key(value.type, f"{path}.type")
+
+
+def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
+    """https://docs.clinia.com/guides/managing-data/historical-import"""
+    if meta is None:
+        return
+    _check_times(meta, path, now or datetime.now(UTC))
+    combinations = [(entry.system, entry.use, entry.value) for entry in meta.identifier or ()]
+    if len(set(combinations)) != len(combinations):
+        raise InvalidWrite(f"{path}.identifier", "entries must differ in system, use and value")
+    if any(entry.use == "source" or entry.system == "mdm" for entry in meta.identifier or ()):
+        raise InvalidWrite(f"{path}.identifier", "must use neither the use `source` nor the system `mdm`")
+
+
+def _check_times(meta: Meta, path: str, now: datetime) -> None:
+    for name, moment in (("createdAt", meta.created_at), ("updatedAt", meta.updated_at)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidWrite(f"{path}.{name}", "must have a timezone")
+        if moment is not None and moment > now:
+            raise InvalidWrite(f"{path}.{name}", "must not lie in the future")
+    if meta.updated_at is not None and meta.created_at is None:
+        raise InvalidWrite(f"{path}.updatedAt", "needs createdAt")
+    if meta.updated_at is not None and meta.created_at is not None and meta.updated_at < meta.created_at:
+        raise InvalidWrite(f"{path}.updatedAt", "must not be before createdAt")
+
+
+def check_data(data: Json | RawJson | None, path: str) -> None:
+    if data is not None and not isinstance(data, Mapping | RawJson):
+        raise InvalidWrite(path, "must be an object")
+
+
+def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, Attribute[T], T], None]:
+    """`check` as a validator of a field that stands at `path`."""
+    return lambda _, __, value: check(value, path)

@@ -1,0 +1,86 @@
+"""Partitions of the catalog."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from clinia_async import codec, strict_json
+from clinia_async.calls.call import Host, Read, Repeat, Request, path_of
+from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.comparison import same_json
+from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Partition
+
+
+@frozen
+class GetPartition:
+    """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/catalog/v1/partitions/{key}"
+    key: str = field(validator=checked(check_key, "$.key"))
+
+    def request(self) -> Request:
+        return Request("GET", Host.CATALOG, self.route, path_of(self.route, key=self.key))
+
+    def answer(self, body: bytes) -> Partition:
+        return codec.decode(body, Partition)
+
+
+@frozen
+class CreatePartition:
+    """A partition to create: immutable at once, or with `stage` a mutable one to try.
+
+    https://docs.clinia.com/api-reference/partitions/create-a-data-partition
+
+    What a second PUT of a ready partition answers is not documented: ALREADY_EXISTS and
+    FAILED_PRECONDITION are both taken to say that the key is taken.
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.KEYED
+    route: ClassVar[str] = "/catalog/v1/partitions/{key}"
+    key: str = field(validator=checked(check_key, "$.key"))
+    modules: Modules
+    source: DataSource | Mdm = field()
+    stage: bool = False
+
+    @source.validator
+    def _keys(self, _: object, source: DataSource | Mdm) -> None:
+        if not isinstance(source, DataSource | Mdm):
+            raise InvalidWrite("$.source", "must be a DataSource or an Mdm")
+        for path, key in _source_keys(source):
+            check_key(key, f"$.source.{path}")
+
+    def request(self) -> Request:
+        body = codec.encode({"modules": self.modules, "source": self.source})
+        query = "stage=true" if self.stage else ""
+        return Request("PUT", Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
+
+    def answer(self, body: bytes) -> Partition:
+        partition = codec.decode(body, Partition)
+        if partition.key != self.key:
+            raise ProtocolError("the answer is about another partition")
+        return partition
+
+    def is_taken(self, error: ApiError) -> bool:
+        return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
+
+    async def settle(self, read: Read) -> Partition | None:
+        found = await read(GetPartition(self.key))
+        same = found.modules == self.modules and same_json(
+            strict_json.loads(codec.encode(self.source)), strict_json.loads(codec.encode(found.source))
+        )
+        return found if same else None
+
+
+def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:
+    if isinstance(source, DataSource):
+        yield "key", source.key
+        yield from ((f"relationships[{n}]", key) for n, key in enumerate(source.relationships))
+    else:
+        yield from ((f"sources[{n}]", key) for n, key in enumerate(source.sources))
+        for n, connection in enumerate(source.relationships):
+            yield f"relationships[{n}].relationshipType", connection.relationship_type
+    keys = [collection.key for collection in source.collections]
+    yield from ((f"collections[{n}].key", key) for n, key in enumerate(keys))

@@ -1,0 +1,34 @@
+"""Tasks."""
+
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from clinia_async import codec
+from clinia_async.calls.call import Host, Repeat, Request, path_of
+from clinia_async.calls.checks import check_key, checked
+from clinia_async.errors import ProtocolError
+from clinia_async.models import TaskSnapshot
+from clinia_async.task_id import TaskId
+
+
+@frozen
+class GetTask:
+    """https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry"""
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/sources/{source}/v1/tasks/{task}"
+    source: str = field(validator=checked(check_key, "$.source"))
+    task: TaskId
+    with_receipts: bool = False
+
+    def request(self) -> Request:
+        path = path_of(self.route, source=self.source, task=str(self.task))
+        query = "withReceipts=true" if self.with_receipts else ""
+        return Request("GET", Host.REGISTRY, self.route, path, query)
+
+    def answer(self, body: bytes) -> TaskSnapshot:
+        snapshot = codec.decode(body, TaskSnapshot)
+        if snapshot.task_id is not None and snapshot.task_id != self.task:
+            raise ProtocolError("the answer is about another task")
+        return snapshot

@@ -1,0 +1,218 @@
+"""Bytes to models and back: the one converter, and the only place that knows wire names.
+
+Wire names are the attributes in camel case, without a trailing underscore; what is None is left out;
+times are RFC 3339 with any number of fraction digits; unknown fields are ignored and unknown enum
+values kept. An error names the path and the expected type, never the value.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_origin
+
+import attrs
+import orjson
+from cattrs import ClassValidationError, IterableValidationError
+from cattrs.cols import list_structure_factory
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.orjson import OrjsonConverter, make_converter
+
+from clinia_async import models, strict_json
+from clinia_async.errors import DecodeError
+from clinia_async.strict_json import RawJson
+from clinia_async.task_id import TaskId
+
+T = TypeVar("T")
+
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class _Unexpected(ValueError):
+    """A value of the wrong shape: the text is the expected type."""
+
+
+def decode(body: bytes, model: type[T]) -> T:
+    """The `model` in `body`. Raises `DecodeError`."""
+    return structure(strict_json.loads(body), model)
+
+
+def structure(value: object, model: type[T]) -> T:
+    try:
+        return _converter.structure(value, model)
+    except Exception as error:  # noqa: BLE001  cattrs' errors quote the value: none may get out
+        path, expected = _where(error, "$")
+    raise DecodeError(path, expected)
+
+
+def encode(value: object) -> bytes:
+    """A model, or JSON made of models, as the body of a request. Raises `InvalidWrite`."""
+    return strict_json.dumps(_converter.unstructure(value))
+
+
+def _where(error: BaseException, path: str) -> tuple[str, str]:
+    """The first fault in a tree of cattrs' errors."""
+    if isinstance(error, ClassValidationError):
+        grouped, others = error.group_exceptions()
+        if grouped:
+            inner, note = grouped[0]
+            return _where(inner, f"{path}.{_wire_name(note.name)}")
+        return _where(others[0], path)
+    if isinstance(error, IterableValidationError):
+        items, others = error.group_exceptions()
+        if items:
+            inner, place = items[0]
+            return _where(inner, f"{path}[{place.index}]")
+        return _where(others[0], path)
+    if isinstance(error, _Unexpected):
+        return path, str(error)
+    # cattrs says that a required field is absent with a KeyError, already at the path of that field
+    return path, "a value" if isinstance(error, KeyError) else "an object"
+
+
+def _wire_name(attribute: str) -> str:
+    first, *rest = attribute.removesuffix("_").split("_")
+    return first + "".join(map(str.title, rest))
+
+
+def parse_time(text: object) -> datetime:
+    match = _RFC3339.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise _Unexpected("an RFC 3339 time")
+    day, time, fraction, zone = match.groups()
+    micros = (fraction or "0")[:6].ljust(6, "0")  # finer than datetime holds: cut, as the rest of Python does
+    try:
+        return datetime.fromisoformat(f"{day}T{time}.{micros}{'+00:00' if zone in 'Zz' else zone}")
+    except ValueError:
+        raise _Unexpected("an RFC 3339 time") from None
+
+
+def _format_time(moment: datetime) -> str:
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def _exactly(kind: type[T], name: str) -> Callable[[object, Any], T]:
+    """cattrs would make "None" of None and 7 of "7"; here a value is of its type or it is refused."""
+
+    def structure_exactly(value: object, _: Any) -> T:
+        if type(value) is not kind:
+            raise _Unexpected(name)
+        return value
+
+    return structure_exactly
+
+
+def _as_it_is(value: object, _: Any = None) -> object:
+    return orjson.Fragment(value.text) if isinstance(value, RawJson) else value
+
+
+def _json_object(value: object, _: Any) -> object:
+    if type(value) is not dict:
+        raise _Unexpected("an object")
+    return value
+
+
+def _open_enum(value: object, kind: type[models.OpenEnum]) -> models.OpenEnum:
+    if type(value) is not str:
+        raise _Unexpected("a string")
+    return kind(value)
+
+
+def _task_id(value: object, _: Any) -> TaskId:
+    try:
+        return TaskId(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise _Unexpected("a task id") from None
+
+
+def _partition_source(value: object, _: Any) -> models.DataSource | models.Mdm | models.OtherSource:
+    if type(value) is not dict or type(value.get("type")) is not str:
+        raise _Unexpected("an object with a type")
+    match value["type"]:
+        case "DATA_SOURCE":
+            return _converter.structure(value, models.DataSource)
+        case "MDM":
+            return _converter.structure(value, models.Mdm)
+        case kind:
+            return models.OtherSource(kind, value)
+
+
+def _source_collection(value: object, _: Any) -> models.SourceCollection:
+    # The older pages of the API list plain keys where the newer ones list objects.
+    key = value.get("key") if type(value) is dict else value
+    if type(key) is not str:
+        raise _Unexpected("a collection")
+    return models.SourceCollection(key)
+
+
+def _attrs_from_object(kind: Any, converter: Any) -> Callable[[object, Any], Any]:
+    build = make_dict_structure_fn(kind, converter, **_renames(kind))
+
+    def structure_object(value: object, _: Any) -> Any:
+        if type(value) is not dict:
+            raise _Unexpected("an object")
+        return build(value, kind)
+
+    return structure_object
+
+
+def _attrs_to_object(kind: Any, converter: Any) -> Callable[[Any], dict[str, Any]]:
+    return make_dict_unstructure_fn(kind, converter, **_renames(kind))
+
+
+def _renames(kind: type[Any]) -> dict[str, Any]:
+    return {
+        attribute.name: override(rename=_wire_name(attribute.name), omit_if_default=attribute.default is None)
+        for attribute in attrs.fields(kind)
+    }
+
+
+def _is_sequence(kind: Any) -> bool:
+    return get_origin(kind) is Sequence
+
+
+def _tuple_from_list(kind: Any, converter: Any) -> Callable[[object, Any], tuple[Any, ...]]:
+    build = list_structure_factory(kind, converter)
+
+    def structure_list(value: object, _: Any) -> tuple[Any, ...]:
+        if type(value) is not list:  # a string would pass for a sequence of characters
+            raise _Unexpected("a list")
+        return tuple(build(value, kind))
+
+    return structure_list
+
+
+def _tagged(tag: str, to_object: Callable[[Any], dict[str, object]]) -> Callable[[Any], dict[str, object]]:
+    return lambda source: {"type": tag, **to_object(source)}
+
+
+def _build_converter() -> OrjsonConverter:
+    """Everything is registered here, before first use: cattrs ignores hooks that come later."""
+    converter = make_converter()
+    for kind, name in ((str, "a string"), (int, "an integer"), (bool, "a boolean")):
+        converter.register_structure_hook(kind, _exactly(kind, name))
+    converter.register_structure_hook_func(lambda kind: kind is object, _as_it_is)
+    converter.register_structure_hook_func(lambda kind: kind == models.Json, _json_object)
+    converter.register_unstructure_hook_func(lambda kind: kind is object or kind == models.Json, _as_it_is)
+    converter.register_unstructure_hook(RawJson, _as_it_is)
+    converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
+    converter.register_unstructure_hook(datetime, _format_time)
+    converter.register_structure_hook_func(
+        lambda kind: isinstance(kind, type) and issubclass(kind, models.OpenEnum), _open_enum
+    )
+    converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
+    converter.register_structure_hook_factory(attrs.has, _attrs_from_object)
+    converter.register_unstructure_hook_factory(attrs.has, _attrs_to_object)
+    converter.register_structure_hook(TaskId, _task_id)
+    converter.register_unstructure_hook(TaskId, str)
+    converter.register_structure_hook(models.SourceCollection, _source_collection)
+    converter.register_structure_hook_func(
+        lambda kind: kind == models.DataSource | models.Mdm | models.OtherSource, _partition_source
+    )
+    for source, tag in ((models.DataSource, "DATA_SOURCE"), (models.Mdm, "MDM")):
+        converter.register_unstructure_hook(source, _tagged(tag, _attrs_to_object(source, converter)))
+    converter.register_unstructure_hook(models.OtherSource, lambda source: source.body)
+    return converter
+
+
+_converter = _build_converter()

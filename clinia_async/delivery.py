@@ -1,0 +1,121 @@
+"""One logical call: attempts within a deadline and a budget, and the settling of a lost answer.
+
+The first attempt has nothing wrapped around it; the machinery below starts with a failure.
+"""
+
+import asyncio
+from typing import Generic, TypeVar, cast
+
+from attrs import frozen
+
+from clinia_async.calls import Call, Repeat, Request, Settled
+from clinia_async.errors import ApiError, NotFound, Outcome, RequestError, WriteConflict, fresh
+from clinia_async.retry import RetryBudget, RetryPolicy, Waits, may_be_repeated
+from clinia_async.transport import Transport
+
+R = TypeVar("R")
+
+
+@frozen
+class Delivered(Generic[R]):
+    """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back."""
+
+    answer: R
+    doubtful: bool = False
+    reconciled: bool = False
+
+
+class Delivery:
+    def __init__(self, transport: Transport, policy: RetryPolicy, *, settle_within: float) -> None:
+        self._transport = transport
+        self._policy = policy
+        self._settle_within = settle_within
+        self._budget = RetryBudget()
+
+    async def send(self, call: Call[R], deadline: float) -> Delivered[R]:
+        """`deadline` is a time of the event loop's clock, for all attempts together."""
+        request = call.request()
+        try:
+            answer = await self.once(call, request, deadline)
+        except RequestError as error:
+            failure = error
+        else:
+            return Delivered(answer)
+        return await self._again(call, request, failure, deadline)
+
+    async def once(self, call: Call[R], request: Request, deadline: float) -> R:
+        answer = call.answer(await self._transport.attempt(request, deadline))
+        self._budget.success()
+        return answer
+
+    async def read(self, call: Call[R], deadline: float) -> R:
+        return (await self.send(call, deadline)).answer
+
+    async def _again(
+        self, call: Call[R], request: Request, failure: RequestError, deadline: float
+    ) -> Delivered[R]:
+        waits = Waits(self._policy)
+        doubtful = failure.outcome is Outcome.UNKNOWN
+        for _ in range(1, self._policy.attempts):
+            if not await self._may_go_on(call, failure, waits, deadline):
+                break
+            try:
+                return Delivered(await self.once(call, request, deadline), doubtful)
+            except RequestError as error:
+                failure = error
+            if doubtful and isinstance(failure, ApiError) and _is_taken(call, failure):
+                return await self._settle(cast("Settled[R]", call), deadline)
+            doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
+        raise _verdict(failure, doubtful=doubtful)
+
+    async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:
+        """Waits for the moment of the next attempt, if there is to be one."""
+        if not may_be_repeated(failure, keyed=call.repeat is not Repeat.ONCE):
+            return False
+        pause = waits.after(failure)
+        if asyncio.get_running_loop().time() + pause >= deadline or not self._budget.afford(failure):
+            return False
+        await asyncio.sleep(pause)
+        return True
+
+    async def _settle(self, call: Settled[R], deadline: float) -> Delivered[R]:
+        """The key is taken, maybe by our own lost attempt: what holds it tells."""
+        try:
+            answer = await self._read_back(call, deadline)
+        except RequestError as error:
+            raise _verdict(error, doubtful=True) from None
+        if answer is None:
+            raise WriteConflict("the key is taken by a record that differs from the one that was sent")
+        return Delivered(answer, doubtful=True, reconciled=True)
+
+    async def _read_back(self, call: Settled[R], deadline: float) -> R | None:
+        loop = asyncio.get_running_loop()
+        deadline = min(deadline, loop.time() + self._settle_within)
+        pause = 0.1
+
+        async def read(call: Call[R]) -> R:
+            return await self.read(call, deadline)
+
+        while True:
+            try:
+                return await call.settle(read)  # type: ignore[arg-type]
+            except NotFound:
+                # taken, and not there to be read: the first attempt may still be on its way to be stored
+                if loop.time() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+
+
+def _is_taken(call: Call[R], error: ApiError) -> bool:
+    is_taken = getattr(call, "is_taken", None)
+    return is_taken is not None and is_taken(error)
+
+
+def _verdict(failure: RequestError, *, doubtful: bool) -> RequestError:
+    """The last failure; but once an answer was lost, no later one proves that nothing happened."""
+    if not doubtful or failure.outcome is Outcome.UNKNOWN:
+        return failure
+    failure = fresh(failure)
+    failure.outcome = Outcome.UNKNOWN
+    return failure

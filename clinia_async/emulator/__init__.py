@@ -1,0 +1,31 @@
+"""A registry in a box: the Clinia registry and catalog over HTTP on loopback.
+
+It shares no code with the client: HTTP is the only contract between them, so a mistake in a
+name on the wire cannot hide on both sides.
+"""
+
+from .faults import DroppedRequest, Fault, Faults, LostReply, TooManyRequests, TruncatedBody, Unavailable
+from .latency import Accepted, Constant, Latency, LogNormal, Mixture, Mode, Persisted
+from .relationships import Stored
+from .server import Emulator
+from .settings import Settings
+
+__all__ = [
+    "Accepted",
+    "Constant",
+    "DroppedRequest",
+    "Emulator",
+    "Fault",
+    "Faults",
+    "Latency",
+    "LogNormal",
+    "LostReply",
+    "Mixture",
+    "Mode",
+    "Persisted",
+    "Settings",
+    "Stored",
+    "TooManyRequests",
+    "TruncatedBody",
+    "Unavailable",
+]

@@ -1,0 +1,64 @@
+"""Opening the SQLite database that holds everything the emulator knows."""
+
+import os
+import sqlite3
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS relationships (
+    source TEXT, type TEXT, id TEXT, from_ TEXT, to_ TEXT, data TEXT, identifier TEXT,
+    created_at TEXT, updated_at TEXT,
+    PRIMARY KEY (source, type, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tasks (
+    number INTEGER PRIMARY KEY, id TEXT, source TEXT, status TEXT,
+    received_at TEXT, completed_at TEXT, receipts TEXT
+);
+CREATE TABLE IF NOT EXISTS pending (number INTEGER PRIMARY KEY, latency REAL, operations TEXT);
+CREATE TABLE IF NOT EXISTS partitions (name TEXT PRIMARY KEY, status TEXT, modules TEXT, source TEXT);
+"""
+
+
+def open_database(data: Path | None) -> sqlite3.Connection:
+    """In memory, or in a file that only its owner can read; the caller closes it.
+
+    A file belongs to one emulator at a time: a second one fails at once.
+    """
+    if data is not None:
+        _claim(data)
+    # Absolute, because SQLite gives a file called ":memory:" a meaning of its own.
+    name = data.absolute() if data is not None else ":memory:"
+    database = sqlite3.connect(name, timeout=0, isolation_level=None)
+    try:
+        _prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _claim(data: Path) -> None:
+    """Nobody may trick us into following a link, or into serving a file that others can read."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(data, flags, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("the emulator keeps its data in a regular file")
+        with suppress(AttributeError):  # no such call on Windows before Python 3.13
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    for pragma in (
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "locking_mode = EXCLUSIVE",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+    ):
+        database.execute(f"PRAGMA {pragma}")
+    database.executescript(_SCHEMA)

@@ -1,0 +1,75 @@
+"""When a write is done: at once, or after a while drawn from a seeded distribution."""
+
+import math
+from random import Random
+from typing import Protocol
+
+from attrs import Attribute, field, frozen
+
+
+def _duration(_: object, attribute: "Attribute[float]", value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{attribute.name} must be finite and not negative")
+
+
+class Latency(Protocol):
+    def draw(self, random: Random, /) -> float:
+        """Seconds on the event loop's clock."""
+        ...
+
+
+@frozen
+class Constant:
+    seconds: float = field(validator=_duration)
+
+    def draw(self, _: Random, /) -> float:
+        return self.seconds
+
+
+@frozen
+class LogNormal:
+    """Most are near the median (seconds), few take far longer; `sigma` says how far."""
+
+    median: float = field(validator=_duration)
+    sigma: float = field(validator=_duration)
+
+    def draw(self, random: Random, /) -> float:
+        return self.median * math.exp(random.gauss(0.0, self.sigma))
+
+
+@frozen
+class Mixture:
+    """One of several latencies, drawn by weight: `Mixture(((0.8, Constant(0.15)), (0.2, Constant(3))))`."""
+
+    parts: tuple[tuple[float, Latency], ...] = field()
+
+    @parts.validator
+    def _check(self, _: object, parts: tuple[tuple[float, Latency], ...]) -> None:
+        weights = [weight for weight, _ in parts]
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
+            raise ValueError("a mixture needs weights that are not negative and not all zero")
+
+    def draw(self, random: Random, /) -> float:
+        weights = [weight for weight, _ in self.parts]
+        (chosen,) = random.choices([latency for _, latency in self.parts], weights)
+        return chosen.draw(random)
+
+
+@frozen
+class Persisted:
+    """The write is done before it is answered: 201 or 200, with the record in the answer."""
+
+
+@frozen
+class Accepted:
+    """The write is answered 202 and done later, as behind a collection with a pipeline.
+
+    Whether the record exists is asked twice. If it does when the create arrives, the answer is
+    ALREADY_EXISTS and there is no task; if it came to be in between, the task ends in FAILURE
+    and its receipt says ALREADY_EXISTS.
+    """
+
+    latency: Latency = Constant(0.2)
+
+
+Mode = Persisted | Accepted

@@ -1,0 +1,88 @@
+"""Data partitions: what their bodies must hold, after the partition pages, and where they are kept."""
+
+from sqlite3 import Connection
+
+from orjson import Fragment
+
+from .errors import ApiError, invalid
+from .shapes import array, fields, key, mapping
+from .strict_json import encode
+
+READY, STAGED = "STATUS_READY", "STATUS_STAGE"
+_SEARCH = ("STANDARD", "HEALTH_GRADE_SEARCH")
+
+
+class Partitions:
+    def __init__(self, database: Connection, immutable: tuple[str, int]) -> None:
+        self._database = database
+        self._immutable = immutable
+
+    def put(self, name: str, body: object, *, stage: bool) -> tuple[dict[str, object], bool]:
+        """The partition as stored, and whether it is new.
+
+        A ready one cannot be changed. A staged one is replaced, by a ready one if so asked.
+        """
+        modules, source = checked(body)
+        before = self._status(name)
+        if before == READY:
+            kind, code = self._immutable
+            raise ApiError(kind, "a ready partition cannot be changed", code=code)
+        row = (name, STAGED if stage else READY, modules, source)
+        self._database.execute("INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?)", row)
+        return self.get(name), before is None
+
+    def get(self, name: str) -> dict[str, object]:
+        query = "SELECT status, modules, source FROM partitions WHERE name = ?"
+        if (row := self._database.execute(query, (name,)).fetchone()) is None:
+            raise ApiError("NOT_FOUND", "no such partition")
+        status, modules, source = row
+        return {"key": name, "status": status, "modules": Fragment(modules), "source": Fragment(source)}
+
+    def count(self) -> int:
+        (count,) = self._database.execute("SELECT count(*) FROM partitions").fetchone()
+        return int(count)
+
+    def _status(self, name: str) -> str | None:
+        query = "SELECT status FROM partitions WHERE name = ?"
+        row = self._database.execute(query, (name,)).fetchone()
+        return str(row[0]) if row else None
+
+
+def checked(body: object) -> tuple[str, str]:
+    """Modules and source, as JSON."""
+    document = fields(body, "the body", need={"modules", "source"})
+    modules = mapping(document["modules"], "modules")
+    if "search" in modules and modules["search"] not in _SEARCH:
+        raise invalid(f"modules.search must be one of {', '.join(_SEARCH)}")
+    source = mapping(document["source"], "source", need={"type"})
+    match source["type"]:
+        case "DATA_SOURCE":
+            _check_data_source(source)
+        case "MDM":
+            _check_mdm(source)
+        case _:
+            raise invalid("source.type must be DATA_SOURCE or MDM")
+    return encode(modules), encode(source)
+
+
+def _check_data_source(source: dict[str, object]) -> None:
+    mapping(source, "source", need={"key", "collections"})
+    key(source["key"], "source.key")
+    for entry in array(source["collections"], "source.collections"):
+        # The guides before the current ones write a bare string.
+        bare = isinstance(entry, str)
+        where = "an entry of source.collections"
+        key(entry if bare else mapping(entry, where, need={"key"})["key"], where)
+    for entry in array(source.get("relationships", []), "source.relationships"):
+        key(entry, "an entry of source.relationships")
+
+
+def _check_mdm(source: dict[str, object]) -> None:
+    mapping(source, "source", need={"sources", "collections"})
+    for entry in array(source["sources"], "source.sources"):
+        key(entry, "an entry of source.sources")
+    for entry in array(source["collections"], "source.collections"):
+        mapping(entry, "an entry of source.collections", need={"key", "properties", "mappings"})
+    for entry in array(source.get("relationships", []), "source.relationships"):
+        need = {"from", "to", "relationshipType", "properties", "mappings"}
+        mapping(entry, "an entry of source.relationships", need=need)

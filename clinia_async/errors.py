@@ -1,0 +1,266 @@
+"""Everything that this library raises.
+
+    CliniaError                     every error says its `outcome`
+    ├── ConfigError                 (ValueError) a setting is wrong
+    ├── InvalidWrite                (ValueError) refused before anything was sent
+    ├── SessionClosed               (RuntimeError)
+    ├── RequestError
+    │   ├── ConnectionFailed        (ConnectionError)
+    │   ├── RequestTimeout          (TimeoutError)
+    │   ├── RedirectRefused
+    │   ├── ProtocolError           an answer that is not the service's
+    │   │   └── DecodeError         (ValueError) names the path and the expected type
+    │   ├── WriteConflict           another record holds the key of a write whose answer was lost
+    │   └── ApiError                the service said no: one class per documented `type`
+    │       ├── AlreadyExists, ContentTooLarge, FailedPrecondition, Internal, InvalidArgument, NotFound,
+    │       └── OutOfRange, PermissionDenied, Unauthenticated, Unimplemented
+    └── TaskError                   carries `id`, `kind`, `state` and `token`
+        ├── TaskFailed              `failed_receipts`
+        ├── TaskCancelled           by the service: never `asyncio.CancelledError`
+        ├── TaskDropped             a reviewer rejected the record
+        ├── TaskTimeout             (TimeoutError) we stopped waiting; the task goes on
+        └── TaskPollError           the task can no longer be watched
+
+No text here holds a key, an id or a piece of a record: routes, types, statuses and counts only.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import ClassVar, TypeVar
+
+from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
+from clinia_async.task_id import TaskId, TaskKind
+
+
+class Outcome(StrEnum):
+    """What may have happened to the write. Whatever is not proven is `UNKNOWN`."""
+
+    NOT_SENT = "not sent"
+    """No byte of the request left."""
+    REJECTED = "rejected"
+    """A well-formed answer says that it was not carried out."""
+    UNKNOWN = "unknown"
+    """It may or may not have been carried out."""
+    DONE = "done"
+    """The write landed; what followed failed."""
+
+
+class CliniaError(Exception):
+    outcome: Outcome = Outcome.UNKNOWN
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors have keyword arguments, which pickle and copy would not pass: state goes along instead.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+_E = TypeVar("_E", bound=CliniaError)
+
+
+def _rebuild(kind: type[_E], args: tuple[object, ...], state: dict[str, object]) -> _E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def fresh(error: _E) -> _E:
+    """A copy to raise: one exception raised to many waiters would gather all their tracebacks."""
+    return _rebuild(type(error), error.args, error.__dict__)
+
+
+class ConfigError(CliniaError, ValueError):
+    outcome = Outcome.NOT_SENT
+
+
+class InvalidWrite(CliniaError, ValueError):
+    """A write that the service could only refuse, caught before anything was sent.
+
+    `path` says where in the write, such as `$.from.id`; the value itself is never quoted.
+    """
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, path: str, rule: str) -> None:
+        super().__init__(f"{path}: {rule}")
+        self.path = path
+        self.rule = rule
+
+
+class SessionClosed(CliniaError, RuntimeError):
+    """The session was closed; `token` resumes the task that was being waited for, if there was one."""
+
+    def __init__(
+        self, message: str, *, outcome: Outcome = Outcome.NOT_SENT, token: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.token = token
+
+
+class RequestError(CliniaError):
+    """A request that brought no answer to rely on. `retry_after` is the service's hint, in seconds."""
+
+    def __init__(
+        self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.retry_after = retry_after
+
+
+class ConnectionFailed(RequestError, ConnectionError):
+    """`passing` is False where trying again cannot help, such as a bad certificate."""
+
+    def __init__(self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, passing: bool = True) -> None:
+        super().__init__(message, outcome=outcome)
+        self.passing = passing
+
+
+class RequestTimeout(RequestError, TimeoutError):
+    pass
+
+
+class RedirectRefused(RequestError):
+    """A redirect is never followed: it would carry the key and the record to another place."""
+
+
+class ProtocolError(RequestError):
+    pass
+
+
+class DecodeError(ProtocolError, ValueError):
+    """`path` and `expected` say where the answer is not what it should be; its values are never quoted."""
+
+    def __init__(self, path: str, expected: str) -> None:
+        super().__init__(f"{path}: expected {expected}")
+        self.path = path
+        self.expected = expected
+
+
+class WriteConflict(RequestError):
+    """The key of a write is taken by a record that differs from it, after an answer to it was lost.
+
+    The outcome is UNKNOWN: the write may have landed and been changed since, or never have landed.
+    """
+
+
+class ApiError(RequestError):
+    """An answer of the service that is an error.
+
+    https://docs.clinia.com/explanation/errors
+
+    `message` and `details` are the service's own words, which may quote the record: they are
+    attributes, and no part of the text of this error.
+    """
+
+    by_type: ClassVar[dict[ErrorType, type["ApiError"]]] = {}
+
+    def __init_subclass__(cls, type: ErrorType | None = None) -> None:
+        if type is not None:
+            ApiError.by_type[type] = cls
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int,
+        info: ErrorInfo,
+        outcome: Outcome = Outcome.UNKNOWN,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text, outcome=outcome, retry_after=retry_after)
+        self.status = status
+        self.info = info
+
+    @property
+    def type(self) -> ErrorType | None:
+        return self.info.type
+
+    @property
+    def message(self) -> str | None:
+        return self.info.message
+
+    @property
+    def details(self) -> Sequence[ErrorInfo]:
+        return self.info.details
+
+
+class AlreadyExists(ApiError, type=ErrorType.ALREADY_EXISTS):
+    pass
+
+
+class ContentTooLarge(ApiError, type=ErrorType.CONTENT_TOO_LARGE):
+    pass
+
+
+class FailedPrecondition(ApiError, type=ErrorType.FAILED_PRECONDITION):
+    pass
+
+
+class Internal(ApiError, type=ErrorType.INTERNAL):
+    pass
+
+
+class InvalidArgument(ApiError, type=ErrorType.INVALID_ARGUMENT):
+    pass
+
+
+class NotFound(ApiError, type=ErrorType.NOT_FOUND):
+    pass
+
+
+class OutOfRange(ApiError, type=ErrorType.OUT_OF_RANGE):
+    pass
+
+
+class PermissionDenied(ApiError, type=ErrorType.PERMISSION_DENIED):
+    pass
+
+
+class Unauthenticated(ApiError, type=ErrorType.UNAUTHENTICATED):
+    pass
+
+
+class Unimplemented(ApiError, type=ErrorType.UNIMPLEMENTED):
+    pass
+
+
+class TaskError(CliniaError):
+    """`token` picks the task up again, in this process or another: `session.task(error.token)`."""
+
+    def __init__(
+        self, message: str, *, id: TaskId, state: TaskStatus, token: str, outcome: Outcome = Outcome.UNKNOWN
+    ) -> None:
+        super().__init__(message)
+        self.id = id
+        self.state = state
+        self.token = token
+        self.outcome = outcome
+
+    @property
+    def kind(self) -> TaskKind:
+        return self.id.kind
+
+
+class TaskFailed(TaskError):
+    """At least one operation failed or was cancelled. The others may be stored: FAILURE undoes nothing.
+
+    `failed_receipts` are the operations that were not stored.
+    """
+
+    failed_receipts: Sequence[Receipt] = ()
+
+
+class TaskCancelled(TaskError):
+    """The service cancelled every operation, because of a concurrent one on the same record."""
+
+
+class TaskDropped(TaskError):
+    """The task ended well and its record is absent: a reviewer rejected it, or it was deleted since."""
+
+
+class TaskTimeout(TaskError, TimeoutError):
+    """We stopped waiting. There is no way to stop the task itself, so it may still complete."""
+
+
+class TaskPollError(TaskError):
+    """The service no longer tells how the task stands; what became of it is not known."""

@@ -1,0 +1,51 @@
+r"""The patterns of keys and ids, and a reversible way to carry ids that hold a dot.
+
+`$` would let a trailing newline through and `\w` would take Arabic digits, so every pattern is
+matched whole and in ASCII.
+"""
+
+import re
+import unicodedata
+
+KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
+END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
+_KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
+_PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
+_LONGEST_END = 256
+_ESCAPED = re.compile(r"_(2E|5F)")
+
+
+def is_key(text: object) -> bool:
+    """Whether `text` may name a source, partition, collection, profile or relationship definition."""
+    return isinstance(text, str) and _KEY.fullmatch(text) is not None
+
+
+def is_end_id(text: object) -> bool:
+    """Whether `text` may be the id of one end of a relationship.
+
+    A relationship's id is `{from}.{to}`, so an end that held a dot would make that id ambiguous.
+    Ids that the service or another system made are wider than the pattern for new resources, so
+    spaces, `#` and letters beyond ASCII pass; they are percent-encoded in a path.
+    """
+    if not isinstance(text, str):
+        return False
+    if _PLAIN_END.fullmatch(text):
+        return True
+    return 0 < len(text) <= _LONGEST_END and not any(map(_spoils_an_id, text))
+
+
+def _spoils_an_id(character: str) -> bool:
+    # Cc control, Cf invisible format marks (bidi), Cs lone surrogates, Zl and Zp line separators
+    return character == "." or unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def escape_dots(identifier: str) -> str:
+    """`A00.1` becomes `A00_2E1`: a dot is written `_2E` and an underscore `_5F`, so nothing collides.
+
+    `unescape_dots` gives the id back exactly.
+    """
+    return identifier.replace("_", "_5F").replace(".", "_2E")
+
+
+def unescape_dots(identifier: str) -> str:
+    return _ESCAPED.sub(lambda match: "." if match[1] == "2E" else "_", identifier)

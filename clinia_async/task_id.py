@@ -1,0 +1,56 @@
+"""Task ids: opaque on the wire, with a kind that can be read from the prefix."""
+
+import re
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from clinia_async.secret import fingerprint
+
+_WIRE = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
+_UNSAFE_IN_A_PATH = re.compile(r"[/\\?#]|^\.{1,2}$")
+
+
+class TaskKind(StrEnum):
+    """What a task was submitted as: a hint for people and for pacing, never needed to poll."""
+
+    SINGLE = "single"
+    BULK = "bulk"
+    BUNDLE = "bundle"
+    PURGE = "purge"
+    LEGACY = "legacy"
+    """A deprecated bare id: a bulk or a bundle, and the id does not say which."""
+    UNKNOWN = "unknown"
+    """A prefix that this version does not know; the task can still be polled."""
+
+
+_KINDS = {"s": TaskKind.SINGLE, "bk": TaskKind.BULK, "bd": TaskKind.BUNDLE, "pg": TaskKind.PURGE}
+
+
+@frozen(repr=False)
+class TaskId:
+    """The id of a task, kept exactly as the service wrote it.
+
+    https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
+    """
+
+    value: str = field()
+
+    @value.validator
+    def _safe(self, _: object, value: object) -> None:
+        # An id comes from outside and goes into a URL, so what could change the path is refused.
+        if not isinstance(value, str) or not _WIRE.fullmatch(value) or _UNSAFE_IN_A_PATH.search(value):
+            raise ValueError("a task id is 1 to 256 printable ASCII characters without / \\ ? #")
+
+    @property
+    def kind(self) -> TaskKind:
+        if self.value.startswith("purge:"):
+            return TaskKind.PURGE
+        prefix, separator, _ = self.value.partition("_")
+        return _KINDS.get(prefix, TaskKind.UNKNOWN) if separator else TaskKind.LEGACY
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"TaskId({self.kind} {fingerprint(self.value)})"
