@@ -11,10 +11,11 @@ _HOMES = {
         "BulkRelationships CreatePartition CreateRelationship GetPartition GetRelationship GetTask Repeat"
     ),
     "errors": (
-        "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge DecodeError"
-        " FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange Outcome"
-        " PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout SessionClosed TaskCancelled"
-        " TaskDropped TaskError TaskFailed TaskPollError TaskTimeout Unauthenticated Unimplemented WriteConflict"
+        "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
+        " DecodeError FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange"
+        " Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
+        " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
+        " Unauthenticated Unimplemented WriteConflict"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (

@@ -17,8 +17,8 @@ from clinia_async.errors import Internal as Internal
 from clinia_async.errors import InvalidArgument as InvalidArgument
 from clinia_async.errors import InvalidWrite as InvalidWrite
 from clinia_async.errors import NotFound as NotFound
-from clinia_async.errors import OutOfRange as OutOfRange
 from clinia_async.errors import Outcome as Outcome
+from clinia_async.errors import OutOfRange as OutOfRange
 from clinia_async.errors import PermissionDenied as PermissionDenied
 from clinia_async.errors import ProtocolError as ProtocolError
 from clinia_async.errors import RedirectRefused as RedirectRefused

@@ -197,9 +197,7 @@ def _build_converter() -> OrjsonConverter:
     converter.register_unstructure_hook(RawJson, _as_it_is)
     converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
     converter.register_unstructure_hook(datetime, _format_time)
-    converter.register_structure_hook_func(
-        lambda kind: isinstance(kind, type) and issubclass(kind, models.OpenEnum), _open_enum
-    )
+    converter.register_structure_hook(models.OpenEnum, _open_enum)  # by class, or the hook of str would win
     converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)
     converter.register_unstructure_hook_factory(attrs.has, _attrs_to_object)

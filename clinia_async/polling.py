@@ -123,23 +123,31 @@ class Poller:
     def _polled(self, poll: asyncio.Task[None]) -> None:
         self._polls.discard(poll)
         if not poll.cancelled():
-            poll.result()  # a fault of ours must not pass in silence
+            poll.result()  # a fault of ours: the loop's exception handler gets to see it
         if not self._closed:
             self._arm()
 
     async def _poll(self, watch: Watch) -> None:
         try:
-            snapshot = await self._look(watch, False)
-        except RequestError as error:
-            due = self._after(error, watch)
-        else:
-            watch.observe(snapshot)
-            self._scheduled[watch] = _Oddity()
-            due = _now() + self._pause(watch, _now())
+            due = await self._next_look(watch)
+        except Exception:
+            del self._scheduled[watch]
+            self._lose(watch, "a fault of this library")  # nobody may be left waiting for ever
+            raise
         if due is None or not watch.waited_for or watch.snapshot.status.is_terminal:
             self._scheduled.pop(watch, None)
         else:
             self._schedule(watch, due)
+
+    async def _next_look(self, watch: Watch) -> float | None:
+        """Looks once, and says when to look again."""
+        try:
+            snapshot = await self._look(watch, False)
+        except RequestError as error:
+            return self._after(error, watch)
+        watch.observe(snapshot)
+        self._scheduled[watch] = _Oddity()
+        return _now() + self._pause(watch, _now())
 
     def _after(self, error: RequestError, watch: Watch) -> float | None:
         """When to ask again after an answer that tells nothing, or None if there is no use in it."""
@@ -147,18 +155,16 @@ class Poller:
         oddity = self._scheduled[watch] = self._scheduled[watch].another(now)
         hopeless = self._why_hopeless(error, now - watch.stats.submitted_at, now - oddity.since)
         if hopeless is not None:
-            watch.lose(
-                TaskPollError(
-                    f"{watch.kind} task {fingerprint(watch.id)}: {hopeless}",
-                    id=watch.known_id,
-                    state=watch.snapshot.status,
-                    token=token_of(watch.known_id, watch.source),
-                )
-            )
+            self._lose(watch, hopeless)
             return None
         if error.retry_after is not None:
             self._held_until = max(self._held_until, now + error.retry_after)
         return now + max(self._pause(watch, now), oddity.pause)
+
+    def _lose(self, watch: Watch, why: str) -> None:
+        text = f"{watch.kind} task {fingerprint(watch.id)}: {why}"
+        token = token_of(watch.known_id, watch.source)
+        watch.lose(TaskPollError(text, id=watch.known_id, state=watch.snapshot.status, token=token))
 
     def _why_hopeless(self, error: RequestError, age: float, odd_for: float) -> str | None:
         if isinstance(error, ApiError) and error.status == _NOT_FOUND:

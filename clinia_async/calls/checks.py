@@ -57,6 +57,6 @@ def check_data(data: Json | RawJson | None, path: str) -> None:
         raise InvalidWrite(path, "must be an object")
 
 
-def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, Attribute[T], T], None]:
+def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
     """`check` as a validator of a field that stands at `path`."""
     return lambda _, __, value: check(value, path)

@@ -104,7 +104,7 @@ class Faults:
         self.played: Counter[Fault] = Counter()
         """How often each fault has struck."""
         self._routes = routes
-        self._random = Random(f"{seed}:faults")  # noqa: S311
+        self._random = Random(f"{seed}:faults")
         self._faults: list[Fault] = []
 
     def add(self, fault: _F) -> _F:

@@ -156,7 +156,7 @@ def _runner(emulator: Emulator, registry: Registry, port: int) -> web.AppRunner:
     api = Api(
         registry=registry,
         settings=emulator.settings,
-        random=Random(f"{emulator.seed}:latency"),  # noqa: S311
+        random=Random(f"{emulator.seed}:latency"),
         mode=emulator.mode,
         bulk=lambda: emulator.bulk,
     )

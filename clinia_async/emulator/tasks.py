@@ -1,6 +1,7 @@
 """Tasks and their receipts, and the queue of writes whose time has yet to come."""
 
 import heapq
+import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import count
@@ -14,9 +15,13 @@ from .clock import Clock
 from .errors import ApiError
 from .operations import Operation
 
+_GET = """
+SELECT status, received_at, completed_at, receipts FROM tasks WHERE number = ? AND id = ? AND source = ?
+"""
 _DIGITS = digits + ascii_letters
 _ANY_BYTE = (_DIGITS * 5)[:256].encode()
 _NUMBER_LENGTH = 7
+_OURS = re.compile(r"[a-z]+_([0-9A-Za-z]{7})[0-9A-Za-z]{20}", re.ASCII)
 
 Error = dict[str, object] | None
 """The envelope of a failed operation; None if it went well."""
@@ -83,8 +88,8 @@ class Tasks:
         self._database.execute("DELETE FROM pending WHERE number = ?", (due.number,))
 
     def get(self, source: str, id_: str, *, with_receipts: bool) -> dict[str, object]:
-        query = "SELECT status, received_at, completed_at, receipts FROM tasks WHERE number = ? AND id = ? AND source = ?"
-        if (row := self._database.execute(query, (_number(id_), id_, source)).fetchone()) is None:
+        row = self._database.execute(_GET, (_number(id_), id_, source)).fetchone()
+        if row is None:
             raise ApiError("NOT_FOUND", "no such task in this source")
         status, received_at, completed_at, receipts = row
         task: dict[str, object] = {"status": status, "taskId": id_}
@@ -147,6 +152,7 @@ def _base62(number: int) -> str:
 
 
 def _number(id_: str) -> int:
-    """The number an id of ours begins with; -1 for an id that cannot be one of ours."""
-    figures = id_.partition("_")[2][:_NUMBER_LENGTH]
-    return reduce(lambda number, figure: number * 62 + _DIGITS.index(figure), figures, 0)
+    """The number that an id of ours begins with; 0, which no task has, for any other id."""
+    if not (ours := _OURS.fullmatch(id_)):
+        return 0
+    return sum(_DIGITS.index(figure) * 62**place for place, figure in enumerate(reversed(ours[1])))

@@ -9,7 +9,7 @@ from clinia_async.emulator import Accepted, Constant, Emulator, Settings
 from tests.emulator.raw import RELATIONSHIPS, Raw, write
 
 LONGEST_KEY = "k" * 62
-BAD_KEYS = ["_a", "k" * 63, "a%0A", "%C3%A9", "%D9%A3", "a.b", "a%2Fb", "%2e%2e", "a%00", "a%20b"]
+BAD_KEYS = ["_a", "k" * 63, "a%0A", "a%C3%A9", "a%D9%A3", "a.b", "a%2Fb", "%2e%2e", "a%00", "a%20b"]
 
 
 async def test_a_persisted_create_is_answered_with_the_record(raw: Raw) -> None:
@@ -90,7 +90,7 @@ async def test_includes_are_refused_rather_than_forgotten(raw: Raw) -> None:
     assert (reply.status, reply.kind) == (501, "UNIMPLEMENTED")
 
 
-@pytest.mark.parametrize("id_", ["é", "a b", "urn:x:1", "1", "a/b", "a%2Fb", "..."[:0] + "~", "\u202e", "x" * 5000])
+@pytest.mark.parametrize("id_", ["é", "a b", "urn:x:1", "1", "a/b", "a%2Fb", "~", "\u202e", "x" * 5000])
 async def test_an_end_may_be_called_anything_without_dots(raw: Raw, emulator: Emulator, id_: str) -> None:
     assert (await raw.create(write(from_=id_))).status == 201
     assert [stored.id for stored in emulator.stored()] == [f"{id_}.org-9"]
@@ -191,7 +191,11 @@ PAST, LATER = "2020-01-01T00:00:00.1234567Z", "2020-01-01T01:30:00+01:00"
 
 
 async def test_dates_are_kept_as_given(raw: Raw) -> None:
-    meta = {"createdAt": PAST, "updatedAt": LATER, "identifier": [{"system": "s", "value": "v", "use": "old"}]}
+    meta = {
+        "createdAt": PAST,
+        "updatedAt": LATER,
+        "identifier": [{"system": "s", "value": "v", "use": "old"}],
+    }
     created = await raw.create(write(meta=meta))
     assert created.body["relationship"]["meta"] == {"source": "ehr", **meta}
     assert (await raw.read("prac-1.org-9")).body["meta"] == {"source": "ehr", **meta}

@@ -1,0 +1,227 @@
+"""Starting, stopping, and what lives on in a file."""
+
+import asyncio
+import gc
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import clinia_async.emulator as public
+from clinia_async.emulator import Accepted, Constant, Emulator
+from clinia_async.emulator.clock import Clock
+from tests.emulator.raw import Raw, operation, write
+
+PARTITION = {"modules": {}, "source": {"type": "DATA_SOURCE", "key": "s", "collections": []}}
+
+
+async def test_start_and_close_may_be_said_twice() -> None:
+    emulator = Emulator()
+    await emulator.close()
+    await emulator.start()
+    url = emulator.url
+    await emulator.start()
+    assert emulator.url == url
+    assert repr(emulator) == f"<Emulator at {url}>"
+    await emulator.close()
+    await emulator.close()
+    assert repr(emulator) == "<Emulator closed>"
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = emulator.url
+
+
+async def test_memory_is_gone_after_closing() -> None:
+    emulator = Emulator()
+    for _ in range(2):
+        async with emulator, Raw(emulator) as raw:
+            assert emulator.relationships() == 0
+            await raw.create(write())
+            assert emulator.relationships() == 1
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def _modes(directory: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
+async def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    before, tasks = _open_files(), asyncio.all_tasks()
+    async with Emulator(data=tmp_path / "r.db", default=Accepted(Constant(100))) as emulator:
+        async with Raw(emulator) as raw:
+            await raw.create(write())
+            await raw.bulk(operation("CREATE"))
+        idle = await asyncio.open_connection(*emulator.url.removeprefix("http://").split(":"))
+        idle[1].write(b"GET / HTTP/1.1\r\n")
+        assert _open_files() > before
+    await idle[0].read()
+    idle[1].close()
+    await idle[1].wait_closed()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert _open_files() == before
+    assert asyncio.all_tasks() == tasks
+    assert _modes(tmp_path).keys() == {"r.db"}
+
+
+async def test_a_port_that_is_taken_leaves_nothing_open(tmp_path: Path) -> None:
+    async with Emulator() as first:
+        url = first.url
+        second = Emulator(port=int(url.rpartition(":")[2]), data=tmp_path / "r.db")
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+    async with second:
+        assert second.url == url
+
+
+async def test_a_file_keeps_everything(tmp_path: Path) -> None:
+    emulator = Emulator(data=str(tmp_path / "r.db"), bulk=Constant(5.0))
+    async with emulator, Raw(emulator) as raw:
+        done = (await raw.create(write(data={"n": 10**40}))).body
+        staged = await raw.send("PUT", "/catalog/v1/partitions/p?stage=true", PARTITION)
+        pending = [
+            (await raw.bulk(operation("UPSERT", f"p-{n}", data={"n": n}))).body["taskId"] for n in range(2)
+        ]
+        later = (await raw.bulk(operation("UPSERT", "p-0", data={"last": True}))).body["taskId"]
+        before = (await raw.task(later)).body["receipts"][0]["receivedAt"]
+    async with emulator, Raw(emulator) as raw:
+        assert (await raw.read("prac-1.org-9")).body == done["relationship"]
+        assert (await raw.task(done["taskId"])).body["status"] == "SUCCESS"
+        assert (await raw.send("GET", "/catalog/v1/partitions/p")).body == staged.body
+        assert [(await raw.task(id_)).body["status"] for id_ in pending] == ["PENDING"] * 2
+        await asyncio.sleep(4.9)
+        assert emulator.relationships() == 1
+        await asyncio.sleep(0.2)
+        assert [(await raw.task(id_)).body["status"] for id_ in [*pending, later]] == ["SUCCESS"] * 3
+        assert (await raw.task(later)).body["receipts"][0]["receivedAt"] == before
+        assert (await raw.read("p-0.org-9")).body["data"] == {"last": True}
+        finished = (await raw.task(later)).body
+        new = (await raw.create(write("new"))).body["taskId"]
+        assert new not in {done["taskId"], *pending, later}
+    async with emulator, Raw(emulator) as raw:
+        assert [stored.id for stored in emulator.stored()] == [
+            "new.org-9",
+            "p-0.org-9",
+            "p-1.org-9",
+            "prac-1.org-9",
+        ]
+        await asyncio.sleep(10)
+        assert (await raw.task(later)).body == finished
+
+
+def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+
+
+async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, signal, sys
+from clinia_async.emulator import Accepted, Constant, Emulator
+from tests.emulator.raw import Raw, write
+
+async def main():
+    async with Emulator(data=sys.argv[1]) as emulator, Raw(emulator) as raw:
+        print((await raw.create(write("done"))).body["taskId"])
+        emulator.default = Accepted(Constant(1))
+        print((await raw.create(write("pending"))).body["taskId"], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    killed = _run(script, str(tmp_path / "r.db"))
+    assert killed.returncode == -9, killed.stderr
+    done, pending = killed.stdout.split()
+    async with Emulator(data=tmp_path / "r.db") as emulator, Raw(emulator) as raw:
+        assert [stored.id for stored in emulator.stored()] == ["done.org-9"]
+        assert (await raw.task(done)).body["status"] == "SUCCESS"
+        await asyncio.sleep(2)
+        assert (await raw.task(pending)).body["status"] == "SUCCESS"
+        assert emulator.relationships() == 2
+
+
+async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    path.touch(0o666)
+    path.chmod(0o666)
+    async with Emulator(data=path) as emulator, Raw(emulator) as raw:
+        await raw.create(write())
+        assert _modes(tmp_path) == {"r.db": 0o600, "r.db-wal": 0o600}
+    fresh = tmp_path / "fresh.db"
+    async with Emulator(data=fresh):
+        assert stat.S_IMODE(fresh.stat().st_mode) == 0o600
+
+
+async def test_files_that_are_refused(tmp_path: Path) -> None:
+    real, link, fifo = tmp_path / "real.db", tmp_path / "link.db", tmp_path / "fifo"
+    real.touch()
+    link.symlink_to(real)
+    os.mkfifo(fifo)
+    (tmp_path / "text").write_text("not a database, but long enough to look at" * 100)
+    for path in (fifo, Path("/dev/null")):
+        with pytest.raises(ValueError, match="regular file"):
+            await Emulator(data=path).start()
+    for path in (link, tmp_path, tmp_path / "no" / "such", tmp_path / "text"):
+        with pytest.raises((OSError, ValueError, sqlite3.DatabaseError)):
+            await Emulator(data=path).start()
+    assert real.stat().st_size == 0
+
+
+async def test_a_file_serves_one_emulator_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    async with Emulator(data=path):
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await Emulator(data=path).start()
+    async with Emulator(data=path):
+        pass
+
+
+async def test_a_file_called_memory_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with Emulator(data=":memory:") as emulator, Raw(emulator) as raw:
+        await raw.create(write())
+    async with Emulator(data=":memory:") as emulator:
+        assert emulator.relationships() == 1
+
+
+async def test_the_schema_is_not_trusted(emulator: Emulator) -> None:
+    assert emulator._running is not None
+    database = emulator._running.registry._database
+    assert database.execute("PRAGMA trusted_schema").fetchone() == (0,)
+
+
+async def test_stamps_keep_up_with_whichever_clock_is_ahead() -> None:
+    clock = Clock()
+    before = datetime.now(UTC)
+    await asyncio.sleep(3600)
+    assert clock.wall() >= before + timedelta(hours=1)
+    clock.now = lambda: -3600.0  # as after a laptop's sleep, in which the loop's clock stood still
+    assert clock.wall() >= before
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert public.__all__ == sorted(public.__all__)
+    assert all(hasattr(public, name) for name in public.__all__)
+
+
+def test_the_emulator_shares_no_code_with_the_client() -> None:
+    script = """
+import sys
+import clinia_async
+before = set(sys.modules)
+import clinia_async.emulator
+ours = {name for name in set(sys.modules) - before if name.startswith("clinia_async")}
+assert all(name.startswith("clinia_async.emulator") for name in ours), ours
+"""
+    assert (result := _run(script)).returncode == 0, result.stderr
+    for path in Path(public.__file__).parent.glob("*.py"):
+        assert "from .." not in path.read_text()
+        assert "from clinia_async" not in path.read_text()
