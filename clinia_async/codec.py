@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_origin
 
 import attrs
 import orjson
-from cattrs import ClassValidationError, IterableValidationError
+from cattrs import BaseValidationError, ClassValidationError, IterableValidationError
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
@@ -39,9 +39,9 @@ def decode(body: bytes, model: type[T]) -> T:
 def structure(value: object, model: type[T]) -> T:
     try:
         return _converter.structure(value, model)
-    except Exception as error:  # noqa: BLE001  cattrs' errors quote the value: none may get out
+    except (BaseValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
         path, expected = _where(error, "$")
-    raise DecodeError(path, expected)
+    raise DecodeError(path, expected)  # out here, without a context: cattrs' errors quote the value
 
 
 def encode(value: object) -> bytes:

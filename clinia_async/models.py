@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from attrs import field, frozen
+from attrs import field, frozen, resolve_types
 
 from clinia_async.secret import fingerprint
 from clinia_async.task_id import TaskId
@@ -92,6 +92,9 @@ class ErrorInfo:
     code: int | None = None
     message: str | None = field(default=None, repr=False)
     details: Sequence["ErrorInfo"] = field(default=(), repr=False)
+
+
+resolve_types(ErrorInfo)  # it holds itself
 
 
 @frozen
