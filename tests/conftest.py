@@ -1,11 +1,9 @@
 import asyncio
+from collections.abc import Callable, Mapping
 
-import pytest
-
-from tests.virtual_time import VirtualTimePolicy
+from tests.virtual_time import VirtualTimeLoop
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every async test runs on the loop whose clock jumps; nothing ever sleeps for real."""
-    return VirtualTimePolicy()
+    return {"jumping": VirtualTimeLoop}

@@ -5,7 +5,7 @@ import re
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from random import Random
@@ -30,6 +30,10 @@ _GRACE = 1.0
 """Seconds that requests under way get when the emulator closes."""
 
 
+def _own(modes: Mapping[str, Mode]) -> dict[str, Mode]:
+    return dict(modes)
+
+
 @define(kw_only=True, eq=False, repr=False)
 class Emulator:
     """A Clinia registry and catalog over HTTP, for tests and for trying things out.
@@ -52,7 +56,7 @@ class Emulator:
     default: Mode = field(factory=Persisted)
     """How single writes are done where `modes` does not say."""
 
-    modes: dict[str, Mode] = field(factory=dict, converter=dict)
+    modes: dict[str, Mode] = field(factory=dict, converter=_own)
     """How single writes are done, by relationship type."""
 
     bulk: Latency = field(factory=lambda: Constant(0.05))

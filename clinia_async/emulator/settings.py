@@ -1,8 +1,14 @@
 """Answers to what the API's pages leave open, and limits."""
 
+from collections.abc import Iterable
+
 from attrs import field, frozen, validators
 
 _positive = validators.ge(1)
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(names)
 
 
 @frozen(kw_only=True)
@@ -19,5 +25,5 @@ class Settings:
     bulk_limit: int = field(default=256 * 1024**2, validator=_positive)
     """Bytes in the body of a bulk, which is held in memory; the service takes 5 GB."""
 
-    host_names: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    host_names: frozenset[str] = field(default=(), converter=_names)
     """More names a client may call the emulator by in its Host header, without the port."""

@@ -98,10 +98,12 @@ async def test_writes_are_done_by_due_time_and_not_by_arrival() -> None:
 
 async def test_a_write_that_is_due_comes_before_one_that_arrives() -> None:
     async with Emulator(default=Accepted(Constant(1.0))) as emulator, Raw(emulator) as raw:
-        await raw.create(write())
+        await raw.create(write("a"))
+        await raw.create(write("b"))
         await asyncio.sleep(2)
+        assert (await raw.create(write("a"))).status == 409
         emulator.default = Persisted()
-        assert (await raw.create(write())).status == 409
+        assert (await raw.create(write("b"))).status == 409
 
 
 async def test_the_mode_is_chosen_by_type_and_may_change() -> None:
