@@ -17,6 +17,10 @@ _HOMES = {
         " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
         " Unauthenticated Unimplemented WriteConflict"
     ),
+    "ingest": (
+        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError JobStopped"
+        " NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"
+    ),
     "keys": "escape_dots unescape_dots",
     "models": (
         "Action BulkResult CollectionConnection ConnectionEnd DataSource ErrorInfo ErrorType Identifier Mdm"

@@ -32,16 +32,17 @@ class Delivery:
         self._settle_within = settle_within
         self._budget = RetryBudget()
 
-    async def send(self, call: Call[R], deadline: float) -> Delivered[R]:
-        """`deadline` is a time of the event loop's clock, for all attempts together."""
+    async def send(self, call: Call[R], deadline: float, *, doubtful: bool = False) -> Delivered[R]:
+        """`deadline` is a time of the event loop's clock, for all attempts together.
+
+        `doubtful` says that an answer to this very call was lost before.
+        """
         request = call.request()
         try:
-            answer = await self.once(call, request, deadline)
+            return Delivered(await self.once(call, request, deadline), doubtful)
         except RequestError as error:
             failure = error
-        else:
-            return Delivered(answer)
-        return await self._again(call, request, failure, deadline)
+        return await self._again(call, request, failure, deadline, doubtful=doubtful)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         answer = call.answer(await self._transport.attempt(request, deadline))
@@ -52,20 +53,19 @@ class Delivery:
         return (await self.send(call, deadline)).answer
 
     async def _again(
-        self, call: Call[R], request: Request, failure: RequestError, deadline: float
+        self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, doubtful: bool
     ) -> Delivered[R]:
         waits = Waits(self._policy)
-        doubtful = failure.outcome is Outcome.UNKNOWN
-        for _ in range(1, self._policy.attempts):
-            if not await self._may_go_on(call, failure, waits, deadline):
+        for left in reversed(range(self._policy.attempts)):
+            if doubtful and isinstance(failure, ApiError) and _is_taken(call, failure):
+                return await self._settle(cast("Settled[R]", call), deadline)
+            doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
+            if not left or not await self._may_go_on(call, failure, waits, deadline):
                 break
             try:
                 return Delivered(await self.once(call, request, deadline), doubtful)
             except RequestError as error:
                 failure = error
-            if doubtful and isinstance(failure, ApiError) and _is_taken(call, failure):
-                return await self._settle(cast("Settled[R]", call), deadline)
-            doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
         raise _verdict(failure, doubtful=doubtful)
 
     async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:

@@ -263,4 +263,9 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskPollError(TaskError):
-    """The service no longer tells how the task stands; what became of it is not known."""
+    """The service no longer tells how the task stands; what became of it is not known.
+
+    `status` is the HTTP status of the answer that ended the wait, if there was one.
+    """
+
+    status: int | None = None

@@ -155,16 +155,18 @@ class Poller:
         oddity = self._scheduled[watch] = self._scheduled[watch].another(now)
         hopeless = self._why_hopeless(error, now - watch.stats.submitted_at, now - oddity.since)
         if hopeless is not None:
-            self._lose(watch, hopeless)
+            self._lose(watch, hopeless, error.status if isinstance(error, ApiError) else None)
             return None
         if error.retry_after is not None:
             self._held_until = max(self._held_until, now + error.retry_after)
         return now + max(self._pause(watch, now), oddity.pause)
 
-    def _lose(self, watch: Watch, why: str) -> None:
+    def _lose(self, watch: Watch, why: str, status: int | None = None) -> None:
         text = f"{watch.kind} task {fingerprint(watch.id)}: {why}"
         token = token_of(watch.known_id, watch.source)
-        watch.lose(TaskPollError(text, id=watch.known_id, state=watch.snapshot.status, token=token))
+        error = TaskPollError(text, id=watch.known_id, state=watch.snapshot.status, token=token)
+        error.status = status
+        watch.lose(error)
 
     def _why_hopeless(self, error: RequestError, age: float, odd_for: float) -> str | None:
         if isinstance(error, ApiError) and error.status == _NOT_FOUND:

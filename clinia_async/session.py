@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar, Unpack, cast
+from typing import Self, TypedDict, TypeVar, Unpack, cast, overload
 from weakref import WeakValueDictionary
 
 from attrs import frozen
@@ -151,8 +151,7 @@ class Session:
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
         """
-        call = CreateRelationship(source, type, from_, to, data, meta)
-        return await self._submit(call, OfRelationship(call, self.send), timeout, _relationship_of)
+        return await self.submit(CreateRelationship(source, type, from_, to, data, meta), timeout=timeout)
 
     async def bulk_relationships(
         self, source: str, writes: Sequence[CreateRelationship], *, timeout: float | None = None
@@ -164,8 +163,34 @@ class Session:
 
         https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-relationship-request
         """
-        call = BulkRelationships(source, writes)
-        return await self._submit(call, OfBulk(call, self.send), timeout)
+        return await self.submit(BulkRelationships(source, writes), timeout=timeout)
+
+    @overload
+    async def submit(
+        self, write: CreateRelationship, *, timeout: float | None = None, doubtful: bool = False
+    ) -> Task[Relationship]: ...
+
+    @overload
+    async def submit(
+        self, write: BulkRelationships, *, timeout: float | None = None, doubtful: bool = False
+    ) -> Task[BulkResult]: ...
+
+    async def submit(
+        self,
+        write: CreateRelationship | BulkRelationships,
+        *,
+        timeout: float | None = None,
+        doubtful: bool = False,
+    ) -> Task[Relationship] | Task[BulkResult]:
+        """Submits a write that was made as a value.
+
+        `doubtful` says that this very write was sent before and its answer was lost: then a key that
+        is found taken is settled by reading it back, instead of raising `AlreadyExists`.
+        """
+        if isinstance(write, CreateRelationship):
+            of_one = OfRelationship(write, self.send)
+            return await self._submit(write, of_one, timeout, doubtful=doubtful, result_of=_relationship_of)
+        return await self._submit(write, OfBulk(write, self.send), timeout, doubtful=doubtful)
 
     async def create_partition(
         self,
@@ -308,26 +333,28 @@ class Session:
             raise ConfigError("this session belongs to another event loop; hand its tasks over by token")
         return self._machinery
 
-    async def _deliver(self, call: Call[R], timeout: float | None) -> Delivered[R]:
+    async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
         self._open()
         work = self._work()
-        return await work.delivery.send(call, work.loop.time() + (timeout or self._timeout))
+        deadline = work.loop.time() + (timeout or self._timeout)
+        return await work.delivery.send(call, deadline, doubtful=doubtful)
 
     async def _submit(
         self,
         call: Write,
         conclude: Conclude[R],
         timeout: float | None,
+        *,
+        doubtful: bool,
         result_of: Callable[[TaskSubmission], R] | None = None,
     ) -> Task[R]:
         async def send() -> Task[R]:
-            delivered = await self._deliver(call, timeout)
+            delivered = await self._deliver(call, timeout, doubtful=doubtful)
             submission = delivered.answer
-            if submission.status == SubmissionStatus.ACCEPTED:
-                watch = self._watch(submission.task_id, call.source, TaskStatus.PENDING)
-                return Task(watch, conclude, doubtful=delivered.doubtful)
-            watch = self._watch(submission.task_id, call.source, TaskStatus.SUCCESS)
-            if result_of is None:
+            accepted = submission.status == SubmissionStatus.ACCEPTED
+            state = TaskStatus.PENDING if accepted else TaskStatus.SUCCESS
+            watch = self._watch(submission.task_id, call.source, state)
+            if accepted or result_of is None:
                 return Task(watch, conclude, doubtful=delivered.doubtful)
             return Task.resolved(watch, result_of(submission), conclude, reconciled=delivered.reconciled)
 

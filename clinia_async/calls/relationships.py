@@ -77,11 +77,15 @@ class CreateRelationship:
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type)
-        return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self._record()))
+        return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self._body()))
+
+    def line(self) -> bytes:
+        """This write as one line of NDJSON, without its source."""
+        return codec.encode({"type": self.type, **self._body()})
 
     def operation(self) -> bytes:
         """This write as one operation of a bulk."""
-        return codec.encode({"action": "CREATE", "create": {"type": self.type, **self._record()}})
+        return b'{"action":"CREATE","create":' + self.line() + b"}"
 
     def answer(self, body: bytes) -> TaskSubmission:
         submission = submission_answer(body)
@@ -113,17 +117,15 @@ class CreateRelationship:
         found = await read(self.readback())
         return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
 
-    def _record(self) -> dict[str, object]:
-        record: dict[str, object] = {"from": self.from_, "to": self.to}
+    def _body(self) -> dict[str, object]:
+        body: dict[str, object] = {"from": self.from_, "to": self.to}
         if self.meta is not None:
-            record["meta"] = self.meta
-        if self.data is not None:
-            record["data"] = (
-                self.data
-                if isinstance(self.data, RawJson)
-                else RawJson(strict_json.dumps(self.data, "$.data"))
-            )
-        return record
+            body["meta"] = self.meta
+        if isinstance(self.data, RawJson):
+            body["data"] = self.data
+        elif self.data is not None:
+            body["data"] = RawJson(strict_json.dumps(self.data, "$.data"))
+        return body
 
 
 @frozen
@@ -138,6 +140,12 @@ class BulkRelationships:
     route: ClassVar[str] = "/sources/{source}/v1/relationships/bulk"
     source: str = field(validator=checked(check_key, "$.source"))
     writes: Sequence[CreateRelationship] = field(repr=lambda writes: f"<{len(writes)} writes>")
+    operations: Sequence[bytes] = field(repr=False, kw_only=True)
+    """The writes as they go out, in the same order; may be given by whoever has encoded them already."""
+
+    @operations.default
+    def _encoded(self) -> Sequence[bytes]:
+        return [write.operation() for write in self.writes]
 
     @writes.validator
     def _one_write_a_key(self, _: object, writes: Sequence[CreateRelationship]) -> None:
@@ -155,7 +163,7 @@ class BulkRelationships:
             seen.add((write.type, write.id))
 
     def request(self) -> Request:
-        body = b'{"operations":[' + b",".join([write.operation() for write in self.writes]) + b"]}"
+        body = b'{"operations":[' + b",".join(self.operations) + b"]}"
         path = path_of(self.route, source=self.source)
         return Request("POST", Host.REGISTRY, self.route, path, body=body)
 

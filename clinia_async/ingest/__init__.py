@@ -1,0 +1,30 @@
+"""Ingestion: many records, one outcome each, and a report that is true on every exit."""
+
+from clinia_async.ingest.bulk import ChunkLimits
+from clinia_async.ingest.dead_letters import DeadLetters
+from clinia_async.ingest.existing import OnExisting
+from clinia_async.ingest.job import Ingestion, Via
+from clinia_async.ingest.lines import InputError
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.records import BadRecord, Blank, Record, read_ndjson
+from clinia_async.ingest.report import Report
+from clinia_async.ingest.service import AccessRefused, JobStopped, NetworkGivenUp
+
+__all__ = [
+    "AccessRefused",
+    "BadRecord",
+    "Blank",
+    "ChunkLimits",
+    "DeadLetters",
+    "Disposition",
+    "Ingestion",
+    "InputError",
+    "JobStopped",
+    "NetworkGivenUp",
+    "OnExisting",
+    "Record",
+    "RecordOutcome",
+    "Report",
+    "Via",
+    "read_ndjson",
+]
