@@ -25,7 +25,7 @@ class Addresses:
 
     @classmethod
     def of_workspace(cls, workspace: str, registry_host: str, catalog_host: str) -> "Addresses":
-        if not _LABEL.fullmatch(workspace):
+        if not isinstance(workspace, str) or not _LABEL.fullmatch(workspace):
             raise ConfigError("workspace must be one DNS label: lower-case ASCII letters, digits and `-`")
         return cls(_origin(registry_host, workspace), _origin(catalog_host, workspace))
 
@@ -43,9 +43,9 @@ def _origin(template: str, workspace: str) -> str:
 
 
 def _checked_url(base_url: str) -> str:
-    if not _PLAIN_URL.fullmatch(base_url) or "\\" in base_url:
+    if not isinstance(base_url, str) or not _PLAIN_URL.fullmatch(base_url) or "\\" in base_url:
         raise ConfigError("base_url must be printable ASCII without spaces")
-    parts = urlsplit(base_url)
+    parts = _split(base_url)
     if parts.scheme not in {"https", "http"} or not _has_host(parts):
         raise ConfigError("base_url must be an https URL with a host")
     if parts.username is not None or parts.password is not None:
@@ -55,6 +55,13 @@ def _checked_url(base_url: str) -> str:
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ConfigError("base_url must be https; plain http is for this machine alone")
     return base_url
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        raise ConfigError("base_url must be an https URL with a host") from None
 
 
 def _has_host(parts: SplitResult) -> bool:

@@ -76,7 +76,7 @@ class OfBulk:
         if len(matched.of) != len(self.call.writes):
             missing = len(self.call.writes) - len(matched.of)
             raise ProtocolError(f"{missing} of {len(self.call.writes)} operations have no receipt to rely on")
-        if snapshot.status == TaskStatus.SUCCESS:
+        if all(receipt.status == TaskStatus.SUCCESS for receipt in receipts):
             return BulkResult(receipts)
         writes = {(write.type, write.id): write for write in self.call.writes}
         left = [

@@ -32,12 +32,17 @@ class Delivery:
         self._settle_within = settle_within
         self._budget = RetryBudget()
 
-    async def send(self, call: Call[R], deadline: float, *, doubtful: bool = False) -> Delivered[R]:
+    async def send(
+        self, call: Call[R], deadline: float, *, doubtful: bool = False, slowest: int | None = None
+    ) -> Delivered[R]:
         """`deadline` is a time of the event loop's clock, for all attempts together.
 
-        `doubtful` says that an answer to this very call was lost before.
+        `doubtful` says that an answer to this very call was lost before. With `slowest` the deadline
+        moves by the time that the body needs at so many bytes a second.
         """
         request = call.request()
+        if slowest is not None and request.body is not None:
+            deadline += len(request.body) / slowest
         try:
             return Delivered(await self.once(call, request, deadline), doubtful)
         except RequestError as error:

@@ -58,7 +58,10 @@ _E = TypeVar("_E", bound=CliniaError)
 
 def _rebuild(kind: type[_E], args: tuple[object, ...], state: dict[str, object]) -> _E:
     error = kind.__new__(kind, *args)
+    error.args = args  # which those that are OSErrors too would set in __init__ only
     error.__dict__.update(state)
+    if "__notes__" in state:
+        error.__notes__ = list(error.__notes__)
     return error
 
 

@@ -12,6 +12,7 @@ END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible c
 _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
 _LONGEST_END = 256
+_LONGEST_ID = 2048
 _ESCAPED = re.compile(r"_(2E|5F)")
 
 
@@ -34,9 +35,20 @@ def is_end_id(text: object) -> bool:
     return 0 < len(text) <= _LONGEST_END and not any(map(_spoils_an_id, text))
 
 
+def is_record_id(text: object) -> bool:
+    """Whether `text` may stand in a path as the id of a record: whatever two ends make, and identifiers."""
+    if not isinstance(text, str) or text in {".", ".."}:
+        return False
+    return 0 < len(text) <= _LONGEST_ID and not any(map(_is_unseen, text))
+
+
 def _spoils_an_id(character: str) -> bool:
+    return character == "." or _is_unseen(character)
+
+
+def _is_unseen(character: str) -> bool:
     # Cc control, Cf invisible format marks (bidi), Cs lone surrogates, Zl and Zp line separators
-    return character == "." or unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def escape_dots(identifier: str) -> str:

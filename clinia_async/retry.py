@@ -24,7 +24,7 @@ from clinia_async.errors import (
 )
 
 TOO_MANY_REQUESTS = 429
-_PASSING = frozenset({408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 531)})
+PASSING = frozenset({408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 531)})
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
 
 
@@ -51,7 +51,7 @@ class RetryPolicy:
 def is_passing(error: RequestError) -> bool:
     """Whether the same request may fare better later."""
     if isinstance(error, ApiError):
-        return error.status in _PASSING
+        return error.status in PASSING
     if isinstance(error, ConnectionFailed):
         return error.passing
     return isinstance(error, RequestTimeout | ProtocolError) and not isinstance(error, RedirectRefused)
@@ -110,8 +110,8 @@ class Waits:
 
     def after(self, error: RequestError) -> float:
         step = self._jitter(next(self._throttled if is_throttled(error) else self._plain))
-        if error.retry_after is None:
-            return step
+        if not error.retry_after:
+            return step  # "at once" is no reason to hammer
         return error.retry_after + min(step, error.retry_after * 0.2)
 
 
@@ -127,7 +127,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     if value is None:
         return None
     try:
-        seconds = float(value)
+        seconds = float(value if value.isascii() and "_" not in value else "no number of HTTP")
     except ValueError:
         moment, now = _http_date(value), _http_date(date) or datetime.now(UTC)
         if moment is None:
@@ -139,6 +139,6 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
 def _http_date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (OverflowError, ValueError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

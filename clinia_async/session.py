@@ -85,7 +85,7 @@ class Session:
     stands for the workspace: the reference pages name two hosts. `base_url` puts both under one.
 
     `timeout` is for one call with all its repeats; it does not bound the wait for a task. A call with
-    a large body gets the time that its bytes need on top.
+    a large body gets the time that its bytes need on top, unless it is given a `timeout` of its own.
 
     `http_session` is borrowed: its connections and trace configs are used and it is never closed, but its
     headers, cookies, redirects and proxies are left alone.
@@ -210,7 +210,13 @@ class Session:
         async def send() -> Task[Partition]:
             delivered = await self._deliver(call, timeout)
             watch = self._watch(None, None, TaskStatus.SUCCESS)
-            return Task.resolved(watch, delivered.answer, _needless, reconciled=delivered.reconciled)
+            return Task.resolved(
+                watch,
+                delivered.answer,
+                _needless,
+                doubtful=delivered.doubtful,
+                reconciled=delivered.reconciled,
+            )
 
         return await self._submissions.run(call, send)
 
@@ -257,6 +263,7 @@ class Session:
         if source is None:
             raise ConfigError("a task id needs the source that it belongs to")
         GetTask(source, task_id)  # checks the source
+        self._open()
         return Task(self._watch(task_id, source, TaskStatus.PENDING, resumed=True), OfResumed(self.send))
 
     def as_completed(
@@ -306,9 +313,10 @@ class Session:
         return f"<Session {state}>"
 
     async def _close(self, grace: float) -> None:
+        if self._machinery is not None:
+            self._machinery.poller.close()  # first: who waits for a task has nothing to wait for
         await self._submissions.drain(grace)
         if self._machinery is not None:
-            self._machinery.poller.close()
             await self._machinery.poller.closed()
             await self._machinery.transport.close()
 
@@ -336,8 +344,10 @@ class Session:
     async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
         self._open()
         work = self._work()
-        deadline = work.loop.time() + (timeout or self._timeout)
-        return await work.delivery.send(call, deadline, doubtful=doubtful)
+        if timeout is not None:
+            return await work.delivery.send(call, work.loop.time() + timeout, doubtful=doubtful)
+        deadline, slowest = work.loop.time() + self._timeout, self._wire.slowest
+        return await work.delivery.send(call, deadline, doubtful=doubtful, slowest=slowest)
 
     async def _submit(
         self,
@@ -356,7 +366,13 @@ class Session:
             watch = self._watch(submission.task_id, call.source, state)
             if accepted or result_of is None:
                 return Task(watch, conclude, doubtful=delivered.doubtful)
-            return Task.resolved(watch, result_of(submission), conclude, reconciled=delivered.reconciled)
+            return Task.resolved(
+                watch,
+                result_of(submission),
+                conclude,
+                doubtful=delivered.doubtful,
+                reconciled=delivered.reconciled,
+            )
 
         return await self._submissions.run(call, send)
 
@@ -369,7 +385,15 @@ class Session:
         work = self._work()
         stats = TaskStats(submitted_at=work.loop.time(), resumed=resumed)
         snapshot = TaskSnapshot(status, id)
-        watch = Watch(id, source, look=self._look, begin=work.poller.begin, snapshot=snapshot, stats=stats)
+        watch = Watch(
+            id,
+            source,
+            look=self._look,
+            read=self._read_receipts,
+            begin=work.poller.begin,
+            snapshot=snapshot,
+            stats=stats,
+        )
         if id is not None and source is not None:
             self._watches[source, id] = watch
         return watch
@@ -381,6 +405,10 @@ class Session:
         watch.stats.polls += 1
         call = GetTask(watch.source or "", watch.known_id, receipts)
         return await work.delivery.once(call, call.request(), work.loop.time() + self._timeout)
+
+    async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
+        watch.stats.polls += 1
+        return await self.send(GetTask(watch.source or "", watch.known_id, with_receipts=True))
 
 
 def _relationship_of(submission: TaskSubmission) -> Relationship:
@@ -400,7 +428,7 @@ def _task_id(id: TaskId | str) -> TaskId:
 
 def _checked_key(key: str | Secret) -> Secret:
     text = key.reveal() if isinstance(key, Secret) else key
-    if not _KEY.fullmatch(str(text)):
+    if not isinstance(text, str) or not _KEY.fullmatch(text):
         raise ConfigError("the API key must be printable ASCII without spaces")
     return Secret(text)
 

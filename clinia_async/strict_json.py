@@ -8,7 +8,9 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import NoReturn
+from uuid import UUID
 
 import orjson
 from attrs import field, frozen
@@ -59,8 +61,10 @@ def loads(text: bytes) -> object:
 
 
 def _loads_exactly(text: bytes) -> object:
-    orjson.loads(text)  # refuses what the standard library lets through, such as lone surrogates
-    return json.loads(text)
+    value: object = _EXACT.decode(text.decode())
+    if b"\\u" in text and not _is_unicode(_unescaped(value)):
+        raise DecodeError("$", "text without lone surrogates")
+    return value
 
 
 def _dump_slowly(value: object, path: str) -> bytes:
@@ -69,6 +73,8 @@ def _dump_slowly(value: object, path: str) -> bytes:
 
 
 def _with_exact_integers(value: object) -> object:
+    if isinstance(value, Enum):
+        return _with_exact_integers(value.value)
     if isinstance(value, RawJson):
         return orjson.Fragment(value.text)
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
@@ -104,13 +110,25 @@ def _check_key(key: object, path: str) -> None:
 
 
 def _check_leaf(value: object, path: str) -> None:
+    if isinstance(value, Enum):
+        value = value.value
     kind = type(value)
+    if kind is int and not _can_be_written(value):  # type: ignore[arg-type]
+        raise InvalidWrite(path, "must have fewer digits")
     if kind is float and not math.isfinite(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must be a finite number")
     if kind is str and not _is_unicode(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must not hold a lone surrogate")
-    if kind not in {str, int, float, bool, type(None), RawJson, orjson.Fragment}:
+    if kind not in {str, int, float, bool, type(None), UUID, RawJson, orjson.Fragment}:
         raise InvalidWrite(path, "must be a string, number, boolean, null, list or object")
+
+
+def _can_be_written(number: int) -> bool:
+    try:
+        int.__repr__(number)
+    except ValueError:  # Python writes no integers of more than some thousand digits
+        return False
+    return True
 
 
 def _is_unicode(text: str) -> bool:
@@ -139,6 +157,7 @@ def _exact_float(text: str) -> float:
     return number
 
 
+_EXACT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_exact_float)
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_float=_exact_float
 )
@@ -208,7 +227,7 @@ def _expect_end(text: str, position: int) -> None:
 
 def _check_text(text: str, found: dict[str, tuple[object, RawJson]]) -> None:
     # The two walks are rare, so they hide behind what can be seen without parsing.
-    if "\\u" in text and not _is_unicode(_unescaped(found)):
+    if not _is_unicode(text) or ("\\u" in text and not _is_unicode(_unescaped(found))):
         raise DecodeError("$", "text without lone surrogates")
     if text.count("{") + text.count("[") > DEEPEST and _depth(list(found.values())) > DEEPEST + 2:
         raise DecodeError("$", f"at most {DEEPEST} levels of nesting")

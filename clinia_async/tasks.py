@@ -1,7 +1,7 @@
 """A task is an id that can be awaited: again, by many, and from another process.
 
-A handle knows no session. It is given three functions: one looks at the task (one GET), one asks
-for it to be watched while somebody waits, one turns a finished task into the result.
+A handle knows no session. It is given four functions: one looks at the task (one GET), one reads its
+receipts, one asks for it to be watched while somebody waits, one turns a finished task into the result.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from clinia_async.errors import (
     ConfigError,
     Outcome,
     ProtocolError,
+    SessionClosed,
     TaskCancelled,
     TaskDropped,
     TaskError,
@@ -24,6 +25,7 @@ from clinia_async.errors import (
     WriteConflict,
     fresh,
 )
+from clinia_async.keys import is_key
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.secret import fingerprint
 from clinia_async.task_id import TaskId, TaskKind
@@ -64,6 +66,7 @@ class Watch:
         "_changed",
         "_ended",
         "_look",
+        "_read",
         "id",
         "kept",
         "snapshot",
@@ -77,6 +80,7 @@ class Watch:
         source: str | None,
         *,
         look: Callable[["Watch", bool], Awaitable[TaskSnapshot]],
+        read: Callable[["Watch"], Awaitable[TaskSnapshot]],
         begin: Callable[["Watch"], None],
         snapshot: TaskSnapshot,
         stats: TaskStats,
@@ -87,6 +91,7 @@ class Watch:
         self.stats = stats
         self.kept: Sequence[Receipt] | None = None
         self._look = look
+        self._read = read
         self._begin = begin
         self._changed: list[asyncio.Future[None]] = []
         self._ended: list[asyncio.Future[None]] = []
@@ -132,9 +137,11 @@ class Watch:
 
     async def receipts(self) -> Sequence[Receipt]:
         if self.kept is None and self.id is not None:
-            snapshot = await self._look(self, True)
+            snapshot = await self._read(self)
             if snapshot.receipts is None:
                 raise ProtocolError("the receipts that were asked for are not in the answer")
+            if self.snapshot.status.is_terminal and not snapshot.status.is_terminal:
+                raise ProtocolError("the receipts are from before the end of the task")
             self.observe(snapshot)
             return snapshot.receipts
         return self.kept or ()
@@ -150,7 +157,7 @@ class Watch:
         if self.snapshot.status.is_terminal:
             return
         before, self.snapshot = self.snapshot, snapshot
-        if before.status != snapshot.status or _states(before) != _states(snapshot):
+        if _differ(before, snapshot):
             self._wake(self._changed)
         if snapshot.status.is_terminal:
             self._wake(self._ended)
@@ -160,6 +167,7 @@ class Watch:
         for future in (*self._changed, *self._ended):
             if not future.done():
                 future.set_exception(fresh(error))
+                future.exception()  # seen: whoever waits for several raises one error and drops the others
 
     async def _one_of(self, waiters: list[asyncio.Future[None]]) -> None:
         await self._waiter(waiters)
@@ -187,17 +195,23 @@ def parse_token(token: str) -> tuple[TaskId, str]:
     """The task id and the source key in a token. Raises `ConfigError` for text that is none."""
     try:
         members = json.loads(token)
-        if members["v"] == 1 and isinstance(members["source"], str):
+        if members["v"] == 1 and is_key(members["source"]):
             return TaskId(members["task"]), members["source"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         pass
     raise ConfigError("this is not a token of a task that this version can read")
 
 
-def _states(snapshot: TaskSnapshot) -> tuple[object, ...] | None:
-    if snapshot.receipts is None:
-        return None
-    return tuple((receipt.id, receipt.status, receipt.pipeline_execution) for receipt in snapshot.receipts)
+def _differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:
+    """A look that did not ask for receipts does not take back what another one saw of them."""
+    if before.status != after.status:
+        return True
+    return after.receipts is not None and _states(before) != _states(after)
+
+
+def _states(snapshot: TaskSnapshot) -> tuple[object, ...]:
+    receipts = snapshot.receipts or ()
+    return tuple((receipt.id, receipt.status, receipt.pipeline_execution) for receipt in receipts)
 
 
 class Conclude(Protocol[R]):
@@ -229,9 +243,15 @@ class Task(Generic[R]):
 
     @classmethod
     def resolved(
-        cls, watch: Watch, result: R, conclude: Conclude[R], *, reconciled: bool = False
+        cls,
+        watch: Watch,
+        result: R,
+        conclude: Conclude[R],
+        *,
+        doubtful: bool = False,
+        reconciled: bool = False,
     ) -> "Task[R]":
-        task = cls(watch, conclude, doubtful=reconciled)
+        task = cls(watch, conclude, doubtful=doubtful)
         task._result = result
         task._known = True
         task.reconciled = reconciled
@@ -294,7 +314,7 @@ class Task(Generic[R]):
         seen: TaskSnapshot | None = None
         while True:
             snapshot = self._watch.snapshot
-            if snapshot is not seen:
+            if seen is None or _differ(seen, snapshot):
                 seen = snapshot
                 yield snapshot
             elif snapshot.status.is_terminal:
@@ -326,6 +346,12 @@ class Task(Generic[R]):
                 self._known = True
             except _FINAL as error:
                 self._error = fresh(error)
+                return
+            except SessionClosed as error:
+                closed = error
+            else:
+                return
+        raise SessionClosed(str(closed), outcome=Outcome.UNKNOWN, token=self.token())
 
     async def _within(self, timeout: float | None, work: Awaitable[T]) -> T:
         limit = asyncio.timeout(timeout)

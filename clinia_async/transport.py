@@ -20,6 +20,7 @@ from clinia_async.addresses import Addresses
 from clinia_async.calls import Host, Request
 from clinia_async.errors import (
     ApiError,
+    ConfigError,
     ConnectionFailed,
     ContentTooLarge,
     DecodeError,
@@ -33,7 +34,7 @@ from clinia_async.errors import (
     Unauthenticated,
 )
 from clinia_async.models import ErrorInfo
-from clinia_async.retry import parse_retry_after
+from clinia_async.retry import PASSING, parse_retry_after
 from clinia_async.secret import Secret
 
 HttpSession = aiohttp.ClientSession
@@ -71,6 +72,8 @@ class Transport:
     ) -> None:
         self._origins = {Host.REGISTRY: addresses.registry, Host.CATALOG: addresses.catalog}
         self._wire = wire
+        if borrowed is not None and borrowed.connector is None:
+            raise ConfigError("the http_session is closed")
         self._client = aiohttp.ClientSession(
             connector=borrowed.connector if borrowed else _connector(wire),
             connector_owner=borrowed is None,
@@ -176,22 +179,32 @@ async def _refusal(response: aiohttp.ClientResponse, request: Request) -> Reques
         return RedirectRefused(
             f"{where}: a redirect is not followed", outcome=Outcome.REJECTED if proven else Outcome.UNKNOWN
         )
+    outcome = Outcome.REJECTED if status in _REFUSALS else Outcome.UNKNOWN
     info = await _error_info(response)
+    if info is None and status not in _UNTYPED and status not in PASSING:
+        return ProtocolError(f"{where}: cut short before it said why", outcome=outcome)
+    info = info or ErrorInfo()
     kind = ApiError.by_type[info.type] if info.type in ApiError.by_type else _UNTYPED.get(status, ApiError)
     return kind(
         f"{where} {info.type or ''}".rstrip(),
         status=status,
         info=info,
-        outcome=Outcome.REJECTED if status in _REFUSALS else Outcome.UNKNOWN,
+        outcome=outcome,
         retry_after=parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
     )
 
 
-async def _error_info(response: aiohttp.ClientResponse) -> ErrorInfo:
-    # The status has said what happened; an envelope that cannot be read takes nothing away from it.
+async def _error_info(response: aiohttp.ClientResponse) -> ErrorInfo | None:
+    """The envelope, empty if the answer is none; None if the answer was cut short, so that it may be one."""
     try:
-        return codec.decode(await _read(response, _LARGEST_ERROR), ErrorInfo)
-    except (aiohttp.ClientError, DecodeError, ProtocolError, OSError):
+        body = await _read(response, _LARGEST_ERROR)
+    except (aiohttp.ClientError, OSError):
+        return None
+    except ProtocolError:
+        return ErrorInfo()
+    try:
+        return codec.decode(body, ErrorInfo)
+    except DecodeError:
         return ErrorInfo()
 
 

@@ -8,7 +8,7 @@ from attrs import Attribute
 
 from clinia_async.errors import InvalidWrite
 from clinia_async.keys import END_RULE, KEY_RULE, is_end_id, is_key
-from clinia_async.models import Json, Meta, Ref
+from clinia_async.models import Identifier, Json, Meta, Ref
 from clinia_async.strict_json import RawJson
 
 T = TypeVar("T")
@@ -32,6 +32,10 @@ def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> Non
     """https://docs.clinia.com/guides/managing-data/historical-import"""
     if meta is None:
         return
+    if not isinstance(meta, Meta):
+        raise InvalidWrite(path, "must be a Meta")
+    if not all(isinstance(entry, Identifier) for entry in meta.identifier or ()):
+        raise InvalidWrite(f"{path}.identifier", "must be Identifiers")
     _check_times(meta, path, now or datetime.now(UTC))
     combinations = [(entry.system, entry.use, entry.value) for entry in meta.identifier or ()]
     if len(set(combinations)) != len(combinations):
@@ -42,14 +46,24 @@ def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> Non
 
 def _check_times(meta: Meta, path: str, now: datetime) -> None:
     for name, moment in (("createdAt", meta.created_at), ("updatedAt", meta.updated_at)):
-        if moment is not None and moment.tzinfo is None:
-            raise InvalidWrite(f"{path}.{name}", "must have a timezone")
+        if moment is not None and not _is_instant(moment):
+            raise InvalidWrite(f"{path}.{name}", "must be a datetime with a timezone")
         if moment is not None and moment > now:
             raise InvalidWrite(f"{path}.{name}", "must not lie in the future")
     if meta.updated_at is not None and meta.created_at is None:
         raise InvalidWrite(f"{path}.updatedAt", "needs createdAt")
     if meta.updated_at is not None and meta.created_at is not None and meta.updated_at < meta.created_at:
         raise InvalidWrite(f"{path}.updatedAt", "must not be before createdAt")
+
+
+def _is_instant(moment: object) -> bool:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        return False
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:  # in the first hours of the year 1 or the last ones of 9999
+        return False
+    return True
 
 
 def check_data(data: Json | RawJson | None, path: str) -> None:

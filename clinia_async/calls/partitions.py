@@ -41,9 +41,14 @@ class CreatePartition:
     repeat: ClassVar[Repeat] = Repeat.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
     key: str = field(validator=checked(check_key, "$.key"))
-    modules: Modules
+    modules: Modules = field()
     source: DataSource | Mdm = field()
     stage: bool = False
+
+    @modules.validator
+    def _known(self, _: object, modules: Modules) -> None:
+        if not isinstance(modules, Modules):
+            raise InvalidWrite("$.modules", "must be Modules")
 
     @source.validator
     def _keys(self, _: object, source: DataSource | Mdm) -> None:
@@ -81,6 +86,6 @@ def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:
     else:
         yield from ((f"sources[{n}]", key) for n, key in enumerate(source.sources))
         for n, connection in enumerate(source.relationships):
-            yield f"relationships[{n}].relationshipType", connection.relationship_type
-    keys = [collection.key for collection in source.collections]
+            yield f"relationships[{n}].relationshipType", getattr(connection, "relationship_type", "")
+    keys = [getattr(collection, "key", "") for collection in source.collections]
     yield from ((f"collections[{n}].key", key) for n, key in enumerate(keys))

@@ -1,6 +1,6 @@
 """Relationships: one, or many in a bulk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from attrs import field, frozen
@@ -10,6 +10,7 @@ from clinia_async.calls.call import Host, Read, Repeat, Request, path_of, submis
 from clinia_async.calls.checks import check_data, check_end, check_key, check_meta, checked
 from clinia_async.calls.comparison import same_json, same_meta
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.keys import is_record_id
 from clinia_async.models import (
     ErrorType,
     Json,
@@ -41,7 +42,7 @@ class GetRelationship:
 
     @id.validator
     def _addressable(self, _: object, value: object) -> None:
-        if not isinstance(value, str) or not value or value in {".", ".."} or not value.isprintable():
+        if not is_record_id(value):
             raise InvalidWrite("$.id", "must be `{from.id}.{to.id}` or `{system}:{value}:{use}`")
 
     def request(self) -> Request:
@@ -106,10 +107,10 @@ class CreateRelationship:
 
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
-        data = self.data.value() if isinstance(self.data, RawJson) else self.data
+        sent = strict_json.loads(strict_json.dumps(self.data or {}))
         return (
             self.is_about(found)
-            and same_json(data or {}, found.data or {})
+            and same_json(sent, found.data or {})
             and same_meta(self.meta, found.meta)
         )
 
@@ -128,6 +129,24 @@ class CreateRelationship:
         return body
 
 
+def _each_a_write(writes: Iterable[CreateRelationship]) -> tuple[CreateRelationship, ...]:
+    if not isinstance(writes, Iterable):
+        raise InvalidWrite("$.operations", "must be CreateRelationships")
+    writes = tuple(writes)
+    for index, write in enumerate(writes):
+        if not isinstance(write, CreateRelationship):
+            raise InvalidWrite(f"$.operations[{index}]", "must be a CreateRelationship")
+    return writes
+
+
+def _operation(index: int, write: CreateRelationship) -> bytes:
+    try:
+        return write.operation()
+    except InvalidWrite as error:
+        path, rule = f"$.operations[{index}]{error.path.removeprefix('$')}", error.rule
+    raise InvalidWrite(path, rule)
+
+
 @frozen
 class BulkRelationships:
     """Creates in one request, carried out in the order given, each for itself: a bulk is not atomic.
@@ -139,13 +158,15 @@ class BulkRelationships:
     repeat: ClassVar[Repeat] = Repeat.KEYED
     route: ClassVar[str] = "/sources/{source}/v1/relationships/bulk"
     source: str = field(validator=checked(check_key, "$.source"))
-    writes: Sequence[CreateRelationship] = field(repr=lambda writes: f"<{len(writes)} writes>")
+    writes: Sequence[CreateRelationship] = field(
+        converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
+    )
     operations: Sequence[bytes] = field(repr=False, kw_only=True)
     """The writes as they go out, in the same order; may be given by whoever has encoded them already."""
 
     @operations.default
     def _encoded(self) -> Sequence[bytes]:
-        return [write.operation() for write in self.writes]
+        return [_operation(index, write) for index, write in enumerate(self.writes)]
 
     @writes.validator
     def _one_write_a_key(self, _: object, writes: Sequence[CreateRelationship]) -> None:

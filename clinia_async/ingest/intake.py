@@ -65,23 +65,22 @@ class Intake:
             if isinstance(item, Blank):
                 self._report.blank += 1
                 return None
-            self._report.read += 1
             record = self._checked(item)
+            self._report.read += 1
         if isinstance(record, Record):
             return record
         await emit(RecordOutcome(record, Disposition.INVALID, f"{record.path}: {record.reason}"))
         return None
 
     def _checked(self, item: Record | BadRecord | CreateRelationship) -> Record | BadRecord:
+        place = self._report.read + 1
         if isinstance(item, CreateRelationship):
-            item = Record(self._report.read, item)
+            item = Record(place, item)
         if isinstance(item, Record) and item.write.source != self._source:
             return BadRecord(item.line, "$.source", "must be the source of the job", item.text)
         if isinstance(item, Record | BadRecord):
             return item
-        raise InvalidWrite(
-            f"record {self._report.read}", "must be a CreateRelationship or a record that was read"
-        )
+        raise InvalidWrite(f"record {place}", "must be a CreateRelationship or a record that was read")
 
 
 async def _asynchronous(items: Iterable[Item]) -> AsyncIterator[Item]:

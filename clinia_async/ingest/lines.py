@@ -7,7 +7,7 @@ and a byte order mark at the start of the file are taken off.
 import asyncio
 import gzip
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -36,10 +36,11 @@ class Line:
     text: bytes | None = field(repr=False)
 
 
-async def read_lines(path: Path | None, largest: int = LARGEST_LINE) -> AsyncIterator[Line]:
+async def read_lines(path: Path | None, largest: int = LARGEST_LINE) -> AsyncGenerator[Line, None]:
     """The lines of `path`, or of standard input for None. Reads in a thread, closes what it opened."""
-    stream = await asyncio.to_thread(_open, path)
+    raw = await asyncio.to_thread(_open, path)
     try:
+        stream = await asyncio.to_thread(_inflated, raw)
         cutter = _Cutter(largest)
         while block := await asyncio.to_thread(_block, stream):
             for line in cutter.cut(block):
@@ -48,15 +49,17 @@ async def read_lines(path: Path | None, largest: int = LARGEST_LINE) -> AsyncIte
             yield line
     finally:
         if path is not None:
-            stream.close()
+            raw.close()
 
 
-def _open(path: Path | None) -> BufferedReader | gzip.GzipFile:
+def _open(path: Path | None) -> BufferedReader:
     if path is not None and not path.is_file():
         raise InputError("the input must be a regular file, or `-` for standard input")
-    raw = cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
-    start = raw.peek(2)[:2]
-    return gzip.open(raw) if start == _GZIP else raw
+    return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+
+
+def _inflated(raw: BufferedReader) -> BufferedReader | gzip.GzipFile:
+    return gzip.open(raw) if raw.peek(len(_GZIP)).startswith(_GZIP) else raw
 
 
 def _block(stream: BufferedReader | gzip.GzipFile) -> bytes:

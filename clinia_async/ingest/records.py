@@ -7,7 +7,8 @@
 `deadLetter`, which a former run added, is passed over.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 
 from attrs import field, frozen
@@ -20,7 +21,7 @@ from clinia_async.models import Meta, Ref
 from clinia_async.receipts import Key
 from clinia_async.strict_json import RawJson
 
-_MEMBERS = frozenset({"type", "from", "to", "data", "meta", "deadLetter"})
+_MEMBERS = frozenset({"type", "from", "to", "data", "meta"})
 
 
 @frozen(eq=False)
@@ -59,14 +60,15 @@ IdMapping = Callable[[str], str]
 
 async def read_ndjson(
     path: Path | None, source: str, *, map_id: IdMapping | None = None, largest_line: int = LARGEST_LINE
-) -> AsyncIterator[Record | BadRecord | Blank]:
+) -> AsyncGenerator[Record | BadRecord | Blank, None]:
     """The records of an NDJSON file, plain or gzipped; None reads standard input.
 
     Nothing is sent for a line that is wrong: it comes as a `BadRecord`. Raises `InputError` where the
     file itself cannot be read on.
     """
-    async for line in read_lines(path, largest_line):
-        yield parse(line, source, map_id)
+    async with aclosing(read_lines(path, largest_line)) as lines:
+        async for line in lines:
+            yield parse(line, source, map_id)
 
 
 def parse(line: Line, source: str, map_id: IdMapping | None = None) -> Record | BadRecord | Blank:
@@ -84,8 +86,8 @@ def parse(line: Line, source: str, map_id: IdMapping | None = None) -> Record | 
 
 def _parse(number: int, raw: bytes, source: str, map_id: IdMapping | None) -> Record:
     members = strict_json.members(_text(raw))
-    if "deadLetter" in members and (former := _text_of_dead_letter(members)) is not None:
-        return _parse(number, former, source, map_id)
+    if "deadLetter" in members:
+        return _parse(number, _without_letter(members), source, map_id)
     for name in members:
         if name not in _MEMBERS:
             raise InvalidWrite("$", "must hold nothing but type, from, to, data and meta")
@@ -109,10 +111,14 @@ def _text(raw: bytes) -> str:
     raise DecodeError("$", "UTF-8")
 
 
-def _text_of_dead_letter(members: Mapping[str, tuple[object, RawJson]]) -> bytes | None:
+def _without_letter(members: Mapping[str, tuple[object, RawJson]]) -> bytes:
+    """The line as it was before a former run wrote its reason into it."""
     letter, _ = members["deadLetter"]
     text = letter.get("text") if isinstance(letter, dict) else None
-    return text.encode() if isinstance(text, str) else None
+    if isinstance(text, str):
+        return text.encode()
+    rest = {name: raw for name, (_, raw) in members.items() if name != "deadLetter"}
+    return b"{" + b",".join(strict_json.dumps(name) + b":" + raw.text for name, raw in rest.items()) + b"}"
 
 
 def _required(members: Mapping[str, tuple[object, RawJson]], name: str) -> tuple[object, RawJson]:

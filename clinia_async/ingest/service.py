@@ -63,15 +63,8 @@ class PatientSession:
         return await self._patiently(lambda _: task.receipts())
 
     async def watched(self, wait: Callable[[], Awaitable[R]]) -> R:
-        """The wait for a task; a refusal of the key while polling stops the job as well."""
-        try:
-            result = await wait()
-        except TaskPollError as error:
-            if error.status in _ACCESS:
-                raise AccessRefused("the service refused the key") from None
-            raise
-        self._last_good = asyncio.get_running_loop().time()
-        return result
+        """The wait for a task, and for what is read when it has ended."""
+        return await self._patiently(lambda _: _until_done(wait))
 
     async def _patiently(self, attempt: Callable[[bool], Awaitable[R]]) -> R:
         doubtful, pause = False, 0.5
@@ -84,6 +77,7 @@ class PatientSession:
                 ) from None
             except RequestError as error:
                 if not is_passing(error):
+                    self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
                     raise
                 doubtful = doubtful or error.outcome is Outcome.UNKNOWN
                 self._check_patience(error, doubtful=doubtful)
@@ -91,7 +85,7 @@ class PatientSession:
                 self._last_good = asyncio.get_running_loop().time()
                 return result
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 10.0)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _check_patience(self, error: RequestError, *, doubtful: bool) -> None:
         waited = asyncio.get_running_loop().time() - self._last_good
@@ -100,7 +94,17 @@ class PatientSession:
             raise _stopped(given_up, error, doubtful=doubtful) from None
 
 
+_LONGEST_PAUSE = 5.0
 _ACCESS = frozenset({401, 403})
+
+
+async def _until_done(wait: Callable[[], Awaitable[R]]) -> R:
+    try:
+        return await wait()
+    except TaskPollError as error:
+        if error.status not in _ACCESS:
+            raise
+    raise AccessRefused("the service refused the key")
 
 
 def _stopped(stop: JobStopped, error: RequestError, *, doubtful: bool) -> JobStopped:

@@ -1,0 +1,40 @@
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clinia_async import Session
+from clinia_async.emulator import Emulator
+from tests.core.sending import session_at
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left_behind() -> AsyncIterator[None]:
+    """No task of ours outlives its test, no socket stays open, and the loop has no complaint.
+
+    An unclosed socket warns when it is collected, and every warning is an error.
+    """
+    loop = asyncio.get_running_loop()
+    complaints: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    yield
+    for _ in range(3):  # transports close in the turn of the loop after they are told to
+        await asyncio.sleep(0)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert complaints == []
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def session(emulator: Emulator) -> AsyncIterator[Session]:
+    async with session_at(emulator) as session:
+        yield session

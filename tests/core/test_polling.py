@@ -1,0 +1,229 @@
+"""The poll scheduler: odd answers mean "ask again", and looks are paced and capped."""
+
+import asyncio
+
+import pytest
+
+from clinia_async import Polling, ShareOfAge, TaskKind, TaskPollError, TaskStatus
+from tests.core.sending import SMOOTH, SOURCE, create, receipt, session_at, write
+from tests.core.test_transport import UNKNOWN
+from tests.hostile import (
+    Behaviour,
+    Hostile,
+    accepted,
+    after,
+    answer,
+    by_target,
+    chunked,
+    close,
+    head,
+    persisted,
+    raw,
+    redirect,
+    refusal,
+    reply,
+    reset,
+    stall,
+    task,
+)
+
+ODD: dict[str, Behaviour] = {
+    **{name: UNKNOWN[name][0] for name in ("close", "reset", "stall", "bad status line", "a length cut short", "empty", "no content", "HTML", "null", "a list", "deep", "UTF-16", "a corrupt encoding", "a length of 10^15", "408", "500", "502", "503", "504", "520")},
+    "429": refusal(429, headers={"Retry-After": "1"}),
+    "an unknown status": task("QUEUED"),
+    "lower case": task("success"),
+    "no status": answer({"taskId": "s_1"}),
+    "a number": answer({"status": 200, "taskId": "s_1"}),
+    "null status": answer({"status": None}),
+    "another task": task("SUCCESS", "s_2"),
+    "a broken task id": task("SUCCESS", "../x"),
+    "cut at the end of the connection": raw(head(200) + b'{"status":"SUCC'),
+    "broken receipts": answer({"status": "SUCCESS", "receipts": "none"}),
+    "receipts of another shape": answer({"status": "SUCCESS", "receipts": [{"id": 1}]}),
+    "404": refusal(404, "NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_an_odd_answer_means_ask_again(name: str) -> None:
+    polls = by_target({"/tasks/": [ODD[name], ODD[name], task("SUCCESS")]}, accepted())
+    async with Hostile(otherwise=polls) as server, session_at(server) as session:
+        made = await create(session)
+        snapshot = await made.wait()
+        assert snapshot.status is TaskStatus.SUCCESS
+        assert server.count("GET") == 3
+
+
+async def test_a_task_id_may_be_absent_from_the_answer() -> None:
+    async with Hostile([accepted(), answer({"status": "SUCCESS"})]) as server, session_at(server) as session:
+        assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
+
+
+@pytest.mark.parametrize("status", [401, 403, 400, 410])
+async def test_what_lasts_ends_the_wait_at_once(status: int) -> None:
+    async with Hostile([accepted(), refusal(status)]) as server, session_at(server) as session:
+        made = await create(session)
+        with pytest.raises(TaskPollError) as caught:
+            await made
+        assert caught.value.status == status
+        assert caught.value.token == made.token()
+        assert str(status) in str(caught.value)
+        assert server.count("GET") == 1
+
+
+async def test_a_redirect_ends_the_wait() -> None:
+    async with Hostile() as evil, Hostile([accepted(), redirect(307, f"{evil.url}/")]) as server:
+        async with session_at(server) as session:
+            with pytest.raises(TaskPollError):
+                await (await create(session))
+            assert evil.connections == 0
+
+
+async def test_not_found_is_believed_after_the_grace() -> None:
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=by_target({"/tasks/": [refusal(404)]}, accepted())) as server:
+        async with session_at(server, polling=Polling(grace=20)) as session:
+            began = loop.time()
+            with pytest.raises(TaskPollError):
+                await (await create(session))
+            assert 20 < loop.time() - began < 40
+            assert server.count("GET") > 3
+
+
+async def test_a_resumed_task_has_the_grace_too() -> None:
+    polls = by_target({"/tasks/": [refusal(404), refusal(404), task("SUCCESS")]})
+    async with Hostile(otherwise=polls) as server, session_at(server) as session:
+        assert (await session.task("s_1", source=SOURCE).wait()).status is TaskStatus.SUCCESS
+
+
+async def test_patience_ends() -> None:
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=by_target({"/tasks/": [refusal(503)]}, accepted())) as server:
+        async with session_at(server, polling=Polling(patience=100)) as session:
+            began = loop.time()
+            with pytest.raises(TaskPollError):
+                await (await create(session))
+            assert 100 < loop.time() - began < 130
+            assert server.count("GET") < 20
+
+
+async def test_a_good_answer_renews_the_patience() -> None:
+    polls = [*[refusal(503)] * 5, task("PENDING")] * 10 + [task("SUCCESS")]
+    async with Hostile(otherwise=by_target({"/tasks/": polls}, accepted())) as server:
+        async with session_at(server, polling=Polling(patience=60)) as session:
+            assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
+
+
+async def test_a_hint_holds_all_looks() -> None:
+    throttled = refusal(429, headers={"Retry-After": "40"})
+    script = {"s_1": [throttled, task("SUCCESS")], "s_2": [task("PENDING", "s_2")]}
+    async with Hostile([accepted("s_1"), accepted("s_2")], otherwise=by_target(script)) as server:
+        async with session_at(server, polling=SMOOTH) as session:
+            first, second = await create(session, "a"), await create(session, "b")
+            other = asyncio.ensure_future(second.wait())
+            await first.wait()
+            times = [request.at for request in server.requests if request.method == "GET"]
+            held = next(request.at for request in server.requests if "s_1" in request.target)
+            assert not [time for time in times if held + 0.05 < time < held + 40]
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+
+
+async def test_looks_share_the_age() -> None:
+    looks = by_target({"/tasks/": [after(0, task("PENDING"))] * 20 + [task("SUCCESS")]}, accepted())
+    async with Hostile(otherwise=looks) as server, session_at(server, polling=SMOOTH) as session:
+        made = await create(session)
+        await made.wait()
+        times = [request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"]
+    gaps = [(later - sooner, sooner) for sooner, later in zip(times, times[1:], strict=False)]
+    assert all(gap == pytest.approx(min(max(0.1, age * 0.25), 5), abs=0.1) for gap, age in gaps)
+
+
+@pytest.mark.parametrize("kind", TaskKind)
+def test_the_pace(kind: TaskKind) -> None:
+    pace = ShareOfAge()
+    assert pace(kind, 0) == 0.1
+    assert pace(kind, 8) == 2
+    long = kind in {TaskKind.BULK, TaskKind.BUNDLE, TaskKind.PURGE, TaskKind.LEGACY}
+    assert pace(kind, 1000) == (15 if long else 5)
+
+
+async def test_ten_days_cost_few_looks() -> None:
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING", "bk_1")]}, accepted("bk_1"))) as server:
+        polling = Polling(pace=ShareOfAge(most_for_long_work=600))
+        async with session_at(server, polling=polling) as session:
+            bulk = await session.bulk_relationships(SOURCE, [write()])
+            with pytest.raises(TimeoutError):
+                await bulk.wait(timeout=86400)
+            assert server.count("GET") < 250
+            assert loop.time()
+
+
+async def test_looks_in_flight_are_capped() -> None:
+    slow = by_target({"/tasks/": [after(1, answer({"status": "SUCCESS"}))]}, persisted)
+    async with Hostile(otherwise=slow) as server, session_at(server, polling=Polling(in_flight=3)) as session:
+        tasks = [session.task(f"s_{number}", source=SOURCE) for number in range(12)]
+        await session.wait(tasks)
+        assert server.most_in_flight == 3
+        assert server.count("GET") == 12
+
+
+async def test_looks_a_second_are_capped() -> None:
+    async with Hostile(otherwise=answer({"status": "SUCCESS"})) as server:
+        async with session_at(server, polling=Polling(per_second=5)) as session:
+            await session.wait([session.task(f"s_{number}", source=SOURCE) for number in range(21)])
+            times = [request.at for request in server.requests]
+        assert times[-1] - times[0] >= 19 / 5
+        assert all(sum(start <= time < start + 0.99 for time in times) <= 6 for start in times)
+
+
+async def test_a_stalled_look_holds_up_no_other() -> None:
+    script = by_target({"s_1": [stall, task("SUCCESS")], "s_2": [task("SUCCESS", "s_2")]})
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=script) as server, session_at(server) as session:
+        began = loop.time()
+        stuck = asyncio.ensure_future(session.task("s_1", source=SOURCE).wait())
+        await asyncio.sleep(0.1)
+        await session.task("s_2", source=SOURCE).wait()
+        assert loop.time() - began < 1
+        await stuck
+        assert loop.time() - began < 40
+
+
+async def test_nothing_is_polled_that_nobody_waits_for() -> None:
+    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server:
+        async with session_at(server) as session:
+            made = await create(session)
+            await asyncio.sleep(1000)
+            assert server.count("GET") == 0
+            assert session._work().poller.watching == 0
+            with pytest.raises(TimeoutError):
+                await made.wait(timeout=5)
+            await asyncio.sleep(100)
+            assert session._work().poller.watching == 0
+
+
+async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+
+    def broken(_: TaskKind, age: float) -> float:
+        if age > 0.05:
+            raise ZeroDivisionError
+        return 0.1
+
+    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server:
+        async with session_at(server, polling=Polling(pace=broken)) as session:
+            with pytest.raises(TaskPollError):
+                await (await create(session))
+    assert [type(complaint) for complaint in complaints] == [ZeroDivisionError]
+
+
+async def test_receipts_of_a_review_are_seen_and_waited_out() -> None:
+    review = receipt("PENDING", pipelineExecution={"id": "p", "status": "IN_REVIEW"})
+    looks = [task("PENDING", receipts=[review])] * 3 + [task("SUCCESS")]
+    async with Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server, session_at(server) as session:
+        assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
+
+

@@ -1,0 +1,80 @@
+"""What did not land is written down so that it can be fed back in."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from clinia_async import DeadLetters, Disposition, RecordOutcome, read_ndjson
+from clinia_async.emulator import Emulator
+from clinia_async.ingest.dead_letters import letter
+from clinia_async.ingest.lines import Line
+from clinia_async.ingest.records import Record, parse
+from tests.ingest.running import SOURCE, run, write
+
+GOOD = b'{"type":"t","from":{"id":"a","type":"x"},"to":{"id":"b","type":"y"},"data":{"n":1.10}}'
+BROKEN = [b"{", b"[1]", b'{"type":"t"}', b'"\xe9"', b'{"type":"t","type":"t"}', b'{"x":"\xff"}', b"null"]
+
+
+def outcome_of(text: bytes | None, line: int = 7) -> RecordOutcome:
+    record = parse(Line(line, text), SOURCE)
+    assert not isinstance(record, Record) or text is not None
+    return RecordOutcome(record, Disposition.FAILED, "INTERNAL")  # type: ignore[arg-type]
+
+
+def test_a_line_that_could_be_read_is_kept_as_it_was() -> None:
+    text = letter(outcome_of(b"  " + GOOD + b"  "))
+    assert text.endswith(GOOD[1:] + b"\n")
+    assert json.loads(text)["deadLetter"] == {"line": 7, "disposition": "failed", "reason": "INTERNAL"}
+    again = parse(Line(1, text), SOURCE)
+    assert isinstance(again, Record)
+    assert again.write == parse(Line(1, GOOD), SOURCE).write  # type: ignore[union-attr]
+    assert letter(RecordOutcome(again, Disposition.FAILED, "X")).count(b"deadLetter") == 1
+
+
+def test_a_write_from_python_becomes_a_line() -> None:
+    text = letter(RecordOutcome(Record(3, write("a", "b", n=1)), Disposition.UNKNOWN))
+    again = parse(Line(1, text), SOURCE)
+    assert isinstance(again, Record)
+    assert again.write.id == "a.b"
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_line_is_carried_along_and_broken_again(text: bytes) -> None:
+    first = outcome_of(text)
+    again = parse(Line(1, letter(first)), SOURCE)
+    assert not isinstance(again, Record)
+    assert (again.reason == first.record.reason) or b"\xff" in text or b"\xe9" in text  # type: ignore[union-attr]
+
+
+def test_a_line_that_was_too_large_is_told_by_its_number() -> None:
+    assert json.loads(letter(outcome_of(None, 12)))["deadLetter"]["line"] == 12
+
+
+def test_the_file_is_its_owners_alone_and_follows_no_link(tmp_path: Path) -> None:
+    path = tmp_path / "dead.ndjson"
+    with DeadLetters(path) as letters:
+        assert not path.exists()
+        letters.add(outcome_of(GOOD))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with DeadLetters(link) as letters, pytest.raises(OSError, match="symbolic link"):
+        letters.add(outcome_of(GOOD))
+    assert letters.count == 0
+
+
+async def test_letters_fed_back_in_land_once_the_reason_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "dead.ndjson"
+    async with Emulator() as emulator:
+        await run(emulator, [write("a", "b", n=1)])
+        found = await run(emulator, [write("a", "b", n=2), write("a", "c", n=3)])
+        with DeadLetters(path) as letters:
+            for outcome in found.outcomes:
+                if not outcome.disposition.has_landed:
+                    letters.add(outcome)
+    async with Emulator() as emulator:
+        again = await run(emulator, read_ndjson(path, SOURCE))
+        assert again.report.all_landed
+        assert [each.data for each in emulator.stored()] == [{"n": 2}]

@@ -1,0 +1,268 @@
+"""What a job promises: every record once, in order for its key, told truly, whatever the service does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from clinia_async import (
+    AccessRefused,
+    ChunkLimits,
+    ConfigError,
+    CreateRelationship,
+    Disposition,
+    Ingestion,
+    NetworkGivenUp,
+    Ref,
+    Session,
+)
+from clinia_async.emulator import (
+    Accepted,
+    Constant,
+    DroppedRequest,
+    Emulator,
+    LogNormal,
+    LostReply,
+    Persisted,
+    TooManyRequests,
+    TruncatedBody,
+    Unavailable,
+)
+from tests.ingest.running import BOTH_WAYS, SOURCE, ran, run, session_for, stored_data, write, writes
+
+MODES = [Persisted(), Accepted(LogNormal(0.4, 0.8))]
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+@pytest.mark.parametrize("mode", MODES)
+async def test_everything_lands_and_is_told_once(via: str, mode: Persisted | Accepted) -> None:
+    async with Emulator(default=mode) as emulator:
+        found = await run(emulator, writes(300), via=via, chunk=ChunkLimits(operations=40))
+        held = stored_data(emulator)
+    assert found.error is None
+    assert found.report.all_landed
+    assert found.report.by_disposition == {Disposition.PERSISTED: 300}
+    assert held == {each.id: each.data for each in writes(300)}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(3))
+async def test_faults_lose_nothing_and_double_nothing(
+    via: str, mode: Persisted | Accepted, seed: int
+) -> None:
+    sent = writes(200)
+    async with Emulator(seed=seed, default=mode) as emulator:
+        for route in ("create_relationship", "bulk_relationships", "get_relationship", "get_task"):
+            emulator.faults.add(LostReply(route=route, probability=0.15))
+            emulator.faults.add(DroppedRequest(route=route, probability=0.05))
+            emulator.faults.add(TruncatedBody(route=route, probability=0.05))
+            emulator.faults.add(Unavailable(route=route, probability=0.05, executed=True))
+            emulator.faults.add(TooManyRequests(route=route, probability=0.05, retry_after=2))
+        found = await run(emulator, sent, via=via, chunk=ChunkLimits(operations=5), patience=600)
+        held = stored_data(emulator)
+        struck = emulator.faults.played.total()
+    assert struck > 10, "a test of faults needs faults"
+    assert found.error is None
+    assert held == {each.id: each.data for each in sent}
+    assert found.report.by_disposition == {Disposition.PERSISTED: 200}
+    assert found.report.reconciled > 0
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("policy", "equal", "different"),
+    [
+        ("compare", Disposition.EXISTING, Disposition.FAILED),
+        ("keep", Disposition.EXISTING, Disposition.KEPT),
+        ("fail", Disposition.FAILED, Disposition.FAILED),
+    ],
+)
+async def test_a_key_that_is_taken_is_settled_as_asked(
+    via: str, mode: Persisted | Accepted, policy: str, equal: Disposition, different: Disposition
+) -> None:
+    items = [write("a", "x", n=1), write("a", "x", n=1), write("a", "x", n=2), write("a", "x", n=1.0)]
+    async with Emulator(default=mode) as emulator:
+        found = await run(emulator, items, via=via, on_existing=policy)
+        held = stored_data(emulator)
+    told = {each.line: each.disposition for each in found.outcomes}
+    assert told == {1: Disposition.PERSISTED, 2: equal, 3: different, 4: equal}
+    assert held == {"a.x": {"n": 1}}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_two_writes_of_one_key_never_fly_together_and_keep_their_order(via: str) -> None:
+    items = [write("a", f"x{n % 3}", n=n) for n in range(60)]
+    async with Emulator(default=Accepted(LogNormal(0.3, 1.0))) as emulator:
+        found = await run(emulator, items, via=via, on_existing="keep", workers=8)
+        held = stored_data(emulator)
+    assert held == {"a.x0": {"n": 0}, "a.x1": {"n": 1}, "a.x2": {"n": 2}}
+    for key in range(3):
+        told = [each.line for each in found.outcomes if each.line % 3 == (key + 1) % 3]
+        assert told == sorted(told)
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_wrong_write_from_python_is_refused_before_anything_is_sent(via: str) -> None:
+    items = [write("a", "x", n=float("nan")), write("a", "x", n=1)]
+    async with Emulator() as emulator:
+        found = await run(emulator, items, via=via)
+    assert {each.line: each.disposition for each in found.outcomes} == {
+        1: Disposition.INVALID,
+        2: Disposition.PERSISTED,
+    }
+    assert found.report.reasons == {(Disposition.INVALID, "$.data.n: must be a finite number"): 1}
+
+
+async def test_a_write_of_another_source_is_refused() -> None:
+    other = CreateRelationship("other", "t", Ref("a", "x"), Ref("b", "y"))
+    async with Emulator() as emulator:
+        found = await run(emulator, [other])
+        assert not emulator.requests
+    assert found.report.by_disposition == {Disposition.INVALID: 1}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_refused_key_stops_the_job_and_sends_no_flood(via: str) -> None:
+    async with Emulator() as emulator:
+        async with Session(base_url=emulator.url, api_key="wrong") as session:
+            found = await ran(session, writes(500), via=via, workers=4, chunk=ChunkLimits(operations=5))
+        assert emulator.requests.total() <= 4
+    assert isinstance(found.error, AccessRefused)
+    assert set(found.report.by_disposition) == {Disposition.UNSENT}
+    assert found.report.stopped_by == "the service refused the key"
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_service_that_is_gone_is_given_up_after_the_patience(via: str) -> None:
+    async with Emulator() as emulator:
+        gone = session_for(emulator)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with gone:
+        found = await ran(gone, writes(100), via=via, patience=120)
+    assert isinstance(found.error, NetworkGivenUp)
+    assert 120 < loop.time() - started < 300, "virtual seconds"
+    assert set(found.report.by_disposition) == {Disposition.UNSENT}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_an_outage_shorter_than_the_patience_costs_nothing(via: str) -> None:
+    async with Emulator() as emulator:
+        for route in ("create_relationship", "bulk_relationships"):
+            emulator.faults.add(DroppedRequest(route=route, times=20))
+        found = await run(emulator, writes(50), via=via, patience=600)
+        assert stored_data(emulator) == {each.id: each.data for each in writes(50)}
+    assert found.report.by_disposition == {Disposition.PERSISTED: 50}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_leaving_early_leaves_a_report_that_is_true(via: str) -> None:
+    async with Emulator(default=Accepted(Constant(5)), bulk=Constant(5)) as emulator:
+        async with session_for(emulator) as session:
+            job = Ingestion(
+                session, SOURCE, writes(1000), via=via, workers=2, chunk=ChunkLimits(operations=10)
+            )
+            async with job:
+                async for _ in job:
+                    break
+        report = job.report
+        assert report.settled == report.read
+        assert report.by_disposition[Disposition.PERSISTED] >= 1
+        assert report.by_disposition[Disposition.UNKNOWN] >= 1
+        assert report.stopped_by is not None
+        assert emulator.relationships() >= report.by_disposition[Disposition.PERSISTED]
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_job_that_is_asked_to_stop_brings_what_flies_to_its_end(via: str) -> None:
+    items = [write(f"p{n % 20}", "x", n=n % 20) for n in range(400)]
+    async with Emulator(default=Accepted(Constant(5)), bulk=Constant(5)) as emulator:
+        async with session_for(emulator) as session:
+            job = Ingestion(session, SOURCE, items, via=via, workers=2, chunk=ChunkLimits(operations=8))
+            outcomes = []
+            async with job:
+                async for outcome in job:
+                    outcomes.append(outcome)
+                    job.stop()
+        persisted = job.report.by_disposition[Disposition.PERSISTED]
+        assert emulator.relationships() == persisted
+    assert persisted >= 1
+    assert not job.report.by_disposition[Disposition.UNKNOWN]
+    assert job.report.settled == job.report.read == len(outcomes)
+    assert job.report.read < 400
+    assert job.report.stopped_by == "asked to stop"
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_source_that_breaks_is_heard_and_the_rest_is_accounted_for(via: str) -> None:
+    async def broken() -> AsyncIterator[CreateRelationship]:
+        for each in writes(30):
+            yield each
+        raise LookupError("the source broke")
+
+    async with Emulator() as emulator:
+        found = await run(emulator, broken(), via=via, workers=2)
+    assert isinstance(found.error, LookupError)
+    assert found.report.read == 30
+
+
+async def test_what_is_no_record_is_refused() -> None:
+    async with Emulator() as emulator:
+        found = await run(emulator, ["text"])  # type: ignore[list-item]
+    assert isinstance(found.error, ValueError)
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
+    pulled = 0
+
+    def counted() -> Iterator[CreateRelationship]:
+        nonlocal pulled
+        for each in writes(5000):
+            pulled += 1
+            yield each
+
+    async with Emulator() as emulator, session_for(emulator) as session:
+        job = Ingestion(session, SOURCE, counted(), via=via, workers=3, chunk=ChunkLimits(operations=10))
+        ahead = 0
+        async with job:
+            async for _ in job:
+                ahead = max(ahead, pulled - job.report.settled)
+    assert pulled == 5000
+    assert ahead <= 3 * 10
+
+
+async def test_a_reader_that_stops_reading_stops_the_job() -> None:
+    async with Emulator() as emulator, session_for(emulator) as session:
+        job = Ingestion(session, SOURCE, writes(30_000), via="bulk", chunk=ChunkLimits(operations=500))
+        async with job:
+            await asyncio.sleep(3600)  # on the clock that jumps
+            assert job.report.read < 30_000
+            count = 0
+            async for _ in job:
+                count += 1
+    assert count == 30_000
+
+
+async def test_chunks_keep_to_their_limits() -> None:
+    async with Emulator() as emulator:
+        small = ChunkLimits(bytes=1000)
+        size = len(writes(1)[0].operation())
+        await run(emulator, writes(100), via="bulk", chunk=small)
+        assert emulator.requests["bulk_relationships"] >= 100 * size / 1000
+    async with Emulator() as emulator:
+        await run(emulator, writes(100), via="bulk", chunk=ChunkLimits(operations=10))
+        assert emulator.requests["bulk_relationships"] == 10
+
+
+async def test_a_job_runs_in_its_block_and_needs_a_worker() -> None:
+    async with Emulator() as emulator, session_for(emulator) as session:
+        with pytest.raises(ConfigError, match="at least 1"):
+            Ingestion(session, SOURCE, [], workers=0)
+        with pytest.raises(ConfigError, match="async with"):
+            _ = [each async for each in Ingestion(session, SOURCE, [])]
+        report = await Ingestion(session, SOURCE, []).run()
+    assert report.all_landed
+    assert report.read == 0

@@ -1,0 +1,36 @@
+"""Runs the commands of the README in a clone, exactly as they stand there.
+
+python tests/readme_commands.py FOLDER
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FACTS = (
+    "read            100,000",
+    "persisted        91,988",
+    "existing          7,970",
+    "kept                 42",
+)
+
+
+def commands(readme: str) -> list[str]:
+    return re.findall(r"```sh\n(.+?)\n```", readme, re.DOTALL)
+
+
+def main(folder: Path) -> None:
+    ingest, test = commands((folder / "README.md").read_text(encoding="utf-8"))
+    for via in ("bulk", "single"):
+        ran = subprocess.run(
+            ["bash", "-c", f"{ingest} --via {via}"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
+        )
+        print(ran.stdout, flush=True)
+        assert all(fact in ran.stdout for fact in FACTS), "the report is not what it should be"
+        assert "the emulator holds 91,988 relationships" in ran.stdout
+    subprocess.run(["bash", "-c", test], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

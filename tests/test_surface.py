@@ -1,0 +1,110 @@
+"""`__all__` is the truth, and every call has a method, a route and a test."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clinia_async
+from clinia_async import calls, errors
+from clinia_async.calls import Repeat
+from clinia_async.emulator.app import ROUTE_NAMES
+from clinia_async.session import Session
+
+TESTS = Path(__file__).parent
+STUB = Path(clinia_async.__file__).with_suffix(".pyi")
+
+CALLS = {
+    name: call
+    for name, call in vars(calls).items()
+    if inspect.isclass(call) and isinstance(getattr(call, "route", None), str)
+}
+METHODS = {
+    "BulkRelationships": "bulk_relationships",
+    "CreatePartition": "create_partition",
+    "CreateRelationship": "create_relationship",
+    "GetPartition": "get_partition",
+    "GetRelationship": "get_relationship",
+    "GetTask": "get_task",
+}
+
+
+def stub_names() -> dict[str, str]:
+    names = {}
+    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name
+                names[alias.name] = str(node.module)
+    return names
+
+
+def test_all_is_what_can_be_used() -> None:
+    assert clinia_async.__all__ == sorted(set(clinia_async.__all__))
+    assert set(clinia_async.__all__) <= set(dir(clinia_async))
+    for name in clinia_async.__all__:
+        assert getattr(clinia_async, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        _ = clinia_async.missing
+
+
+def test_type_checkers_see_the_same_names_at_the_same_homes() -> None:
+    for name, module in stub_names().items():
+        assert getattr(
+            sys.modules[module] if module in sys.modules else __import__(module, fromlist=["_"]), name
+        )
+    assert sorted(stub_names()) == clinia_async.__all__
+    homes = {name: f"clinia_async.{home}" for name, home in clinia_async._HOME_OF.items()}
+    assert stub_names() == homes
+
+
+def test_every_error_is_of_the_family_and_public() -> None:
+    raised = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and issubclass(kind, Exception)
+    }
+    assert all(issubclass(kind, errors.CliniaError) for kind in raised.values())
+    assert set(raised) <= set(clinia_async.__all__)
+
+
+def test_every_call_has_a_session_method() -> None:
+    assert set(METHODS) == set(CALLS)
+    for call, method in METHODS.items():
+        assert inspect.iscoroutinefunction(getattr(Session, method)), call
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_call_says_whether_it_may_be_repeated(name: str) -> None:
+    assert isinstance(CALLS[name].repeat, Repeat)
+    assert "docs.clinia.com" in (CALLS[name].__doc__ or ""), "the page of the API that it follows"
+    assert "docs.clinia.com" in (getattr(Session, METHODS[name]).__doc__ or "")
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_call_has_an_emulator_route(name: str) -> None:
+    emulated = {"create_partition": "put_partition"}.get(METHODS[name], METHODS[name])
+    assert emulated in ROUTE_NAMES
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_call_has_a_test(name: str) -> None:
+    mentions = [
+        path.name
+        for path in TESTS.rglob("test_*.py")
+        if path != Path(__file__)
+        and "emulator" not in path.parts
+        and (f".{METHODS[name]}(" in (text := path.read_text(encoding="utf-8")) or f"{name}(" in text)
+    ]
+    assert mentions
+
+
+def test_the_public_names_load_when_they_are_used() -> None:
+    code = (
+        "import sys, clinia_async; assert not {'aiohttp', 'attrs', 'cattrs'} & set(sys.modules);"
+        "clinia_async.Session; assert 'aiohttp' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
