@@ -1,0 +1,146 @@
+"""Tasks, receipts, and the service's own account of an error."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import field, frozen, resolve_types
+
+from clinia_async.models.open_enum import OpenEnum
+from clinia_async.models.records import Relationship, Resource
+from clinia_async.secret import fingerprint
+from clinia_async.task_id import TaskId
+
+
+class SubmissionStatus(OpenEnum):
+    ACCEPTED = "ACCEPTED"
+    """Captured; it runs in the background."""
+    PERSISTED = "PERSISTED"
+    """Done and stored."""
+
+
+class TaskStatus(OpenEnum):
+    """The state of a task, or of one operation in it."""
+
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    """Every operation was stored, or dropped because a reviewer rejected it."""
+    FAILURE = "FAILURE"
+    """All operations ended and at least one failed or was cancelled; the others may be stored."""
+    CANCELLED = "CANCELLED"
+    """Every operation was cancelled by the service, because of a concurrent one."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """An unknown status is not terminal: it means "look again"."""
+        return self in {TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCELLED}
+
+
+class Action(OpenEnum):
+    CREATE = "CREATE"
+    UPSERT = "UPSERT"
+    DELETE = "DELETE"
+
+
+class TargetType(OpenEnum):
+    RELATIONSHIP = "RELATIONSHIP"
+    RESOURCE = "RESOURCE"
+    OBJECT = "OBJECT"
+
+
+class ErrorType(OpenEnum):
+    """https://docs.clinia.com/explanation/errors"""
+
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    CONTENT_TOO_LARGE = "CONTENT_TOO_LARGE"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    INTERNAL = "INTERNAL"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+
+
+@frozen
+class ErrorInfo:
+    """The service's own account of an error; `message` and `details` may quote the record."""
+
+    type: ErrorType | None = None
+    code: int | None = None
+    message: str | None = field(default=None, repr=False)
+    details: Sequence["ErrorInfo"] = field(default=(), repr=False)
+
+
+resolve_types(ErrorInfo)  # it holds itself
+
+
+@frozen
+class PipelineExecution:
+    id: str | None = None
+    pipeline_definition_id: str | None = None
+    status: str | None = None
+
+
+@frozen
+class Receipt:
+    """What became of one operation. Receipts carry no position: match them by target type, type and id."""
+
+    action: Action
+    status: TaskStatus
+    target_type: TargetType
+    type: str
+    id: str = field(repr=fingerprint)
+    task_id: TaskId | None = None
+    received_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: ErrorInfo | None = None
+    pipeline_execution: PipelineExecution | None = None
+
+
+@frozen
+class TaskSnapshot:
+    """A task as it was at one look; `receipts` is None unless they were asked for."""
+
+    status: TaskStatus
+    task_id: TaskId | None = None
+    receipts: Sequence[Receipt] | None = None
+
+
+class CollectionType(OpenEnum):
+    RESOURCES = "resources"
+    RELATIONSHIPS = "relationships"
+    OBJECTS = "objects"
+
+
+@frozen
+class PurgeOperation:
+    """`deleted_count` is known once the purge has succeeded; `purge_id` is deprecated."""
+
+    task_id: TaskId
+    collection_type: CollectionType
+    collection_key: str
+    status: TaskStatus
+    purge_id: TaskId | None = None
+    deleted_count: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@frozen
+class TaskSubmission:
+    """The answer to a write; the record comes with `PERSISTED` only. `bulk_id` is deprecated."""
+
+    status: SubmissionStatus
+    task_id: TaskId | None = None
+    bulk_id: TaskId | None = None
+    relationship: Relationship | None = None
+    resource: Resource | None = None
+    purge_operation: PurgeOperation | None = None
+
+
+@frozen
+class BulkResult:
+    """A bulk that ended with every operation stored."""
+
+    receipts: Sequence[Receipt]
