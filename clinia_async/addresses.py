@@ -25,7 +25,7 @@ class Addresses:
 
     @classmethod
     def of_workspace(cls, workspace: str, registry_host: str, catalog_host: str) -> "Addresses":
-        if not isinstance(workspace, str) or not _LABEL.fullmatch(workspace):
+        if not _is(_LABEL, workspace):
             raise ConfigError("workspace must be one DNS label: lower-case ASCII letters, digits and `-`")
         return cls(_origin(registry_host, workspace), _origin(catalog_host, workspace))
 
@@ -37,13 +37,17 @@ class Addresses:
 
 def _origin(template: str, workspace: str) -> str:
     host = template.replace("{workspace}", workspace)
-    if not _HOST.fullmatch(host):
+    if not _is(_HOST, host):
         raise ConfigError("a host setting must be a host name, with `{workspace}` where the workspace goes")
     return f"https://{host}"
 
 
+def _is(pattern: re.Pattern[str], text: object) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
+
+
 def _checked_url(base_url: str) -> str:
-    if not isinstance(base_url, str) or not _PLAIN_URL.fullmatch(base_url) or "\\" in base_url:
+    if not _is(_PLAIN_URL, base_url) or "\\" in base_url:
         raise ConfigError("base_url must be printable ASCII without spaces")
     parts = _split(base_url)
     if parts.scheme not in {"https", "http"} or not _has_host(parts):

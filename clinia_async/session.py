@@ -105,7 +105,7 @@ class Session:
         self._addresses = _addresses(workspace, base_url, options)
         self._key = _checked_key(api_key)
         self._options = options
-        self._timeout = options.get("timeout", 60.0)
+        self._timeout = _duration(options.get("timeout", 60.0), "timeout")
         self._wire = options.get("wire", Wire())
         self._machinery: _Machinery | None = None
         self._submissions = Submissions()
@@ -296,6 +296,8 @@ class Session:
         """
         if self._closing is None:
             grace = self._options.get("close_grace", 10.0) if grace is None else grace
+            if self._machinery is not None:
+                self._machinery.poller.close()  # now, so that no look finds the session closed
             self._closing = asyncio.ensure_future(self._close(grace))
         await asyncio.shield(self._closing)
 
@@ -313,8 +315,6 @@ class Session:
         return f"<Session {state}>"
 
     async def _close(self, grace: float) -> None:
-        if self._machinery is not None:
-            self._machinery.poller.close()  # first: who waits for a task has nothing to wait for
         await self._submissions.drain(grace)
         if self._machinery is not None:
             await self._machinery.poller.closed()
@@ -427,10 +427,16 @@ def _task_id(id: TaskId | str) -> TaskId:
 
 
 def _checked_key(key: str | Secret) -> Secret:
-    text = key.reveal() if isinstance(key, Secret) else key
+    text: object = key.reveal() if isinstance(key, Secret) else key
     if not isinstance(text, str) or not _KEY.fullmatch(text):
         raise ConfigError("the API key must be printable ASCII without spaces")
     return Secret(text)
+
+
+def _duration(seconds: object, name: str) -> float:
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigError(f"{name} must be a positive number of seconds")
+    return seconds
 
 
 def _addresses(workspace: str | None, base_url: str | None, options: SessionOptions) -> Addresses:

@@ -30,7 +30,7 @@ _OPTIONS = (
 class RawJson:
     """A JSON object in its own bytes, sent exactly as it is: every digit and every space.
 
-    Made by `parse`, or from bytes that are known to be one valid JSON object.
+    Whoever makes it answers for its being one valid JSON object; `members` gives such ones.
     """
 
     text: bytes = field(repr=False)

@@ -167,7 +167,6 @@ class Watch:
         for future in (*self._changed, *self._ended):
             if not future.done():
                 future.set_exception(fresh(error))
-                future.exception()  # seen: whoever waits for several raises one error and drops the others
 
     async def _one_of(self, waiters: list[asyncio.Future[None]]) -> None:
         await self._waiter(waiters)

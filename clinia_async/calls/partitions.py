@@ -25,7 +25,7 @@ class GetPartition:
         return Request("GET", Host.CATALOG, self.route, path_of(self.route, key=self.key))
 
     def answer(self, body: bytes) -> Partition:
-        return codec.decode(body, Partition)
+        return _about(self.key, body)
 
 
 @frozen
@@ -63,10 +63,7 @@ class CreatePartition:
         return Request("PUT", Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
 
     def answer(self, body: bytes) -> Partition:
-        partition = codec.decode(body, Partition)
-        if partition.key != self.key:
-            raise ProtocolError("the answer is about another partition")
-        return partition
+        return _about(self.key, body)
 
     def is_taken(self, error: ApiError) -> bool:
         return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
@@ -77,6 +74,13 @@ class CreatePartition:
             strict_json.loads(codec.encode(self.source)), strict_json.loads(codec.encode(found.source))
         )
         return found if same else None
+
+
+def _about(key: str, body: bytes) -> Partition:
+    partition = codec.decode(body, Partition)
+    if partition.key != key:
+        raise ProtocolError("the answer is about another partition")
+    return partition
 
 
 def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """Many records a request: one task a chunk, its receipts matched by type and id."""
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ from attrs import frozen
 from clinia_async.calls import BulkRelationships
 from clinia_async.conclusions import may_be_our_own_doing
 from clinia_async.errors import CliniaError, InvalidWrite, NotFound, RequestError
+from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.existing import OnExisting, settle_doubtful, settle_existing
 from clinia_async.ingest.flight import Flight
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
@@ -109,9 +109,8 @@ class BulkLane:
                 record = chunk.records[place]
                 outcomes[place] = await self._by_reading(record, matched[record.key], task)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(_READS_AT_ONCE, len(to_read))):
-                group.create_task(read())
+        if to_read:
+            await work_together(read, min(_READS_AT_ONCE, len(to_read)))
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _at_once(

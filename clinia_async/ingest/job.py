@@ -12,6 +12,7 @@ from typing import Self
 from clinia_async.calls.checks import check_key
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.bulk import BulkLane, ChunkLimits
+from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.existing import OnExisting
 from clinia_async.ingest.flight import Flight
 from clinia_async.ingest.intake import Intake, Item
@@ -19,7 +20,7 @@ from clinia_async.ingest.keys_in_flight import KeysInFlight
 from clinia_async.ingest.outcome_stream import OutcomeStream
 from clinia_async.ingest.outcomes import RecordOutcome
 from clinia_async.ingest.report import Report
-from clinia_async.ingest.service import JobStopped, PatientSession
+from clinia_async.ingest.service import PatientSession
 from clinia_async.ingest.single import SingleLane
 from clinia_async.session import Session
 
@@ -127,20 +128,9 @@ class Ingestion:
             self._outcomes.close()
 
     async def _work(self) -> None:
-        lane = self._lane()
-        workers = [asyncio.create_task(lane.work(), name="clinia-worker") for _ in range(self._workers)]
-        try:
-            ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-            if any(isinstance(worker.exception(), JobStopped) for worker in ended):
-                # the others meet the same reason by themselves, and then know how their records stand
-                self._flight.stop()
-                await asyncio.wait(workers, timeout=_GRACE)
-            for worker in ended:
-                worker.result()
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        # After a failure the other workers go on with what they hold: they come to its end, or meet
+        # the same reason by themselves and then know how their records stand.
+        await work_together(self._lane().work, self._workers, grace=_GRACE, on_failure=self._flight.stop)
 
     def _lane(self) -> SingleLane | BulkLane:
         service = PatientSession(self._session, self._patience)

@@ -55,11 +55,21 @@ async def read_lines(path: Path | None, largest: int = LARGEST_LINE) -> AsyncGen
 def _open(path: Path | None) -> BufferedReader:
     if path is not None and not path.is_file():
         raise InputError("the input must be a regular file, or `-` for standard input")
-    return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+    if path is None and sys.stdin is None:
+        raise InputError("there is no standard input")
+    try:
+        return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+    except OSError as error:
+        number = error.errno
+    raise InputError(f"the input cannot be opened (error {number})")
 
 
 def _inflated(raw: BufferedReader) -> BufferedReader | gzip.GzipFile:
-    return gzip.open(raw) if raw.peek(len(_GZIP)).startswith(_GZIP) else raw
+    try:
+        return gzip.open(raw) if raw.peek(len(_GZIP)).startswith(_GZIP) else raw
+    except OSError as error:
+        number = error.errno
+    raise InputError(f"the input cannot be read (error {number})")
 
 
 def _block(stream: BufferedReader | gzip.GzipFile) -> bytes:

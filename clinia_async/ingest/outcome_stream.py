@@ -16,10 +16,11 @@ class OutcomeStream:
         self._room = asyncio.Event()
 
     async def put(self, outcome: RecordOutcome) -> None:
-        while len(self._outcomes) >= self._limit:
+        """Takes the outcome at once, so that a cancel cannot lose it, and then waits for room."""
+        self.put_now(outcome)
+        while len(self._outcomes) > self._limit:
             self._room.clear()
             await self._room.wait()
-        self.put_now(outcome)
 
     def put_now(self, outcome: RecordOutcome) -> None:
         self._outcomes.append(outcome)

@@ -13,13 +13,37 @@ def test_two_hosts_of_one_workspace() -> None:
 
 
 def test_the_hosts_are_settings() -> None:
-    session = Session("acme", api_key="k", registry_host="{workspace}.example.org:8443", catalog_host="one.example.org")
+    session = Session(
+        "acme", api_key="k", registry_host="{workspace}.example.org:8443", catalog_host="one.example.org"
+    )
     assert session._addresses == Addresses("https://acme.example.org:8443", "https://one.example.org")
 
 
 @pytest.mark.parametrize(
     "workspace",
-    ["", "evil.com/", "a@b", "a.b", "x\r\nHost: evil", "ACME", "a_b", "é", "xn--é", "-a", "a-", "a" * 64, "a\n", " a", "a:1", "a#", "a?", "a\\b", "٣", "a\0", "\ud800"],
+    [
+        "",
+        "evil.com/",
+        "a@b",
+        "a.b",
+        "x\r\nHost: evil",
+        "ACME",
+        "a_b",
+        "é",
+        "xn--é",
+        "-a",
+        "a-",
+        "a" * 64,
+        "a\n",
+        " a",
+        "a:1",
+        "a#",
+        "a?",
+        "a\\b",
+        "٣",
+        "a\0",
+        "\ud800",
+    ],
 )
 def test_a_workspace_is_one_label(workspace: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -33,7 +57,21 @@ def test_workspaces(workspace: str) -> None:
     assert Session(workspace, api_key="k")._addresses.registry == f"https://{workspace}.clinia.cloud"
 
 
-@pytest.mark.parametrize("host", ["", "evil.com/{workspace}", "{workspace}@evil.com", "https://{workspace}.x", "{workspace}.x#", "{workspace}.x?", "{workspace} .x", "{workspace}.x:99999x", "-x", "{workspace}\n"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.com/{workspace}",
+        "{workspace}@evil.com",
+        "https://{workspace}.x",
+        "{workspace}.x#",
+        "{workspace}.x?",
+        "{workspace} .x",
+        "{workspace}.x:99999x",
+        "-x",
+        "{workspace}\n",
+    ],
+)
 def test_bad_hosts(host: str) -> None:
     for name in ("registry_host", "catalog_host"):
         with pytest.raises(ConfigError):
@@ -86,7 +124,18 @@ def test_base_urls_that_are_refused(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["https://acme.clinia.cloud", "https://acme.clinia.cloud:8443/a/b/", "http://127.0.0.1:1", "http://127.8.8.8", "http://localhost:80", "http://[::1]:8080", "HTTPS://ACME.clinia.cloud"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://acme.clinia.cloud",
+        "https://acme.clinia.cloud:8443/a/b/",
+        "http://127.0.0.1:1",
+        "http://127.8.8.8",
+        "http://localhost:80",
+        "http://[::1]:8080",
+        "HTTPS://ACME.clinia.cloud",
+    ],
+)
 def test_base_urls(url: str) -> None:
     addresses = Session(api_key="k", base_url=url)._addresses
     assert addresses.registry == addresses.catalog == url.rstrip("/")

@@ -39,14 +39,67 @@ from tests.core.sending import FROM, ID, MODULES, PARTITION, SOURCE, TO, TYPE, c
 
 CANARY = "CANARY-7f3a"
 BAD_KEYS = [
-    "", "a" * 63, "_a", "a\n", "\na", "a\r\n", "é", "٣", "..", ".", "a/b", "a\\b", "%2e%2e", "a%2fb", "a?x", "a#f", "a\0", "\ud800",
-    "a b", " a", "a ", "a.b", "a:b", "a@b", "a\u200b", "a\u202eb", "ａ", "a\u0301", "a+b", "a*", "a,b", "a;b", "a'b", 'a"b', "a<b", "a\t", "a\x7f", "🙂",
-]  # fmt: skip
+    "",
+    "a" * 63,
+    "_a",
+    "a\n",
+    "\na",
+    "a\r\n",
+    "é",
+    "٣",
+    "..",
+    ".",
+    "a/b",
+    "a\\b",
+    "%2e%2e",
+    "a%2fb",
+    "a?x",
+    "a#f",
+    "a\0",
+    "\ud800",
+    "a b",
+    " a",
+    "a ",
+    "a.b",
+    "a:b",
+    "a@b",
+    "a\u200b",
+    "a\u202eb",
+    "ａ",
+    "a\u0301",
+    "a+b",
+    "a*",
+    "a,b",
+    "a;b",
+    "a'b",
+    'a"b',
+    "a<b",
+    "a\t",
+    "a\x7f",
+    "🙂",
+]
 NO_KEYS = [None, 7, b"ehr", ["ehr"], 1.5]
 BAD_ENDS = [
-    "", ".", "..", "a.b", "A00.1", "a\n", "a\r\nX: y", "a\0", "\ud800", "p1\udfff", "a\u200b", "a\u202e", "\ufeff", "a\u2028", "a\u2029", "a\x7f", "a\x85",
-    "x" * 257, "x" * 10_000,
-]  # fmt: skip
+    "",
+    ".",
+    "..",
+    "a.b",
+    "A00.1",
+    "a\n",
+    "a\r\nX: y",
+    "a\0",
+    "\ud800",
+    "p1\udfff",
+    "a\u200b",
+    "a\u202e",
+    "\ufeff",
+    "a\u2028",
+    "a\u2029",
+    "a\x7f",
+    "a\x85",
+    "x" * 257,
+    "x" * 10_000,
+]
 
 
 def says_nothing(error: InvalidWrite, value: object) -> bool:
@@ -96,7 +149,10 @@ async def test_ends_of_another_type(session: Session, emulator: Emulator, end: A
     assert not emulator.requests
 
 
-@pytest.mark.parametrize("identifier", ["", ".", "..", "a\n.b", "a\0.b", "\ud800.b", "a.b\u202e", "a.\u2028b", "x" * 10_000, *NO_KEYS])
+@pytest.mark.parametrize(
+    "identifier",
+    ["", ".", "..", "a\n.b", "a\0.b", "\ud800.b", "a.b\u202e", "a.\u2028b", "x" * 10_000, *NO_KEYS],
+)
 async def test_ids_that_no_record_has(session: Session, emulator: Emulator, identifier: Any) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.get_relationship(SOURCE, TYPE, identifier)
@@ -139,7 +195,7 @@ BAD_DATA: list[tuple[Any, str]] = [
     ({"x": b"CANARY-7f3a"}, "$.data.x"),
     ({"x": {CANARY}}, "$.data.x"),
     ({"x": Decimal("1.5")}, "$.data.x"),
-    ({"x": datetime(2020, 1, 1)}, "$.data.x"),
+    ({"x": datetime(2020, 1, 1)}, "$.data.x"),  # noqa: DTZ001  naive on purpose
     ({"x": datetime(2020, 1, 1, tzinfo=UTC)}, "$.data.x"),
     ({"x": Odd()}, "$.data.x"),
     ({"x": Text(CANARY)}, "$.data.x"),
@@ -175,7 +231,9 @@ async def test_bad_data(session: Session, emulator: Emulator, data: Any, path: s
     assert not session.in_doubt
 
 
-@pytest.mark.parametrize("data", [cyclic(), deep(1000), deep(100_000), {"x": [None, deep(1000)]}, {"big": 2**70, "x": deep(1000)}])
+@pytest.mark.parametrize(
+    "data", [cyclic(), deep(1000), deep(100_000), {"x": [None, deep(1000)]}, {"big": 2**70, "x": deep(1000)}]
+)
 async def test_data_without_end(session: Session, emulator: Emulator, data: Any) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await create(session, data=data)
@@ -187,12 +245,30 @@ async def test_data_without_end(session: Session, emulator: Emulator, data: Any)
 @pytest.mark.parametrize(
     "data",
     [
-        {"x": 2**63}, {"x": 2**64}, {"x": -(2**63)}, {"x": -(2**63) - 1}, {"x": 2**200}, {"x": 10**4000},
-        {"x": 0.1}, {"x": 1e308}, {"x": 5e-324}, {"x": -0.0}, {"x": 2**53 + 1}, {"x": 1.0},
-        {"x": None, "y": "null"}, {"x": "é\u2028\0\x7f🙂"}, {"": 1}, {"a.b": {"/": []}}, {"x": (1, (2,))},
-        MappingProxyType({"x": MappingProxyType({})}), OrderedDict(x=1), {}, deep(150), {"__proto__": {}},
+        {"x": 2**63},
+        {"x": 2**64},
+        {"x": -(2**63)},
+        {"x": -(2**63) - 1},
+        {"x": 2**200},
+        {"x": 10**4000},
+        {"x": 0.1},
+        {"x": 1e308},
+        {"x": 5e-324},
+        {"x": -0.0},
+        {"x": 2**53 + 1},
+        {"x": 1.0},
+        {"x": None, "y": "null"},
+        {"x": "é\u2028\0\x7f🙂"},
+        {"": 1},
+        {"a.b": {"/": []}},
+        {"x": (1, (2,))},
+        MappingProxyType({"x": MappingProxyType({})}),
+        OrderedDict(x=1),
+        {},
+        deep(150),
+        {"__proto__": {}},
     ],
-)  # fmt: skip
+)
 async def test_data_arrives_exactly(session: Session, emulator: Emulator, data: Any) -> None:
     from clinia_async import strict_json
 
@@ -208,8 +284,8 @@ async def test_data_arrives_exactly(session: Session, emulator: Emulator, data: 
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 BAD_META: list[tuple[Any, str]] = [
-    (Meta(created_at=datetime(2020, 1, 1)), "$.meta.createdAt"),
-    (Meta(created_at=datetime(2020, 1, 1, tzinfo=UTC), updated_at=datetime(2020, 1, 1)), "$.meta.updatedAt"),
+    (Meta(created_at=datetime(2020, 1, 1)), "$.meta.createdAt"),  # noqa: DTZ001  naive on purpose
+    (Meta(created_at=datetime(2020, 1, 1, tzinfo=UTC), updated_at=datetime(2020, 1, 1)), "$.meta.updatedAt"),  # noqa: DTZ001  naive on purpose
     (Meta(created_at=datetime(9000, 1, 1, tzinfo=UTC)), "$.meta.createdAt"),
     (Meta(created_at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))), "$.meta.createdAt"),
     (Meta(created_at=datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=14)))), "$.meta.createdAt"),
@@ -243,7 +319,11 @@ async def test_text_in_meta_is_checked_too(session: Session, emulator: Emulator)
 
 
 async def test_meta_arrives(session: Session) -> None:
-    meta = Meta(created_at=NOW, updated_at=NOW + timedelta(microseconds=5), identifier=(Identifier(system="s", value="v", use="u"),))
+    meta = Meta(
+        created_at=NOW,
+        updated_at=NOW + timedelta(microseconds=5),
+        identifier=(Identifier(system="s", value="v", use="u"),),
+    )
     found = await (await create(session, meta=meta))
     assert found.meta is not None
     assert found.meta.created_at == NOW

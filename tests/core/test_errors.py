@@ -42,7 +42,9 @@ INFO = ErrorInfo(ErrorType.INTERNAL, 500, "words", (ErrorInfo(code=1),))
 
 
 def of_a_task(kind: type[TaskError]) -> TaskError:
-    return kind("text", id=TaskId("bk_1"), state=TaskStatus.FAILURE, token='{"v":1}', outcome=Outcome.REJECTED)
+    return kind(
+        "text", id=TaskId("bk_1"), state=TaskStatus.FAILURE, token='{"v":1}', outcome=Outcome.REJECTED
+    )
 
 
 def samples() -> Iterator[CliniaError]:
@@ -86,7 +88,7 @@ def test_a_copy_keeps_everything(error: CliniaError, way: str) -> None:
     assert repr(copied) == repr(error)
     assert copied.args == error.args
     assert copied.outcome is error.outcome
-    assert {k: v for k, v in vars(copied).items()} == vars(error)
+    assert dict(vars(copied).items()) == vars(error)
     assert copied.__traceback__ is None
 
 
@@ -141,7 +143,11 @@ def test_what_the_service_says_is_no_part_of_the_text() -> None:
     assert "words" not in str(error) + repr(error)
 
 
-OPEN = [kind for _, kind in inspect.getmembers(models, inspect.isclass) if issubclass(kind, models.OpenEnum) and kind is not models.OpenEnum]
+OPEN = [
+    kind
+    for _, kind in inspect.getmembers(models, inspect.isclass)
+    if issubclass(kind, models.OpenEnum) and kind is not models.OpenEnum
+]
 
 
 @pytest.mark.parametrize("kind", OPEN)

@@ -1,6 +1,7 @@
 """The poll scheduler: odd answers mean "ask again", and looks are paced and capped."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -14,21 +15,41 @@ from tests.hostile import (
     after,
     answer,
     by_target,
-    chunked,
-    close,
     head,
     persisted,
     raw,
     redirect,
     refusal,
-    reply,
-    reset,
     stall,
     task,
 )
 
 ODD: dict[str, Behaviour] = {
-    **{name: UNKNOWN[name][0] for name in ("close", "reset", "stall", "bad status line", "a length cut short", "empty", "no content", "HTML", "null", "a list", "deep", "UTF-16", "a corrupt encoding", "a length of 10^15", "408", "500", "502", "503", "504", "520")},
+    **{
+        name: UNKNOWN[name][0]
+        for name in (
+            "close",
+            "reset",
+            "stall",
+            "bad status line",
+            "a length cut short",
+            "empty",
+            "no content",
+            "HTML",
+            "null",
+            "a list",
+            "deep",
+            "UTF-16",
+            "a corrupt encoding",
+            "a length of 10^15",
+            "408",
+            "500",
+            "502",
+            "503",
+            "504",
+            "520",
+        )
+    },
     "429": refusal(429, headers={"Retry-After": "1"}),
     "an unknown status": task("QUEUED"),
     "lower case": task("success"),
@@ -72,22 +93,27 @@ async def test_what_lasts_ends_the_wait_at_once(status: int) -> None:
 
 
 async def test_a_redirect_ends_the_wait() -> None:
-    async with Hostile() as evil, Hostile([accepted(), redirect(307, f"{evil.url}/")]) as server:
-        async with session_at(server) as session:
-            with pytest.raises(TaskPollError):
-                await (await create(session))
-            assert evil.connections == 0
+    async with (
+        Hostile() as evil,
+        Hostile([accepted(), redirect(307, f"{evil.url}/")]) as server,
+        session_at(server) as session,
+    ):
+        with pytest.raises(TaskPollError):
+            await (await create(session))
+        assert evil.connections == 0
 
 
 async def test_not_found_is_believed_after_the_grace() -> None:
     loop = asyncio.get_running_loop()
-    async with Hostile(otherwise=by_target({"/tasks/": [refusal(404)]}, accepted())) as server:
-        async with session_at(server, polling=Polling(grace=20)) as session:
-            began = loop.time()
-            with pytest.raises(TaskPollError):
-                await (await create(session))
-            assert 20 < loop.time() - began < 40
-            assert server.count("GET") > 3
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [refusal(404)]}, accepted())) as server,
+        session_at(server, polling=Polling(grace=20)) as session,
+    ):
+        began = loop.time()
+        with pytest.raises(TaskPollError):
+            await (await create(session))
+        assert 20 < loop.time() - began < 40
+        assert server.count("GET") > 3
 
 
 async def test_a_resumed_task_has_the_grace_too() -> None:
@@ -98,35 +124,41 @@ async def test_a_resumed_task_has_the_grace_too() -> None:
 
 async def test_patience_ends() -> None:
     loop = asyncio.get_running_loop()
-    async with Hostile(otherwise=by_target({"/tasks/": [refusal(503)]}, accepted())) as server:
-        async with session_at(server, polling=Polling(patience=100)) as session:
-            began = loop.time()
-            with pytest.raises(TaskPollError):
-                await (await create(session))
-            assert 100 < loop.time() - began < 130
-            assert server.count("GET") < 20
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [refusal(503)]}, accepted())) as server,
+        session_at(server, polling=Polling(patience=100)) as session,
+    ):
+        began = loop.time()
+        with pytest.raises(TaskPollError):
+            await (await create(session))
+        assert 100 < loop.time() - began < 130
+        assert server.count("GET") < 20
 
 
 async def test_a_good_answer_renews_the_patience() -> None:
     polls = [*[refusal(503)] * 5, task("PENDING")] * 10 + [task("SUCCESS")]
-    async with Hostile(otherwise=by_target({"/tasks/": polls}, accepted())) as server:
-        async with session_at(server, polling=Polling(patience=60)) as session:
-            assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": polls}, accepted())) as server,
+        session_at(server, polling=Polling(patience=60)) as session,
+    ):
+        assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
 
 
 async def test_a_hint_holds_all_looks() -> None:
     throttled = refusal(429, headers={"Retry-After": "40"})
     script = {"s_1": [throttled, task("SUCCESS")], "s_2": [task("PENDING", "s_2")]}
-    async with Hostile([accepted("s_1"), accepted("s_2")], otherwise=by_target(script)) as server:
-        async with session_at(server, polling=SMOOTH) as session:
-            first, second = await create(session, "a"), await create(session, "b")
-            other = asyncio.ensure_future(second.wait())
-            await first.wait()
-            times = [request.at for request in server.requests if request.method == "GET"]
-            held = next(request.at for request in server.requests if "s_1" in request.target)
-            assert not [time for time in times if held + 0.05 < time < held + 40]
-            other.cancel()
-            await asyncio.gather(other, return_exceptions=True)
+    async with (
+        Hostile([accepted("s_1"), accepted("s_2")], otherwise=by_target(script)) as server,
+        session_at(server, polling=SMOOTH) as session,
+    ):
+        first, second = await create(session, "a"), await create(session, "b")
+        other = asyncio.ensure_future(second.wait())
+        await first.wait()
+        times = [request.at for request in server.requests if request.method == "GET"]
+        held = next(request.at for request in server.requests if "s_1" in request.target)
+        assert not [time for time in times if held + 0.05 < time < held + 40]
+        other.cancel()
+        await asyncio.gather(other, return_exceptions=True)
 
 
 async def test_looks_share_the_age() -> None:
@@ -134,8 +166,10 @@ async def test_looks_share_the_age() -> None:
     async with Hostile(otherwise=looks) as server, session_at(server, polling=SMOOTH) as session:
         made = await create(session)
         await made.wait()
-        times = [request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"]
-    gaps = [(later - sooner, sooner) for sooner, later in zip(times, times[1:], strict=False)]
+        times = [
+            request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
+        ]
+    gaps = [(later - sooner, sooner) for sooner, later in itertools.pairwise(times)]
     assert all(gap == pytest.approx(min(max(0.1, age * 0.25), 5), abs=0.1) for gap, age in gaps)
 
 
@@ -150,7 +184,9 @@ def test_the_pace(kind: TaskKind) -> None:
 
 async def test_ten_days_cost_few_looks() -> None:
     loop = asyncio.get_running_loop()
-    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING", "bk_1")]}, accepted("bk_1"))) as server:
+    async with Hostile(
+        otherwise=by_target({"/tasks/": [task("PENDING", "bk_1")]}, accepted("bk_1"))
+    ) as server:
         polling = Polling(pace=ShareOfAge(most_for_long_work=600))
         async with session_at(server, polling=polling) as session:
             bulk = await session.bulk_relationships(SOURCE, [write()])
@@ -192,38 +228,45 @@ async def test_a_stalled_look_holds_up_no_other() -> None:
 
 
 async def test_nothing_is_polled_that_nobody_waits_for() -> None:
-    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server:
-        async with session_at(server) as session:
-            made = await create(session)
-            await asyncio.sleep(1000)
-            assert server.count("GET") == 0
-            assert session._work().poller.watching == 0
-            with pytest.raises(TimeoutError):
-                await made.wait(timeout=5)
-            await asyncio.sleep(100)
-            assert session._work().poller.watching == 0
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        await asyncio.sleep(1000)
+        assert server.count("GET") == 0
+        assert session._work().poller.watching == 0
+        with pytest.raises(TimeoutError):
+            await made.wait(timeout=5)
+        await asyncio.sleep(100)
+        assert session._work().poller.watching == 0
 
 
 async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:
     complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(context["exception"])
+    )
 
     def broken(_: TaskKind, age: float) -> float:
         if age > 0.05:
             raise ZeroDivisionError
         return 0.1
 
-    async with Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server:
-        async with session_at(server, polling=Polling(pace=broken)) as session:
-            with pytest.raises(TaskPollError):
-                await (await create(session))
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server, polling=Polling(pace=broken)) as session,
+    ):
+        with pytest.raises(TaskPollError):
+            await (await create(session))
     assert [type(complaint) for complaint in complaints] == [ZeroDivisionError]
 
 
 async def test_receipts_of_a_review_are_seen_and_waited_out() -> None:
     review = receipt("PENDING", pipelineExecution={"id": "p", "status": "IN_REVIEW"})
     looks = [task("PENDING", receipts=[review])] * 3 + [task("SUCCESS")]
-    async with Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server, session_at(server) as session:
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server,
+        session_at(server) as session,
+    ):
         assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
-
-

@@ -1,6 +1,7 @@
 """Which failures are repeated, after how long, and how many a session may afford."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -20,7 +21,18 @@ from clinia_async import (
 from clinia_async.retry import LONGEST_HINT, RetryBudget, Waits, may_be_repeated, parse_retry_after
 from tests.core.sending import ID, ONCE, SOURCE, TYPE, create, create_partition, session_at, write
 from tests.core.test_transport import free_port
-from tests.hostile import Behaviour, Hostile, accepted, answer, close, persisted, redirect, refusal, reply, reset
+from tests.hostile import (
+    Behaviour,
+    Hostile,
+    accepted,
+    answer,
+    close,
+    persisted,
+    redirect,
+    refusal,
+    reply,
+    reset,
+)
 
 DATE = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -37,7 +49,10 @@ PASSING: list[Behaviour] = [
     *map(refusal, (408, 425, 429, 500, 502, 503, 504, 520, 530)),
 ]
 LASTING: list[Behaviour] = [
-    *map(refusal, (400, 401, 403, 404, 405, 410, 411, 413, 414, 415, 417, 422, 428, 431, 451, 418, 501, 505, 531)),
+    *map(
+        refusal,
+        (400, 401, 403, 404, 405, 410, 411, 413, 414, 415, 417, 422, 428, 431, 451, 418, 501, 505, 531),
+    ),
     refusal(409, "ALREADY_EXISTS"),
     refusal(400, "FAILED_PRECONDITION"),
     redirect(301, "/x"),
@@ -91,11 +106,18 @@ async def test_attempts_are_counted(attempts: int) -> None:
         ("Tue, 01 Jan 2030 12:00:07 +0000", http_date(DATE), 7, 8.4),
         ("Tuesday, 01-Jan-30 12:00:07 GMT", http_date(DATE), 7, 8.4),
         (http_date(datetime.now(UTC) + timedelta(seconds=3000)), "nonsense", 2900, 3601),
-        (http_date(datetime.now(UTC) + timedelta(days=1)), http_date(datetime.now(UTC) + timedelta(seconds=86390)), 9, 13),
+        (
+            http_date(datetime.now(UTC) + timedelta(days=1)),
+            http_date(datetime.now(UTC) + timedelta(seconds=86390)),
+            9,
+            13,
+        ),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_hint_is_a_floor(status: int, value: str, date: str | None, floor: float, ceiling: float) -> None:
+async def test_a_hint_is_a_floor(
+    status: int, value: str, date: str | None, floor: float, ceiling: float
+) -> None:
     headers = {"Retry-After": value} | ({"Date": date} if date else {})
     script = [refusal(status, headers=headers), persisted]
     async with Hostile(script) as server, session_at(server) as session:
@@ -113,7 +135,10 @@ async def test_two_hints_the_first_counts() -> None:
 
 async def test_a_hint_beyond_the_deadline_is_not_slept_through() -> None:
     loop = asyncio.get_running_loop()
-    async with Hostile([refusal(429, headers={"Retry-After": "61"})]) as server, session_at(server) as session:
+    async with (
+        Hostile([refusal(429, headers={"Retry-After": "61"})]) as server,
+        session_at(server) as session,
+    ):
         began = loop.time()
         with pytest.raises(ApiError) as caught:
             await create(session)
@@ -168,10 +193,8 @@ async def test_a_brown_out_gets_a_tenth_more_load() -> None:
         calls = 600
         for number in range(calls):
             server.otherwise = refusal(503) if number % 2 else persisted
-            try:
+            with contextlib.suppress(ApiError):
                 await create(session, f"p{number}")
-            except ApiError:
-                pass
         assert len(server.requests) <= calls * 1.1 + 10
 
 
@@ -230,20 +253,27 @@ def test_what_is_not_keyed_is_repeated_only_if_it_did_not_run(outcome: Outcome, 
     assert not may_be_repeated(ConnectionFailed("x", outcome=outcome, passing=False), keyed=keyed)
 
 
-@given(st.one_of(st.none(), st.text(), st.floats().map(str), st.integers().map(str)), st.one_of(st.none(), st.text()))
+@given(
+    st.one_of(st.none(), st.text(), st.floats().map(str), st.integers().map(str)),
+    st.one_of(st.none(), st.text()),
+)
 def test_no_hint_breaks_the_reader(value: str | None, date: str | None) -> None:
     seconds = parse_retry_after(value, date)
     assert seconds is None or 0 <= seconds <= LONGEST_HINT
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9000, 1, 1)), st.integers(0, 3600))
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9000, 1, 1)), st.integers(0, 3600))  # noqa: DTZ001  naive on purpose
 def test_dates_are_read_against_the_date_of_the_answer(now: datetime, wait: int) -> None:
     now = now.replace(microsecond=0, tzinfo=UTC)
     assert parse_retry_after(http_date(now + timedelta(seconds=wait)), http_date(now)) == wait
 
 
 async def test_every_call_is_repeated() -> None:
-    partition = {"key": "clinics", "modules": {"search": "STANDARD"}, "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": []}}
+    partition = {
+        "key": "clinics",
+        "modules": {"search": "STANDARD"},
+        "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": []},
+    }
     snapshot = {"status": "SUCCESS", "receipts": []}
     async with Hostile() as server, session_at(server) as session:
         server.then(close, answer(partition))

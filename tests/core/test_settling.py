@@ -40,10 +40,9 @@ from tests.core.sending import (
     SOURCE,
     create,
     create_partition,
-    record,
     receipt,
+    record,
     session_at,
-    taken,
     write,
 )
 from tests.hostile import (
@@ -90,7 +89,10 @@ async def test_a_lost_reply_leaves_one_relationship_and_a_right_answer(
 @pytest.mark.parametrize("status", [400, 409])
 @pytest.mark.parametrize("kind", LOST)
 async def test_the_type_tells_and_not_the_status(kind: Kind, status: int) -> None:
-    async with Emulator(settings=Settings(already_exists=status)) as emulator, session_at(emulator) as session:
+    async with (
+        Emulator(settings=Settings(already_exists=status)) as emulator,
+        session_at(emulator) as session,
+    ):
         emulator.faults.add(kind(route="create_relationship", times=1))
         assert (await create(session)).reconciled
 
@@ -170,7 +172,9 @@ async def test_an_accepted_write_without_doubt_is_not_settled(session: Session, 
     assert not made.reconciled
 
 
-@pytest.mark.parametrize("theirs", [None, {}, {"since": "2020"}, {**DATA, "more": 1}, {**DATA, "count": float(2**70 + 2**20)}])
+@pytest.mark.parametrize(
+    "theirs", [None, {}, {"since": "2020"}, {**DATA, "more": 1}, {**DATA, "count": float(2**70 + 2**20)}]
+)
 async def test_a_different_record_is_a_conflict(session: Session, emulator: Emulator, theirs: Any) -> None:
     await create(session, data=theirs)
     emulator.faults.add(DroppedRequest(route="create_relationship", times=1))
@@ -197,7 +201,11 @@ async def test_a_different_record_is_a_conflict(session: Session, emulator: Emul
 )
 async def test_what_counts_as_different(change: dict[str, Any]) -> None:
     meta = Meta(created_at=datetime(2020, 1, 1, tzinfo=UTC), identifier=(Identifier(system="s", value="v"),))
-    held = {**record({"since": 1}), "meta": {"createdAt": "2020-01-01T00:00:00Z", "identifier": [{"system": "s", "value": "v"}]}, **change}
+    held = {
+        **record({"since": 1}),
+        "meta": {"createdAt": "2020-01-01T00:00:00Z", "identifier": [{"system": "s", "value": "v"}]},
+        **change,
+    }
     script = {"POST": [reset, refusal(409, "ALREADY_EXISTS")], "GET": [answer(held)]}
     async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
         with pytest.raises(RequestError) as caught:
@@ -210,7 +218,11 @@ async def test_what_the_service_adds_is_no_difference() -> None:
     meta = Meta(created_at=datetime(2020, 1, 1, 0, 0, 0, 123456, tzinfo=UTC))
     held = {
         **record({"a": 1.0, "b": [1, 2], "c": -0.0}),
-        "meta": {"createdAt": "2020-01-01T00:00:00.123Z", "updatedAt": "2021-01-01T00:00:00Z", "source": "ehr"},
+        "meta": {
+            "createdAt": "2020-01-01T00:00:00.123Z",
+            "updatedAt": "2021-01-01T00:00:00Z",
+            "source": "ehr",
+        },
         "includes": {},
         "_links": {},
     }
@@ -232,7 +244,9 @@ async def test_data_is_compared_as_it_was_sent(session: Session, emulator: Emula
     assert (await create(session, data=data)).reconciled
 
 
-async def test_already_exists_on_the_first_attempt_is_never_settled(session: Session, emulator: Emulator) -> None:
+async def test_already_exists_on_the_first_attempt_is_never_settled(
+    session: Session, emulator: Emulator
+) -> None:
     await create(session, data=DATA)
     with pytest.raises(AlreadyExists) as caught:
         await create(session, data=DATA)
@@ -250,7 +264,9 @@ async def test_already_exists_after_429_is_never_settled(session: Session, emula
     assert emulator.requests == {"create_relationship": 4}
 
 
-async def test_a_write_that_is_known_to_be_in_doubt_is_settled_at_once(session: Session, emulator: Emulator) -> None:
+async def test_a_write_that_is_known_to_be_in_doubt_is_settled_at_once(
+    session: Session, emulator: Emulator
+) -> None:
     await create(session, data=DATA)
     made = await session.submit(write(data=DATA), doubtful=True)
     assert made.reconciled
@@ -292,8 +308,12 @@ async def test_a_reading_back_survives_odd_answers() -> None:
         assert (await create(session)).reconciled
 
 
-@pytest.mark.parametrize("from_", ["a b", "é", "a#b", "a/b", "a%2e", "\u00a0", "\ue000x", "名", "a?b&c", "'\"<>"])
-async def test_every_id_that_may_be_sent_can_be_settled(session: Session, emulator: Emulator, from_: str) -> None:
+@pytest.mark.parametrize(
+    "from_", ["a b", "é", "a#b", "a/b", "a%2e", "\u00a0", "\ue000x", "名", "a?b&c", "'\"<>"]
+)
+async def test_every_id_that_may_be_sent_can_be_settled(
+    session: Session, emulator: Emulator, from_: str
+) -> None:
     emulator.faults.add(LostReply(route="create_relationship", times=1))
     made = await create(session, from_)
     assert made.reconciled
@@ -350,7 +370,10 @@ async def test_a_bulk_that_is_sent_again_carries_the_same_bytes() -> None:
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("error", [("FAILED_PRECONDITION", 400), ("ALREADY_EXISTS", 409)])
 async def test_a_lost_reply_of_a_partition(kind: Kind, error: tuple[str, int]) -> None:
-    async with Emulator(settings=Settings(immutable_partition=error)) as emulator, session_at(emulator) as session:
+    async with (
+        Emulator(settings=Settings(immutable_partition=error)) as emulator,
+        session_at(emulator) as session,
+    ):
         emulator.faults.add(kind(route="put_partition", times=1))
         made = await create_partition(session)
         assert (await made).source == PARTITION
@@ -386,7 +409,7 @@ async def test_a_redirect_receives_nothing(status: int, where: str, call: str) -
             "long": f"{evil.url}/{'x' * 7000}",
         }[where]
         server.otherwise = redirect(status, location)
-        with pytest.raises(RequestError) as caught:
+        with pytest.raises(RequestError) as caught:  # noqa: PT012  one call of several
             match call:
                 case "create":
                     await create(session)

@@ -41,7 +41,27 @@ async def test_kinds(text: str, kind: TaskKind) -> None:
         assert unquote(server.requests[0].target) == f"/sources/{SOURCE}/v1/tasks/{text}"
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a\\b", "a?b", "a#b", "a b", "a\n", "a\r\nb", "a\0", "é", "s_٣", "x" * 257, "\ud800", "a\x7f"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\n",
+        "a\r\nb",
+        "a\0",
+        "é",
+        "s_٣",
+        "x" * 257,
+        "\ud800",
+        "a\x7f",
+    ],
+)
 async def test_ids_that_are_refused(session: Session, text: str) -> None:
     with pytest.raises(ValueError, match="a task id is"):
         TaskId(text)

@@ -20,8 +20,8 @@ from clinia_async import (
     TaskStatus,
     TaskTimeout,
 )
-from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
-from tests.core.sending import ID, ONCE, SMOOTH, SOURCE, create, record, receipt, session_at, taken, write
+from clinia_async.emulator import Accepted, Constant, Emulator
+from tests.core.sending import ID, ONCE, SMOOTH, SOURCE, create, receipt, record, session_at, taken, write
 from tests.hostile import Hostile, accepted, answer, by_target, refusal, reply, stall, task
 
 
@@ -29,7 +29,9 @@ def slow(emulator: Emulator, seconds: float = 1.0) -> None:
     emulator.default = Accepted(Constant(seconds))
 
 
-async def test_persisted_costs_no_request_and_no_turn_of_the_loop(session: Session, emulator: Emulator) -> None:
+async def test_persisted_costs_no_request_and_no_turn_of_the_loop(
+    session: Session, emulator: Emulator
+) -> None:
     made = await create(session, data={"since": "2019"})
     assert made.done()
     assert made.state is TaskStatus.SUCCESS
@@ -160,7 +162,7 @@ async def test_a_wait_that_times_out_says_how_to_go_on(session: Session, emulato
 async def test_timeouts_of_asyncio_are_not_ours(session: Session, emulator: Emulator, scope: str) -> None:
     slow(emulator, 30.0)
     made = await create(session)
-    with pytest.raises(TimeoutError) as caught:
+    with pytest.raises(TimeoutError) as caught:  # noqa: PT012  one call of several
         if scope == "wait_for":
             await asyncio.wait_for(made.result(), 1)
         else:
@@ -210,7 +212,13 @@ async def test_a_bulk_brings_a_receipt_for_each_operation(session: Session, emul
 
 
 async def test_cancelled_by_the_service_is_no_cancelled_error() -> None:
-    polls = by_target({"withReceipts": [task("CANCELLED", receipts=[receipt("CANCELLED")])], "/tasks/": [task("CANCELLED")]}, accepted())
+    polls = by_target(
+        {
+            "withReceipts": [task("CANCELLED", receipts=[receipt("CANCELLED")])],
+            "/tasks/": [task("CANCELLED")],
+        },
+        accepted(),
+    )
     async with Hostile(otherwise=polls) as server, session_at(server) as session:
         made = await create(session)
         try:
@@ -224,49 +232,63 @@ async def test_cancelled_by_the_service_is_no_cancelled_error() -> None:
 
 
 async def test_success_without_a_record_is_dropped() -> None:
-    async with Hostile(otherwise=by_target({"/tasks/": [task("SUCCESS")], "GET": [refusal(404, "NOT_FOUND")]}, accepted())) as server:
-        async with session_at(server) as session:
-            made = await create(session)
-            with pytest.raises(TaskDropped) as caught:
-                await made
-            assert caught.value.outcome is Outcome.REJECTED
-            seen = len(server.requests)
-            with pytest.raises(TaskDropped):
-                await made
-            assert len(server.requests) == seen
+    async with (
+        Hostile(
+            otherwise=by_target(
+                {"/tasks/": [task("SUCCESS")], "GET": [refusal(404, "NOT_FOUND")]}, accepted()
+            )
+        ) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        with pytest.raises(TaskDropped) as caught:
+            await made
+        assert caught.value.outcome is Outcome.REJECTED
+        seen = len(server.requests)
+        with pytest.raises(TaskDropped):
+            await made
+        assert len(server.requests) == seen
 
 
 async def test_a_reading_back_that_fails_is_done_and_can_be_tried_again() -> None:
     reads = [refusal(500, "INTERNAL"), answer(record())]
-    async with Hostile(otherwise=by_target({"/tasks/": [task("SUCCESS")], "GET": reads}, accepted())) as server:
-        async with session_at(server, retry=ONCE) as session:
-            made = await create(session)
-            with pytest.raises(RequestError) as caught:
-                await made
-            assert caught.value.outcome is Outcome.DONE
-            assert (await made).id == ID
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("SUCCESS")], "GET": reads}, accepted())) as server,
+        session_at(server, retry=ONCE) as session,
+    ):
+        made = await create(session)
+        with pytest.raises(RequestError) as caught:
+            await made
+        assert caught.value.outcome is Outcome.DONE
+        assert (await made).id == ID
 
 
 async def test_the_record_of_somebody_else_is_refused() -> None:
     other = {**record(), "id": "prac-2.org-9", "from": {"id": "prac-2", "type": "practitioner"}}
-    async with Hostile(otherwise=by_target({"/tasks/": [task("SUCCESS")], "GET": [answer(other)]}, accepted())) as server:
-        async with session_at(server) as session:
-            with pytest.raises(ProtocolError):
-                await (await create(session))
+    async with (
+        Hostile(
+            otherwise=by_target({"/tasks/": [task("SUCCESS")], "GET": [answer(other)]}, accepted())
+        ) as server,
+        session_at(server) as session,
+    ):
+        with pytest.raises(ProtocolError):
+            await (await create(session))
 
 
 async def test_the_first_terminal_answer_is_final() -> None:
     script = [task("PENDING"), task("SUCCESS"), task("PENDING"), task("FAILURE", receipts=[taken()])]
-    async with Hostile(otherwise=by_target({"/tasks/": script, "GET": [answer(record())]}, accepted())) as server:
-        async with session_at(server) as session:
-            made = await create(session)
-            assert (await made.wait()).status is TaskStatus.SUCCESS
-            assert (await made.refresh()).status is TaskStatus.PENDING  # what that one look saw
-            assert made.state is TaskStatus.SUCCESS
-            assert (await made.refresh()).status is TaskStatus.FAILURE
-            assert made.state is TaskStatus.SUCCESS
-            assert (await made.wait()).status is TaskStatus.SUCCESS
-            assert (await made).id == ID
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": script, "GET": [answer(record())]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        assert (await made.wait()).status is TaskStatus.SUCCESS
+        assert (await made.refresh()).status is TaskStatus.PENDING  # what that one look saw
+        assert made.state is TaskStatus.SUCCESS
+        assert (await made.refresh()).status is TaskStatus.FAILURE
+        assert made.state is TaskStatus.SUCCESS
+        assert (await made.wait()).status is TaskStatus.SUCCESS
+        assert (await made).id == ID
 
 
 async def test_receipts_of_before_the_end_do_not_tell_the_end() -> None:
@@ -274,7 +296,10 @@ async def test_receipts_of_before_the_end_do_not_tell_the_end() -> None:
     lagging = task("PENDING", "bk_1", receipts=[receipt("PENDING", "a.org-9"), receipt("PENDING", "b.org-9")])
     known = task("FAILURE", "bk_1", receipts=[receipt("SUCCESS", "a.org-9"), taken("b.org-9")])
     script = {"withReceipts": [lagging, known], "/tasks/": [task("FAILURE", "bk_1")]}
-    async with Hostile(otherwise=by_target(script, accepted("bk_1"))) as server, session_at(server) as session:
+    async with (
+        Hostile(otherwise=by_target(script, accepted("bk_1"))) as server,
+        session_at(server) as session,
+    ):
         bulk = await session.bulk_relationships(SOURCE, [write("a"), write("b")])
         with pytest.raises((ProtocolError, TaskFailed)) as caught:
             await bulk
@@ -297,12 +322,14 @@ async def test_receipts_are_asked_for_once_and_kept() -> None:
 async def test_receipts_of_a_pending_task_are_not_kept() -> None:
     pending = task("PENDING", receipts=[receipt("PENDING")])
     ended = task("SUCCESS", receipts=[receipt("SUCCESS")])
-    async with Hostile(otherwise=by_target({"withReceipts": [pending, ended]}, accepted())) as server:
-        async with session_at(server) as session:
-            made = await create(session)
-            assert [entry.status for entry in await made.receipts()] == [TaskStatus.PENDING]
-            assert [entry.status for entry in await made.receipts()] == [TaskStatus.SUCCESS]
-            assert made.done()
+    async with (
+        Hostile(otherwise=by_target({"withReceipts": [pending, ended]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        assert [entry.status for entry in await made.receipts()] == [TaskStatus.PENDING]
+        assert [entry.status for entry in await made.receipts()] == [TaskStatus.SUCCESS]
+        assert made.done()
 
 
 async def test_refresh_is_exactly_one_look(session: Session, emulator: Emulator) -> None:
@@ -337,7 +364,9 @@ async def test_updates_are_the_changes_and_end(session: Session, emulator: Emula
     assert emulator.requests["get_relationship"] == 0
 
 
-async def test_a_slow_reader_of_updates_sees_no_change_that_was_none(session: Session, emulator: Emulator) -> None:
+async def test_a_slow_reader_of_updates_sees_no_change_that_was_none(
+    session: Session, emulator: Emulator
+) -> None:
     slow(emulator, 60.0)
     made = await create(session)
     waiter = asyncio.ensure_future(made.wait())  # keeps the polls going meanwhile
@@ -357,7 +386,10 @@ async def test_updates_show_receipts_that_change() -> None:
         task("PENDING", receipts=[receipt("PENDING", **review)]),
         task("SUCCESS", receipts=[receipt("SUCCESS", **review)]),
     ]
-    async with Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server, session_at(server) as session:
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server,
+        session_at(server) as session,
+    ):
         made = await create(session)
         updates = [snapshot async for snapshot in made.updates()]
     shown = [
@@ -463,23 +495,29 @@ async def test_an_id_needs_a_source(session: Session) -> None:
 
 async def test_lost_by_the_poller_can_be_awaited_again() -> None:
     looks = [refusal(403, "PERMISSION_DENIED"), task("SUCCESS")]
-    async with Hostile(otherwise=by_target({"/tasks/": looks, "GET": [answer(record())]}, accepted())) as server:
-        async with session_at(server) as session:
-            made = await create(session)
-            with pytest.raises(TaskPollError) as caught:
-                await made
-            assert caught.value.outcome is Outcome.UNKNOWN
-            assert caught.value.token == made.token()
-            assert caught.value.status == 403
-            assert (await made).id == ID
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": looks, "GET": [answer(record())]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        with pytest.raises(TaskPollError) as caught:
+            await made
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert caught.value.token == made.token()
+        assert caught.value.status == 403
+        assert (await made).id == ID
 
 
 async def test_receipts_that_cannot_be_read_once_do_not_hide_the_failure() -> None:
     receipts = [refusal(503), reply(200, b"<html>", kind="text/html"), task("FAILURE", receipts=[taken()])]
-    async with Hostile(otherwise=by_target({"withReceipts": receipts, "/tasks/": [task("FAILURE")]}, accepted())) as server:
-        async with session_at(server) as session:
-            with pytest.raises(TaskFailed):
-                await (await create(session))
+    async with (
+        Hostile(
+            otherwise=by_target({"withReceipts": receipts, "/tasks/": [task("FAILURE")]}, accepted())
+        ) as server,
+        session_at(server) as session,
+    ):
+        with pytest.raises(TaskFailed):
+            await (await create(session))
 
 
 async def test_stats_tell_polls_and_the_gap(emulator: Emulator) -> None:
@@ -523,7 +561,7 @@ async def test_a_closed_session_cannot_read_the_result_back(emulator: Emulator) 
 
 
 async def test_a_poll_during_the_grace_of_closing_is_no_fault(emulator: Emulator) -> None:
-    """A write in flight holds the closing up; who waits for another task is told SessionClosed all the same."""
+    """A write in flight holds the closing up; who waits for another task is told at once."""
     script = by_target({"/tasks/": [task("PENDING")], "/slow": [stall]}, accepted())
     async with Hostile(otherwise=script) as server:
         session = session_at(server)

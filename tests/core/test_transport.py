@@ -44,7 +44,6 @@ from tests.hostile import (
     Hostile,
     Peer,
     Seen,
-    accepted,
     after,
     answer,
     by_target,
@@ -70,7 +69,9 @@ RECORD = b'{"status":"PERSISTED","taskId":"s_1","relationship":'
 def whole(seen: Seen) -> bytes:
     import json
 
-    return json.dumps({"status": "PERSISTED", "taskId": "s_1", "relationship": persisted_document(seen)}).encode()
+    return json.dumps(
+        {"status": "PERSISTED", "taskId": "s_1", "relationship": persisted_document(seen)}
+    ).encode()
 
 
 def made_of(build: Any) -> Behaviour:
@@ -92,11 +93,20 @@ UNKNOWN: dict[str, tuple[Behaviour, type[RequestError]]] = {
     "bad status line": (raw(b"BANANA\r\n\r\n"), ProtocolError),
     "not HTTP": (raw(b"220 smtp.example.com ESMTP\r\n"), ProtocolError),
     "negative length": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), ProtocolError),
-    "two lengths": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), ProtocolError),
+    "two lengths": (
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        ProtocolError,
+    ),
     "a header of 20 kB": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), ProtocolError),
     "headers without end": (raw(b"HTTP/1.1 200 OK\r\nX: y\r\n"), ConnectionFailed),
-    "a space in a header name": (raw(b"HTTP/1.1 200 OK\r\nX Y : 1\r\nContent-Length: 0\r\n\r\n"), ProtocolError),
-    "bad chunk size": (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"), ProtocolError),
+    "a space in a header name": (
+        raw(b"HTTP/1.1 200 OK\r\nX Y : 1\r\nContent-Length: 0\r\n\r\n"),
+        ProtocolError,
+    ),
+    "bad chunk size": (
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+        ProtocolError,
+    ),
     "chunks cut short": (chunked(b'{"status":', end=b""), ProtocolError),
     "a length cut short": (raw(head(201, length=500) + RECORD), ProtocolError),
     "cut at the end of the connection": (raw(head(201) + RECORD), DecodeError),
@@ -122,12 +132,23 @@ UNKNOWN: dict[str, tuple[Behaviour, type[RequestError]]] = {
     "a task id with a line": (answer({"status": "ACCEPTED", "taskId": "s_1\r\nX: y"}), DecodeError),
     "a task id with NUL": (answer({"status": "ACCEPTED", "taskId": "s_\0"}), DecodeError),
     "persisted without a record": (answer({"status": "PERSISTED", "taskId": "s_1"}), ProtocolError),
-    "another record": (answer({"status": "PERSISTED", "relationship": {**record(), "id": "a.b"}}), ProtocolError),
-    "other ends": (answer({"status": "PERSISTED", "relationship": {**record(), "to": {"id": "org-9", "type": "clinic"}}}), ProtocolError),
+    "another record": (
+        answer({"status": "PERSISTED", "relationship": {**record(), "id": "a.b"}}),
+        ProtocolError,
+    ),
+    "other ends": (
+        answer(
+            {"status": "PERSISTED", "relationship": {**record(), "to": {"id": "org-9", "type": "clinic"}}}
+        ),
+        ProtocolError,
+    ),
     "a length of 10^15": (raw(head(200, length=10**15)), ProtocolError),
     "an unknown encoding": (reply(200, b"\x00\x01", {"Content-Encoding": "exi"}), DecodeError),
     "a corrupt encoding": (reply(200, b"not gzip", {"Content-Encoding": "gzip"}), ProtocolError),
-    "a cut encoding": (reply(200, gzip.compress(b"{}" * 500)[:20], {"Content-Encoding": "gzip"}), RequestError),
+    "a cut encoding": (
+        reply(200, gzip.compress(b"{}" * 500)[:20], {"Content-Encoding": "gzip"}),
+        RequestError,
+    ),
     "301": (redirect(301, "/x"), RedirectRefused),
     "304": (raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"), RedirectRefused),
     "408": (refusal(408), ApiError),
@@ -193,12 +214,25 @@ async def test_a_well_formed_no_is_rejected(name: str) -> None:
         assert (await create(session)).done()
 
 
-@pytest.mark.parametrize("name", ["close", "reset", "bad status line", "empty", "503", "a length cut short", "another record", "HTML", "408"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "close",
+        "reset",
+        "bad status line",
+        "empty",
+        "503",
+        "a length cut short",
+        "another record",
+        "HTML",
+        "408",
+    ],
+)
 @pytest.mark.parametrize("call", ["bulk", "partition", "get"])
 async def test_every_call_maps_the_same(call: str, name: str) -> None:
     behaviour, kind = UNKNOWN[name]
     async with Hostile([behaviour]) as server, session_at(server, retry=ONCE) as session:
-        with pytest.raises((kind, ProtocolError)) as caught:
+        with pytest.raises((kind, ProtocolError)) as caught:  # noqa: PT012  one call of several
             match call:
                 case "bulk":
                     await session.bulk_relationships(SOURCE, [write()])
@@ -293,7 +327,10 @@ async def test_a_certificate_that_nobody_signed_is_not_sent_and_not_tried_again(
 
 async def test_waiting_for_a_connection_is_not_sent() -> None:
     wire = Wire(connections=1, attempt=5)
-    async with Hostile(otherwise=stall) as server, session_at(server, retry=ONCE, wire=Wire(connections=1, attempt=50)) as session:
+    async with (
+        Hostile(otherwise=stall) as server,
+        session_at(server, retry=ONCE, wire=Wire(connections=1, attempt=50)) as session,
+    ):
         first = asyncio.ensure_future(create(session))
         await asyncio.sleep(0.1)
         with pytest.raises(RequestTimeout) as caught:
@@ -354,14 +391,16 @@ async def test_one_attempt_is_bounded_too() -> None:
 async def test_a_large_body_gets_the_time_that_it_needs() -> None:
     loop = asyncio.get_running_loop()
     wire = Wire(attempt=10, slowest=1000)
-    async with Hostile([after(95, persisted), after(95, persisted)]) as server:
-        async with session_at(server, wire=wire, timeout=20, retry=ONCE) as session:
-            began = loop.time()
-            assert (await create(session, data={"text": "x" * 100_000})).done()
-            assert loop.time() - began > 90
-            with pytest.raises(RequestTimeout):
-                await create(session, data={"text": "x" * 100_000}, timeout=15)
-            assert loop.time() - began < 115
+    async with (
+        Hostile([after(95, persisted), after(95, persisted)]) as server,
+        session_at(server, wire=wire, timeout=20, retry=ONCE) as session,
+    ):
+        began = loop.time()
+        assert (await create(session, data={"text": "x" * 100_000})).done()
+        assert loop.time() - began > 90
+        with pytest.raises(RequestTimeout):
+            await create(session, data={"text": "x" * 100_000}, timeout=15)
+        assert loop.time() - began < 115
 
 
 async def test_a_peer_that_stops_reading_ends_at_the_deadline() -> None:
@@ -412,11 +451,19 @@ async def test_any_good_status_will_do(status: int) -> None:
         lambda body: b"HTTP/1.0 201 Created\r\nConnection: close\r\n\r\n" + body,
         lambda body: head(201) + body,
         lambda body: head(201, {"Content-Type": "text/html"}, length=len(body)) + body,
-        lambda body: head(201, {"Content-Encoding": "gzip"}, length=len(gzip.compress(body))) + gzip.compress(body),
+        lambda body: (
+            head(201, {"Content-Encoding": "gzip"}, length=len(gzip.compress(body))) + gzip.compress(body)
+        ),
         lambda body: head(201, {"Content-Encoding": "deflate", "Connection": "close"}) + zlib.compress(body),
-        lambda body: head(201, {"Transfer-Encoding": "chunked"}) + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n",
+        lambda body: (
+            head(201, {"Transfer-Encoding": "chunked"})
+            + b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+            + b"0\r\n\r\n"
+        ),
         lambda body: head(201, length=len(body) + 4) + b" \r\n\t" + body,
-        lambda body: head(201, {"Set-Cookie": "a=b; Path=/", "Alt-Svc": 'h3=":443"'}, length=len(body)) + body,
+        lambda body: (
+            head(201, {"Set-Cookie": "a=b; Path=/", "Alt-Svc": 'h3=":443"'}, length=len(body)) + body
+        ),
     ],
 )
 async def test_odd_and_fine(build: Any) -> None:
@@ -443,14 +490,19 @@ async def test_unknown_fields_and_an_old_id() -> None:
 
 
 async def test_the_task_id_wins_over_the_old_one() -> None:
-    async with Hostile([answer({"status": "ACCEPTED", "taskId": "bk_1", "bulkId": "bk_2"})]) as server, session_at(server) as session:
+    async with (
+        Hostile([answer({"status": "ACCEPTED", "taskId": "bk_1", "bulkId": "bk_2"})]) as server,
+        session_at(server) as session,
+    ):
         assert str((await session.bulk_relationships(SOURCE, [write()])).id) == "bk_1"
 
 
 async def test_accepted_with_a_record_is_not_persisted() -> None:
-    async with Hostile([answer({"status": "ACCEPTED", "taskId": "s_1", "relationship": record()})]) as server:
-        async with session_at(server) as session:
-            assert not (await create(session)).done()
+    async with (
+        Hostile([answer({"status": "ACCEPTED", "taskId": "s_1", "relationship": record()})]) as server,
+        session_at(server) as session,
+    ):
+        assert not (await create(session)).done()
 
 
 # Size
@@ -472,19 +524,21 @@ async def test_accepted_with_a_record_is_not_persisted() -> None:
     ],
 )
 async def test_an_answer_is_bounded_after_inflation(bomb: Behaviour) -> None:
-    async with Hostile([bomb, persisted]) as server:
-        async with session_at(server, retry=ONCE, wire=Wire(largest_answer=2_000_000)) as session:
-            tracemalloc.start()
-            before = tracemalloc.get_traced_memory()[0]
-            try:
-                with pytest.raises(RequestError) as caught:
-                    await create(session)
-                grown = tracemalloc.get_traced_memory()[1] - before
-            finally:
-                tracemalloc.stop()
-            assert isinstance(caught.value, ProtocolError | ApiError)
-            assert grown < 12_000_000
-            assert (await create(session)).done()
+    async with (
+        Hostile([bomb, persisted]) as server,
+        session_at(server, retry=ONCE, wire=Wire(largest_answer=2_000_000)) as session,
+    ):
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        try:
+            with pytest.raises(RequestError) as caught:
+                await create(session)
+            grown = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+        assert isinstance(caught.value, ProtocolError | ApiError)
+        assert grown < 12_000_000
+        assert (await create(session)).done()
 
 
 # Connections
@@ -497,10 +551,12 @@ async def idle_then_dropped(script: list[Behaviour]) -> AsyncIterator[tuple[Host
     async def answer_and_drop_at_the_next(peer: Peer, seen: Seen) -> None:
         await persisted(peer, seen)
 
-    async with Hostile([answer_and_drop_at_the_next, *script]) as server:
-        async with session_at(server, retry=ONCE) as session:
-            await create(session, "warm-up")
-            yield server, session
+    async with (
+        Hostile([answer_and_drop_at_the_next, *script]) as server,
+        session_at(server, retry=ONCE) as session,
+    ):
+        await create(session, "warm-up")
+        yield server, session
 
 
 @pytest.mark.parametrize("drop", [close, reset])
@@ -508,7 +564,7 @@ async def idle_then_dropped(script: list[Behaviour]) -> AsyncIterator[tuple[Host
 async def test_nothing_is_sent_again_behind_our_back(method: str, drop: Behaviour) -> None:
     """The client library would repeat GET and PUT once by itself when a kept connection is dropped."""
     async with idle_then_dropped([drop, drop]) as (server, session):
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as caught:  # noqa: PT012  one call of several
             match method:
                 case "POST":
                     await create(session)
@@ -635,7 +691,12 @@ async def test_a_borrowed_session_lends_its_connections_and_no_more() -> None:
             assert server.most_in_flight == 1
             assert server.connections == 1
             for request in server.requests:
-                assert request.header("X-Theirs") is request.header("Authorization") is request.header("Cookie") is None
+                assert (
+                    request.header("X-Theirs")
+                    is request.header("Authorization")
+                    is request.header("Cookie")
+                    is None
+                )
                 assert request.header("X-Clinia-API-Key")
         assert started == ["POST", "POST"]
         assert not borrowed.closed
@@ -656,12 +717,14 @@ async def test_a_borrowed_session_that_is_closed_is_refused() -> None:
 
 async def test_what_goes_out() -> None:
     script = [persisted, refusal(400), answer({"status": "PENDING"})]
-    async with Hostile(script) as server:
-        async with Session(api_key="the-key", base_url=server.url + "/prefix/") as session:
-            await create(session, "a b/é%", data={"x": [1, 2.5, None, "é"]})
-            with pytest.raises(CliniaError):
-                await create_partition(session, stage=True)
-            await session.get_task(SOURCE, "purge:a%b", with_receipts=True)
+    async with (
+        Hostile(script) as server,
+        Session(api_key="the-key", base_url=server.url + "/prefix/") as session,
+    ):
+        await create(session, "a b/é%", data={"x": [1, 2.5, None, "é"]})
+        with pytest.raises(CliniaError):
+            await create_partition(session, stage=True)
+        await session.get_task(SOURCE, "purge:a%b", with_receipts=True)
     first, second, third = server.requests
     assert (first.method, first.target) == ("POST", "/prefix/sources/ehr/v1/relationships/practises-at")
     assert first.header("X-Clinia-API-Key") == "the-key"
@@ -674,14 +737,30 @@ async def test_what_goes_out() -> None:
         "data": {"x": [1, 2.5, None, "é"]},
     }
     assert (second.method, second.target) == ("PUT", "/prefix/catalog/v1/partitions/clinics?stage=true")
-    assert (third.method, third.target) == ("GET", "/prefix/sources/ehr/v1/tasks/purge%3Aa%25b?withReceipts=true")
+    assert (third.method, third.target) == (
+        "GET",
+        "/prefix/sources/ehr/v1/tasks/purge%3Aa%25b?withReceipts=true",
+    )
     assert third.body == b""
 
 
 async def test_an_id_reaches_the_server_unchanged() -> None:
     from urllib.parse import unquote
 
-    ids = ["a/../b", "a%2e%2e", "a?b#c", "é名\u00a0", "sys:val:use", "a b", "..a", "a..", "-", "~", "a&b=c", "'\"<>|\\"]
+    ids = [
+        "a/../b",
+        "a%2e%2e",
+        "a?b#c",
+        "é名\u00a0",
+        "sys:val:use",
+        "a b",
+        "..a",
+        "a..",
+        "-",
+        "~",
+        "a&b=c",
+        "'\"<>|\\",
+    ]
     async with Hostile(otherwise=refusal(404, "NOT_FOUND")) as server, session_at(server) as session:
         for identifier in ids:
             with pytest.raises(NotFound):

@@ -266,3 +266,24 @@ async def test_a_job_runs_in_its_block_and_needs_a_worker() -> None:
         report = await Ingestion(session, SOURCE, []).run()
     assert report.all_landed
     assert report.read == 0
+
+
+async def test_a_service_that_goes_while_records_are_compared_is_given_up_as_itself() -> None:
+    async with Emulator() as emulator:
+        await run(emulator, writes(3))
+        emulator.faults.add(Unavailable(route="get_relationship"))
+        found = await run(emulator, writes(3), via="bulk", patience=0.1)
+    assert isinstance(found.error, NetworkGivenUp)
+    assert found.report.by_disposition == {Disposition.UNKNOWN: 3}
+
+
+async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
+    async def broken() -> AsyncIterator[CreateRelationship]:
+        for each in writes(25):
+            yield each
+        raise LookupError("the source broke")
+
+    async with Emulator(bulk=Constant(5)) as emulator:
+        found = await run(emulator, broken(), via="bulk", workers=3, chunk=ChunkLimits(operations=10))
+        assert emulator.relationships() == 20
+    assert found.report.by_disposition == {Disposition.PERSISTED: 20, Disposition.UNSENT: 5}

@@ -1,0 +1,21 @@
+"""The command line, `clinia-async`. Nothing heavy is loaded before a command has work to do."""
+
+import sys
+from collections.abc import Sequence
+
+INSTALL = "error: the command line needs its extra: pip install 'clinia-async[cli]'"
+_USAGE, _INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; the exit code."""
+    try:
+        from clinia_async.cli.commands import run  # noqa: PLC0415  click comes with an extra
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        print(INSTALL, file=sys.stderr)  # noqa: T201  there is no click to say it with
+        return _USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return run(arguments)

@@ -1,0 +1,166 @@
+"""`clinia-async ingest`: the options, and what of them can be told to be wrong at once."""
+
+# ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+import clinia_async as clinia
+from clinia_async.cli.connection import Connection, connected, source_option
+from clinia_async.cli.exits import EPILOG, finish
+from clinia_async.cli.parameters import EXISTING_FILE_OR_STANDARD_INPUT, seconds
+
+_STANDARD_INPUT = Path("-")
+
+_HELP = """Send the relationships in FILE, one JSON object a line, and report what became of each.
+
+FILE may be gzipped; `-` is standard input. A line is {"type", "from": {"id", "type"}, "to": {"id",
+"type"}, "data", "meta"}, of which data and meta may be left out.
+
+SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, and the report is printed. A
+second one stops it at once. Run it again, on the same FILE, to go on.
+"""
+
+
+@click.command(help=_HELP, epilog=EPILOG)
+@click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
+@source_option(required=True)
+@click.option(
+    "--via",
+    type=click.Choice(["single", "bulk"]),
+    default="bulk",
+    show_default=True,
+    help="One request a record, or many records a request.",
+)
+@click.option(
+    "--on-existing",
+    type=click.Choice(["compare", "keep", "fail"]),
+    default="compare",
+    show_default=True,
+    help="Where a record is there already: read it and take an equal one for landed, a different one for"
+    " failed; or keep what is there, whatever it is; or take it for failed without looking.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Requests in flight at once.  [default: 4 for bulk, 32 for single]",
+)
+@click.option(
+    "--chunk-operations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most records in one bulk.  [default: 5000]",
+)
+@click.option(
+    "--chunk-bytes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most bytes in one bulk.  [default: 8388608]",
+)
+@click.option(
+    "--dots",
+    type=click.Choice(["refuse", "escape"]),
+    default="refuse",
+    show_default=True,
+    help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
+    " in the ids of both ends of every record, which can be undone exactly (`unescape_dots`).",
+)
+@click.option(
+    "--dead-letters",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="The file for records that did not land, which can be fed back in, with the same options. It is"
+    " written, over a former one, only if there are any."
+    "  [default: the name of FILE with .dead.ndjson, in the current folder]",
+)
+@click.option(
+    "--patience",
+    type=seconds,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up after so long without one good answer.",
+)
+@click.option(
+    "--emulator",
+    is_flag=True,
+    help="Send to an emulator that lasts as long as the run: no account is needed, and nothing is kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@connected
+def ingest(
+    *,
+    connection: Connection,
+    file: Path,
+    source: str,
+    via: str,
+    on_existing: str,
+    workers: int | None,
+    chunk_operations: int | None,
+    chunk_bytes: int | None,
+    dots: str,
+    dead_letters: Path | None,
+    patience: float,
+    emulator: bool,
+    as_json: bool,
+) -> int:
+    from clinia_async.cli import job
+
+    _check_connection(connection, file, emulator=emulator)
+    if via == "single" and (chunk_operations or chunk_bytes):
+        raise click.UsageError("--chunk-operations and --chunk-bytes are for --via bulk.")
+    letters = dead_letters or _default_letters(file)
+    _check_letters(letters, file)
+    order = job.Order(
+        file=None if file == _STANDARD_INPUT else file,
+        source=source,
+        via=via,
+        on_existing=on_existing,
+        workers=workers,
+        chunk=_chunk(chunk_operations, chunk_bytes),
+        map_id=clinia.escape_dots if dots == "escape" else None,
+        dead_letters=letters,
+        patience=patience,
+        connection=None if emulator else connection,
+        as_json=as_json,
+    )
+    return finish(lambda: job.ingest(order))
+
+
+def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:
+    if emulator and connection.names_a_service:
+        raise click.UsageError("--emulator excludes --workspace, --base-url and --api-key-file.")
+    if connection.api_key_file == file == _STANDARD_INPUT:
+        raise click.UsageError("FILE and --api-key-file cannot both be standard input.")
+
+
+def _chunk(operations: int | None, size: int | None) -> "clinia.ChunkLimits":
+    default = clinia.ChunkLimits()
+    return clinia.ChunkLimits(operations or default.operations, size or default.bytes)
+
+
+def _default_letters(file: Path) -> Path:
+    name = "stdin" if file == _STANDARD_INPUT else file.name
+    for ending in (".gz", ".ndjson"):
+        name = name.removesuffix(ending) or name
+    return Path(f"{name}.dead.ndjson")
+
+
+def _check_letters(letters: Path, file: Path) -> None:
+    """Found out now, and not when the first record has failed to land."""
+    if letters.is_symlink():
+        raise click.BadParameter("must not be a symbolic link.", param_hint="'--dead-letters'")
+    if not letters.parent.is_dir() or not os.access(letters.parent, os.W_OK):
+        raise click.BadParameter("its folder cannot be written to.", param_hint="'--dead-letters'")
+    if letters.exists() and _is_the_input(letters, file):
+        raise click.BadParameter("is the file that is being read.", param_hint="'--dead-letters'")
+
+
+def _is_the_input(letters: Path, file: Path) -> bool:
+    if file != _STANDARD_INPUT:
+        return letters.samefile(file)
+    return sys.stdin is not None and os.path.samestat(letters.stat(), os.fstat(sys.stdin.fileno()))

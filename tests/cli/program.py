@@ -1,0 +1,58 @@
+"""The command line, in this process or in one of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DATA = Path(__file__).parent.parent / "data"
+DIRTY = DATA / "dirty-1k.ndjson"
+MIXED = DATA / "mixed-1k.ndjson"
+PATIENCE = 60
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Ran]
+
+_started: list[subprocess.Popen[bytes]] = []
+WARNINGS_ARE_ERRORS = ["-W", "error"]
+
+
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """A process whose output can be read, with nothing on its standard input unless it is given."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    command = [sys.executable, *WARNINGS_ARE_ERRORS, "-m", "clinia_async", *map(str, arguments)]
+    process = subprocess.Popen(command, env=os.environ.copy(), **pipes)
+    _started.append(process)
+    return process
+
+
+def end_all() -> None:
+    """Whatever a test has left running, because it failed."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def ended(process: subprocess.Popen[bytes], text: bytes | None = None) -> Ran:
+    out, err = process.communicate(text, timeout=PATIENCE)
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+def line(from_: str, to: str = "org-1", **more: Any) -> str:
+    ends = {"from": {"id": from_, "type": "practitioner"}, "to": {"id": to, "type": "organization"}}
+    return json.dumps({"type": "practises-at", **ends, **more}) + "\n"

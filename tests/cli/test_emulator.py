@@ -1,0 +1,110 @@
+"""The emulator as a program: what it prints leads a client to it, and a signal ends it well."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Cli, Ran, ended, line, start
+
+LONG_KEY = "k" * 40
+
+
+def _running(*arguments: str) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """The process and the variables that it told, once it serves."""
+    process = start("emulator", *arguments)
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(1 if "--key" in arguments else 2)]
+    pairs = [line.decode().strip().removeprefix("export ").split("=", 1) for line in told]
+    return process, dict(pairs)
+
+
+def _stopped(process: subprocess.Popen[bytes], number: int) -> Ran:
+    process.send_signal(number)
+    return ended(process)
+
+
+def _some_records() -> Path:
+    path = Path("some.ndjson")
+    path.write_text("".join(line(f"prac-{number}") for number in range(10)))
+    return path
+
+
+def _lead(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_it_prints_leads_to_it(number: int, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, variables = _running("--seed", "7")
+    assert list(variables) == ["CLINIA_BASE_URL", "CLINIA_API_KEY"]
+    assert len(variables["CLINIA_API_KEY"]) >= 32
+    _lead(variables, monkeypatch)
+    assert cli("ingest", _some_records(), "--source", "s").code == 0
+    assert _stopped(process, number) == (0, "", "")
+
+
+def test_options_of_latency(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--accept", "slow=3600", "--accept", "quick=0", "--accept-all", "0.01", "--bulk-latency", "0")
+    process, variables = _running(*options)
+    _lead(variables, monkeypatch)
+    monkeypatch.setenv("CLINIA_SOURCE", "s")
+    ends = ("--from", "p/a", "--to", "o/b")
+    assert cli("relationship", "create", "slow", *ends, "--no-wait").out.startswith("{")
+    assert cli("relationship", "create", "quick", *ends).code == 0
+    assert cli("relationship", "create", "other", *ends, "--no-wait").out.startswith("{")
+    assert cli("ingest", _some_records()).code == 0
+    assert _stopped(process, signal.SIGTERM).code == 0
+
+
+def test_a_key_of_ones_own_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, variables = _running("--key", LONG_KEY, "--host", "0.0.0.0")
+    assert list(variables) == ["CLINIA_BASE_URL"]
+    _lead({**variables, "CLINIA_API_KEY": LONG_KEY}, monkeypatch)
+    assert cli("partition", "get", "clinics").code == 1
+    assert _stopped(process, signal.SIGINT) == (0, "", "")
+
+
+def test_what_is_kept_in_a_file_is_there_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for disposition in ("persisted", "existing"):
+        process, variables = _running("--data", "registry.db")
+        _lead(variables, monkeypatch)
+        report = cli("ingest", _some_records(), "--source", "s", "--json").json
+        assert report["by_disposition"][disposition] == 10
+        assert _stopped(process, signal.SIGTERM).code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--host", "0.0.0.0"),
+        ("--host", "0.0.0.0", "--key", "short"),
+        ("--key", "with space"),
+        ("--port", "65536"),
+        ("--accept", "3"),
+        ("--accept", "=3"),
+        ("--accept", "type=soon"),
+        ("--accept-all", "-1"),
+        ("--accept-all", "inf"),
+        ("--bulk-latency", "nan"),
+        ("--data", "no-database"),
+        ("--data", "no/such/folder"),
+    ],
+    ids=" ".join,
+)
+def test_it_cannot_start(arguments: tuple[str, ...], cli: Cli) -> None:
+    Path("no-database").write_bytes(b"something else " * 100)
+    ran = cli("emulator", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_its_port_is_taken(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = cli("emulator", "--port", taken.getsockname()[1])
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: the emulator cannot start: ")

@@ -1,0 +1,281 @@
+"""From a file to a report: counts, exit codes, dead letters, and what the emulator holds in the end."""
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clinia_async import DeadLetters, unescape_dots
+from clinia_async.emulator import Accepted, Constant, Persisted, Unavailable
+from tests.cli.program import DIRTY, MIXED, Cli, ended, line, start
+from tests.cli.served import Served
+
+
+def _file(*lines: str, name: str = "relationships.ndjson") -> Path:
+    path = Path(name)
+    path.write_text("".join(lines))
+    return path
+
+
+def _letters(path: Path | str) -> list[dict[str, object]]:
+    return [json.loads(text) for text in Path(path).read_text().splitlines()]
+
+
+def _count(report: dict[str, dict[str, int]], *dispositions: str) -> int:
+    return sum(report["by_disposition"][each] for each in dispositions)
+
+
+def test_everything_lands(cli: Cli, served: Served) -> None:
+    ran = cli("ingest", _file(line("a"), "\n", line("b"), line("a")))
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[:5] == [
+        "read                  3",
+        "blank lines           1",
+        "sent                  3",
+        "persisted             2",
+        "existing              1",
+    ]
+    assert served.holds() == 2
+    assert not Path("relationships.dead.ndjson").exists()
+
+
+def test_an_empty_file_is_fine(cli: Cli, served: Served) -> None:
+    assert cli("ingest", _file()).code == 0
+
+
+@pytest.mark.parametrize("via", ["single", "bulk"])
+def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
+    ran = cli("ingest", DIRTY, "--via", via, "--json")
+    assert ran.code == 1
+    report = ran.json
+    assert (report["read"], report["blank"], report["sent"]) == (990, 10, 941)
+    assert (report["settled"], report["landed"]) == (990, 941)
+    assert _count(report, "invalid") == 49
+    assert _count(report, "persisted", "existing") == 941
+    assert served.holds() == _count(report, "persisted")
+    assert report["complete"] is True
+    assert report["stopped_by"] is None
+    assert report["records_per_second"] > 0 < report["seconds"]
+    assert sum(reason["count"] for reason in report["reasons"]) == 49
+    assert report["dead_letters"] == "dirty-1k.dead.ndjson"
+    assert ran.err == "49 records that did not land are in dirty-1k.dead.ndjson\n"
+    assert len(_letters("dirty-1k.dead.ndjson")) == 49
+    assert Path("dirty-1k.dead.ndjson").stat().st_mode & 0o777 == 0o600
+
+
+def test_with_an_emulator_of_its_own() -> None:
+    ran = ended(start("ingest", DIRTY, "--source", "ehr-prod", "--emulator"))
+    persisted = next(row.split()[1] for row in ran.out.splitlines() if row.startswith("persisted"))
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1] == f"the emulator holds {persisted} relationships"
+    assert ran.err == "49 records that did not land are in dirty-1k.dead.ndjson\n"
+
+
+def test_the_emulators_count_in_json(cli: Cli) -> None:
+    ran = cli("ingest", _file(line("a"), line("b")), "--source", "s", "--emulator", "--json")
+    assert (ran.code, ran.json["emulator_holds"], ran.json["landed"]) == (0, 2, 2)
+
+
+def test_dots_are_refused_or_escaped(cli: Cli, served: Served) -> None:
+    path = _file(line("A00.1_x", "org.1"), line("plain"))
+    refused = cli("ingest", path, "--json")
+    assert (refused.code, _count(refused.json, "invalid"), served.holds()) == (1, 1, 1)
+    escaped = cli("ingest", "relationships.dead.ndjson", "--dots", "escape", "--json")
+    assert (escaped.code, escaped.json["landed"], served.holds()) == (0, 1, 2)
+    ids = served.ask(lambda emulator: {stored.id for stored in emulator.stored()})
+    assert ids == {"A00_2E1_5Fx.org_2E1", "plain.org-1"}
+    assert unescape_dots("A00_2E1_5Fx") == "A00.1_x"
+
+
+def test_a_mixed_file_with_dots(cli: Cli, served: Served) -> None:
+    assert _count(cli("ingest", MIXED, "--json").json, "invalid") == 120
+    report = cli("ingest", MIXED, "--json", "--source", "another", "--dots", "escape").json
+    assert (report["read"], _count(report, "invalid")) == (1000, 0)
+
+
+def test_dead_letters_can_be_fed_back_in(cli: Cli, served: Served) -> None:
+    served.emulator.faults.add(Unavailable(route="bulk_relationships"))
+    path = _file(
+        *(line(f"prac-{number}") for number in range(20)), '{"type": "no more"}\n', name="a.ndjson.gz"
+    )
+    given_up = cli("ingest", path, "--patience", "0", "--timeout", "0.5", "--json")
+    assert given_up.code == 4
+    assert given_up.json["complete"] is False
+    assert given_up.json["stopped_by"].startswith("no good answer")
+    assert given_up.err.splitlines()[-1].startswith("error: no good answer")
+    assert (given_up.json["landed"], _count(given_up.json, "invalid")) == (0, 1)
+    assert len(_letters("a.dead.ndjson")) == 21
+    served.emulator.faults.clear()
+    again = cli("ingest", "a.dead.ndjson", "--json")
+    assert (again.code, again.json["landed"], served.holds()) == (1, 20, 20)
+    assert len(_letters("a.dead.dead.ndjson")) == 1
+
+
+def test_standard_input() -> None:
+    ran = ended(
+        start("ingest", "-", "--source", "s", "--emulator", stdin=subprocess.PIPE), DIRTY.read_bytes()
+    )
+    assert ran.code == 1
+    assert ran.out.startswith("read                990\n")
+    assert len(_letters("stdin.dead.ndjson")) == 49
+
+
+def test_standard_input_from_a_file_and_gzipped() -> None:
+    Path("packed").write_bytes(gzip.compress(DIRTY.read_bytes()))
+    with Path("packed").open("rb") as packed:
+        ran = ended(start("ingest", "-", "--source", "s", "--emulator", "--json", stdin=packed))
+    assert (ran.code, ran.json["read"], ran.json["landed"]) == (1, 990, 941)
+
+
+def test_standard_input_that_is_closed() -> None:
+    ran = ended(start("ingest", "-", "--source", "s", "--emulator", preexec_fn=_close_standard_input))
+    assert (ran.code, ran.err) == (2, "error: standard input is closed\n")
+
+
+def _close_standard_input() -> None:
+    os.close(0)
+
+
+def test_a_gzipped_file(cli: Cli, served: Served) -> None:
+    Path("dirty.ndjson.gz").write_bytes(gzip.compress(DIRTY.read_bytes()))
+    ran = cli("ingest", "dirty.ndjson.gz", "--json")
+    assert (ran.code, ran.json["read"], ran.json["landed"]) == (1, 990, 941)
+    assert ran.json["dead_letters"] == "dirty.dead.ndjson"
+
+
+def test_a_damaged_file_is_sent_as_far_as_it_can_be_read(cli: Cli, served: Served) -> None:
+    text = "".join(line(f"prac-{number}", data={"n": number}) for number in range(2000)).encode()
+    Path("cut.ndjson.gz").write_bytes(gzip.compress(text)[:-2000])
+    ran = cli("ingest", "cut.ndjson.gz", "--chunk-operations", "100", "--json")
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1] == "error: the input is a damaged archive or cannot be read to its end"
+    report = ran.json
+    assert report["complete"] is False
+    assert 0 < report["landed"] == report["settled"] - _count(report, "invalid") == served.holds()
+
+
+def test_another_record_is_there(cli: Cli, served: Served) -> None:
+    before, after = _file(line("a", data={"n": 1}), name="b"), _file(line("a", data={"n": 2}), name="a")
+    assert cli("ingest", before).code == 0
+    for policy, code, disposition in (("compare", 1, "failed"), ("keep", 0, "kept"), ("fail", 1, "failed")):
+        ran = cli("ingest", after, "--on-existing", policy, "--json")
+        assert (ran.code, _count(ran.json, disposition)) == (code, 1)
+    assert cli("ingest", before, "--on-existing", "compare").code == 0
+    assert cli("ingest", before, "--on-existing", "fail").code == 1
+
+
+def test_sizes_of_chunks_and_workers(cli: Cli, served: Served) -> None:
+    path = _file(*(line(f"prac-{number}") for number in range(20)))
+    assert cli("ingest", path, "--chunk-operations", "5", "--workers", "1").code == 0
+    assert served.arrivals["bulk_relationships"] == 4
+    assert cli("ingest", path, "--chunk-bytes", "1", "--workers", "2", "--source", "another").code == 0
+    assert served.arrivals["bulk_relationships"] == 24
+    assert cli("ingest", path, "--via", "single", "--workers", "3", "--source", "third").code == 0
+    assert served.arrivals["create_relationship"] == 20
+
+
+def test_a_wrong_key_stops_it(cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", "a-wrong-key")
+    for via in ("single", "bulk"):
+        ran = cli("ingest", _file(line("a"), line("b")), "--via", via, "--json")
+        assert (ran.code, _count(ran.json, "unsent")) == (3, 2)
+        assert ran.json["stopped_by"] == "the service refused the key"
+        assert ran.err.splitlines()[-1] == "error: the service refused the key"
+        assert len(_letters("relationships.dead.ndjson")) == 2
+        for text in (ran.out, ran.err, Path("relationships.dead.ndjson").read_text()):
+            assert "a-wrong-key" not in text
+
+
+@pytest.mark.usefixtures("nothing_listens")
+def test_nothing_listens(cli: Cli) -> None:
+    ran = cli("ingest", _file(line("a")), "--patience", "0")
+    assert ran.code == 4
+    assert ran.err.splitlines()[-1].startswith("error: no good answer")
+    assert len(_letters("relationships.dead.ndjson")) == 1
+
+
+def test_the_key_and_the_records_are_not_told(cli: Cli, served: Served) -> None:
+    path = _file(line("private-1", data={"n": 1}), line("private-1", data={"n": 2}), line("private.2"))
+    served.emulator.default = Accepted(Constant(0.0))
+    for via in ("single", "bulk"):
+        ran = cli("ingest", path, "--via", via, "--source", via)
+        assert ran.code == 1
+        for secret in (served.key, "private"):
+            assert secret not in ran.out + ran.err
+    served.emulator.default = Persisted()
+
+
+def test_the_file_that_is_read_is_never_written(cli: Cli, served: Served) -> None:
+    text = "".join((line("a"), "wrong\n"))
+    path = _file(text)
+    Path("linked").hardlink_to(path)
+    for letters in (path, path.absolute(), "linked"):
+        ran = cli("ingest", path, "--dead-letters", letters)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.count("\n") == 1
+    Path("relationships.dead.ndjson").hardlink_to(path)
+    assert cli("ingest", path).code == 2
+    assert path.read_text() == text
+    assert not served.arrivals
+
+
+def test_nor_is_it_where_it_comes_by_standard_input() -> None:
+    path = _file("wrong\n")
+    with path.open("rb") as stream:
+        process = start("ingest", "-", "--source", "s", "--emulator", "--dead-letters", path, stdin=stream)
+        assert ended(process).code == 2
+    assert path.read_text() == "wrong\n"
+
+
+def test_dead_letters_that_cannot_be_written(cli: Cli, served: Served) -> None:
+    ran = cli("ingest", _file("wrong\n", line("a")), "--dead-letters", "/dev/full")
+    assert ran.code == 2
+    assert ran.out.startswith("read                  2\n")
+    assert ran.err.splitlines()[-1].startswith("error: the dead letters cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gone",),
+        (".",),
+        ("some", "--via", "carrier-pigeon"),
+        ("some", "--workers", "0"),
+        ("some", "--chunk-bytes", "0"),
+        ("some", "--via", "single", "--chunk-operations", "5"),
+        ("some", "--patience", "-1"),
+        ("some", "--dots", "keep"),
+        ("some", "--source", "no source"),
+        ("some", "--source", ""),
+        ("some", "--dead-letters", "."),
+        ("some", "--dead-letters", "no/such/folder"),
+        ("some", "--dead-letters", "link"),
+        ("some", "--emulator", "--base-url", "https://registry.example"),
+        ("some", "--emulator", "--workspace", "acme"),
+        ("-", "--api-key-file", "-"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options(arguments: tuple[str, ...], cli: Cli, served: Served) -> None:
+    _file(line("a"), name="some")
+    Path("link").symlink_to("some")
+    ran = cli("ingest", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+    assert not served.arrivals
+
+
+def test_a_fault_of_ours_comes_after_the_report(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(letters: DeadLetters, outcome: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(DeadLetters, "add", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli("ingest", _file("wrong\n"))
+    assert capfd.readouterr().out.startswith("read                  1\n")

@@ -1,0 +1,76 @@
+"""The first signal lets what is in flight come to its end; the second does not wait for it."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clinia_async.cli.job import STOPPING
+from clinia_async.emulator import Accepted, Constant
+from tests.cli.conftest import lead_to
+from tests.cli.program import MIXED, PATIENCE, ended, line, start
+from tests.cli.served import Served
+
+
+def _read_line(process: subprocess.Popen[bytes]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline().decode()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal(number: int, code: int, served: Served) -> None:
+    served.emulator.default = Accepted(Constant(0.2))
+    process = start("ingest", MIXED, "--via", "single", "--workers", "4", "--json", "--dots", "escape")
+    served.arrivals.wait("create_relationship")
+    process.send_signal(number)
+    ran = ended(process)
+    report = ran.json
+    assert (ran.code, ran.err) == (code, f"{STOPPING}\n")
+    assert (report["complete"], report["stopped_by"]) == (False, "asked to stop")
+    assert 0 < report["landed"] == report["read"] < 1000
+    assert served.holds() == report["landed"]
+
+
+def test_one_signal_while_standard_input_brings_nothing(served: Served) -> None:
+    process = start("ingest", "-", "--via", "single", "--workers", "2", "--json", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(line("prac-1").encode())
+    process.stdin.flush()
+    served.arrivals.wait("create_relationship")  # the other worker waits for a second line
+    process.send_signal(signal.SIGINT)
+    process.wait(PATIENCE)  # and standard input is still open
+    ran = ended(process)
+    assert (ran.code, ran.err) == (130, f"{STOPPING}\n")
+    assert (ran.json["read"], ran.json["landed"], served.holds()) == (1, 1, 1)
+
+
+def test_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = Path("records.ndjson")
+    records.write_text("".join(line(f"prac-{number}") for number in range(30)))
+    with Served(bulk=Constant(3600)) as served:
+        lead_to(served, monkeypatch)
+        process = start("ingest", records, "--workers", "1", "--chunk-operations", "10", "--json")
+        served.arrivals.wait("get_task")
+        process.send_signal(signal.SIGINT)
+        assert _read_line(process) == f"{STOPPING}\n"
+        process.send_signal(signal.SIGINT)
+        ran = ended(process)
+    report = ran.json
+    assert (ran.code, report["complete"]) == (130, False)
+    assert report["by_disposition"]["unknown"] == 10
+    assert report["read"] == report["settled"] == 10
+    letters = [json.loads(text) for text in Path("records.dead.ndjson").read_text().splitlines()]
+    assert [letter["deadLetter"]["disposition"] for letter in letters] == ["unknown"] * 10
+
+
+def test_a_signal_while_a_task_is_waited_for(served: Served) -> None:
+    served.emulator.default = Accepted(Constant(3600))
+    process = start("relationship", "create", "t", "--from", "p/a", "--to", "o/b")
+    served.arrivals.wait("get_task")
+    process.send_signal(signal.SIGINT)
+    ran = ended(process)
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.startswith("the task goes on; resume with: clinia-async task wait '{")
+    assert ran.err.count("\n") == 1
