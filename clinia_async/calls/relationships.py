@@ -108,11 +108,7 @@ class CreateRelationship:
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
         sent = strict_json.loads(strict_json.dumps(self.data or {}))
-        return (
-            self.is_about(found)
-            and same_json(sent, found.data or {})
-            and same_meta(self.meta, found.meta)
-        )
+        return self.is_about(found) and same_json(sent, found.data or {}) and same_meta(self.meta, found.meta)
 
     async def settle(self, read: Read) -> TaskSubmission | None:
         found = await read(self.readback())
