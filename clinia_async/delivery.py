@@ -62,7 +62,7 @@ class Delivery:
     ) -> Delivered[R]:
         waits = Waits(self._policy)
         for left in reversed(range(self._policy.attempts)):
-            if doubtful and isinstance(failure, ApiError) and _is_taken(call, failure):
+            if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
                 return await self._settle(cast("Settled[R]", call), deadline)
             doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
             if not left or not await self._may_go_on(call, failure, waits, deadline):
@@ -112,9 +112,9 @@ class Delivery:
             pause *= 2
 
 
-def _is_taken(call: Call[R], error: ApiError) -> bool:
-    is_taken = getattr(call, "is_taken", None)
-    return is_taken is not None and is_taken(error)
+def _is_echo(call: Call[R], error: ApiError) -> bool:
+    is_echo = getattr(call, "is_echo", None)
+    return is_echo is not None and is_echo(error)
 
 
 def _verdict(failure: RequestError, *, doubtful: bool) -> RequestError:

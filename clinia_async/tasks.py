@@ -261,6 +261,11 @@ class Task(Generic[R]):
         return self._watch.id
 
     @property
+    def known_id(self) -> TaskId:
+        """The id of a task that has one. Raises `ConfigError` for a write that was done without."""
+        return self._watch.known_id
+
+    @property
     def kind(self) -> TaskKind:
         return self._watch.kind
 

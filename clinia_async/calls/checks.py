@@ -1,13 +1,22 @@
 """What can be told of a write before it is sent. Errors name the place and the rule, never the value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from attrs import Attribute
 
 from clinia_async.errors import InvalidWrite
-from clinia_async.keys import END_RULE, KEY_RULE, is_end_id, is_key
+from clinia_async.keys import (
+    END_RULE,
+    KEY_RULE,
+    NEW_ID_RULE,
+    is_end_id,
+    is_key,
+    is_new_id,
+    is_record_id,
+    is_token,
+)
 from clinia_async.models import Identifier, Json, Meta, Ref
 from clinia_async.strict_json import RawJson
 
@@ -17,6 +26,23 @@ T = TypeVar("T")
 def check_key(value: str, path: str) -> None:
     if not is_key(value):
         raise InvalidWrite(path, f"must be {KEY_RULE}")
+
+
+def check_record_id(value: str, path: str) -> None:
+    if not is_record_id(value):
+        raise InvalidWrite(path, "must be the id of a record, or an identifier `{system}:{value}:{use}`")
+
+
+def check_new_id(value: str, path: str) -> None:
+    if not is_new_id(value) and not is_token(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
+def check_place(place: Sequence[str], path: str) -> None:
+    if isinstance(place, str) or not place:
+        raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")
+    for index, part in enumerate(place):
+        check_record_id(part, f"{path}[{index}]")
 
 
 def check_end(value: Ref, path: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from clinia_async.calls import BulkRelationships
-from clinia_async.conclusions import may_be_our_own_doing
+from clinia_async.calls import Bulk
+from clinia_async.conclusions import is_echo
 from clinia_async.errors import CliniaError, InvalidWrite, NotFound, RequestError
 from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.existing import OnExisting, settle_doubtful, settle_existing
@@ -15,8 +15,8 @@ from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.service import JobStopped, PatientSession
 from clinia_async.ingest.verdicts import reason_of, verdict
-from clinia_async.models import BulkResult, ErrorType, Receipt, TaskStatus
-from clinia_async.receipts import match_receipts
+from clinia_async.models import ErrorType, Receipt, TaskStatus
+from clinia_async.receipts import BatchResult, match_receipts
 from clinia_async.tasks import Task
 
 _READS_AT_ONCE = 16
@@ -78,7 +78,7 @@ class BulkLane:
             ready.append(following)
 
     async def _send(self, chunk: _Chunk) -> Sequence[RecordOutcome]:
-        call = BulkRelationships(
+        call = Bulk(
             self._flight.source, [record.write for record in chunk.records], operations=chunk.operations
         )
         self._flight.depart(*chunk.records)
@@ -95,7 +95,7 @@ class BulkLane:
             return [RecordOutcome(record, disposition, reason) for record in chunk.records]
 
     async def _match(
-        self, chunk: _Chunk, task: Task[BulkResult], receipts: Sequence[Receipt]
+        self, chunk: _Chunk, task: Task[BatchResult], receipts: Sequence[Receipt]
     ) -> Sequence[RecordOutcome]:
         matched = match_receipts((record.key for record in chunk.records), receipts).of
         outcomes: list[RecordOutcome | None] = [
@@ -114,7 +114,7 @@ class BulkLane:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _at_once(
-        self, record: Record, receipt: Receipt | None, task: Task[BulkResult]
+        self, record: Record, receipt: Receipt | None, task: Task[BatchResult]
     ) -> RecordOutcome | None:
         """The outcome that a receipt proves, or None where only reading the record back can tell."""
         if receipt is None or not receipt.status.is_terminal:
@@ -123,13 +123,13 @@ class BulkLane:
             # without a pipeline there was no review that could have dropped it
             stored = receipt.pipeline_execution is None
             return RecordOutcome(record, Disposition.PERSISTED, None, task.id) if stored else None
-        if _is_taken(receipt) or (task.doubtful and may_be_our_own_doing(receipt)):
+        if _is_taken(receipt) or (task.doubtful and is_echo(receipt)):
             return None
         if receipt.status == TaskStatus.CANCELLED:
             return RecordOutcome(record, Disposition.CANCELLED, _CANCELLED, task.id)
         return RecordOutcome(record, Disposition.FAILED, reason_of(receipt), task.id)
 
-    async def _by_reading(self, record: Record, receipt: Receipt, task: Task[BulkResult]) -> RecordOutcome:
+    async def _by_reading(self, record: Record, receipt: Receipt, task: Task[BatchResult]) -> RecordOutcome:
         try:
             if receipt.status == TaskStatus.SUCCESS:
                 return await self._after_review(record, task)
@@ -140,7 +140,7 @@ class BulkLane:
         except RequestError as error:
             return RecordOutcome(record, Disposition.UNKNOWN, type(error).__name__, task.id)
 
-    async def _after_review(self, record: Record, task: Task[BulkResult]) -> RecordOutcome:
+    async def _after_review(self, record: Record, task: Task[BatchResult]) -> RecordOutcome:
         try:
             await self._service.read(record.write.readback())
         except NotFound:

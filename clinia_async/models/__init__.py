@@ -43,7 +43,6 @@ from clinia_async.models.records import (
 )
 from clinia_async.models.tasks import (
     Action,
-    BulkResult,
     CollectionType,
     ErrorInfo,
     ErrorType,
@@ -61,7 +60,6 @@ __all__ = [
     "Action",
     "BrowseMeta",
     "BrowsePage",
-    "BulkResult",
     "Cardinality",
     "Collection",
     "CollectionConnection",

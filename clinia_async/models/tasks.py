@@ -137,10 +137,3 @@ class TaskSubmission:
     relationship: Relationship | None = None
     resource: Resource | None = None
     purge_operation: PurgeOperation | None = None
-
-
-@frozen
-class BulkResult:
-    """A bulk that ended with every operation stored."""
-
-    receipts: Sequence[Receipt]

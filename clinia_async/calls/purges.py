@@ -1,0 +1,66 @@
+"""Purges: everything of one collection, gone."""
+
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from clinia_async import codec
+from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
+from clinia_async.calls.checks import check_key, checked
+from clinia_async.errors import ProtocolError
+from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
+from clinia_async.task_id import TaskId
+
+
+@frozen
+class GetPurge:
+    """How a purge stands; `deleted_count` is there once it has succeeded.
+
+    https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/sources/{source}/v1/purge/{purge}"
+    source: str = field(validator=checked(check_key, "$.source"))
+    purge: TaskId
+
+    def request(self) -> Request:
+        path = path_of(self.route, source=self.source, purge=str(self.purge))
+        return Request("GET", Host.REGISTRY, self.route, path)
+
+    def answer(self, body: bytes) -> PurgeOperation:
+        operation = codec.decode(body, PurgeOperation)
+        if operation.task_id != self.purge:
+            raise ProtocolError("the answer is about another purge")
+        return operation
+
+
+@frozen
+class Purge:
+    """Deletes all records of a collection; of resources, the relationships attached to them too.
+
+    There is no way back, and partitions follow later. Sent once: a second purge would also delete what was
+    written since the first.
+
+    https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.ONCE
+    route: ClassVar[str] = "/sources/{source}/v1/purge"
+    source: str = field(validator=checked(check_key, "$.source"))
+    collection_type: CollectionType
+    collection_key: str = field(validator=checked(check_key, "$.collectionKey"))
+
+    def request(self) -> Request:
+        body = codec.encode(
+            {"collectionType": str(self.collection_type), "collectionKey": self.collection_key}
+        )
+        return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body)
+
+    def result(self, submission: TaskSubmission) -> PurgeOperation:
+        if submission.purge_operation is None:
+            raise ProtocolError("the answer does not hold the purge")
+        return submission.purge_operation
