@@ -204,6 +204,11 @@ def _hit(value: object, _: Any) -> models.Hit:
     return models.Hit(hit_type, _converter.structure(record, models.Resource))
 
 
+def _hit_to_object(hit: models.Hit) -> dict[str, object]:
+    name = "relationship" if isinstance(hit.record, models.Relationship) else "resource"
+    return {"hitType": str(hit.hit_type), name: _converter.unstructure(hit.record)}
+
+
 def _tagged(tag: str, to_object: Callable[[Any], dict[str, object]]) -> Callable[[Any], dict[str, object]]:
     return lambda source: {"type": tag, **to_object(source)}
 
@@ -224,6 +229,7 @@ def _build_converter() -> OrjsonConverter:
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)
     converter.register_unstructure_hook_factory(attrs.has, _attrs_to_object)
     converter.register_structure_hook(models.Hit, _hit)
+    converter.register_unstructure_hook(models.Hit, _hit_to_object)
     converter.register_structure_hook(TaskId, _task_id)
     converter.register_unstructure_hook(TaskId, str)
     converter.register_structure_hook(models.SourceCollection, _source_collection)

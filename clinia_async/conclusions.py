@@ -46,6 +46,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
+_NOT_STORED = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
+
 
 class RecordWrite(Write[R_co], Protocol[R_co]):
     """A write of one record, which can be read back."""
@@ -206,11 +208,14 @@ def failed(
 ) -> TaskFailed | TaskCancelled:
     """The error of a task that ended badly, with the receipts of the operations that did."""
     if snapshot.status == TaskStatus.CANCELLED:
-        return task.error(TaskCancelled, "the service cancelled every operation", Outcome.REJECTED)
+        # a write whose first answer was lost may have been stored by then
+        outcome = Outcome.UNKNOWN if task.doubtful else Outcome.REJECTED
+        return task.error(TaskCancelled, "the service cancelled every operation", outcome)
     if bad is None:
         bad = [receipt for receipt in receipts if receipt.status != TaskStatus.SUCCESS]
     # what a failed bulk left behind differs from operation to operation: only its receipts can tell
-    outcome = Outcome.REJECTED if receipts and len(bad) == len(receipts) else Outcome.UNKNOWN
+    none = bool(receipts) and all(receipt.status in _NOT_STORED for receipt in receipts)
+    outcome = Outcome.REJECTED if none and not task.doubtful else Outcome.UNKNOWN
     types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
     error = task.error(
         TaskFailed, f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip(), outcome

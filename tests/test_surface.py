@@ -23,7 +23,7 @@ CALLS = {
     if inspect.isclass(call) and isinstance(getattr(call, "route", None), str)
 }
 METHODS = {
-    "BulkRelationships": "bulk_relationships",
+    "Bulk": "bulk_relationships",
     "CreatePartition": "create_partition",
     "CreateRelationship": "create_relationship",
     "GetPartition": "get_partition",

@@ -54,7 +54,7 @@ async def test_settings_from_the_environment(environment: pytest.MonkeyPatch, em
 def test_a_workspace_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_API_KEY", "k")
     environment.setenv("CLINIA_WORKSPACE", "acme")
-    assert Session.from_env()._addresses.registry == "https://acme.clinia.cloud"
+    assert Session.from_env()._engine._addresses.registry == "https://acme.clinia.cloud"
 
 
 def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
@@ -63,11 +63,11 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_BASE_URL", "https://theirs.example.org")
     environment.setenv("CLINIA_SOURCE", "theirs")
     session = Session.from_env("ours", api_key="ours", source="ours")
-    assert session._addresses.registry == "https://ours.clinia.cloud"
+    assert session._engine._addresses.registry == "https://ours.clinia.cloud"
     assert session._key.reveal() == "ours"
     assert session.source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
-    assert by_url._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
+    assert by_url._engine._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
 
 
 def test_what_is_missing(environment: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ async def test_after_closing_every_call_is_refused(emulator: Emulator) -> None:
     for attempt in (
         lambda: create(session, "b"),
         lambda: create_partition(session),
-        lambda: session.bulk_relationships(SOURCE, [write()]),
+        lambda: session.bulk(SOURCE, [write()]),
         lambda: session.get_relationship(SOURCE, TYPE, ID),
         lambda: session.get_partition("clinics"),
         lambda: session.get_task(SOURCE, "s_1"),
