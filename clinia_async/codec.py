@@ -147,6 +147,13 @@ def _partition_source(value: object, _: Any) -> models.DataSource | models.Mdm |
             return models.OtherSource(kind, value)
 
 
+def _record(value: object, _: Any) -> models.Resource | models.Relationship:
+    # cattrs would tell them apart by an attribute of ours, such as `from_`, which is not on the wire
+    if type(value) is dict and "from" in value and "to" in value:
+        return _converter.structure(value, models.Relationship)
+    return _converter.structure(value, models.Resource)
+
+
 def _source_collection(value: object, _: Any) -> models.SourceCollection:
     # The older pages of the API list plain keys where the newer ones list objects.
     key = value.get("key") if type(value) is dict else value
@@ -236,6 +243,8 @@ def _build_converter() -> OrjsonConverter:
     converter.register_structure_hook_func(
         lambda kind: kind == models.DataSource | models.Mdm | models.OtherSource, _partition_source
     )
+    either = models.Resource | models.Relationship
+    converter.register_structure_hook_func(lambda kind: kind == either, _record)
     for source, tag in ((models.DataSource, "DATA_SOURCE"), (models.Mdm, "MDM")):
         converter.register_unstructure_hook(source, _tagged(tag, _attrs_to_object(source, converter)))
     converter.register_unstructure_hook(models.OtherSource, lambda source: source.body)

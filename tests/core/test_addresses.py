@@ -54,7 +54,7 @@ def test_a_workspace_is_one_label(workspace: str) -> None:
 
 @pytest.mark.parametrize("workspace", ["a", "7", "a" * 63, "a-b-c", "xn--bcher-kva"])
 def test_workspaces(workspace: str) -> None:
-    assert Session(workspace, api_key="k")._addresses.registry == f"https://{workspace}.clinia.cloud"
+    assert Session(workspace, api_key="k")._engine._addresses.registry == f"https://{workspace}.clinia.cloud"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_base_urls_that_are_refused(url: str) -> None:
     ],
 )
 def test_base_urls(url: str) -> None:
-    addresses = Session(api_key="k", base_url=url)._addresses
+    addresses = Session(api_key="k", base_url=url)._engine._addresses
     assert addresses.registry == addresses.catalog == url.rstrip("/")
 
 

@@ -429,8 +429,8 @@ def test_a_dot_in_an_end_is_explained() -> None:
 
 
 def test_how_calls_may_be_repeated() -> None:
-    keyed = {CreateRelationship, CreatePartition, Bulk}
-    assert all(call.repeat is Repeat.KEYED for call in keyed)
+    assert all(call.repeat is Repeat.KEYED for call in (CreateRelationship, CreatePartition))
+    assert Bulk(SOURCE, [write("a")]).repeat is Repeat.KEYED
     assert all(call.repeat is Repeat.IDEMPOTENT for call in (GetRelationship, GetPartition, GetTask))
 
 

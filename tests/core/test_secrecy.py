@@ -149,7 +149,9 @@ async def test_no_failure_tells(
                 tell_nothing(error)
             else:
                 assert_silent(*looks(handle))
-            assert_silent(*looks(session), *looks(session._engine.open()), *looks(session._engine.open().transport))
+            assert_silent(
+                *looks(session), *looks(session._engine.open()), *looks(session._engine.open().transport)
+            )
             assert_silent(*(repr(one) for one in asyncio.all_tasks()), *looks(session.in_doubt))
         assert any(request.header("X-Clinia-API-Key") == KEY for request in server.requests)
     assert_silent(caplog.text, *capfd.readouterr())
