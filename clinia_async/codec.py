@@ -49,8 +49,6 @@ def structure(value: object, model: type[T]) -> T:
         return _converter.structure(value, model)
     except (BaseValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
         path, expected = _where(error, "$")
-    except RecursionError:
-        path, expected = "$", "fewer levels of nesting"
     raise DecodeError(path, expected)  # out here, without a context: cattrs' errors quote the value
 
 

@@ -159,6 +159,8 @@ def test_jitter_is_full_and_never_off_a_hint() -> None:
     waits = [Waits(RetryPolicy()).after(ApiError("x", status=503, info=ErrorInfo())) for _ in range(500)]
     assert 0 <= min(waits) < 0.1
     assert 0.9 < max(waits) <= 1
+    at_once = ApiError("x", status=503, info=ErrorInfo(), retry_after=0.0)
+    assert Waits(RetryPolicy(), jitter=lambda step: step).after(at_once) == 1, "no reason to hammer"
     hinted = ApiError("x", status=503, info=ErrorInfo(), retry_after=30)
     waits = [Waits(RetryPolicy()).after(hinted) for _ in range(500)]
     assert 30 <= min(waits) <= max(waits) <= 31
