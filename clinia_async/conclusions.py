@@ -1,5 +1,6 @@
 """What a task that ended means for the write that made it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -18,6 +19,7 @@ from clinia_async.calls import (
     Write,
 )
 from clinia_async.errors import (
+    InvalidWrite,
     NotFound,
     Outcome,
     ProtocolError,
@@ -39,13 +41,15 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.receipts import BatchResult
-from clinia_async.task_id import TaskKind
+from clinia_async.settling import settle
+from clinia_async.task_id import TaskId, TaskKind
 from clinia_async.tasks import Conclude, Task
 
 R = TypeVar("R")
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
+SETTLE_WITHIN = 30.0
 _NOT_STORED = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
 
 
@@ -86,7 +90,11 @@ class OfRecord(Generic[R]):
         if snapshot.status != TaskStatus.SUCCESS:
             return self.write.result(await settled(task, snapshot, self.write, self.read))
         receipts = () if self.write.id is not None else await task.receipts()
-        return await _read_done(task, lambda: self.read(self.write.readback(receipts)))
+        try:
+            made = self.write.readback(receipts)
+        except InvalidWrite:
+            raise _unreadable() from None
+        return await _read_done(task, lambda: self.read(made))
 
 
 @frozen
@@ -125,7 +133,8 @@ class OfBatch:
         failed_receipts = result.failed
         if not failed_receipts and snapshot.status == TaskStatus.SUCCESS:
             return result
-        left = [receipt for receipt in failed_receipts if not await self._is_stored(task, receipt)]
+        deadline = _deadline()
+        left = [each for each in failed_receipts if not await self._is_stored(task, each, deadline)]
         if left or not failed_receipts:
             error = failed(task, snapshot, result.receipts, left)
             if isinstance(error, TaskFailed):
@@ -134,7 +143,7 @@ class OfBatch:
         task.reconciled = True
         return result
 
-    async def _is_stored(self, task: Task[BatchResult], receipt: Receipt) -> bool:
+    async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
         """Whether a refused operation is stored all the same, by the first of two attempts."""
         if not (task.doubtful and is_echo(receipt)):
             return False
@@ -143,7 +152,7 @@ class OfBatch:
         if len(mine) != 1 or not hasattr(mine[0], "settle"):
             return False
         try:
-            return await cast("Settled[TaskSubmission]", mine[0]).settle(self.read) is not None
+            return await settle(cast("Settled[TaskSubmission]", mine[0]), self.read, deadline) is not None
         except NotFound:
             return False
 
@@ -156,8 +165,7 @@ class OfPurge:
     async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, ())
-        purge = GetPurge(self.write.source, task.known_id)
-        return await _read_done(task, lambda: self.read(purge))
+        return self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
 
 
 @frozen
@@ -171,20 +179,30 @@ class OfResumed:
         if task.kind is TaskKind.PURGE:
             if snapshot.status != TaskStatus.SUCCESS:
                 raise failed(task, snapshot, ())
-            return await _read_done(task, lambda: self.read(GetPurge(source, task.known_id)))
+            return await _read_purge(self.read, source, task.known_id)
         receipts = await task.receipts()
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, receipts)
-        if task.kind is TaskKind.SINGLE and len(receipts) == 1 and receipts[0].action != Action.DELETE:
-            made = _get_of(source, receipts[0])
-            return await _read_done(task, lambda: self.read(made))
-        return BatchResult(receipts)
+        made = _get_of(source, receipts[0]) if task.kind is TaskKind.SINGLE and len(receipts) == 1 else None
+        return BatchResult(receipts) if made is None else await _read_done(task, lambda: self.read(made))
 
 
-def _get_of(source: str, receipt: Receipt) -> Call[object]:
-    if receipt.target_type == TargetType.RESOURCE:
-        return GetResource(source, receipt.type, receipt.id)
-    return GetRelationship(source, receipt.type, receipt.id)
+def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
+    """How to read what a single write made; None if it made nothing that this version can read."""
+    if receipt.action == Action.DELETE:
+        return None
+    try:
+        if receipt.target_type == TargetType.RESOURCE:
+            return GetResource(source, receipt.type, receipt.id)
+        if receipt.target_type == TargetType.RELATIONSHIP:
+            return GetRelationship(source, receipt.type, receipt.id)
+    except InvalidWrite:
+        raise _unreadable() from None
+    return None
+
+
+def _unreadable() -> ProtocolError:
+    return ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
 
 
 async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: Read) -> TaskSubmission:
@@ -194,7 +212,7 @@ async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: 
     if not (task.doubtful and hasattr(write, "settle") and any(map(is_echo, receipts))):
         raise failure
     try:
-        submission = await cast("Settled[TaskSubmission]", write).settle(read)
+        submission = await settle(cast("Settled[TaskSubmission]", write), read, _deadline())
     except NotFound:
         raise failure from None
     if submission is None:
@@ -207,7 +225,7 @@ def failed(
     task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt], bad: Sequence[Receipt] | None = None
 ) -> TaskFailed | TaskCancelled:
     """The error of a task that ended badly, with the receipts of the operations that did."""
-    if snapshot.status == TaskStatus.CANCELLED:
+    if snapshot.status == TaskStatus.CANCELLED and (bad is None or len(bad) == len(receipts)):
         # a write whose first answer was lost may have been stored by then
         outcome = Outcome.UNKNOWN if task.doubtful else Outcome.REJECTED
         return task.error(TaskCancelled, "the service cancelled every operation", outcome)
@@ -234,6 +252,11 @@ def is_echo(receipt: Receipt) -> bool:
     )
 
 
+def _deadline() -> float:
+    """Until when the lost twin of a failed write is looked for."""
+    return asyncio.get_running_loop().time() + SETTLE_WITHIN
+
+
 def _untold(result: BatchResult) -> bool:
     """Whether a write whose key is known before sending has no receipt."""
     return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
@@ -252,6 +275,18 @@ async def _read_done(task: Task[T], read: Callable[[], Awaitable[R]]) -> R:
         raise task.error(TaskDropped, "it succeeded and its record is absent", Outcome.REJECTED) from None
     except RequestError as error:
         landed = _landed(error)
+    raise landed
+
+
+async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
+    try:
+        operation = await read(GetPurge(source, id))
+    except RequestError as error:
+        landed = _landed(error)
+    else:
+        if operation.status == TaskStatus.SUCCESS:
+            return operation
+        landed = ProtocolError("the answer is from before the end of the purge", outcome=Outcome.DONE)
     raise landed
 
 

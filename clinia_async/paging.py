@@ -6,7 +6,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from clinia_async.calls import Browse, Read
-from clinia_async.errors import ProtocolError
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import Hit, Page
 
 T = TypeVar("T")
@@ -26,14 +26,17 @@ async def all_hits(read: Read, browse: Browse) -> AsyncIterator[Hit]:
 async def all_pages(read_page: Callable[[str], Awaitable[Page[T]]], per_page: int | None) -> AsyncIterator[T]:
     """Every entry of a list. Whether pages count from 0 or from 1 is not documented: the answers tell."""
     size = "" if per_page is None else f"perPage={per_page}"
-    query, seen = size, 0
+    if per_page is not None and (type(per_page) is not int or per_page < 1):
+        raise InvalidWrite("$.perPage", "must be 1 or more")
+    query, seen, asked = size, 0, None
     while True:
         page = await read_page(query)
+        if asked is not None and page.meta.page != asked:
+            raise ProtocolError("the answer is another page than the one that was asked for")
         for entry in page.data:
             yield entry
         seen += 1
         if not page.data or page.meta.page is None or seen >= (page.meta.num_pages or 0):
             return
-        query, before = "&".join(filter(None, [f"page={page.meta.page + 1}", size])), query
-        if query == before:
-            raise ProtocolError("the list gives the same page again")
+        asked = page.meta.page + 1
+        query = "&".join(filter(None, [f"page={asked}", size]))

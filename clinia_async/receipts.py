@@ -1,5 +1,6 @@
 """Receipts matched to the writes they are for: by what they are about, never by position."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -54,6 +55,10 @@ def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
     return Matched({key: found[key] for key in found if key not in contradicted}, foreign, doubled)
 
 
+About = tuple[TargetType, str, str | None]
+Subject = About | tuple[TargetType, str, str | None, Action]
+
+
 @frozen
 class BatchResult:
     """What became of a bulk or a bundle, operation by operation.
@@ -64,18 +69,25 @@ class BatchResult:
     receipts: Sequence[Receipt]
     writes: Sequence[Operation] = field(default=(), repr=lambda writes: f"<{len(writes)} writes>")
 
-    _by_subject: Mapping[tuple[TargetType, str, str | None], Sequence[Receipt]] = field(
-        init=False, repr=False, eq=False
-    )
+    _meant: Mapping[Subject, Sequence[Receipt]] = field(init=False, repr=False, eq=False)
+    _alike: Mapping[Subject, int] = field(init=False, repr=False, eq=False)
+    """How many writes there are of one subject."""
 
-    @_by_subject.default
-    def _indexed(self) -> Mapping[tuple[TargetType, str, str | None], Sequence[Receipt]]:
-        known = {_subject(write) for write in self.writes}
-        index: dict[tuple[TargetType, str, str | None], list[Receipt]] = {}
+    @_meant.default
+    def _indexed(self) -> Mapping[Subject, Sequence[Receipt]]:
+        known = {_about(write) for write in self.writes}
+        index: dict[Subject, list[Receipt]] = {}
         for receipt in self.receipts:
             subject = (receipt.target_type, receipt.type, receipt.id)
-            index.setdefault(subject if subject in known else (*subject[:2], None), []).append(receipt)
+            about = subject if subject in known else (*subject[:2], None)
+            for key in (about, (*about, receipt.action)):
+                index.setdefault(key, []).append(receipt)
         return index
+
+    @_alike.default
+    def _counted(self) -> Mapping[Subject, int]:
+        abouts = [(_about(write), write.action) for write in self.writes]
+        return Counter([about for about, _ in abouts] + [(*about, action) for about, action in abouts])
 
     @property
     def failed(self) -> Sequence[Receipt]:
@@ -84,8 +96,11 @@ class BatchResult:
 
     @property
     def missing(self) -> Sequence[Operation]:
-        """The writes that no receipt tells of; none where everything was stored at once."""
-        return [write for write in self.writes if self.of(write) is None] if self.receipts else []
+        """The writes that no receipt tells of; none where everything was stored at once.
+
+        Creates whose ids the service makes are missing only if there are fewer receipts than they are.
+        """
+        return [write for write in self.writes if self._is_missing(write)] if self.receipts else []
 
     def of(self, write: Operation) -> Receipt | None:
         """The receipt of one of the writes; None if there is none, or if several could be meant.
@@ -93,13 +108,25 @@ class BatchResult:
         Receipts carry no position. Of two creates of one type whose ids the service makes, none can say
         which receipt is its own.
         """
-        meant = self._by_subject.get(_subject(write), ())
-        if len(meant) > 1:
-            meant = [receipt for receipt in meant if receipt.action == write.action]
-        return meant[0] if len({(each.id, each.status) for each in meant}) == 1 else None
+        subject = self._subject(write)
+        meant = self._meant.get(subject, ())
+        is_one = len({(each.id, each.status) for each in meant}) == 1
+        return meant[0] if is_one and self._alike.get(subject, 0) <= 1 else None
+
+    def _is_missing(self, write: Operation) -> bool:
+        if _about(write)[2] is not None:
+            return self.of(write) is None
+        subject = self._subject(write)
+        return len({receipt.id for receipt in self._meant.get(subject, ())}) < self._alike[subject]
+
+    def _subject(self, write: Operation) -> Subject:
+        """What tells the receipt of a write: its action too, where what it is about does not tell enough."""
+        about = _about(write)
+        is_shared = self._alike.get(about, 0) > 1 or len(self._meant.get(about, ())) > 1
+        return (*about, write.action) if is_shared or about[2] is None else about
 
 
-def _subject(write: Operation) -> tuple[TargetType, str, str | None]:
+def _about(write: Operation) -> About:
     """What a write is about; without an id where the service makes it, or the id of one of its ends."""
     id_ = write.id
     return (write.target, write.type, None if id_ is None or "@rootId" in id_ else id_)

@@ -222,8 +222,8 @@ class RegistryMethods:
 
     async def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None
-    ) -> Task[Resource]:
-        """Deletes the resource at `place` inside another; gives what is left of the root. Sent once.
+    ) -> Task[Resource | None]:
+        """Deletes the resource at `place` inside another; gives what is left of the root, if told. Sent once.
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
         """

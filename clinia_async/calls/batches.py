@@ -138,6 +138,7 @@ class Bundle:
             raise InvalidWrite("$.operations", "must not be empty")
         _check_sources(self.source, self.writes)
         _check_once(self.writes, [(write.target, write.type, write.id) for write in self.writes])
+        _check_tokens(self.writes)
         if len(self.request().body or b"") > LARGEST_BUNDLE:
             raise InvalidWrite("$", f"must not be larger than {LARGEST_BUNDLE} bytes in all")
 
@@ -183,6 +184,17 @@ def _check_once(writes: Sequence[BatchWrite], keys: Sequence[tuple[object, ...]]
         seen.add(key)
 
 
+def _check_tokens(writes: Sequence[BatchWrite]) -> None:
+    """A token stands for one new resource of the bundle."""
+    seen: set[str] = set()
+    for index, write in enumerate(writes):
+        token = write.given_id if isinstance(write, CreateResource) and write.id is None else None
+        if token in seen:
+            raise InvalidWrite(f"$.operations[{index}]", "must not use a token that is used already")
+        if token is not None:
+            seen.add(token)
+
+
 @frozen
 class GetBulkResult:
     """How a bulk stands, by the endpoints that are there for deprecated bare ids. It tells no task id.
@@ -193,9 +205,14 @@ class GetBulkResult:
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk/{bulk}"
     source: str = field(validator=checked(check_key, "$.source"))
-    target: TargetType
+    target: TargetType = field()
     bulk: TaskId
     with_receipts: bool = False
+
+    @target.validator
+    def _in_bulks(self, _: object, target: TargetType) -> None:
+        if target not in {TargetType.RESOURCE, TargetType.RELATIONSHIP}:
+            raise InvalidWrite("$.target", "must be RESOURCE or RELATIONSHIP")
 
     def request(self) -> Request:
         collection = "resources" if self.target == TargetType.RESOURCE else "relationships"

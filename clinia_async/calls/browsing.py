@@ -35,11 +35,18 @@ class Browse:
     exclude: Sequence[str] | None = None
 
     def __attrs_post_init__(self) -> None:
+        for path, names in (
+            ("$.collectionKeys", self.collection_keys),
+            ("$.params.properties.include", self.include or ()),
+            ("$.params.properties.exclude", self.exclude or ()),
+        ):
+            if isinstance(names, str) or not isinstance(names, Sequence):
+                raise InvalidWrite(path, "must be a list")
         if not self.collection_keys:
             raise InvalidWrite("$.collectionKeys", "must not be empty")
         for index, key in enumerate(self.collection_keys):
             check_key(key, f"$.collectionKeys[{index}]")
-        if not 1 <= self.per_page <= LARGEST_PAGE:
+        if type(self.per_page) is not int or not 1 <= self.per_page <= LARGEST_PAGE:
             raise InvalidWrite("$.params.perPage", f"must be 1 to {LARGEST_PAGE}")
 
     def request(self) -> Request:

@@ -68,6 +68,14 @@ class Settled(Call[R], Protocol[R]):
         ...
 
 
+class Removal(Call[None], Protocol):
+    """A delete that makes no task."""
+
+    def is_gone(self, error: ApiError) -> bool:
+        """Whether `error` says that an earlier attempt, whose answer was lost, has landed."""
+        ...
+
+
 class Write(Call[TaskSubmission], Protocol[R]):
     """A call that makes a task, or is done at once."""
 

@@ -17,7 +17,7 @@ from clinia_async.keys import (
     is_record_id,
     is_token,
 )
-from clinia_async.models import Identifier, Json, Meta, Ref
+from clinia_async.models import Contained, Identifier, Json, Meta, Ref
 from clinia_async.strict_json import RawJson
 
 T = TypeVar("T")
@@ -52,6 +52,11 @@ def check_end(value: Ref, path: str) -> None:
         hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
         raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
     check_key(value.type, f"{path}.type")
+
+
+def check_contained(value: Contained, path: str) -> None:
+    if not isinstance(value, Contained):
+        raise InvalidWrite(path, "must be a Contained")
 
 
 def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
@@ -100,3 +105,13 @@ def check_data(data: Json | RawJson | None, path: str) -> None:
 def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
     """`check` as a validator of a field that stands at `path`."""
     return lambda _, __, value: check(value, path)
+
+
+def checked_kind(kind: type[T]) -> Callable[[object, "Attribute[T]", T], None]:
+    """A validator of a field that is the whole body."""
+
+    def check(_: object, __: object, value: T) -> None:
+        if not isinstance(value, kind):
+            raise InvalidWrite("$", f"must be a {kind.__name__}")
+
+    return check

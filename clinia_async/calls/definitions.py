@@ -1,13 +1,16 @@
 """What a source is made of: profiles, relationship definitions, collections. No task comes of these calls."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from attrs import evolve, field, frozen
 
 from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.checks import check_key, checked, checked_kind
+from clinia_async.errors import ProtocolError
 from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
+
+D = TypeVar("D", Profile, RelationshipDefinition, Collection)
 
 
 @frozen
@@ -21,7 +24,7 @@ class PutProfile:
     route: ClassVar[str] = "/sources/{source}/v1/profiles/{key}"
     source: str = field(validator=checked(check_key, "$.source"))
     key: str = field(validator=checked(check_key, "$.key"))
-    profile: Profile
+    profile: Profile = field(validator=checked_kind(Profile))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, key=self.key)
@@ -30,7 +33,7 @@ class PutProfile:
         )
 
     def answer(self, body: bytes) -> Profile:
-        return codec.decode(body, Profile)
+        return _of_key(codec.decode(body, Profile), self.key)
 
 
 @frozen
@@ -44,7 +47,7 @@ class PutRelationshipDefinition:
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions/{key}"
     source: str = field(validator=checked(check_key, "$.source"))
     key: str = field(validator=checked(check_key, "$.key"))
-    definition: RelationshipDefinition
+    definition: RelationshipDefinition = field(validator=checked_kind(RelationshipDefinition))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, key=self.key)
@@ -52,7 +55,7 @@ class PutRelationshipDefinition:
         return Request("PUT", Host.REGISTRY, self.route, path, body=body)
 
     def answer(self, body: bytes) -> RelationshipDefinition:
-        return codec.decode(body, RelationshipDefinition)
+        return _of_key(codec.decode(body, RelationshipDefinition), self.key)
 
 
 @frozen
@@ -72,7 +75,7 @@ class GetRelationshipDefinition:
         return Request("GET", Host.REGISTRY, self.route, path)
 
     def answer(self, body: bytes) -> RelationshipDefinition:
-        return codec.decode(body, RelationshipDefinition)
+        return _of_key(codec.decode(body, RelationshipDefinition), self.key)
 
 
 @frozen
@@ -103,7 +106,7 @@ class PutCollection:
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
     source: str = field(validator=checked(check_key, "$.source"))
     key: str = field(validator=checked(check_key, "$.key"))
-    collection: Collection
+    collection: Collection = field(validator=checked_kind(Collection))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, key=self.key)
@@ -111,7 +114,7 @@ class PutCollection:
         return Request("PUT", Host.REGISTRY, self.route, path, body=body)
 
     def answer(self, body: bytes) -> Collection:
-        return codec.decode(body, Collection)
+        return _of_key(codec.decode(body, Collection), self.key)
 
 
 @frozen
@@ -128,4 +131,11 @@ class GetCollection:
         return Request("GET", Host.REGISTRY, self.route, path)
 
     def answer(self, body: bytes) -> Collection:
-        return codec.decode(body, Collection)
+        return _of_key(codec.decode(body, Collection), self.key)
+
+
+def _of_key(found: D, key: str) -> D:
+    """`found`, unless it says that it is another one; the key is not in every answer."""
+    if found.key not in {None, key}:
+        raise ProtocolError("the answer is about another key")
+    return found

@@ -9,7 +9,7 @@ from clinia_async import codec, strict_json
 from clinia_async.calls.call import Host, Read, Repeat, Request, path_of
 from clinia_async.calls.checks import check_key, checked
 from clinia_async.calls.comparison import same_json
-from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
 from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
 
 
@@ -114,6 +114,9 @@ class DeletePartition:
 
     def answer(self, body: bytes) -> None:
         return None
+
+    def is_gone(self, error: ApiError) -> bool:
+        return isinstance(error, NotFound)
 
 
 def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:

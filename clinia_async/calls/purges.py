@@ -30,7 +30,7 @@ class GetPurge:
 
     def answer(self, body: bytes) -> PurgeOperation:
         operation = codec.decode(body, PurgeOperation)
-        if operation.task_id != self.purge:
+        if not self.purge.names(operation.task_id):
             raise ProtocolError("the answer is about another purge")
         return operation
 
@@ -63,4 +63,10 @@ class Purge:
     def result(self, submission: TaskSubmission) -> PurgeOperation:
         if submission.purge_operation is None:
             raise ProtocolError("the answer does not hold the purge")
-        return submission.purge_operation
+        return self.accept(submission.purge_operation)
+
+    def accept(self, found: PurgeOperation) -> PurgeOperation:
+        """`found`, if it is of the same collection."""
+        if (found.collection_type, found.collection_key) != (self.collection_type, self.collection_key):
+            raise ProtocolError("the answer is about the purge of another collection")
+        return found

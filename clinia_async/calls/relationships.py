@@ -227,7 +227,7 @@ class UpdateRelationship(_OfOne):
 
     def result(self, submission: TaskSubmission) -> Relationship:
         found = submission.relationship
-        if found is None or (found.id, found.type) != (self.id, self.type):
+        if found is None or found.type != self.type or (":" not in self.id and found.id != self.id):
             raise ProtocolError("the answer does not hold the relationship that was changed")
         return found
 

@@ -17,6 +17,7 @@ from clinia_async.calls.call import (
     submission_answer,
 )
 from clinia_async.calls.checks import (
+    check_contained,
     check_key,
     check_meta,
     check_new_id,
@@ -94,9 +95,36 @@ class _Content:
 
     def equals(self, found: Resource) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
-        return same_json(strict_json.loads(strict_json.dumps(self.data)), found.data or {}) and same_meta(
-            self.meta, found.meta
+        return (
+            same_json(strict_json.loads(strict_json.dumps(self.data)), found.data or {})
+            and same_meta(self.meta, found.meta)
+            and _holds(strict_json.loads(codec.encode(self.contained or {})), found.contained or {})
         )
+
+
+def _holds(sent: object, found: object) -> bool:
+    """Whether what is contained is what was sent; only ids may be the service's."""
+    if not isinstance(sent, Mapping) or not isinstance(found, Mapping):
+        return False
+    if {key for key in sent if sent[key]} != {key for key in found if found[key]}:
+        return False
+    return all(
+        isinstance(found[key], list)
+        and len(found[key]) == len(sent[key])
+        and all(map(_is_contained, sent[key], found[key]))
+        for key in sent
+        if sent[key]
+    )
+
+
+def _is_contained(sent: Mapping[str, object], found: object) -> bool:
+    return (
+        isinstance(found, Mapping)
+        and sent["type"] == found.get("type")
+        and sent.get("id", found.get("id")) == found.get("id")
+        and same_json(sent["data"], found.get("data", {}))
+        and _holds(sent.get("contained", {}), found.get("contained") or {})
+    )
 
 
 def persisted_resource(submission: TaskSubmission, type: str, id: str | None) -> Resource:
@@ -200,8 +228,12 @@ class UpsertResource(_Content):
     def result(self, submission: TaskSubmission) -> Resource:
         return persisted_resource(submission, self.type, self.id)
 
-    def readback(self, receipts: Sequence[Receipt]) -> GetResource:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)
+
+    async def settle(self, read: Read) -> TaskSubmission | None:
+        found = await read(self.readback())
+        return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
 
 
 @frozen
@@ -261,15 +293,20 @@ class _InsideOf:
     def answer(self, body: bytes) -> TaskSubmission:
         return submission_answer(body)
 
-    def result(self, submission: TaskSubmission) -> Resource:
-        return persisted_resource(submission, self.type, self.id)
-
     def readback(self, receipts: Sequence[Receipt]) -> GetResource:
         return GetResource(self.source, self.type, self.id)
 
 
 @frozen
-class CreateContained(_InsideOf):
+class _PutInside(_InsideOf):
+    contained: Contained = field(validator=checked(check_contained, "$"))
+
+    def result(self, submission: TaskSubmission) -> Resource:
+        return persisted_resource(submission, self.type, self.id)
+
+
+@frozen
+class CreateContained(_PutInside):
     """A resource to create inside another; the result is the root resource. Sent once.
 
     `place` ends with the key that contains it, such as `["offices"]`.
@@ -278,14 +315,13 @@ class CreateContained(_InsideOf):
     """
 
     repeat: ClassVar[Repeat] = Repeat.ONCE
-    contained: Contained
 
     def request(self) -> Request:
         return Request("POST", Host.REGISTRY, self.route, self.path(), body=codec.encode(self.contained))
 
 
 @frozen
-class UpsertContained(_InsideOf):
+class UpsertContained(_PutInside):
     """A resource to create or replace inside another; the result is the root resource. May be repeated.
 
     `place` ends with the key that contains it and its id, such as `["offices", "main"]`.
@@ -294,7 +330,6 @@ class UpsertContained(_InsideOf):
     """
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    contained: Contained
 
     def request(self) -> Request:
         body = codec.encode(evolve(self.contained, id=None))
@@ -303,7 +338,10 @@ class UpsertContained(_InsideOf):
 
 @frozen
 class DeleteContained(_InsideOf):
-    """A resource to delete inside another; the result is what is left of the root resource.
+    """A resource to delete inside another. Sent once.
+
+    The result is what is left of the root resource; None if it was deleted at once and the answer does
+    not hold the root, which is not documented for deletes.
 
     https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
     """
@@ -312,3 +350,6 @@ class DeleteContained(_InsideOf):
 
     def request(self) -> Request:
         return Request("DELETE", Host.REGISTRY, self.route, self.path())
+
+    def result(self, submission: TaskSubmission) -> Resource | None:
+        return submission.resource and persisted_resource(submission, self.type, self.id)

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of
 from clinia_async.calls.checks import check_key, checked
-from clinia_async.errors import ProtocolError
+from clinia_async.errors import ApiError, NotFound, ProtocolError
 from clinia_async.models import Page, Source, SourceType
 
 
@@ -62,6 +62,9 @@ class DeleteSource:
 
     def answer(self, body: bytes) -> None:
         return None
+
+    def is_gone(self, error: ApiError) -> bool:
+        return isinstance(error, NotFound)
 
 
 @frozen

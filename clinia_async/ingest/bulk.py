@@ -1,12 +1,13 @@
 """Many records a request: one task a chunk, its receipts matched by type and id."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
 from attrs import frozen
 
 from clinia_async.calls import Bulk
-from clinia_async.conclusions import is_echo
+from clinia_async.conclusions import SETTLE_WITHIN, is_echo
 from clinia_async.errors import CliniaError, InvalidWrite, NotFound, RequestError
 from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.existing import OnExisting, settle_doubtful, settle_existing
@@ -101,13 +102,14 @@ class BulkLane:
         outcomes: list[RecordOutcome | None] = [
             self._at_once(record, matched.get(record.key), task) for record in chunk.records
         ]
+        deadline = asyncio.get_running_loop().time() + SETTLE_WITHIN
         to_read = [place for place, outcome in enumerate(outcomes) if outcome is None]
 
         async def read() -> None:
             while to_read:
                 place = to_read.pop()
                 record = chunk.records[place]
-                outcomes[place] = await self._by_reading(record, matched[record.key], task)
+                outcomes[place] = await self._by_reading(record, matched[record.key], task, deadline)
 
         if to_read:
             await work_together(read, min(_READS_AT_ONCE, len(to_read)))
@@ -129,13 +131,14 @@ class BulkLane:
             return RecordOutcome(record, Disposition.CANCELLED, _CANCELLED, task.id)
         return RecordOutcome(record, Disposition.FAILED, reason_of(receipt), task.id)
 
-    async def _by_reading(self, record: Record, receipt: Receipt, task: Task[BatchResult]) -> RecordOutcome:
+    async def _by_reading(
+        self, record: Record, receipt: Receipt, task: Task[BatchResult], deadline: float
+    ) -> RecordOutcome:
         try:
             if receipt.status == TaskStatus.SUCCESS:
                 return await self._after_review(record, task)
             if task.doubtful:
-                reason = _CANCELLED if receipt.status == TaskStatus.CANCELLED else reason_of(receipt)
-                return await settle_doubtful(record, self._service.read, task.id, reason)
+                return await settle_doubtful(record, self._service.read, deadline, task.id)
             return await settle_existing(record, self._on_existing, self._service.read, task.id)
         except RequestError as error:
             return RecordOutcome(record, Disposition.UNKNOWN, type(error).__name__, task.id)

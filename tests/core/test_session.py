@@ -270,6 +270,7 @@ async def test_as_completed_yields_in_the_order_of_the_ends(session: Session, em
     assert all(task.done() for task in seen)
 
 
+@pytest.mark.queued
 async def test_as_completed_yields_what_failed(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(2.0))
     tasks = [await create(session), await create(session)]
@@ -397,6 +398,7 @@ async def test_gather_keeps_the_order(session: Session, emulator: Emulator) -> N
     assert await session.gather() == []
 
 
+@pytest.mark.queued
 async def test_gather_raises_the_first_failure_and_the_others_go_on(
     session: Session, emulator: Emulator
 ) -> None:
@@ -420,6 +422,7 @@ async def test_wait_tells_the_ended_from_the_others(session: Session, emulator: 
     assert await session.wait([*ended], timeout=0) == (ended, set())
 
 
+@pytest.mark.queued
 async def test_a_failed_task_has_ended(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(1.0))
     tasks = {await create(session), await create(session)}

@@ -160,6 +160,7 @@ async def test_an_accepted_write_that_meets_another_record_conflicts(
         await made
 
 
+@pytest.mark.queued
 async def test_an_accepted_write_without_doubt_is_not_settled(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(5.0))
     rival = await create(session, data=DATA)

@@ -172,6 +172,7 @@ async def test_timeouts_of_asyncio_are_not_ours(session: Session, emulator: Emul
     assert (await made).id == ID
 
 
+@pytest.mark.queued
 async def test_failure_names_the_failed_operations(session: Session, emulator: Emulator) -> None:
     slow(emulator)
     first, second = await create(session), await create(session)
