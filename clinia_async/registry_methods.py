@@ -282,9 +282,7 @@ class RegistryMethods:
 
         https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
         """
-        return await self.submit(
-            Purge(source, CollectionType(collection_type), collection_key), timeout=timeout
-        )
+        return await self.submit(Purge(source, collection_type, collection_key), timeout=timeout)
 
     async def get_purge(
         self, source: str, id: TaskId | str, *, timeout: float | None = None

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
 from clinia_async.calls.checks import check_key, checked
-from clinia_async.errors import ProtocolError
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
 from clinia_async.task_id import TaskId
 
@@ -35,6 +35,12 @@ class GetPurge:
         return operation
 
 
+def _known_type(value: CollectionType | str) -> CollectionType:
+    if not isinstance(value, str):
+        raise InvalidWrite("$.collectionType", "must be a CollectionType")
+    return CollectionType(value)
+
+
 @frozen
 class Purge:
     """Deletes all records of a collection; of resources, the relationships attached to them too.
@@ -48,7 +54,7 @@ class Purge:
     repeat: ClassVar[Repeat] = Repeat.ONCE
     route: ClassVar[str] = "/sources/{source}/v1/purge"
     source: str = field(validator=checked(check_key, "$.source"))
-    collection_type: CollectionType
+    collection_type: CollectionType = field(converter=_known_type)
     collection_key: str = field(validator=checked(check_key, "$.collectionKey"))
 
     def request(self) -> Request:
