@@ -38,6 +38,11 @@ def check_new_id(value: str, path: str) -> None:
         raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
 
 
+def check_known_id(value: str, path: str) -> None:
+    if not is_new_id(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
 def check_place(place: Sequence[str], path: str) -> None:
     if isinstance(place, str) or not place:
         raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")

@@ -19,6 +19,7 @@ from clinia_async.calls.call import (
 from clinia_async.calls.checks import (
     check_contained,
     check_key,
+    check_known_id,
     check_meta,
     check_new_id,
     check_place,
@@ -213,7 +214,7 @@ class UpsertResource(_Content):
     action: ClassVar[Action] = Action.UPSERT
     source: str = field(validator=checked(check_key, "$.source"))
     type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_new_id, "$.id"))
+    id: str = field(repr=False, validator=checked(check_known_id, "$.id"))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)

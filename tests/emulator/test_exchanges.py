@@ -130,5 +130,6 @@ async def test_a_listener_that_raises_is_heard_of(raw: Raw, caplog: pytest.LogCa
     assert (await raw.create(write())).status == 409
 
 
+@pytest.mark.off_contract
 def test_by_default_nobody_listens() -> None:
     assert Emulator.listeners == []

@@ -126,6 +126,7 @@ async def test_partitions_are_listed_by_page(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
+@pytest.mark.off_contract
 async def test_how_deletes_are_answered_is_a_setting(status: int) -> None:
     async with Emulator(settings=Settings(catalog_delete=status)) as emulator, Raw(emulator) as raw:
         await source(raw, "PUT", body=REGISTRY)
