@@ -33,7 +33,7 @@ _HOMES = {
         "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
         " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
         " Identifier Mdm Meta Modules OtherSource Partition PartitionStatus Patch PatchOp Period"
-        " PipelineExecution Profile ProfileType PurgeOperation Receipt ReconciliationRules"
+        " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
         " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
         " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
         " TaskSnapshot TaskStatus"

@@ -106,6 +106,7 @@ from clinia_async.models import Patch as Patch
 from clinia_async.models import PatchOp as PatchOp
 from clinia_async.models import Period as Period
 from clinia_async.models import PipelineExecution as PipelineExecution
+from clinia_async.models import PipelineStatus as PipelineStatus
 from clinia_async.models import Profile as Profile
 from clinia_async.models import ProfileType as ProfileType
 from clinia_async.models import PurgeOperation as PurgeOperation
