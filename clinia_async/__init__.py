@@ -7,8 +7,15 @@ loading an HTTP client. `__init__.pyi` tells type checkers where each name lives
 from importlib import import_module
 
 _HOMES = {
+    "bundling": "BundleBuilder",
     "calls": (
-        "BulkRelationships CreatePartition CreateRelationship GetPartition GetRelationship GetTask Repeat"
+        "BatchWrite Browse Bulk Bundle CreateContained CreatePartition CreateRelationship"
+        " CreateResource CreateSource DeleteContained DeletePartition DeleteRelationship"
+        " DeleteResource DeleteSource GetBulkResult GetCollection GetPartition GetPurge"
+        " GetRelationship GetRelationshipDefinition GetResource GetSource GetTask ListPartitions"
+        " ListRelationshipDefinitions ListSources Purge PutCollection PutProfile"
+        " PutRelationshipDefinition Repeat UpdateRelationship UpsertContained UpsertRelationship"
+        " UpsertResource"
     ),
     "errors": (
         "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
@@ -18,18 +25,22 @@ _HOMES = {
         " Unauthenticated Unimplemented WriteConflict"
     ),
     "ingest": (
-        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError JobStopped"
-        " NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"
+        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError"
+        " JobStopped NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (
-        "Action BulkResult CollectionConnection ConnectionEnd DataSource ErrorInfo ErrorType Identifier Mdm"
-        " Meta Modules OtherSource Partition PartitionStatus Period PipelineExecution Receipt"
-        " ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection SearchModule"
-        " SourceCollection SourceMapping TargetType TaskSnapshot TaskStatus"
+        "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
+        " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
+        " Identifier Mdm Meta Modules OtherSource Partition PartitionStatus Patch PatchOp Period"
+        " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
+        " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
+        " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
+        " TaskSnapshot TaskStatus"
     ),
     "pacing": "Pace ShareOfAge",
     "polling": "Polling",
+    "receipts": "BatchResult",
     "retry": "RetryPolicy",
     "secret": "Secret",
     "session": "Session",

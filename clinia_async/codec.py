@@ -36,6 +36,14 @@ def decode(body: bytes, model: type[T]) -> T:
     return structure(strict_json.loads(body), model)
 
 
+def decode_page(body: bytes, entry: type[T]) -> models.Page[T]:
+    """A page of entries; lists whose shape is not documented may come as a bare array."""
+    value = strict_json.loads(body)
+    if isinstance(value, list):
+        value = {"data": value, "meta": {}}
+    return structure(value, models.Page[entry])  # type: ignore[valid-type]
+
+
 def structure(value: object, model: type[T]) -> T:
     try:
         return _converter.structure(value, model)
@@ -189,6 +197,23 @@ def _tuple_from_list(kind: Any, converter: Any) -> Callable[[object, Any], tuple
     return structure_list
 
 
+def _hit(value: object, _: Any) -> models.Hit:
+    if type(value) is not dict:
+        raise _Unexpected("an object")
+    record = value.get("relationship") or value.get("resource")
+    if type(record) is not dict:
+        raise _Unexpected("a record")
+    hit_type = _converter.structure(value.get("hitType"), models.HitType)
+    if "from" in record:
+        return models.Hit(hit_type, _converter.structure(record, models.Relationship))
+    return models.Hit(hit_type, _converter.structure(record, models.Resource))
+
+
+def _hit_to_object(hit: models.Hit) -> dict[str, object]:
+    name = "relationship" if isinstance(hit.record, models.Relationship) else "resource"
+    return {"hitType": str(hit.hit_type), name: _converter.unstructure(hit.record)}
+
+
 def _tagged(tag: str, to_object: Callable[[Any], dict[str, object]]) -> Callable[[Any], dict[str, object]]:
     return lambda source: {"type": tag, **to_object(source)}
 
@@ -208,6 +233,8 @@ def _build_converter() -> OrjsonConverter:
     converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)
     converter.register_unstructure_hook_factory(attrs.has, _attrs_to_object)
+    converter.register_structure_hook(models.Hit, _hit)
+    converter.register_unstructure_hook(models.Hit, _hit_to_object)
     converter.register_structure_hook(TaskId, _task_id)
     converter.register_unstructure_hook(TaskId, str)
     converter.register_structure_hook(models.SourceCollection, _source_collection)

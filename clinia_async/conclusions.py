@@ -1,12 +1,25 @@
 """What a task that ended means for the write that made it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from attrs import frozen
 
-from clinia_async.calls import BulkRelationships, CreateRelationship, GetRelationship, Read
+from clinia_async.calls import (
+    Bulk,
+    Bundle,
+    Call,
+    GetPurge,
+    GetRelationship,
+    GetResource,
+    Purge,
+    Read,
+    Settled,
+    Write,
+)
 from clinia_async.errors import (
+    InvalidWrite,
     NotFound,
     Outcome,
     ProtocolError,
@@ -18,88 +31,141 @@ from clinia_async.errors import (
     fresh,
 )
 from clinia_async.models import (
-    BulkResult,
+    Action,
     ErrorType,
+    PurgeOperation,
     Receipt,
-    Relationship,
     TargetType,
     TaskSnapshot,
     TaskStatus,
+    TaskSubmission,
 )
-from clinia_async.receipts import match_receipts
-from clinia_async.task_id import TaskKind
-from clinia_async.tasks import Task
+from clinia_async.receipts import BatchResult
+from clinia_async.settling import settle
+from clinia_async.task_id import TaskId, TaskKind
+from clinia_async.tasks import Conclude, Task
 
 R = TypeVar("R")
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
+SETTLE_WITHIN = 30.0
 _NOT_STORED = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
 
 
-@frozen
-class OfRelationship:
-    """Reads the relationship back: SUCCESS alone is no proof that it was stored."""
+class RecordWrite(Write[R_co], Protocol[R_co]):
+    """A write of one record, which can be read back."""
 
-    call: CreateRelationship
+    @property
+    def id(self) -> str | None: ...
+
+    def readback(self, receipts: Sequence[Receipt]) -> Call[R_co]: ...
+
+
+class Deletion(Write[None], Protocol):
+    def gone(self) -> Call[object]: ...
+
+
+def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
+    conclusion: object
+    if isinstance(write, Purge):
+        conclusion = OfPurge(write, read)
+    elif isinstance(write, Bulk | Bundle):
+        conclusion = OfBatch(write, read)
+    elif hasattr(write, "gone"):
+        conclusion = OfDeletion(cast("Deletion", write), read)
+    else:
+        conclusion = OfRecord(cast("RecordWrite[R]", write), read)
+    return cast("Conclude[R]", conclusion)
+
+
+@frozen
+class OfRecord(Generic[R]):
+    """Reads the record back: SUCCESS alone is no proof that it was stored."""
+
+    write: RecordWrite[R]
     read: Read
 
-    async def __call__(self, task: Task[Relationship], snapshot: TaskSnapshot) -> Relationship:
+    async def __call__(self, task: Task[R], snapshot: TaskSnapshot) -> R:
         if snapshot.status != TaskStatus.SUCCESS:
-            return await self._settle(task, snapshot)
-        found = await _read_done(task, lambda: self.read(self.call.readback()))
-        if not self.call.is_about(found):
-            raise ProtocolError("the answer does not hold the relationship that was sent")
-        return found
-
-    async def _settle(self, task: Task[Relationship], snapshot: TaskSnapshot) -> Relationship:
-        receipts = await task.receipts()
-        failure = failed(task, snapshot, receipts)
-        if not (task.doubtful and any(map(may_be_our_own_doing, receipts))):
-            raise failure
+            return self.write.result(await settled(task, snapshot, self.write, self.read))
+        receipts = () if self.write.id is not None else await task.receipts()
         try:
-            found = await self.read(self.call.readback())
-        except NotFound:
-            raise failure from None
-        if not self.call.equals(found):
-            raise WriteConflict("the key is taken by a record that differs from the one that was sent")
-        task.reconciled = True
-        return found
+            made = self.write.readback(receipts)
+        except InvalidWrite:
+            raise _unreadable() from None
+        return await _read_done(task, lambda: self.read(made))
 
 
 @frozen
-class OfBulk:
+class OfDeletion:
+    """Looks whether it is gone: SUCCESS alone is no proof that a reviewer let it."""
+
+    write: Deletion
+    read: Read
+
+    async def __call__(self, task: Task[None], snapshot: TaskSnapshot) -> None:
+        if snapshot.status != TaskStatus.SUCCESS:
+            await settled(task, snapshot, self.write, self.read)
+            return
+        try:
+            await self.read(self.write.gone())
+        except NotFound:
+            return
+        except RequestError as error:
+            landed = _landed(error)
+        else:
+            raise task.error(TaskDropped, "it succeeded and its record is still there", Outcome.REJECTED)
+        raise landed
+
+
+@frozen
+class OfBatch:
     """The receipts, once every operation is stored."""
 
-    call: BulkRelationships
+    write: Bulk | Bundle
     read: Read
 
-    async def __call__(self, task: Task[BulkResult], snapshot: TaskSnapshot) -> BulkResult:
-        receipts = await task.receipts()
-        matched = match_receipts([(write.type, write.id) for write in self.call.writes], receipts)
-        if len(matched.of) != len(self.call.writes):
-            missing = len(self.call.writes) - len(matched.of)
-            raise ProtocolError(f"{missing} of {len(self.call.writes)} operations have no receipt to rely on")
-        if all(receipt.status == TaskStatus.SUCCESS for receipt in receipts):
-            return BulkResult(receipts)
-        writes = {(write.type, write.id): write for write in self.call.writes}
-        left = [
-            receipt
-            for receipt in receipts
-            if not await self._is_stored(task, receipt, writes.get((receipt.type, receipt.id)))
-        ]
-        if left:
-            raise failed(task, snapshot, receipts, left)
+    async def __call__(self, task: Task[BatchResult], snapshot: TaskSnapshot) -> BatchResult:
+        result = BatchResult(await task.receipts(), self.write.writes)
+        if len(result.receipts) < len(self.write.writes) or _untold(result):
+            raise ProtocolError("operations are without a receipt to rely on")
+        failed_receipts = result.failed
+        if not failed_receipts and snapshot.status == TaskStatus.SUCCESS:
+            return result
+        deadline = _deadline()
+        left = [each for each in failed_receipts if not await self._is_stored(task, each, deadline)]
+        if left or not failed_receipts:
+            error = failed(task, snapshot, result.receipts, left)
+            if isinstance(error, TaskFailed):
+                error.result = result
+            raise error
         task.reconciled = True
-        return BulkResult(receipts)
+        return result
 
-    async def _is_stored(
-        self, task: Task[BulkResult], receipt: Receipt, write: CreateRelationship | None
-    ) -> bool:
-        if write is None or not (task.doubtful and may_be_our_own_doing(receipt)):
-            return receipt.status == TaskStatus.SUCCESS
+    async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
+        """Whether a refused operation is stored all the same, by the first of two attempts."""
+        if not (task.doubtful and is_echo(receipt)):
+            return False
+        subject = (receipt.target_type, receipt.type, receipt.id)
+        mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
+        if len(mine) != 1 or not hasattr(mine[0], "settle"):
+            return False
         try:
-            return await write.settle(self.read) is not None
+            return await settle(cast("Settled[TaskSubmission]", mine[0]), self.read, deadline) is not None
         except NotFound:
             return False
+
+
+@frozen
+class OfPurge:
+    write: Purge
+    read: Read
+
+    async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
+        if snapshot.status != TaskStatus.SUCCESS:
+            raise failed(task, snapshot, ())
+        return self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
 
 
 @frozen
@@ -109,23 +175,57 @@ class OfResumed:
     read: Read
 
     async def __call__(self, task: Task[object], snapshot: TaskSnapshot) -> object:
+        source = task.source_key or ""
+        if task.kind is TaskKind.PURGE:
+            if snapshot.status != TaskStatus.SUCCESS:
+                raise failed(task, snapshot, ())
+            return await _read_purge(self.read, source, task.known_id)
         receipts = await task.receipts()
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, receipts)
-        match receipts:
-            case [Receipt(target_type=TargetType.RELATIONSHIP) as made] if task.kind is TaskKind.SINGLE:
-                assert task.source_key is not None
-                call = GetRelationship(task.source_key, made.type, made.id)
-                return await _read_done(task, lambda: self.read(call))
-            case _:
-                return BulkResult(receipts)
+        made = _get_of(source, receipts[0]) if task.kind is TaskKind.SINGLE and len(receipts) == 1 else None
+        return BatchResult(receipts) if made is None else await _read_done(task, lambda: self.read(made))
+
+
+def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
+    """How to read what a single write made; None if it made nothing that this version can read."""
+    if receipt.action == Action.DELETE:
+        return None
+    try:
+        if receipt.target_type == TargetType.RESOURCE:
+            return GetResource(source, receipt.type, receipt.id)
+        if receipt.target_type == TargetType.RELATIONSHIP:
+            return GetRelationship(source, receipt.type, receipt.id)
+    except InvalidWrite:
+        raise _unreadable() from None
+    return None
+
+
+def _unreadable() -> ProtocolError:
+    return ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
+
+
+async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: Read) -> TaskSubmission:
+    """What a failed task's lost twin did, if there was one and what is there is what was sent."""
+    receipts = await task.receipts()
+    failure = failed(task, snapshot, receipts)
+    if not (task.doubtful and hasattr(write, "settle") and any(map(is_echo, receipts))):
+        raise failure
+    try:
+        submission = await settle(cast("Settled[TaskSubmission]", write), read, _deadline())
+    except NotFound:
+        raise failure from None
+    if submission is None:
+        raise WriteConflict("the key is taken by a record that differs from the one that was sent")
+    task.reconciled = True
+    return submission
 
 
 def failed(
     task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt], bad: Sequence[Receipt] | None = None
 ) -> TaskFailed | TaskCancelled:
     """The error of a task that ended badly, with the receipts of the operations that did."""
-    if snapshot.status == TaskStatus.CANCELLED:
+    if snapshot.status == TaskStatus.CANCELLED and (bad is None or len(bad) == len(receipts)):
         # a write whose first answer was lost may have been stored by then
         outcome = Outcome.UNKNOWN if task.doubtful else Outcome.REJECTED
         return task.error(TaskCancelled, "the service cancelled every operation", outcome)
@@ -142,19 +242,53 @@ def failed(
     return error
 
 
-def may_be_our_own_doing(receipt: Receipt) -> bool:
-    """Whether this is what a write meets that was sent twice: its key taken, or cancelled by its twin."""
+def is_echo(receipt: Receipt) -> bool:
+    """Whether this is what a write meets that was sent twice: cancelled by its twin, or after it."""
     if receipt.status == TaskStatus.CANCELLED:
         return True
-    return receipt.error is not None and receipt.error.type == ErrorType.ALREADY_EXISTS
+    type_ = None if receipt.error is None else receipt.error.type
+    return type_ == ErrorType.ALREADY_EXISTS or (
+        type_ == ErrorType.NOT_FOUND and receipt.action == Action.DELETE
+    )
 
 
-async def _read_done(task: Task[R], read: Callable[[], Awaitable[Relationship]]) -> Relationship:
+def _deadline() -> float:
+    """Until when the lost twin of a failed write is looked for."""
+    return asyncio.get_running_loop().time() + SETTLE_WITHIN
+
+
+def _untold(result: BatchResult) -> bool:
+    """Whether a write whose key is known before sending has no receipt."""
+    return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
+
+
+def _landed(error: RequestError) -> RequestError:
+    landed = fresh(error)
+    landed.outcome = Outcome.DONE
+    return landed
+
+
+async def _read_done(task: Task[T], read: Callable[[], Awaitable[R]]) -> R:
     try:
         return await read()
     except NotFound:
         raise task.error(TaskDropped, "it succeeded and its record is absent", Outcome.REJECTED) from None
     except RequestError as error:
-        landed = fresh(error)
-        landed.outcome = Outcome.DONE
+        landed = _landed(error)
     raise landed
+
+
+async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
+    try:
+        operation = await read(GetPurge(source, id))
+    except RequestError as error:
+        landed = _landed(error)
+    else:
+        if operation.status == TaskStatus.SUCCESS:
+            return operation
+        landed = ProtocolError("the answer is from before the end of the purge", outcome=Outcome.DONE)
+    raise landed
+
+
+async def needless(task: Task[R], snapshot: TaskSnapshot) -> R:
+    raise AssertionError("a task that was resolved at birth needs no conclusion")

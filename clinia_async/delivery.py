@@ -9,11 +9,13 @@ from typing import Generic, TypeVar, cast
 from attrs import frozen
 
 from clinia_async.calls import Call, Repeat, Request, Settled
-from clinia_async.errors import ApiError, NotFound, Outcome, RequestError, WriteConflict, fresh
+from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
 from clinia_async.retry import RetryBudget, RetryPolicy, Waits, may_be_repeated
+from clinia_async.settling import settle
 from clinia_async.transport import Transport
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @frozen
@@ -62,8 +64,10 @@ class Delivery:
     ) -> Delivered[R]:
         waits = Waits(self._policy)
         for left in reversed(range(self._policy.attempts)):
-            if doubtful and isinstance(failure, ApiError) and _is_taken(call, failure):
+            if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
                 return await self._settle(cast("Settled[R]", call), deadline)
+            if doubtful and isinstance(failure, ApiError) and _is_gone(call, failure):
+                return Delivered(cast("R", None), doubtful=True, reconciled=True)
             doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
             if not left or not await self._may_go_on(call, failure, waits, deadline):
                 break
@@ -85,36 +89,28 @@ class Delivery:
 
     async def _settle(self, call: Settled[R], deadline: float) -> Delivered[R]:
         """The key is taken, maybe by our own lost attempt: what holds it tells."""
+        deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
+
+        async def read(call: Call[T]) -> T:
+            return await self.read(call, deadline)
+
         try:
-            answer = await self._read_back(call, deadline)
+            answer = await settle(call, read, deadline)
         except RequestError as error:
             raise _verdict(error, doubtful=True) from None
         if answer is None:
             raise WriteConflict("the key is taken by a record that differs from the one that was sent")
         return Delivered(answer, doubtful=True, reconciled=True)
 
-    async def _read_back(self, call: Settled[R], deadline: float) -> R | None:
-        loop = asyncio.get_running_loop()
-        deadline = min(deadline, loop.time() + self._settle_within)
-        pause = 0.1
 
-        async def read(call: Call[R]) -> R:
-            return await self.read(call, deadline)
-
-        while True:
-            try:
-                return await call.settle(read)  # type: ignore[arg-type]
-            except NotFound:
-                # taken, and not there to be read: the first attempt may still be on its way to be stored
-                if loop.time() + pause >= deadline:
-                    raise
-            await asyncio.sleep(pause)
-            pause *= 2
+def _is_echo(call: Call[R], error: ApiError) -> bool:
+    is_echo = getattr(call, "is_echo", None)
+    return is_echo is not None and is_echo(error)
 
 
-def _is_taken(call: Call[R], error: ApiError) -> bool:
-    is_taken = getattr(call, "is_taken", None)
-    return is_taken is not None and is_taken(error)
+def _is_gone(call: Call[R], error: ApiError) -> bool:
+    is_gone = getattr(call, "is_gone", None)
+    return is_gone is not None and is_gone(error)
 
 
 def _verdict(failure: RequestError, *, doubtful: bool) -> RequestError:

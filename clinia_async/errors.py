@@ -29,6 +29,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar
 
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
+from clinia_async.receipts import BatchResult
 from clinia_async.task_id import TaskId, TaskKind
 
 
@@ -251,6 +252,8 @@ class TaskFailed(TaskError):
     """
 
     failed_receipts: Sequence[Receipt] = ()
+    result: BatchResult | None = None
+    """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 
 class TaskCancelled(TaskError):

@@ -35,6 +35,21 @@ def is_end_id(text: object) -> bool:
     return 0 < len(text) <= _LONGEST_END and not any(map(_spoils_an_id, text))
 
 
+NEW_ID_RULE = "2 to 93 ASCII letters, digits, `-` or `_`, not starting with `_`"
+_NEW_ID = re.compile(r"[a-zA-Z0-9-][\w-]{1,92}", re.ASCII)
+_TOKEN = re.compile(r"@rootId\d*", re.ASCII)
+
+
+def is_new_id(text: object) -> bool:
+    """Whether a resource may be created with the id `text`."""
+    return isinstance(text, str) and _NEW_ID.fullmatch(text) is not None
+
+
+def is_token(text: object) -> bool:
+    """Whether `text` stands for an id that the service is to make."""
+    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
+
+
 def is_record_id(text: object) -> bool:
     """Whether `text` may stand in a path as the id of a record: whatever two ends make, and identifiers."""
     if not isinstance(text, str) or text in {".", ".."}:

@@ -142,7 +142,7 @@ class Poller:
     async def _next_look(self, watch: Watch) -> float | None:
         """Looks once, and says when to look again."""
         try:
-            snapshot = await self._look(watch, False)
+            snapshot = await self._look(watch, watch.followed)
         except RequestError as error:
             return self._after(error, watch)
         watch.observe(snapshot)

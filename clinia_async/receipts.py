@@ -1,13 +1,28 @@
-"""Receipts matched to the writes they are for: by target type, type and id, never by position."""
+"""Receipts matched to the writes they are for: by what they are about, never by position."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
-from clinia_async.models import Receipt, TargetType
+from clinia_async.models import Action, Receipt, TargetType, TaskStatus
 
-Key = tuple[str, str]
-"""Type and id of a relationship."""
+Key = tuple[TargetType, str, str]
+"""Target type, type and id of a record."""
+
+
+class Operation(Protocol):
+    """What is needed of a write to know its receipt. `id` is None if the service makes it."""
+
+    @property
+    def target(self) -> TargetType: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def action(self) -> Action: ...
 
 
 @frozen
@@ -15,21 +30,22 @@ class Matched:
     """`of` holds the one receipt of each key. A key whose receipts contradict each other has none."""
 
     of: Mapping[Key, Receipt]
-    foreign: int
+    foreign: Sequence[Receipt]
     """Receipts for keys that were not written."""
     doubled: int
     """Receipts for keys that had one already."""
 
 
-def match_receipts(keys: Iterable[Key], receipts: Sequence[Receipt]) -> Matched:
+def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
     expected = set(keys)
     found: dict[Key, Receipt] = {}
     contradicted: set[Key] = set()
-    foreign = doubled = 0
+    foreign: list[Receipt] = []
+    doubled = 0
     for receipt in receipts:
-        key = (receipt.type, receipt.id)
-        if receipt.target_type != TargetType.RELATIONSHIP or key not in expected:
-            foreign += 1
+        key = (receipt.target_type, receipt.type, receipt.id)
+        if key not in expected:
+            foreign.append(receipt)
             continue
         first = found.setdefault(key, receipt)
         if first is not receipt:
@@ -37,3 +53,80 @@ def match_receipts(keys: Iterable[Key], receipts: Sequence[Receipt]) -> Matched:
             if first.status != receipt.status:
                 contradicted.add(key)
     return Matched({key: found[key] for key in found if key not in contradicted}, foreign, doubled)
+
+
+About = tuple[TargetType, str, str | None]
+Subject = About | tuple[TargetType, str, str | None, Action]
+
+
+@frozen
+class BatchResult:
+    """What became of a bulk or a bundle, operation by operation.
+
+    `receipts` are all that the service gave; they may be none where it stored everything at once.
+    """
+
+    receipts: Sequence[Receipt]
+    writes: Sequence[Operation] = field(default=(), repr=lambda writes: f"<{len(writes)} writes>")
+
+    _meant: Mapping[Subject, Sequence[Receipt]] = field(init=False, repr=False, eq=False)
+    _alike: Mapping[Subject, int] = field(init=False, repr=False, eq=False)
+    """How many writes there are of one subject."""
+
+    @_meant.default
+    def _indexed(self) -> Mapping[Subject, Sequence[Receipt]]:
+        known = {_about(write) for write in self.writes}
+        index: dict[Subject, list[Receipt]] = {}
+        for receipt in self.receipts:
+            subject = (receipt.target_type, receipt.type, receipt.id)
+            about = subject if subject in known else (*subject[:2], None)
+            for key in (about, (*about, receipt.action)):
+                index.setdefault(key, []).append(receipt)
+        return index
+
+    @_alike.default
+    def _counted(self) -> Mapping[Subject, int]:
+        abouts = [(_about(write), write.action) for write in self.writes]
+        return Counter([about for about, _ in abouts] + [(*about, action) for about, action in abouts])
+
+    @property
+    def failed(self) -> Sequence[Receipt]:
+        """The receipts of operations that are not stored."""
+        return [receipt for receipt in self.receipts if receipt.status != TaskStatus.SUCCESS]
+
+    @property
+    def missing(self) -> Sequence[Operation]:
+        """The writes that no receipt tells of; none where everything was stored at once.
+
+        Creates whose ids the service makes are missing only if there are fewer receipts than they are.
+        """
+        return [write for write in self.writes if self._is_missing(write)] if self.receipts else []
+
+    def of(self, write: Operation) -> Receipt | None:
+        """The receipt of one of the writes; None if there is none, or if several could be meant.
+
+        Receipts carry no position. Of two creates of one type whose ids the service makes, none can say
+        which receipt is its own.
+        """
+        subject = self._subject(write)
+        meant = self._meant.get(subject, ())
+        is_one = len({(each.id, each.status) for each in meant}) == 1
+        return meant[0] if is_one and self._alike.get(subject, 0) <= 1 else None
+
+    def _is_missing(self, write: Operation) -> bool:
+        if _about(write)[2] is not None:
+            return self.of(write) is None
+        subject = self._subject(write)
+        return len({receipt.id for receipt in self._meant.get(subject, ())}) < self._alike[subject]
+
+    def _subject(self, write: Operation) -> Subject:
+        """What tells the receipt of a write: its action too, where what it is about does not tell enough."""
+        about = _about(write)
+        is_shared = self._alike.get(about, 0) > 1 or len(self._meant.get(about, ())) > 1
+        return (*about, write.action) if is_shared or about[2] is None else about
+
+
+def _about(write: Operation) -> About:
+    """What a write is about; without an id where the service makes it, or the id of one of its ends."""
+    id_ = write.id
+    return (write.target, write.type, None if id_ is None or "@rootId" in id_ else id_)

@@ -112,6 +112,11 @@ class Watch:
     def waited_for(self) -> bool:
         return bool(self._changed or self._ended)
 
+    @property
+    def followed(self) -> bool:
+        """Whether somebody wants each change, and so the receipts; a purge has none."""
+        return bool(self._changed) and self.kind is not TaskKind.PURGE
+
     async def ended(self) -> TaskSnapshot:
         while not self.snapshot.status.is_terminal:
             await self._one_of(self._ended)
@@ -208,9 +213,13 @@ def _differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:
     return after.receipts is not None and _states(before) != _states(after)
 
 
-def _states(snapshot: TaskSnapshot) -> tuple[object, ...]:
-    receipts = snapshot.receipts or ()
-    return tuple((receipt.id, receipt.status, receipt.pipeline_execution) for receipt in receipts)
+def _states(snapshot: TaskSnapshot) -> set[object]:
+    """What the receipts tell beyond that an operation is pending, which the task says already."""
+    return {
+        (receipt.target_type, receipt.type, receipt.id, receipt.status, receipt.pipeline_execution)
+        for receipt in snapshot.receipts or ()
+        if receipt.status != TaskStatus.PENDING or receipt.pipeline_execution is not None
+    }
 
 
 class Conclude(Protocol[R]):
@@ -261,6 +270,11 @@ class Task(Generic[R]):
         return self._watch.id
 
     @property
+    def known_id(self) -> TaskId:
+        """The id of a task that has one. Raises `ConfigError` for a write that was done without."""
+        return self._watch.known_id
+
+    @property
     def kind(self) -> TaskKind:
         return self._watch.kind
 
@@ -309,7 +323,10 @@ class Task(Generic[R]):
         return await self._watch.receipts()
 
     async def updates(self) -> AsyncIterator[TaskSnapshot]:
-        """The state now and then each change that was seen, to the last one."""
+        """The state now and then each change that was seen, to the last one.
+
+        Receipts are asked for with each look, so a review shows: `snapshot.in_review`.
+        """
         seen: TaskSnapshot | None = None
         while True:
             snapshot = self._watch.snapshot

@@ -157,7 +157,8 @@ def accepted(task: str = "s_1") -> Behaviour:
 
 def task(status: str, id: str = "s_1", receipts: object = None) -> Behaviour:
     more = {} if receipts is None else {"receipts": receipts}
-    return answer({"status": status, "taskId": id, **more})
+    purge = {"collectionType": "resources", "collectionKey": "c"} if id.startswith(("pg_", "purge:")) else {}
+    return answer({"status": status, "taskId": id, **purge, **more})
 
 
 async def nothing_left(peer: Peer, seen: Seen) -> None:

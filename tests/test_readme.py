@@ -11,6 +11,7 @@ import pytest
 from clinia_async.ingest.lines import Line
 from clinia_async.ingest.records import Record, parse
 from tests.readme_commands import commands
+from tests.test_surface import CALLS, method_of
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,7 @@ SAID = [
     ["SUCCESS practises-at 0"],
     ["single SUCCESS", "Relationship"],
     ["persisted         1,000", "settled by reading back"],
+    ["bundle stored", "bulk 1000 SUCCESS", "left 1000", "purged 1001 []"],
     ["1 passed"],
 ]
 
@@ -63,3 +65,16 @@ def test_the_line_of_input_is_a_record() -> None:
 def test_there_are_two_commands_and_nothing_else_to_set_up() -> None:
     assert len(commands(README)) == 2
     assert all(command.startswith("python3 -m venv ") for command in commands(README))
+
+
+def test_what_may_be_repeated_is_what_the_calls_say() -> None:
+    rows = re.findall(r"^\| (keyed|as its writes|idempotent|once) \| (.+?) \|", README, re.MULTILINE)
+    said = {name: kind for kind, names in rows for name in re.findall(r"`([a-z_]+[a-z])`", names)}
+    for name, call in CALLS.items():
+        method = method_of(name)
+        kind = "as its writes" if isinstance(call.repeat, property) else str(call.repeat)
+        if method.startswith(("get_", "list_")):
+            assert kind == "idempotent", name
+        else:
+            assert said.pop(method) == kind, name
+    assert not said, "methods that are no call"

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from clinia_async import calls, errors
 from clinia_async.calls import Repeat
 from clinia_async.emulator.app import ROUTE_NAMES
 from clinia_async.session import Session
+from tests.conftest import SEEN
+from tests.contract.contract import Contract
 
 TESTS = Path(__file__).parent
 STUB = Path(clinia_async.__file__).with_suffix(".pyi")
@@ -22,14 +25,57 @@ CALLS = {
     for name, call in vars(calls).items()
     if inspect.isclass(call) and isinstance(getattr(call, "route", None), str)
 }
-METHODS = {
-    "BulkRelationships": "bulk_relationships",
-    "CreatePartition": "create_partition",
+OPERATIONS = {
+    "Browse": "browse",
+    "Bulk": "bulk_relationships bulk_resources",
+    "Bundle": "bundle",
+    "CreateContained": "create_contained_resource",
+    "CreatePartition": "put_partition",
     "CreateRelationship": "create_relationship",
+    "CreateResource": "create_resource",
+    "CreateSource": "put_source",
+    "DeleteContained": "delete_contained_resource",
+    "DeletePartition": "delete_partition",
+    "DeleteRelationship": "delete_relationship",
+    "DeleteResource": "delete_resource",
+    "DeleteSource": "delete_source",
+    "GetBulkResult": "get_relationship_bulk get_resource_bulk",
+    "GetCollection": "get_collection",
     "GetPartition": "get_partition",
+    "GetPurge": "get_purge",
     "GetRelationship": "get_relationship",
+    "GetRelationshipDefinition": "get_relationship_definition",
+    "GetResource": "get_resource",
+    "GetSource": "get_source",
     "GetTask": "get_task",
+    "ListPartitions": "list_partitions",
+    "ListRelationshipDefinitions": "list_relationship_definitions",
+    "ListSources": "list_sources",
+    "Purge": "purge",
+    "PutCollection": "put_collection",
+    "PutProfile": "put_profile",
+    "PutRelationshipDefinition": "put_relationship_definition",
+    "UpdateRelationship": "update_relationship",
+    "UpsertContained": "upsert_contained_resource upsert_nested_contained_resource",
+    "UpsertResource": "upsert_resource",
 }
+"""Each call, and the operations of the contract that it is."""
+
+ROUTES = {
+    "create_contained_resource": "create_contained",
+    "delete_contained_resource": "delete_contained",
+    "get_relationship_bulk": "get_bulk_relationships",
+    "get_resource_bulk": "get_bulk_resources",
+    "upsert_contained_resource": "put_contained",
+    "upsert_nested_contained_resource": "put_contained",
+    "upsert_resource": "put_resource",
+}
+"""Operations of the contract that the emulator serves under another name."""
+
+
+def method_of(call: str) -> str:
+    """`GetTask` is `session.get_task`."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", call).lower()
 
 
 def stub_names() -> dict[str, str]:
@@ -71,23 +117,23 @@ def test_every_error_is_of_the_family_and_public() -> None:
     assert set(raised) <= set(clinia_async.__all__)
 
 
-def test_every_call_has_a_session_method() -> None:
-    assert set(METHODS) == set(CALLS)
-    for call, method in METHODS.items():
-        assert inspect.iscoroutinefunction(getattr(Session, method)), call
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_every_call_has_a_session_method(name: str) -> None:
+    assert callable(getattr(Session, method_of(name)))
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_every_call_says_whether_it_may_be_repeated(name: str) -> None:
-    assert isinstance(CALLS[name].repeat, Repeat)
+    assert isinstance(CALLS[name].repeat, Repeat | property), "always, or as the write is"
     assert "docs.clinia.com" in (CALLS[name].__doc__ or ""), "the page of the API that it follows"
-    assert "docs.clinia.com" in (getattr(Session, METHODS[name]).__doc__ or "")
+    assert "docs.clinia.com" in (getattr(Session, method_of(name)).__doc__ or "")
 
 
-@pytest.mark.parametrize("name", sorted(CALLS))
-def test_every_call_has_an_emulator_route(name: str) -> None:
-    emulated = {"create_partition": "put_partition"}.get(METHODS[name], METHODS[name])
-    assert emulated in ROUTE_NAMES
+def test_every_operation_of_the_contract_has_a_call_and_a_route() -> None:
+    operations = {id_ for ids in OPERATIONS.values() for id_ in ids.split()}
+    assert operations == set(Contract.load().operations)
+    assert {ROUTES.get(id_, id_) for id_ in operations} == set(ROUTE_NAMES)
+    assert set(OPERATIONS) == set(CALLS)
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
@@ -97,7 +143,7 @@ def test_every_call_has_a_test(name: str) -> None:
         for path in TESTS.rglob("test_*.py")
         if path != Path(__file__)
         and "emulator" not in path.parts
-        and (f".{METHODS[name]}(" in (text := path.read_text(encoding="utf-8")) or f"{name}(" in text)
+        and (f".{method_of(name)}(" in (text := path.read_text(encoding="utf-8")) or f"{name}(" in text)
     ]
     assert mentions
 
@@ -108,3 +154,8 @@ def test_the_public_names_load_when_they_are_used() -> None:
         "clinia_async.Session; assert 'aiohttp' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_whole_contract_was_exercised() -> None:
+    """Runs last, and only with the whole suite: each operation, asked by our client and answered well."""
+    assert SEEN.never_done() == []

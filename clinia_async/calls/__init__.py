@@ -1,22 +1,79 @@
 """Each call of the API as a frozen value. A call checks itself when it is made."""
 
+from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, GetBulkResult
+from clinia_async.calls.browsing import Browse
 from clinia_async.calls.call import Call, Host, Read, Repeat, Request, Settled, Write
-from clinia_async.calls.partitions import CreatePartition, GetPartition
-from clinia_async.calls.relationships import BulkRelationships, CreateRelationship, GetRelationship
+from clinia_async.calls.definitions import (
+    GetCollection,
+    GetRelationshipDefinition,
+    ListRelationshipDefinitions,
+    PutCollection,
+    PutProfile,
+    PutRelationshipDefinition,
+)
+from clinia_async.calls.partitions import CreatePartition, DeletePartition, GetPartition, ListPartitions
+from clinia_async.calls.purges import GetPurge, Purge
+from clinia_async.calls.relationships import (
+    CreateRelationship,
+    DeleteRelationship,
+    GetRelationship,
+    UpdateRelationship,
+    UpsertRelationship,
+)
+from clinia_async.calls.resources import (
+    ContainedIn,
+    CreateContained,
+    CreateResource,
+    DeleteContained,
+    DeleteResource,
+    GetResource,
+    UpsertContained,
+    UpsertResource,
+)
+from clinia_async.calls.sources import CreateSource, DeleteSource, GetSource, ListSources
 from clinia_async.calls.tasks import GetTask
 
 __all__ = [
-    "BulkRelationships",
+    "BatchWrite",
+    "Browse",
+    "Bulk",
+    "Bundle",
     "Call",
+    "ContainedIn",
+    "CreateContained",
     "CreatePartition",
     "CreateRelationship",
+    "CreateResource",
+    "CreateSource",
+    "DeleteContained",
+    "DeletePartition",
+    "DeleteRelationship",
+    "DeleteResource",
+    "DeleteSource",
+    "GetBulkResult",
+    "GetCollection",
     "GetPartition",
+    "GetPurge",
     "GetRelationship",
+    "GetRelationshipDefinition",
+    "GetResource",
+    "GetSource",
     "GetTask",
     "Host",
+    "ListPartitions",
+    "ListRelationshipDefinitions",
+    "ListSources",
+    "Purge",
+    "PutCollection",
+    "PutProfile",
+    "PutRelationshipDefinition",
     "Read",
     "Repeat",
     "Request",
     "Settled",
+    "UpdateRelationship",
+    "UpsertContained",
+    "UpsertRelationship",
+    "UpsertResource",
     "Write",
 ]

@@ -1,14 +1,15 @@
 """What every call is: a frozen value that knows where it goes, what it carries and what it answers."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from attrs import evolve, field, frozen
 
 from clinia_async import codec
-from clinia_async.errors import ApiError, ProtocolError
-from clinia_async.models import SubmissionStatus, TaskSubmission
+from clinia_async.errors import ApiError, NotFound, ProtocolError
+from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 
 T = TypeVar("T")
 R = TypeVar("R", covariant=True)
@@ -45,7 +46,8 @@ class Request:
 
 
 class Call(Protocol[R]):
-    repeat: ClassVar[Repeat]
+    @property
+    def repeat(self) -> Repeat: ...
 
     def request(self) -> Request: ...
 
@@ -54,22 +56,34 @@ class Call(Protocol[R]):
         ...
 
 
-class Write(Call[TaskSubmission], Protocol):
+class Settled(Call[R], Protocol[R]):
+    """A call whose lost answer can be settled by reading back what it was about."""
+
+    def is_echo(self, error: ApiError) -> bool:
+        """Whether `error` is what the second of two equal attempts meets when the first one landed."""
+        ...
+
+    async def settle(self, read: "Read") -> R | None:
+        """What the lost answer would have said; None if what is there is not what was sent."""
+        ...
+
+
+class Removal(Call[None], Protocol):
+    """A delete that makes no task."""
+
+    def is_gone(self, error: ApiError) -> bool:
+        """Whether `error` says that an earlier attempt, whose answer was lost, has landed."""
+        ...
+
+
+class Write(Call[TaskSubmission], Protocol[R]):
     """A call that makes a task, or is done at once."""
 
     @property
     def source(self) -> str: ...
 
-
-class Settled(Call[R], Protocol[R]):
-    """A keyed call whose lost answer is settled by reading back what holds its key."""
-
-    def is_taken(self, error: ApiError) -> bool:
-        """Whether `error` says that the key is taken."""
-        ...
-
-    async def settle(self, read: "Read") -> R | None:
-        """What the lost answer would have said; None if what holds the key is not what was sent."""
+    def result(self, submission: TaskSubmission) -> R:
+        """The result that a PERSISTED answer brings. Raises `ProtocolError`."""
         ...
 
 
@@ -92,3 +106,17 @@ def submission_answer(body: bytes) -> TaskSubmission:
     if submission.status == SubmissionStatus.ACCEPTED and submission.task_id is None:
         raise ProtocolError("the answer is ACCEPTED and has no task id")
     return submission
+
+
+def operation(action: Action, payload: Mapping[str, object]) -> bytes:
+    """One operation of a bulk or a bundle: the payload stands under the name of the action."""
+    return codec.encode({"action": str(action), str(action).lower(): payload})
+
+
+async def settle_deletion(read: Read, get: Call[object]) -> TaskSubmission | None:
+    """A delete has landed if there is nothing any more."""
+    try:
+        await read(get)
+    except NotFound:
+        return TaskSubmission(SubmissionStatus.PERSISTED)
+    return None

@@ -1,14 +1,23 @@
 """What can be told of a write before it is sent. Errors name the place and the rule, never the value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from attrs import Attribute
 
 from clinia_async.errors import InvalidWrite
-from clinia_async.keys import END_RULE, KEY_RULE, is_end_id, is_key
-from clinia_async.models import Identifier, Json, Meta, Ref
+from clinia_async.keys import (
+    END_RULE,
+    KEY_RULE,
+    NEW_ID_RULE,
+    is_end_id,
+    is_key,
+    is_new_id,
+    is_record_id,
+    is_token,
+)
+from clinia_async.models import Contained, Identifier, Json, Meta, Ref
 from clinia_async.strict_json import RawJson
 
 T = TypeVar("T")
@@ -19,6 +28,28 @@ def check_key(value: str, path: str) -> None:
         raise InvalidWrite(path, f"must be {KEY_RULE}")
 
 
+def check_record_id(value: str, path: str) -> None:
+    if not is_record_id(value):
+        raise InvalidWrite(path, "must be the id of a record, or an identifier `{system}:{value}:{use}`")
+
+
+def check_new_id(value: str, path: str) -> None:
+    if not is_new_id(value) and not is_token(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
+def check_known_id(value: str, path: str) -> None:
+    if not is_new_id(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
+def check_place(place: Sequence[str], path: str) -> None:
+    if isinstance(place, str) or not place:
+        raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")
+    for index, part in enumerate(place):
+        check_record_id(part, f"{path}[{index}]")
+
+
 def check_end(value: Ref, path: str) -> None:
     if not isinstance(value, Ref):
         raise InvalidWrite(path, "must be a Ref")
@@ -26,6 +57,11 @@ def check_end(value: Ref, path: str) -> None:
         hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
         raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
     check_key(value.type, f"{path}.type")
+
+
+def check_contained(value: Contained, path: str) -> None:
+    if not isinstance(value, Contained):
+        raise InvalidWrite(path, "must be a Contained")
 
 
 def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
@@ -74,3 +110,13 @@ def check_data(data: Json | RawJson | None, path: str) -> None:
 def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
     """`check` as a validator of a field that stands at `path`."""
     return lambda _, __, value: check(value, path)
+
+
+def checked_kind(kind: type[T]) -> Callable[[object, "Attribute[T]", T], None]:
+    """A validator of a field that is the whole body."""
+
+    def check(_: object, __: object, value: T) -> None:
+        if not isinstance(value, kind):
+            raise InvalidWrite("$", f"must be a {kind.__name__}")
+
+    return check

@@ -9,8 +9,8 @@ from clinia_async import codec, strict_json
 from clinia_async.calls.call import Host, Read, Repeat, Request, path_of
 from clinia_async.calls.checks import check_key, checked
 from clinia_async.calls.comparison import same_json
-from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
-from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Partition
+from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
+from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
 
 
 @frozen
@@ -65,7 +65,7 @@ class CreatePartition:
     def answer(self, body: bytes) -> Partition:
         return _about(self.key, body)
 
-    def is_taken(self, error: ApiError) -> bool:
+    def is_echo(self, error: ApiError) -> bool:
         return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
 
     async def settle(self, read: Read) -> Partition | None:
@@ -81,6 +81,42 @@ def _about(key: str, body: bytes) -> Partition:
     if partition.key != key:
         raise ProtocolError("the answer is about another partition")
     return partition
+
+
+@frozen
+class ListPartitions:
+    """https://docs.clinia.com/api-reference/partitions/list-the-data-partitions"""
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/catalog/v1/partitions"
+    query: str = ""
+
+    def request(self) -> Request:
+        return Request("GET", Host.CATALOG, self.route, self.route, self.query)
+
+    def answer(self, body: bytes) -> Page[Partition]:
+        return codec.decode_page(body, Partition)
+
+
+@frozen
+class DeletePartition:
+    """That the call exists is documented, its path is not. May be repeated.
+
+    https://docs.clinia.com/explanation/data-model/partitions
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/catalog/v1/partitions/{key}"
+    key: str = field(validator=checked(check_key, "$.key"))
+
+    def request(self) -> Request:
+        return Request("DELETE", Host.CATALOG, self.route, path_of(self.route, key=self.key))
+
+    def answer(self, body: bytes) -> None:
+        return None
+
+    def is_gone(self, error: ApiError) -> bool:
+        return isinstance(error, NotFound)
 
 
 def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:

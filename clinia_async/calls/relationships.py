@@ -1,23 +1,43 @@
-"""Relationships: one, or many in a bulk."""
+"""Relationships."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from attrs import field, frozen
 
 from clinia_async import codec, strict_json
-from clinia_async.calls.call import Host, Read, Repeat, Request, path_of, submission_answer
-from clinia_async.calls.checks import check_data, check_end, check_key, check_meta, checked
+from clinia_async.calls.call import (
+    Host,
+    Read,
+    Repeat,
+    Request,
+    operation,
+    path_of,
+    settle_deletion,
+    submission_answer,
+)
+from clinia_async.calls.checks import (
+    check_data,
+    check_end,
+    check_key,
+    check_meta,
+    check_record_id,
+    checked,
+)
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
-from clinia_async.keys import is_record_id
+from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
 from clinia_async.models import (
+    Action,
     ErrorType,
     Json,
     Meta,
+    Patch,
+    PatchOp,
+    Receipt,
     Ref,
     Relationship,
     SubmissionStatus,
+    TargetType,
     TaskSubmission,
 )
 from clinia_async.strict_json import RawJson
@@ -38,36 +58,33 @@ class GetRelationship:
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}/{id}"
     source: str = field(validator=checked(check_key, "$.source"))
     type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False)
-
-    @id.validator
-    def _addressable(self, _: object, value: object) -> None:
-        if not is_record_id(value):
-            raise InvalidWrite("$.id", "must be `{from.id}.{to.id}` or `{system}:{value}:{use}`")
+    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)
         return Request("GET", Host.REGISTRY, self.route, path)
 
     def answer(self, body: bytes) -> Relationship:
-        return codec.decode(body, Relationship)
+        found = codec.decode(body, Relationship)
+        # by an identifier any id may come; by an id only this one
+        if found.type != self.type or (":" not in self.id and found.id != self.id):
+            raise ProtocolError("the answer is about another relationship")
+        return found
 
 
 @frozen
-class CreateRelationship:
-    """A relationship to create. Its id will be `{from_.id}.{to.id}`, so it is known before sending.
+class _Joins:
+    """The two ends of a relationship and what it holds."""
 
-    https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
-    """
-
-    repeat: ClassVar[Repeat] = Repeat.KEYED
-    route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
     source: str = field(validator=checked(check_key, "$.source"))
     type: str = field(validator=checked(check_key, "$.type"))
     from_: Ref = field(validator=checked(check_end, "$.from"))
     to: Ref = field(validator=checked(check_end, "$.to"))
     data: Json | RawJson | None = field(default=None, repr=False, validator=checked(check_data, "$.data"))
     meta: Meta | None = field(default=None, repr=False)
+
+    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+    action: ClassVar[Action]
 
     def __attrs_post_init__(self) -> None:
         check_meta(self.meta, "$.meta")
@@ -76,45 +93,16 @@ class CreateRelationship:
     def id(self) -> str:
         return relationship_id(self.from_, self.to)
 
-    def request(self) -> Request:
-        path = path_of(self.route, source=self.source, type=self.type)
-        return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self._body()))
-
     def line(self) -> bytes:
         """This write as one line of NDJSON, without its source."""
-        return codec.encode({"type": self.type, **self._body()})
+        return codec.encode({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
-        """This write as one operation of a bulk."""
-        return b'{"action":"CREATE","create":' + self.line() + b"}"
+        """This write as one operation of a bulk or a bundle."""
+        action = str(self.action)
+        return b'{"action":"%b","%b":%b}' % (action.encode(), action.lower().encode(), self.line())
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        submission = submission_answer(body)
-        found = submission.relationship
-        if submission.status is SubmissionStatus.PERSISTED and (found is None or not self.is_about(found)):
-            raise ProtocolError("the answer does not hold the relationship that was sent")
-        return submission
-
-    def is_taken(self, error: ApiError) -> bool:
-        return error.type == ErrorType.ALREADY_EXISTS
-
-    def readback(self) -> GetRelationship:
-        return GetRelationship(self.source, self.type, self.id)
-
-    def is_about(self, found: Relationship) -> bool:
-        """Whether `found` joins the same two ends: the guard against an answer for somebody else."""
-        return (found.id, found.type, found.from_, found.to) == (self.id, self.type, self.from_, self.to)
-
-    def equals(self, found: Relationship) -> bool:
-        """Whether `found` holds all that was sent; what the service adds does not count."""
-        sent = strict_json.loads(strict_json.dumps(self.data or {}))
-        return self.is_about(found) and same_json(sent, found.data or {}) and same_meta(self.meta, found.meta)
-
-    async def settle(self, read: Read) -> TaskSubmission | None:
-        found = await read(self.readback())
-        return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
-
-    def _body(self) -> dict[str, object]:
+    def body(self) -> dict[str, object]:
         body: dict[str, object] = {"from": self.from_, "to": self.to}
         if self.meta is not None:
             body["meta"] = self.meta
@@ -124,65 +112,164 @@ class CreateRelationship:
             body["data"] = RawJson(strict_json.dumps(self.data, "$.data"))
         return body
 
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
+        return GetRelationship(self.source, self.type, self.id)
 
-def _each_a_write(writes: Iterable[CreateRelationship]) -> tuple[CreateRelationship, ...]:
-    if not isinstance(writes, Iterable):
-        raise InvalidWrite("$.operations", "must be CreateRelationships")
-    writes = tuple(writes)
-    for index, write in enumerate(writes):
-        if not isinstance(write, CreateRelationship):
-            raise InvalidWrite(f"$.operations[{index}]", "must be a CreateRelationship")
-    return writes
+    def accept(self, found: Relationship | None) -> Relationship:
+        """`found`, if it joins the same two ends: the guard against an answer for somebody else."""
+        if found is None or (found.id, found.type) != (self.id, self.type):
+            raise ProtocolError("the answer does not hold the relationship that was sent")
+        if (found.from_, found.to) != (self.from_, self.to):
+            raise ProtocolError("the answer joins other ends than those that were sent")
+        return found
 
+    def equals(self, found: Relationship) -> bool:
+        """Whether `found` holds all that was sent; what the service adds does not count."""
+        sent = strict_json.loads(strict_json.dumps(self.data or {}))
+        return (
+            (found.from_, found.to) == (self.from_, self.to)
+            and same_json(sent, found.data or {})
+            and same_meta(self.meta, found.meta)
+        )
 
-def _operation(index: int, write: CreateRelationship) -> bytes:
-    try:
-        return write.operation()
-    except InvalidWrite as error:
-        path, rule = f"$.operations[{index}]{error.path.removeprefix('$')}", error.rule
-    raise InvalidWrite(path, rule)
+    async def settle(self, read: Read) -> TaskSubmission | None:
+        found = await read(self.readback())
+        return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
 
 
 @frozen
-class BulkRelationships:
-    """Creates in one request, carried out in the order given, each for itself: a bulk is not atomic.
+class CreateRelationship(_Joins):
+    """A relationship to create. Its id will be `{from_.id}.{to.id}`, so it is known before sending.
 
-    The path follows from its siblings' pages and is not itself documented.
-    https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-relationship-request
+    https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
     """
 
     repeat: ClassVar[Repeat] = Repeat.KEYED
-    route: ClassVar[str] = "/sources/{source}/v1/relationships/bulk"
-    source: str = field(validator=checked(check_key, "$.source"))
-    writes: Sequence[CreateRelationship] = field(
-        converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
-    )
-    operations: Sequence[bytes] = field(repr=False, kw_only=True)
-    """The writes as they go out, in the same order; may be given by whoever has encoded them already."""
-
-    @operations.default
-    def _encoded(self) -> Sequence[bytes]:
-        return [_operation(index, write) for index, write in enumerate(self.writes)]
-
-    @writes.validator
-    def _one_write_a_key(self, _: object, writes: Sequence[CreateRelationship]) -> None:
-        if not writes:
-            raise InvalidWrite("$.operations", "must not be empty")
-        seen: set[tuple[str, str]] = set()
-        for index, write in enumerate(writes):
-            if write.source != self.source:
-                raise InvalidWrite(f"$.operations[{index}]", "must belong to the source of the bulk")
-            if (write.type, write.id) in seen:
-                # receipts are matched by key, so two writes of one key could not be told apart
-                raise InvalidWrite(
-                    f"$.operations[{index}]", "must not write a key that this bulk already writes"
-                )
-            seen.add((write.type, write.id))
+    route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
+    action: ClassVar[Action] = Action.CREATE
 
     def request(self) -> Request:
-        body = b'{"operations":[' + b",".join(self.operations) + b"]}"
-        path = path_of(self.route, source=self.source)
-        return Request("POST", Host.REGISTRY, self.route, path, body=body)
+        path = path_of(self.route, source=self.source, type=self.type)
+        return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self.body()))
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        submission = submission_answer(body)
+        if submission.status == SubmissionStatus.PERSISTED:
+            self.accept(submission.relationship)
+        return submission
+
+    def result(self, submission: TaskSubmission) -> Relationship:
+        return self.accept(submission.relationship)
+
+    def is_echo(self, error: ApiError) -> bool:
+        return error.type == ErrorType.ALREADY_EXISTS
+
+
+@frozen
+class UpsertRelationship(_Joins):
+    """A relationship to create or replace, in a bulk or a bundle: there is no call of its own for it.
+
+    May be repeated; but a lost first attempt that runs late can put back an older state over a newer
+    one, which a create cannot.
+
+    https://docs.clinia.com/guides/managing-data/tasks
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    action: ClassVar[Action] = Action.UPSERT
+
+
+@frozen
+class _OfOne:
+    """What is done to a relationship that is there."""
+
+    source: str = field(validator=checked(check_key, "$.source"))
+    type: str = field(validator=checked(check_key, "$.type"))
+    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
+
+    route: ClassVar[str] = GetRelationship.route
+    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+
+    def path(self) -> str:
+        return path_of(self.route, source=self.source, type=self.type, id=self.id)
 
     def answer(self, body: bytes) -> TaskSubmission:
         return submission_answer(body)
+
+
+@frozen
+class UpdateRelationship(_OfOne):
+    """Changes of a relationship's data, in order. Metadata cannot be changed.
+
+    May be repeated if each change sets a whole value of an object; what adds to a list or removes is
+    sent once.
+
+    https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
+    """
+
+    patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>")
+
+    @patches.validator
+    def _known(self, _: object, patches: Sequence[Patch]) -> None:
+        if not patches:
+            raise InvalidWrite("$", "must not be empty")
+        for index, patch in enumerate(patches):
+            if not str(getattr(patch, "path", "")).startswith("/"):
+                raise InvalidWrite(f"$[{index}]", "must be a Patch with a path that starts with `/`")
+
+    @property
+    def repeat(self) -> Repeat:
+        return Repeat.IDEMPOTENT if all(map(_sets_a_value, self.patches)) else Repeat.ONCE
+
+    def request(self) -> Request:
+        body = strict_json.dumps([_patch(patch) for patch in self.patches])
+        return Request("PATCH", Host.REGISTRY, self.route, self.path(), body=body)
+
+    def result(self, submission: TaskSubmission) -> Relationship:
+        found = submission.relationship
+        if found is None or found.type != self.type or (":" not in self.id and found.id != self.id):
+            raise ProtocolError("the answer does not hold the relationship that was changed")
+        return found
+
+    def readback(self, receipts: Sequence[Receipt]) -> GetRelationship:
+        return GetRelationship(self.source, self.type, self.id)
+
+
+def _sets_a_value(patch: Patch) -> bool:
+    last = patch.path.rpartition("/")[2]
+    return patch.op in {PatchOp.ADD, PatchOp.REPLACE} and last != "-" and not last.isdecimal()
+
+
+def _patch(patch: Patch) -> dict[str, object]:
+    change: dict[str, object] = {"op": str(patch.op), "path": patch.path}
+    return change if patch.op == PatchOp.REMOVE else {**change, "value": patch.value}
+
+
+@frozen
+class DeleteRelationship(_OfOne):
+    """Deletes a relationship and leaves both its ends alone. May be repeated.
+
+    https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    action: ClassVar[Action] = Action.DELETE
+
+    def request(self) -> Request:
+        return Request("DELETE", Host.REGISTRY, self.route, self.path())
+
+    def operation(self) -> bytes:
+        """This write as one operation of a bulk or a bundle; that it carries the id is not documented."""
+        return operation(self.action, {"type": self.type, "id": self.id})
+
+    def result(self, submission: TaskSubmission) -> None:
+        return None
+
+    def gone(self) -> GetRelationship:
+        return GetRelationship(self.source, self.type, self.id)
+
+    def is_echo(self, error: ApiError) -> bool:
+        return isinstance(error, NotFound)
+
+    async def settle(self, read: Read) -> TaskSubmission | None:
+        return await settle_deletion(read, self.gone())

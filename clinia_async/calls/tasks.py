@@ -29,6 +29,6 @@ class GetTask:
 
     def answer(self, body: bytes) -> TaskSnapshot:
         snapshot = codec.decode(body, TaskSnapshot)
-        if snapshot.task_id is not None and snapshot.task_id != self.task:
+        if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot

@@ -4,9 +4,10 @@ It shares no code with the client: HTTP is the only contract between them, so a 
 name on the wire cannot hide on both sides.
 """
 
+from .exchange import Exchange, Listener
 from .faults import DroppedRequest, Fault, Faults, LostReply, TooManyRequests, TruncatedBody, Unavailable
-from .latency import Accepted, Constant, Latency, LogNormal, Mixture, Mode, Persisted
-from .relationships import Stored
+from .latency import Accepted, Constant, Latency, LogNormal, Mixture, Mode, Persisted, Review
+from .records import Stored
 from .server import Emulator
 from .settings import Settings
 
@@ -15,14 +16,17 @@ __all__ = [
     "Constant",
     "DroppedRequest",
     "Emulator",
+    "Exchange",
     "Fault",
     "Faults",
     "Latency",
+    "Listener",
     "LogNormal",
     "LostReply",
     "Mixture",
     "Mode",
     "Persisted",
+    "Review",
     "Settings",
     "Stored",
     "TooManyRequests",

@@ -6,18 +6,32 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS relationships (
-    source TEXT, type TEXT, id TEXT, from_ TEXT, to_ TEXT, data TEXT, identifier TEXT,
-    created_at TEXT, updated_at TEXT,
-    PRIMARY KEY (source, type, id)
+_FORMAT = 2
+"""Kept in the file: the tables below under another number would be misread."""
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS records (
+    source TEXT, target TEXT, type TEXT, id TEXT,
+    from_type TEXT, from_id TEXT, to_type TEXT, to_id TEXT,
+    data TEXT, contained TEXT, identifier TEXT, created_at TEXT, updated_at TEXT,
+    PRIMARY KEY (source, target, type, id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS from_ends ON records (source, from_type, from_id) WHERE from_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS to_ends ON records (source, to_type, to_id) WHERE to_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tasks (
-    number INTEGER PRIMARY KEY, id TEXT, source TEXT, status TEXT,
-    received_at TEXT, completed_at TEXT, receipts TEXT
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, source TEXT, target TEXT, status TEXT,
+    received_at TEXT, receipts TEXT
 );
 CREATE TABLE IF NOT EXISTS pending (number INTEGER PRIMARY KEY, latency REAL, operations TEXT);
+CREATE TABLE IF NOT EXISTS purges (
+    number INTEGER PRIMARY KEY, target TEXT, type TEXT, deleted INTEGER, updated_at TEXT
+);
+CREATE TABLE IF NOT EXISTS definitions (
+    source TEXT, kind TEXT, name TEXT, body TEXT, PRIMARY KEY (source, kind, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS partitions (name TEXT PRIMARY KEY, status TEXT, modules TEXT, source TEXT);
+PRAGMA user_version = {_FORMAT};
 """
 
 
@@ -61,4 +75,12 @@ def _prepare(database: sqlite3.Connection) -> None:
         "synchronous = NORMAL",
     ):
         database.execute(f"PRAGMA {pragma}")
+    _check_format(database)
     database.executescript(_SCHEMA)
+
+
+def _check_format(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and version != _FORMAT:
+        raise ValueError("the file was not written by this version of the emulator")

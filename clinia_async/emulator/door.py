@@ -14,6 +14,8 @@ from .errors import ApiError
 from .strict_json import decode
 
 KEY_HEADER = "X-Clinia-API-Key"
+BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
+"""Where a request keeps the body that was read from it."""
 
 
 @frozen
@@ -47,7 +49,8 @@ async def read_json(request: web.Request, limit: int) -> object:
         body += chunk
         if len(body) > limit:
             raise _too_large(limit)
-    return decode(bytes(body))
+    request[BODY] = bytes(body)
+    return decode(request[BODY])
 
 
 def answer(document: object, status: int = 200) -> web.Response:

@@ -38,3 +38,13 @@ class ApiError(Exception):
 
 def invalid(message: str) -> ApiError:
     return ApiError("INVALID_ARGUMENT", message)
+
+
+def refused(answer: tuple[str, int], message: str) -> ApiError:
+    """As a setting says it: error type and HTTP status."""
+    kind, code = answer
+    return ApiError(kind, message, code=code)
+
+
+def absent(thing: str) -> ApiError:
+    return ApiError("NOT_FOUND", f"no such {thing}")

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection
 from random import Random
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from aiohttp import web
 from attrs import field, frozen, validators
@@ -30,6 +30,9 @@ class Fault:
     probability: float = field(default=1.0, validator=[validators.ge(0.0), validators.le(1.0)])
     executed: bool = field(default=False, init=False)
     """Whether the request is carried out before the client sees the fault."""
+
+    answers: ClassVar[bool] = False
+    """Whether what the client sees is an answer in full."""
 
     @abstractmethod
     async def play(self, request: web.Request, served: web.Response) -> web.StreamResponse:
@@ -76,6 +79,8 @@ class TruncatedBody(Fault):
 class TooManyRequests(Fault):
     """429, and nothing was done."""
 
+    answers: ClassVar[bool] = True
+
     retry_after: int | str | None = None
     """Seconds or an HTTP date; a string is sent as it is, nonsense included."""
 
@@ -86,6 +91,8 @@ class TooManyRequests(Fault):
 @frozen(kw_only=True, eq=False)
 class Unavailable(Fault):
     """503, before or after the request was carried out."""
+
+    answers: ClassVar[bool] = True
 
     retry_after: int | str | None = None
     executed: bool = False

@@ -64,12 +64,28 @@ class Persisted:
 class Accepted:
     """The write is answered 202 and done later, as behind a collection with a pipeline.
 
-    Whether the record exists is asked twice. If it does when the create arrives, the answer is
+    Whether the record exists is asked twice. If it does when a create arrives, the answer is
     ALREADY_EXISTS and there is no task; if it came to be in between, the task ends in FAILURE
-    and its receipt says ALREADY_EXISTS.
+    and its receipt says ALREADY_EXISTS. The same goes for NOT_FOUND and a change or a delete.
+
+    While an accepted write to a record is pending, nothing is said about that record at arrival:
+    the next write to it is accepted, and cancelled when its time comes, unless the setting
+    `conflicts` says otherwise. So a create that is sent again because its answer was lost ends in
+    CANCELLED, although the first one did create the record.
     """
 
     latency: Latency = Constant(0.2)
 
 
-Mode = Persisted | Accepted
+@frozen
+class Review:
+    """The write is accepted, goes through its pipeline, and then waits for a person.
+
+    After the latency it is in review until the owner of the emulator approves or rejects its
+    task. Either way its receipt says SUCCESS; only what was approved is stored.
+    """
+
+    latency: Latency = Constant(0.0)
+
+
+Mode = Persisted | Accepted | Review

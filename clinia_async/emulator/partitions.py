@@ -2,13 +2,13 @@
 
 from sqlite3 import Connection
 
-from orjson import Fragment
+from orjson import Fragment, loads
 
-from .errors import ApiError, invalid
+from .errors import absent, invalid, refused
 from .shapes import array, fields, key, mapping
 from .strict_json import encode
 
-READY, STAGED = "STATUS_READY", "STATUS_STAGE"
+READY, STAGED, STALE = "STATUS_READY", "STATUS_STAGE", "STATUS_STALE"
 _SEARCH = ("STANDARD", "HEALTH_GRADE_SEARCH")
 
 
@@ -25,16 +25,34 @@ class Partitions:
         modules, source = checked(body)
         before = self._status(name)
         if before == READY:
-            kind, code = self._immutable
-            raise ApiError(kind, "a ready partition cannot be changed", code=code)
+            raise refused(self._immutable, "a ready partition cannot be changed")
         row = (name, STAGED if stage else READY, modules, source)
         self._database.execute("INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?)", row)
         return self.get(name), before is None
 
+    def sources(self, body: object) -> list[str]:
+        """The sources that feed the partition of a body."""
+        return _sources(checked(body)[1])
+
+    def list(self) -> "list[dict[str, object]]":
+        """By key."""
+        names = self._database.execute("SELECT name FROM partitions ORDER BY name").fetchall()
+        return [self.get(name) for (name,) in names]
+
+    def remove(self, name: str) -> None:
+        if not self._database.execute("DELETE FROM partitions WHERE name = ?", (name,)).rowcount:
+            raise absent("partition")
+
+    def spoil(self, source: str) -> None:
+        """What a source fed goes stale once that source is gone."""
+        rows = self._database.execute("SELECT name, source FROM partitions").fetchall()
+        fed = [(STALE, name) for name, text in rows if source in _sources(text)]
+        self._database.executemany("UPDATE partitions SET status = ? WHERE name = ?", fed)
+
     def get(self, name: str) -> dict[str, object]:
         query = "SELECT status, modules, source FROM partitions WHERE name = ?"
         if (row := self._database.execute(query, (name,)).fetchone()) is None:
-            raise ApiError("NOT_FOUND", "no such partition")
+            raise absent("partition")
         status, modules, source = row
         return {"key": name, "status": status, "modules": Fragment(modules), "source": Fragment(source)}
 
@@ -86,3 +104,8 @@ def _check_mdm(source: dict[str, object]) -> None:
     for entry in array(source.get("relationships", []), "source.relationships"):
         need = {"from", "to", "relationshipType", "properties", "mappings"}
         mapping(entry, "an entry of source.relationships", need=need)
+
+
+def _sources(text: str) -> list[str]:
+    source = loads(text)
+    return [source["key"]] if source["type"] == "DATA_SOURCE" else list(source["sources"])

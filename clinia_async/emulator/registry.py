@@ -6,72 +6,144 @@ state the clock says.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from .browsing import Browsing, Question
+from .catalog import Catalog
 from .clock import Clock
 from .database import open_database
-from .errors import ApiError
-from .operations import Operation
-from .partitions import Partitions
-from .relationships import Relationship, Relationships, Stored
+from .definitions import Definitions
+from .errors import ApiError, absent
+from .execution import Executor, Outcome
+from .ids import number_of
+from .operations import CANCELLED, READY, REVIEWED, Operation
+from .purges import Purges
+from .receipts import APPROVED, IN_REVIEW, Verdict
+from .records import Record, Records, Stored
+from .rules import Rules
 from .settings import Settings
-from .tasks import Due, Error, Tasks
+from .shapes import is_identifier
+from .tasks import BULK, BUNDLE, PURGE, SINGLE, Task, Tasks, Work
 
 
 class Registry:
     def __init__(self, data: Path | None, *, seed: int, settings: Settings) -> None:
         self.clock = Clock()
-        self._database = open_database(data)
-        self._relationships = Relationships(self._database, settings.already_exists)
-        self._tasks = Tasks(self._database, self.clock, seed)
-        self._partitions = Partitions(self._database, settings.immutable_partition)
+        self._settings = settings
+        self._database = database = open_database(data)
+        self._records = Records(database, settings.already_exists)
+        replaceable = settings.definitions_replaceable
+        self.definitions = Definitions(database, settings.already_exists, replaceable=replaceable)
+        self._executor = Executor(
+            database, self._records, Rules(settings, self.definitions, self._records), settings
+        )
+        self._tasks = Tasks(database, self.clock, seed, settings.update_action)
+        self._purges = Purges(database)
+        self._browsing = Browsing(self._records, settings, self.clock.now)
+        self.catalog = Catalog(database, settings)
+        self.new_id = self._tasks.ids.record
 
     def close(self) -> None:
         self._database.close()
 
-    def create(self, source: str, operation: Operation) -> tuple[str, Relationship]:
-        """Persist a relationship now: the id of its finished task, and the record."""
-        self._settle()
-        stamp = self.clock.stamp()
-        with self._database:
-            self._database.execute("BEGIN")
-            relationship = self._relationships.create(source, operation, stamp)
-            return self._tasks.done(source, operation, stamp), relationship
+    def persist(self, source: str, operation: Operation) -> tuple[str, Outcome]:
+        """Do a write now: the id of its finished task, and what came of it."""
+        id_, (outcome,) = self.persist_bundle(source, [operation], prefix=SINGLE)
+        return id_, outcome
+
+    def persist_bundle(
+        self, source: str, operations: list[Operation], *, prefix: str = BUNDLE
+    ) -> tuple[str, list[Outcome]]:
+        """Do all of them now, or none and raise what the first failure says."""
+        with self._settled():
+            stamp = self.clock.stamp()
+            outcomes = [self._executor.do(source, operation, stamp) for operation in operations]
+            id_ = self._tasks.done(source, operations, stamp, prefix=prefix, target="")
+            return id_, outcomes
 
     def accept(self, source: str, operation: Operation, *, latency: float) -> str:
-        self._settle()
-        if self._relationships.has(source, operation):
-            raise self._relationships.taken()
-        return self._tasks.accept(source, [operation], prefix="s_", latency=latency)
+        with self._settled():
+            if not self._tasks.busy(source, operation):
+                self._executor.expect(source, operation)
+            return self._accept(source, [operation], prefix=SINGLE, latency=latency)
 
     def accept_bulk(self, source: str, operations: list[Operation], *, latency: float) -> str:
+        with self._settled():
+            target = operations[0].target
+            return self._accept(source, operations, prefix=BULK, target=target, latency=latency)
+
+    def accept_bundle(self, source: str, operations: list[Operation], *, latency: float) -> str:
+        with self._settled():
+            return self._accept(source, operations, prefix=BUNDLE, latency=latency)
+
+    def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
+        with self._settled():
+            number, id_ = self._tasks.accept(source, [operation], prefix=PURGE, target="", latency=latency)
+            self._purges.begin(number, operation, self.clock.stamp())
+            return id_
+
+    def record(self, source: str, target: str, type_: str, id_: str) -> Record:
+        """By its id, or by one of its identifiers."""
+        with self._settled():
+            try:
+                return self._records.get(source, target, type_, id_)
+            except ApiError:
+                if not is_identifier(id_):
+                    raise
+                return self._records.find(source, target, type_, id_)
+
+    def task(self, source: str, id_: str) -> Task:
+        with self._settled():
+            return self._tasks.get(source, id_)
+
+    def bulk(self, source: str, id_: str, target: str) -> Task:
+        task = self.task(source, id_)
+        if not task.id.startswith(BULK) or task.target != target:
+            raise absent(f"bulk of {target.lower()}s")
+        return task
+
+    def purge(self, source: str, id_: str) -> dict[str, object]:
+        task = self.task(source, id_)
+        if not task.id.startswith(PURGE):
+            raise absent("purge")
+        return self._purges.document(number_of(task.id), task)
+
+    def browse(self, source: str, question: Question) -> dict[str, object]:
+        with self._settled():
+            return self._browsing.page(source, question)
+
+    def delete_source(self, name: str) -> None:
+        """With everything in it; what it had accepted will not be done."""
+        with self._settled():
+            self.catalog.remove_source(name)
+            self._records.forget(name)
+            self.definitions.forget(name)
+            self._tasks.forget(name)
+
+    def decide(self, task_id: str, *, approved: bool) -> None:
+        """What a reviewer says of everything in a task that waits for one."""
+        with self._settled():
+            work = self._tasks.in_review(task_id)
+            stamp = self.clock.stamp()
+            verdicts = self._approved(work, stamp) if approved else self._rejected(work)
+            self._tasks.conclude(work, verdicts, stamp)
+
+    def count(self, target: str, type_: str | None = None) -> int:
+        with self._settled():
+            return self._records.count(target, type_)
+
+    def stored(self, target: str) -> Iterator[Stored]:
+        with self._settled():
+            return self._records.stored(target)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """A transaction on the state that the clock says."""
         self._settle()
-        return self._tasks.accept(source, operations, prefix="bk_", latency=latency)
-
-    def relationship(self, source: str, type_: str, id_: str) -> Relationship:
-        self._settle()
-        return self._relationships.get(source, type_, id_)
-
-    def task(self, source: str, id_: str, *, with_receipts: bool) -> dict[str, object]:
-        self._settle()
-        return self._tasks.get(source, id_, with_receipts=with_receipts)
-
-    def put_partition(self, name: str, body: object, *, stage: bool) -> tuple[dict[str, object], bool]:
-        return self._partitions.put(name, body, stage=stage)
-
-    def partition(self, name: str) -> dict[str, object]:
-        return self._partitions.get(name)
-
-    def count(self, type_: str | None = None) -> int:
-        self._settle()
-        return self._relationships.count(type_)
-
-    def stored(self) -> Iterator[Stored]:
-        self._settle()
-        return self._relationships.stored()
-
-    def partitions(self) -> int:
-        return self._partitions.count()
+        with self._database:
+            self._database.execute("BEGIN")
+            yield
 
     def _settle(self) -> None:
         if not self._tasks.anything_due():
@@ -79,17 +151,70 @@ class Registry:
         with self._database:
             self._database.execute("BEGIN")
             for due in self._tasks.due():
-                self._execute(due)
+                if (work := self._tasks.work(due.number)) is not None:
+                    self._execute(work, self.clock.stamp(due.moment))
 
-    def _execute(self, due: Due) -> None:
-        source, operations = self._tasks.work(due)
-        stamp = self.clock.stamp(due.moment)
-        errors = [self._attempt(source, operation, stamp) for operation in operations]
-        self._tasks.finish(due, operations, errors)
+    def _accept(
+        self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float
+    ) -> str:
+        operations = self._without_conflicts(source, operations, together=prefix == BUNDLE)
+        return self._tasks.accept(source, operations, prefix=prefix, target=target, latency=latency)[1]
 
-    def _attempt(self, source: str, operation: Operation, stamp: str) -> Error:
-        try:
-            self._relationships.do(source, operation, stamp)
-        except ApiError as refusal:
-            return refusal.envelope()
-        return None
+    def _without_conflicts(
+        self, source: str, operations: list[Operation], *, together: bool
+    ) -> list[Operation]:
+        if self._settings.conflicts == "queue":
+            return operations
+        busy = [self._tasks.busy(source, operation) for operation in operations]
+        if together and any(busy):
+            busy = [True] * len(busy)
+        return [
+            operation._replace(state=CANCELLED) if taken else operation
+            for operation, taken in zip(operations, busy, strict=True)
+        ]
+
+    def _execute(self, work: Work, stamp: str) -> None:
+        if work.id.startswith(PURGE):
+            verdicts = self._purge(work, stamp)
+        else:
+            verdicts = self._do(work, work.operations, stamp)
+        for index, operation in enumerate(work.operations):
+            if operation.state == REVIEWED:
+                verdicts[index] = Verdict("PENDING", execution=self._execution(work, index, IN_REVIEW))
+        self._tasks.conclude(work, verdicts, stamp)
+
+    def _do(self, work: Work, operations: list[Operation], stamp: str) -> list[Verdict | None]:
+        do = self._executor.together if work.id.startswith(BUNDLE) else self._executor.each
+        return do(work.source, operations, stamp)
+
+    def _purge(self, work: Work, stamp: str) -> list[Verdict | None]:
+        (operation,) = work.operations
+        records, attached = self._records.purge(work.source, operation.target, operation.type)
+        deleted = records + attached * self._settings.purge_counts_relationships
+        self._purges.finish(work.number, deleted, stamp)
+        return [Verdict("SUCCESS")]
+
+    def _approved(self, work: Work, stamp: str) -> list[Verdict | None]:
+        operations = [
+            operation._replace(state=READY) if operation.state == REVIEWED else operation
+            for operation in work.operations
+        ]
+        verdicts = self._do(work, operations, stamp)
+        return [
+            verdict and verdict._replace(execution=self._execution(work, index, APPROVED))
+            for index, verdict in enumerate(verdicts)
+        ]
+
+    def _rejected(self, work: Work) -> list[Verdict | None]:
+        return [
+            Verdict("SUCCESS", execution=self._execution(work, index, self._settings.rejected))
+            if operation.state == REVIEWED
+            else None
+            for index, operation in enumerate(work.operations)
+        ]
+
+    def _execution(self, work: Work, index: int, status: str) -> dict[str, object]:
+        """Of an operation in its pipeline; the version of a definition is part of its id."""
+        definition = f"{work.operations[index].type}.1"
+        id_ = self._tasks.ids.execution(work.number, index)
+        return {"id": id_, "pipelineDefinitionId": definition, "status": status}

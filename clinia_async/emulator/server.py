@@ -10,19 +10,27 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from aiohttp import web
 from attrs import define, field
 from attrs.converters import optional
 
-from .app import ROUTE_NAMES, Api, Gate, build
+from .app import build
+from .catalog_api import CatalogApi
 from .door import Door
+from .exchange import Listener
 from .faults import Faults
+from .gate import Gate
 from .latency import Constant, Latency, Mode, Persisted
+from .operations import RELATIONSHIP, RESOURCE
+from .records import Stored
+from .records_api import RelationshipsApi, ResourcesApi
 from .registry import Registry
-from .relationships import Stored
+from .routes import ROUTE_NAMES, Api
 from .settings import Settings
+from .source_api import SourceApi
+from .submissions import Submissions
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _SHORTEST_KEY = 32
@@ -39,8 +47,12 @@ class Emulator:
     """A Clinia registry and catalog over HTTP, for tests and for trying things out.
 
     Open it with `async with`, or with `start()` and `close()`; what it holds in memory is gone
-    when it closes. `default`, `modes` and `bulk` may be changed while it runs.
+    when it closes. `default`, `modes`, `bulk`, `bundle` and `purge` may be changed while it runs.
     """
+
+    listeners: ClassVar[list[Listener]] = []
+    """Called with every exchange of every emulator that is answered in full, right before the
+    answer is sent; for one that raises, the client gets no answer."""
 
     data: Path | None = field(default=None, converter=optional(Path))
     """A file that keeps everything across restarts; without it, memory."""
@@ -51,16 +63,22 @@ class Emulator:
     """0 picks a free one, which `url` tells."""
 
     seed: int = 0
-    """Tells the ids of tasks, the latencies, and which requests the faults strike."""
+    """Tells the ids that the registry makes, the latencies, and which requests the faults strike."""
 
     default: Mode = field(factory=Persisted)
     """How single writes are done where `modes` does not say."""
 
     modes: dict[str, Mode] = field(factory=dict, converter=_own)
-    """How single writes are done, by relationship type."""
+    """How single writes are done, by type of relationship or resource."""
 
     bulk: Latency = field(factory=lambda: Constant(0.05))
     """How long bulks take; they are always accepted."""
+
+    bundle: Mode = field(factory=Persisted)
+    """How bundles are done. The guide says at once, the reference page allows both."""
+
+    purge: Latency = field(factory=lambda: Constant(0.05))
+    """How long purges take; they are always accepted."""
 
     settings: Settings = field(factory=Settings)
     requests: "Counter[str]" = field(init=False, factory=Counter)
@@ -119,14 +137,30 @@ class Emulator:
 
     def relationships(self, type_: str | None = None) -> int:
         """How many there are, of one type or of all."""
-        return self._open.registry.count(type_)
+        return self._open.registry.count(RELATIONSHIP, type_)
+
+    def resources(self, type_: str | None = None) -> int:
+        """How many there are, of one type or of all."""
+        return self._open.registry.count(RESOURCE, type_)
 
     def stored(self) -> Iterator[Stored]:
         """Every relationship, by source, type and id."""
-        return self._open.registry.stored()
+        return self._open.registry.stored(RELATIONSHIP)
+
+    def stored_resources(self) -> Iterator[Stored]:
+        """Every resource, by source, type and id."""
+        return self._open.registry.stored(RESOURCE)
 
     def partitions(self) -> int:
-        return self._open.registry.partitions()
+        return self._open.registry.catalog.partitions.count()
+
+    def approve(self, task_id: str) -> None:
+        """A reviewer's yes to all of a task that is in review: it is done now."""
+        self._open.registry.decide(task_id, approved=True)
+
+    def reject(self, task_id: str) -> None:
+        """A reviewer's no: the task ends in SUCCESS, and what was in review is dropped."""
+        self._open.registry.decide(task_id, approved=False)
 
     @property
     def _open(self) -> "_Running":
@@ -157,18 +191,24 @@ class _Running:
 
 
 def _runner(emulator: Emulator, registry: Registry, port: int) -> web.AppRunner:
-    api = Api(
-        registry=registry,
-        settings=emulator.settings,
-        random=Random(f"{emulator.seed}:latency"),
-        mode=emulator.mode,
-        bulk=lambda: emulator.bulk,
-    )
     names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
     door = Door(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
-    gate = Gate(door=door, faults=emulator.faults, requests=emulator.requests)
+    gate = Gate(door=door, faults=emulator.faults, listeners=Emulator.listeners, requests=emulator.requests)
     # Never inflates a body; aiohttp's access log would tell ids.
-    return web.AppRunner(build(api, gate), access_log=None, auto_decompress=False, shutdown_timeout=_GRACE)
+    return web.AppRunner(
+        build(_api(emulator, registry), gate), access_log=None, auto_decompress=False, shutdown_timeout=_GRACE
+    )
+
+
+def _api(emulator: Emulator, registry: Registry) -> Api:
+    settings, random = emulator.settings, Random(f"{emulator.seed}:latency")
+    submissions = Submissions(registry=registry, settings=settings, knobs=emulator, random=random)
+    return Api(
+        relationships=RelationshipsApi(registry=registry, settings=settings, submissions=submissions),
+        resources=ResourcesApi(registry=registry, settings=settings, submissions=submissions),
+        source=SourceApi(registry=registry, settings=settings, submissions=submissions),
+        catalog=CatalogApi(registry=registry, settings=settings),
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

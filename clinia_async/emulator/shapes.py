@@ -11,6 +11,10 @@ from .errors import invalid
 _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _END_ID = re.compile(r"[^.\x00-\x1f\x7f-\x9f]+")
 _RELATIONSHIP_ID = re.compile(rf"{_END_ID.pattern}\.{_END_ID.pattern}")
+_RESOURCE_ID = re.compile(r"[a-zA-Z0-9-][\w-]{1,92}", re.ASCII)
+_CONTAINED_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
+_IDENTIFIER = re.compile(rf"{_CONTAINED_ID.pattern}:{_CONTAINED_ID.pattern}:{_CONTAINED_ID.pattern}")
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _TASK_ID = re.compile(r"[\w:-]{1,100}", re.ASCII)
 _NOTHING: frozenset[str] = frozenset()
 
@@ -36,6 +40,21 @@ def end_id(value: object, where: str) -> str:
 
 def relationship_id(value: object) -> str:
     return matching(_RELATIONSHIP_ID, value, "a relationship's id is two ids joined by one dot")
+
+
+def resource_id(value: object) -> str:
+    return matching(_RESOURCE_ID, value, "a resource's id is 2 to 93 letters, digits, hyphens or underscores")
+
+
+def contained_id(value: object) -> str:
+    """No page tells their pattern, and an old guide joins several ids by slashes."""
+    complaint = "a contained resource's id must be a string without control characters, and not empty"
+    return matching(_CONTAINED_ID, value, complaint)
+
+
+def is_identifier(value: str) -> bool:
+    """Whether it may be `{system}:{value}:{use}`, which a read takes instead of an id."""
+    return _IDENTIFIER.fullmatch(value) is not None
 
 
 def task_id(value: object) -> str:
@@ -65,3 +84,16 @@ def array(value: object, where: str) -> list[object]:
     if not isinstance(value, list):
         raise invalid(f"{where} must be an array")
     return value
+
+
+def texts(value: object, where: str) -> list[str]:
+    entries = array(value, where)
+    if not all(isinstance(entry, str) for entry in entries):
+        raise invalid(f"{where} holds strings only")
+    return [str(entry) for entry in entries]
+
+
+def integer(text: str, where: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise invalid(f"{where} must be an integer")
+    return int(text)

@@ -1,30 +1,25 @@
 """Tasks and their receipts, and the queue of writes whose time has yet to come."""
 
 import heapq
-import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
-from itertools import count
 from sqlite3 import Connection
-from string import ascii_letters, digits
 from typing import NamedTuple
 
 from orjson import dumps, loads
 
 from .clock import Clock
-from .errors import ApiError
-from .operations import Operation
+from .errors import absent
+from .ids import Ids, names, number_of
+from .operations import DONE, READY, REVIEWED, Operation
+from .receipts import Receipt, Verdict, judge, pending, task_status
 
-_GET = """
-SELECT status, received_at, completed_at, receipts FROM tasks WHERE number = ? AND id = ? AND source = ?
-"""
-_DIGITS = digits + ascii_letters
-_ANY_BYTE = (_DIGITS * 5)[:256].encode()
-_NUMBER_LENGTH = 7
-_OURS = re.compile(r"[a-z]+_([0-9A-Za-z]{7})[0-9A-Za-z]{20}", re.ASCII)
+_GET = "SELECT id, target, status, received_at, receipts FROM tasks WHERE number = ? AND source = ?"
+_WORK = "SELECT id, source, operations FROM tasks JOIN pending USING (number) WHERE number = ?"
+SINGLE, BULK, BUNDLE, PURGE = "s_", "bk_", "bd_", "pg_"
+"""Prefixes of the ids of tasks."""
 
-Error = dict[str, object] | None
-"""The envelope of a failed operation; None if it went well."""
+_Key = tuple[str, str, str, str]
 
 
 class Due(NamedTuple):
@@ -34,36 +29,71 @@ class Due(NamedTuple):
     number: int
 
 
+class Work(NamedTuple):
+    """An accepted task that is not over."""
+
+    number: int
+    id: str
+    source: str
+    operations: list[Operation]
+
+
+class Task(NamedTuple):
+    """A row; `receipts` is JSON of what they do not share."""
+
+    id: str
+    target: str
+    status: str
+    received_at: str
+    receipts: str
+
+    def document(self, *, with_receipts: bool) -> dict[str, object]:
+        """As the API shows it."""
+        task: dict[str, object] = {"status": self.status, "taskId": self.id}
+        if with_receipts:
+            start = {"receivedAt": self.received_at, "taskId": self.id}
+            task["receipts"] = [start | receipt for receipt in loads(self.receipts)]
+        return task
+
+
 class Tasks:
-    def __init__(self, database: Connection, clock: Clock, seed: int) -> None:
+    def __init__(self, database: Connection, clock: Clock, seed: int, update_action: str) -> None:
         self._database = database
         self._clock = clock
-        self._seed = seed
-        (last,) = database.execute("SELECT coalesce(max(number), 0) FROM tasks").fetchone()
-        self._numbers = count(last + 1)
+        self._update_action = update_action
+        self.ids = Ids(seed, _last(database))
         self._queue = self._interrupted()
         heapq.heapify(self._queue)
+        self._busy = Counter(
+            key for work in self._unfinished() for key in _keys(work.source, work.operations)
+        )
 
-    def done(self, source: str, operation: Operation, stamp: str) -> str:
+    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str, target: str) -> str:
         """The id of a task born complete: that of a write that was persisted at once."""
-        number, id_ = self._new("s_")
-        receipts = _receipts([operation], ["SUCCESS"])
-        row = (number, id_, source, "SUCCESS", stamp, stamp, receipts)
-        self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        number, id_ = self.ids.task(prefix)
+        receipts = self._receipts(operations)
+        for receipt in receipts:
+            judge(receipt, Verdict("SUCCESS"), stamp)
+        self._insert(number, Task(id_, target, "SUCCESS", stamp, dumps(receipts).decode()), source)
         return id_
 
-    def accept(self, source: str, operations: list[Operation], *, prefix: str, latency: float) -> str:
-        """The id of a task that is due after `latency` seconds of the loop's clock."""
-        number, id_ = self._new(prefix)
-        receipts = _receipts(operations, ["PENDING"] * len(operations))
-        row = (number, id_, source, "PENDING", self._clock.stamp(), None, receipts)
+    def accept(
+        self, source: str, operations: list[Operation], *, prefix: str, target: str, latency: float
+    ) -> tuple[int, str]:
+        """Number and id of a task that is due after `latency` seconds of the loop's clock."""
+        number, id_ = self.ids.task(prefix)
+        receipts = [] if prefix == PURGE else self._receipts(operations)
+        task = Task(id_, target, "PENDING", self._clock.stamp(), dumps(receipts).decode())
         work = (number, latency, dumps(operations, default=tuple).decode())
-        with self._database:
-            self._database.execute("BEGIN")
-            self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            self._database.execute("INSERT INTO pending VALUES (?, ?, ?)", work)
+        self._insert(number, task, source)
+        self._database.execute("INSERT INTO pending VALUES (?, ?, ?)", work)
         heapq.heappush(self._queue, Due(self._clock.now() + latency, number))
-        return id_
+        self._busy.update(_keys(source, operations))
+        return number, id_
+
+    def busy(self, source: str, operation: Operation) -> bool:
+        """Whether an accepted task that is not over touches the same record."""
+        return (source, operation.target, operation.type, operation.id) in self._busy
 
     def due(self) -> Iterator[Due]:
         """Takes every task whose time has come off the queue."""
@@ -74,85 +104,105 @@ class Tasks:
     def anything_due(self) -> bool:
         return bool(self._queue) and self._queue[0].moment <= self._clock.now()
 
-    def work(self, due: Due) -> tuple[str, list[Operation]]:
-        """The source and the operations of an accepted task."""
-        query = "SELECT source, operations FROM tasks JOIN pending USING (number) WHERE number = ?"
-        source, operations = self._database.execute(query, (due.number,)).fetchone()
-        return source, [Operation(*row) for row in loads(operations)]
+    def work(self, number: int) -> Work | None:
+        """What an accepted task has to do; None if it is over, or gone with its source."""
+        row = self._database.execute(_WORK, (number,)).fetchone()
+        return _work(number, *row) if row else None
 
-    def finish(self, due: Due, operations: list[Operation], errors: list[Error]) -> None:
-        statuses = ["FAILURE" if error else "SUCCESS" for error in errors]
-        row = (task_status(statuses), self._clock.stamp(due.moment), _receipts(operations, statuses, errors))
-        update = "UPDATE tasks SET status = ?, completed_at = ?, receipts = ? WHERE number = ?"
-        self._database.execute(update, (*row, due.number))
-        self._database.execute("DELETE FROM pending WHERE number = ?", (due.number,))
+    def in_review(self, asked: str) -> Work:
+        """An accepted task that nobody waits for but a reviewer."""
+        query = "SELECT 1 FROM pending WHERE number = ? AND latency IS NULL"
+        work = self.work(number_of(asked))
+        if work is None or work.id != asked or not self._database.execute(query, (work.number,)).fetchone():
+            raise LookupError("no operation of such a task is in review")
+        return work
 
-    def get(self, source: str, id_: str, *, with_receipts: bool) -> dict[str, object]:
-        row = self._database.execute(_GET, (_number(id_), id_, source)).fetchone()
-        if row is None:
-            raise ApiError("NOT_FOUND", "no such task in this source")
-        status, received_at, completed_at, receipts = row
-        task: dict[str, object] = {"status": status, "taskId": id_}
-        if with_receipts:
-            start = {"receivedAt": received_at, "taskId": id_}
-            end = {"completedAt": completed_at} if completed_at else {}
-            task["receipts"] = [start | receipt | end for receipt in loads(receipts)]
-        return task
+    def conclude(self, work: Work, verdicts: list[Verdict | None], stamp: str) -> None:
+        """Write down how operations ended. Those that have no verdict are a reviewer's, and wait."""
+        (text,) = self._database.execute(
+            "SELECT receipts FROM tasks WHERE number = ?", (work.number,)
+        ).fetchone()
+        receipts = loads(text)
+        for receipt, verdict in zip(receipts, verdicts, strict=False):
+            if verdict is not None:
+                judge(receipt, verdict, stamp)
+        status = task_status(receipt["status"] for receipt in receipts)
+        update = "UPDATE tasks SET status = ?, receipts = ? WHERE number = ?"
+        self._database.execute(update, (status, dumps(receipts).decode(), work.number))
+        self._put_away(work, verdicts)
 
-    def _new(self, prefix: str) -> tuple[int, str]:
-        """A number, and an id that looks like the service's: 27 letters and digits, told by the seed.
+    def get(self, source: str, asked: str) -> Task:
+        row = self._database.execute(_GET, (number_of(asked), source)).fetchone()
+        if row is None or not names(row[0], asked):
+            raise absent("task in this source")
+        return Task(*row)
 
-        The id begins with the number, so that a task is found without an index.
-        """
-        number = next(self._numbers)
-        digest = blake2b(f"{self._seed}:{number}".encode(), digest_size=20).digest()
-        return number, f"{prefix}{_base62(number)}{digest.translate(_ANY_BYTE).decode()}"
+    def forget(self, source: str) -> None:
+        """What is in the queue will find nothing to do."""
+        for work in self._unfinished():
+            if work.source == source:
+                self._free(_keys(source, work.operations))
+        for table in _OF_TASKS:
+            self._database.execute(table, (source,))
+
+    def _put_away(self, work: Work, verdicts: list[Verdict | None]) -> None:
+        """Keep what a reviewer still has, and nothing else."""
+        pairs = list(zip(work.operations, verdicts, strict=True))
+        over = [operation for operation, verdict in pairs if verdict and verdict.status != "PENDING"]
+        self._free(_keys(work.source, over))
+        if len(over) == sum(operation.state != DONE for operation in work.operations):
+            self._database.execute("DELETE FROM pending WHERE number = ?", (work.number,))
+            return
+        rest = [
+            operation._replace(state=DONE) if verdict and verdict.status != "PENDING" else operation
+            for operation, verdict in pairs
+        ]
+        update = "UPDATE pending SET latency = NULL, operations = ? WHERE number = ?"
+        self._database.execute(update, (dumps(rest, default=tuple).decode(), work.number))
+
+    def _free(self, keys: Iterable[_Key]) -> None:
+        for key in keys:
+            self._busy[key] -= 1
+            if not self._busy[key]:
+                del self._busy[key]
+
+    def _insert(self, number: int, task: Task, source: str) -> None:
+        row = (number, task.id, source, *task[1:])
+        self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _receipts(self, operations: list[Operation]) -> list[Receipt]:
+        return [pending(operation, self._update_action) for operation in operations]
+
+    def _unfinished(self) -> Iterator[Work]:
+        query = "SELECT number, id, source, operations FROM tasks JOIN pending USING (number)"
+        return (_work(*row) for row in self._database.execute(query).fetchall())
 
     def _interrupted(self) -> list[Due]:
         """What an earlier run left behind. The loop's clock began anew, and so does each latency."""
         now = self._clock.now()
-        rows = self._database.execute("SELECT number, latency FROM pending")
+        rows = self._database.execute("SELECT number, latency FROM pending WHERE latency IS NOT NULL")
         return [Due(now + latency, number) for number, latency in rows]
 
 
-def task_status(statuses: Iterable[str]) -> str:
-    """The status of a task, from those of its receipts."""
-    match sorted(set(statuses)):
-        case [only]:
-            return only
-        case several if "PENDING" in several:
-            return "PENDING"
-        case _:
-            return "FAILURE"
+def _last(database: Connection) -> int:
+    """The highest number that a task has ever had, of those too that went with their source."""
+    row = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
+    return int(row[0]) if row else 0
 
 
-def _receipts(operations: list[Operation], statuses: list[str], errors: list[Error] | None = None) -> str:
-    """JSON of what the receipts do not share."""
-    rows = zip(operations, statuses, errors or [None] * len(operations), strict=True)
-    return dumps([_receipt(*row) for row in rows]).decode()
+_OF_TASKS = (
+    "DELETE FROM pending WHERE number IN (SELECT number FROM tasks WHERE source = ?)",
+    "DELETE FROM purges WHERE number IN (SELECT number FROM tasks WHERE source = ?)",
+    "DELETE FROM tasks WHERE source = ?",
+)
 
 
-def _receipt(operation: Operation, status: str, error: Error) -> dict[str, object]:
-    receipt: dict[str, object] = {
-        "action": operation.action,
-        "status": status,
-        "targetType": "RELATIONSHIP",
-        "id": operation.id,
-        "type": operation.type,
-    }
-    return receipt | {"error": error} if error else receipt
+def _work(number: int, id_: str, source: str, operations: str) -> Work:
+    return Work(number, id_, source, [Operation(*row) for row in loads(operations)])
 
 
-def _base62(number: int) -> str:
-    figures = ""
-    while number:
-        number, figure = divmod(number, 62)
-        figures = _DIGITS[figure] + figures
-    return figures.rjust(_NUMBER_LENGTH, "0")
-
-
-def _number(id_: str) -> int:
-    """The number that an id of ours begins with; 0, which no task has, for any other id."""
-    if not (ours := _OURS.fullmatch(id_)):
-        return 0
-    return sum(_DIGITS.index(figure) * 62**place for place, figure in enumerate(reversed(ours[1])))
+def _keys(source: str, operations: list[Operation]) -> Iterator[_Key]:
+    """The records that are not to be touched by another task meanwhile."""
+    for operation in operations:
+        if operation.state in (READY, REVIEWED) and operation.action != "PURGE":
+            yield source, operation.target, operation.type, operation.id

@@ -1,12 +1,13 @@
 """Many records a request: one task a chunk, its receipts matched by type and id."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
 from attrs import frozen
 
-from clinia_async.calls import BulkRelationships
-from clinia_async.conclusions import may_be_our_own_doing
+from clinia_async.calls import Bulk
+from clinia_async.conclusions import SETTLE_WITHIN, is_echo
 from clinia_async.errors import CliniaError, InvalidWrite, NotFound, RequestError
 from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.existing import OnExisting, settle_doubtful, settle_existing
@@ -15,8 +16,8 @@ from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.service import JobStopped, PatientSession
 from clinia_async.ingest.verdicts import reason_of, verdict
-from clinia_async.models import BulkResult, ErrorType, Receipt, TaskStatus
-from clinia_async.receipts import match_receipts
+from clinia_async.models import ErrorType, Receipt, TaskStatus
+from clinia_async.receipts import BatchResult, match_receipts
 from clinia_async.tasks import Task
 
 _READS_AT_ONCE = 16
@@ -78,7 +79,7 @@ class BulkLane:
             ready.append(following)
 
     async def _send(self, chunk: _Chunk) -> Sequence[RecordOutcome]:
-        call = BulkRelationships(
+        call = Bulk(
             self._flight.source, [record.write for record in chunk.records], operations=chunk.operations
         )
         self._flight.depart(*chunk.records)
@@ -95,26 +96,27 @@ class BulkLane:
             return [RecordOutcome(record, disposition, reason) for record in chunk.records]
 
     async def _match(
-        self, chunk: _Chunk, task: Task[BulkResult], receipts: Sequence[Receipt]
+        self, chunk: _Chunk, task: Task[BatchResult], receipts: Sequence[Receipt]
     ) -> Sequence[RecordOutcome]:
         matched = match_receipts((record.key for record in chunk.records), receipts).of
         outcomes: list[RecordOutcome | None] = [
             self._at_once(record, matched.get(record.key), task) for record in chunk.records
         ]
+        deadline = asyncio.get_running_loop().time() + SETTLE_WITHIN
         to_read = [place for place, outcome in enumerate(outcomes) if outcome is None]
 
         async def read() -> None:
             while to_read:
                 place = to_read.pop()
                 record = chunk.records[place]
-                outcomes[place] = await self._by_reading(record, matched[record.key], task)
+                outcomes[place] = await self._by_reading(record, matched[record.key], task, deadline)
 
         if to_read:
             await work_together(read, min(_READS_AT_ONCE, len(to_read)))
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _at_once(
-        self, record: Record, receipt: Receipt | None, task: Task[BulkResult]
+        self, record: Record, receipt: Receipt | None, task: Task[BatchResult]
     ) -> RecordOutcome | None:
         """The outcome that a receipt proves, or None where only reading the record back can tell."""
         if receipt is None or not receipt.status.is_terminal:
@@ -123,24 +125,25 @@ class BulkLane:
             # without a pipeline there was no review that could have dropped it
             stored = receipt.pipeline_execution is None
             return RecordOutcome(record, Disposition.PERSISTED, None, task.id) if stored else None
-        if _is_taken(receipt) or (task.doubtful and may_be_our_own_doing(receipt)):
+        if _is_taken(receipt) or (task.doubtful and is_echo(receipt)):
             return None
         if receipt.status == TaskStatus.CANCELLED:
             return RecordOutcome(record, Disposition.CANCELLED, _CANCELLED, task.id)
         return RecordOutcome(record, Disposition.FAILED, reason_of(receipt), task.id)
 
-    async def _by_reading(self, record: Record, receipt: Receipt, task: Task[BulkResult]) -> RecordOutcome:
+    async def _by_reading(
+        self, record: Record, receipt: Receipt, task: Task[BatchResult], deadline: float
+    ) -> RecordOutcome:
         try:
             if receipt.status == TaskStatus.SUCCESS:
                 return await self._after_review(record, task)
             if task.doubtful:
-                reason = _CANCELLED if receipt.status == TaskStatus.CANCELLED else reason_of(receipt)
-                return await settle_doubtful(record, self._service.read, task.id, reason)
+                return await settle_doubtful(record, self._service.read, deadline, task.id)
             return await settle_existing(record, self._on_existing, self._service.read, task.id)
         except RequestError as error:
             return RecordOutcome(record, Disposition.UNKNOWN, type(error).__name__, task.id)
 
-    async def _after_review(self, record: Record, task: Task[BulkResult]) -> RecordOutcome:
+    async def _after_review(self, record: Record, task: Task[BatchResult]) -> RecordOutcome:
         try:
             await self._service.read(record.write.readback())
         except NotFound:

@@ -7,9 +7,11 @@ from clinia_async.errors import NotFound
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import Record
 from clinia_async.models import ErrorType
+from clinia_async.settling import settle
 from clinia_async.task_id import TaskId
 
 DIFFERENT = "another record is there, with different data"
+UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
 VANISHED = "its key was taken, and nothing is there to be read"
 
 
@@ -38,12 +40,17 @@ async def settle_existing(
     return RecordOutcome(record, Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT, task_id)
 
 
-async def settle_doubtful(record: Record, read: Read, task_id: TaskId | None, reason: str) -> RecordOutcome:
-    """For a record that may have been sent twice and was then refused: what is there tells."""
+async def settle_doubtful(
+    record: Record, read: Read, deadline: float, task_id: TaskId | None
+) -> RecordOutcome:
+    """For a record that may have been sent twice and was then refused: what is there tells.
+
+    Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
+    """
     try:
-        found = await read(record.write.readback())
+        stored = await settle(record.write, read, deadline)
     except NotFound:
-        return RecordOutcome(record, Disposition.UNKNOWN, reason, task_id)
-    if record.write.equals(found):
-        return RecordOutcome(record, Disposition.PERSISTED, None, task_id, reconciled=True)
-    return RecordOutcome(record, Disposition.FAILED, DIFFERENT, task_id)
+        return RecordOutcome(record, Disposition.UNKNOWN, UNSEEN, task_id)
+    if stored is None:
+        return RecordOutcome(record, Disposition.FAILED, DIFFERENT, task_id)
+    return RecordOutcome(record, Disposition.PERSISTED, None, task_id, reconciled=True)

@@ -34,7 +34,7 @@ class Record:
 
     @property
     def key(self) -> Key:
-        return self.write.type, self.write.id
+        return self.write.target, self.write.type, self.write.id
 
 
 @frozen

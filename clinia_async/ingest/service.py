@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, overload
+from typing import TypeVar
 
-from clinia_async.calls import BulkRelationships, Call, CreateRelationship
+from clinia_async.calls import Call, Write
 from clinia_async.errors import (
     CliniaError,
     Outcome,
@@ -13,7 +13,7 @@ from clinia_async.errors import (
     TaskPollError,
     Unauthenticated,
 )
-from clinia_async.models import BulkResult, Receipt, Relationship
+from clinia_async.models import Receipt
 from clinia_async.retry import is_passing
 from clinia_async.session import Session
 from clinia_async.tasks import Task
@@ -45,15 +45,7 @@ class PatientSession:
         self._patience = patience
         self._last_good = asyncio.get_running_loop().time()
 
-    @overload
-    async def submit(self, write: CreateRelationship) -> Task[Relationship]: ...
-
-    @overload
-    async def submit(self, write: BulkRelationships) -> Task[BulkResult]: ...
-
-    async def submit(
-        self, write: CreateRelationship | BulkRelationships
-    ) -> Task[Relationship] | Task[BulkResult]:
+    async def submit(self, write: Write[R]) -> Task[R]:
         return await self._patiently(lambda doubtful: self._session.submit(write, doubtful=doubtful))
 
     async def read(self, call: Call[R], /) -> R:

@@ -25,7 +25,7 @@ def verdict(error: CliniaError) -> tuple[Disposition, str]:
             row = Disposition.FAILED, DIFFERENT
         case TaskDropped():
             row = Disposition.DROPPED, "a reviewer rejected it"
-        case TaskCancelled():
+        case TaskCancelled(outcome=Outcome.REJECTED):
             row = Disposition.CANCELLED, "cancelled by a concurrent operation"
         case TaskFailed(outcome=Outcome.REJECTED):
             row = Disposition.FAILED, _of_receipts(error)

@@ -43,11 +43,11 @@ from clinia_async.models.records import (
 )
 from clinia_async.models.tasks import (
     Action,
-    BulkResult,
     CollectionType,
     ErrorInfo,
     ErrorType,
     PipelineExecution,
+    PipelineStatus,
     PurgeOperation,
     Receipt,
     SubmissionStatus,
@@ -61,7 +61,6 @@ __all__ = [
     "Action",
     "BrowseMeta",
     "BrowsePage",
-    "BulkResult",
     "Cardinality",
     "Collection",
     "CollectionConnection",
@@ -90,6 +89,7 @@ __all__ = [
     "PatchOp",
     "Period",
     "PipelineExecution",
+    "PipelineStatus",
     "Profile",
     "ProfileType",
     "PurgeOperation",

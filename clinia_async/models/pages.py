@@ -48,10 +48,10 @@ class PageMeta:
 
 @frozen
 class Page(Generic[T]):
-    """One page of a list. An answer that is a bare array is a page without `meta`."""
+    """One page of a list. An answer without `meta`, or that is a bare array, is all there is."""
 
     data: Sequence[T]
-    meta: PageMeta
+    meta: PageMeta = field(factory=PageMeta)
 
 
 PartitionPage = Page[Partition]

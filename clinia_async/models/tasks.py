@@ -75,11 +75,17 @@ class ErrorInfo:
 resolve_types(ErrorInfo)  # it holds itself
 
 
+class PipelineStatus(OpenEnum):
+    IN_REVIEW = "IN_REVIEW"
+    """A person has to approve or to reject the record; that takes as long as it takes."""
+    SUCCESSFUL = "SUCCESSFUL"
+
+
 @frozen
 class PipelineExecution:
     id: str | None = None
     pipeline_definition_id: str | None = None
-    status: str | None = None
+    status: PipelineStatus | None = None
 
 
 @frozen
@@ -105,6 +111,12 @@ class TaskSnapshot:
     status: TaskStatus
     task_id: TaskId | None = None
     receipts: Sequence[Receipt] | None = None
+
+    @property
+    def in_review(self) -> bool:
+        """Whether a receipt says that an operation waits for a person."""
+        executions = [receipt.pipeline_execution for receipt in self.receipts or ()]
+        return any(each is not None and each.status == PipelineStatus.IN_REVIEW for each in executions)
 
 
 class CollectionType(OpenEnum):
@@ -137,10 +149,3 @@ class TaskSubmission:
     relationship: Relationship | None = None
     resource: Resource | None = None
     purge_operation: PurgeOperation | None = None
-
-
-@frozen
-class BulkResult:
-    """A bulk that ended with every operation stored."""
-
-    receipts: Sequence[Receipt]

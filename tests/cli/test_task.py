@@ -29,7 +29,7 @@ def _bulk_submitted(served: Served) -> str:
 
     async def submit() -> str:
         async with clinia.Session(api_key=served.key, base_url=served.url) as session:
-            return (await session.bulk_relationships("ehr-prod", [WRITE])).token()
+            return (await session.bulk("ehr-prod", [WRITE])).token()
 
     return asyncio.run(submit())
 

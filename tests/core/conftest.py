@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clinia_async import Session
-from clinia_async.emulator import Emulator
+from clinia_async.emulator import Emulator, Settings
 from tests.core.sending import session_at
 
 
@@ -30,8 +30,9 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator() as emulator:
+async def emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
+    queued = request.node.get_closest_marker("queued") is not None
+    async with Emulator(settings=Settings(conflicts="queue" if queued else "cancel")) as emulator:
         yield emulator
 
 

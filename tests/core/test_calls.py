@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinia_async import (
-    BulkRelationships,
+    Bulk,
     CreatePartition,
     CreateRelationship,
     GetPartition,
@@ -130,7 +130,7 @@ async def test_bad_keys(session: Session, emulator: Emulator, key: Any) -> None:
         assert caught.value.outcome is Outcome.NOT_SENT
         assert says_nothing(caught.value, key)
     with pytest.raises(InvalidWrite):
-        BulkRelationships(key, [write()])
+        Bulk(key, [write()])
     assert not emulator.requests
 
 
@@ -228,7 +228,7 @@ async def test_bad_data(session: Session, emulator: Emulator, data: Any, path: s
     assert caught.value.outcome is Outcome.NOT_SENT
     assert CANARY not in str(caught.value) + repr(caught.value)
     with pytest.raises(InvalidWrite) as bulk:
-        await session.bulk_relationships(SOURCE, [write("ok"), write("bad", data=data)])
+        await session.bulk(SOURCE, [write("ok"), write("bad", data=data)])
     assert bulk.value.path in {path, path.replace("$", "$.operations[1]", 1)}
     assert not emulator.requests
     assert not session.in_doubt
@@ -353,16 +353,16 @@ def no_writes() -> Iterator[CreateRelationship]:
 )
 async def test_bad_bulks(session: Session, emulator: Emulator, writes: Any, path: str) -> None:
     with pytest.raises(InvalidWrite) as caught:
-        await session.bulk_relationships(SOURCE, writes)
+        await session.bulk(SOURCE, writes)
     assert caught.value.path == path
     assert not emulator.requests
 
 
 async def test_a_bulk_is_what_it_was_when_it_was_made(session: Session, emulator: Emulator) -> None:
     writes = [write("a"), write("b")]
-    call = BulkRelationships(SOURCE, iter(writes))  # type: ignore[arg-type]
+    call = Bulk(SOURCE, iter(writes))  # type: ignore[arg-type]
     own = list(writes)
-    bulk = BulkRelationships(SOURCE, own)
+    bulk = Bulk(SOURCE, own)
     own.clear()
     assert list(call.writes) == list(bulk.writes) == writes
     await (await session.submit(bulk))
@@ -429,8 +429,8 @@ def test_a_dot_in_an_end_is_explained() -> None:
 
 
 def test_how_calls_may_be_repeated() -> None:
-    keyed = {CreateRelationship, CreatePartition, BulkRelationships}
-    assert all(call.repeat is Repeat.KEYED for call in keyed)
+    assert all(call.repeat is Repeat.KEYED for call in (CreateRelationship, CreatePartition))
+    assert Bulk(SOURCE, [write("a")]).repeat is Repeat.KEYED
     assert all(call.repeat is Repeat.IDEMPOTENT for call in (GetRelationship, GetPartition, GetTask))
 
 

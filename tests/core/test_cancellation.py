@@ -55,7 +55,7 @@ async def test_every_write_is_kept(call: str) -> None:
     }
     script = by_target({"PUT": [after(5, answer(partition))], "POST": [after(5, accepted("bk_1"))]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        work = session.bulk_relationships(SOURCE, [write()]) if call == "bulk" else create_partition(session)
+        work = session.bulk(SOURCE, [write()]) if call == "bulk" else create_partition(session)
         await cancelled(work, 1)
         await asyncio.sleep(5)
         assert session.in_doubt[0].task is not None
@@ -196,7 +196,7 @@ async def awaited(session: Session) -> object:
 
 
 async def in_bulk(session: Session) -> object:
-    return await (await session.bulk_relationships(SOURCE, [write("a"), write("b")]))
+    return await (await session.bulk(SOURCE, [write("a"), write("b")]))
 
 
 async def watched(session: Session) -> object:
@@ -270,7 +270,7 @@ async def test_a_cancel_at_every_suspension(scenario: Scenario, mode: str, gap: 
                     assert doubt.task is not None
                     await doubt.task  # whatever became of its twin, its result is a good one
                 assert (await (await create(session, "afterwards"))).from_.id == "afterwards"
-                assert session._work().poller.watching == 0
+                assert session._engine.open().poller.watching == 0
             stored = [one.id for one in emulator.stored()]
             assert len(stored) == len(set(stored))
         if steps.steps < at:

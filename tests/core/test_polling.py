@@ -186,7 +186,7 @@ async def test_a_long_review_costs_few_looks() -> None:
     pending = by_target({"/tasks/": [task("PENDING", "bk_1")]}, accepted("bk_1"))
     polling = Polling(pace=ShareOfAge(most_for_long_work=600))
     async with Hostile(otherwise=pending) as server, session_at(server, polling=polling) as session:
-        bulk = await session.bulk_relationships(SOURCE, [write()])
+        bulk = await session.bulk(SOURCE, [write()])
         with pytest.raises(TaskTimeout):
             await bulk.wait(timeout=7200)
         assert 10 < server.count("GET") < 60
@@ -231,11 +231,11 @@ async def test_nothing_is_polled_that_nobody_waits_for() -> None:
         made = await create(session)
         await asyncio.sleep(1000)
         assert server.count("GET") == 0
-        assert session._work().poller.watching == 0
+        assert session._engine.open().poller.watching == 0
         with pytest.raises(TimeoutError):
             await made.wait(timeout=5)
         await asyncio.sleep(100)
-        assert session._work().poller.watching == 0
+        assert session._engine.open().poller.watching == 0
 
 
 async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:

@@ -20,7 +20,7 @@ async def concluded(status: str, receipts: list[Any] | None, *, lost: bool = Fal
         "GET": [refusal(404, "NOT_FOUND")],
     }
     async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
-        bulk = await session.bulk_relationships(SOURCE, [write("a"), write("b")])
+        bulk = await session.bulk(SOURCE, [write("a"), write("b")])
         return await bulk
 
 

@@ -217,7 +217,7 @@ async def test_what_was_not_sent_is_paid_from_a_purse_of_its_own() -> None:
             with pytest.raises(ConnectionFailed) as caught:
                 await create(session)
             assert caught.value.outcome is Outcome.NOT_SENT
-        budget = session._work().delivery._budget
+        budget = session._engine.open().delivery._budget
         assert budget.tokens == budget.burst
         assert budget.unsent_tokens < 1
     assert port
@@ -293,7 +293,7 @@ async def test_every_call_is_repeated() -> None:
         server.then(reset, answer(snapshot))
         await session.get_task(SOURCE, "s_1")
         server.then(refusal(429), accepted("bk_1"))
-        await session.bulk_relationships(SOURCE, [write()])
+        await session.bulk(SOURCE, [write()])
         assert len(server.requests) == 8
 
 

@@ -123,7 +123,7 @@ async def one(session: Session) -> object:
 
 
 async def many(session: Session) -> object:
-    return await session.bulk_relationships(SOURCE, [calls.CreateRelationship(SOURCE, TYPE, **of_person())])
+    return await session.bulk(SOURCE, [calls.CreateRelationship(SOURCE, TYPE, **of_person())])
 
 
 async def reading(session: Session) -> object:
@@ -149,7 +149,9 @@ async def test_no_failure_tells(
                 tell_nothing(error)
             else:
                 assert_silent(*looks(handle))
-            assert_silent(*looks(session), *looks(session._work()), *looks(session._work().transport))
+            assert_silent(
+                *looks(session), *looks(session._engine.open()), *looks(session._engine.open().transport)
+            )
             assert_silent(*(repr(one) for one in asyncio.all_tasks()), *looks(session.in_doubt))
         assert any(request.header("X-Clinia-API-Key") == KEY for request in server.requests)
     assert_silent(caplog.text, *capfd.readouterr())
@@ -223,8 +225,8 @@ async def test_values_tell_nothing() -> None:
         write.request(),
         write.readback(),
         write.readback().request(),
-        calls.BulkRelationships(SOURCE, [write]),
-        calls.BulkRelationships(SOURCE, [write]).request(),
+        calls.Bulk(SOURCE, [write]),
+        calls.Bulk(SOURCE, [write]).request(),
         calls.GetTask(SOURCE, TaskId(PERSON)),
         calls.GetTask(SOURCE, TaskId(PERSON)).request(),
         partition,

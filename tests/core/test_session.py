@@ -54,7 +54,7 @@ async def test_settings_from_the_environment(environment: pytest.MonkeyPatch, em
 def test_a_workspace_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_API_KEY", "k")
     environment.setenv("CLINIA_WORKSPACE", "acme")
-    assert Session.from_env()._addresses.registry == "https://acme.clinia.cloud"
+    assert Session.from_env()._engine._addresses.registry == "https://acme.clinia.cloud"
 
 
 def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
@@ -63,11 +63,11 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_BASE_URL", "https://theirs.example.org")
     environment.setenv("CLINIA_SOURCE", "theirs")
     session = Session.from_env("ours", api_key="ours", source="ours")
-    assert session._addresses.registry == "https://ours.clinia.cloud"
-    assert session._key.reveal() == "ours"
+    assert session._engine._addresses.registry == "https://ours.clinia.cloud"
+    assert session._engine._key.reveal() == "ours"
     assert session.source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
-    assert by_url._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
+    assert by_url._engine._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
 
 
 def test_what_is_missing(environment: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ async def test_after_closing_every_call_is_refused(emulator: Emulator) -> None:
     for attempt in (
         lambda: create(session, "b"),
         lambda: create_partition(session),
-        lambda: session.bulk_relationships(SOURCE, [write()]),
+        lambda: session.bulk(SOURCE, [write()]),
         lambda: session.get_relationship(SOURCE, TYPE, ID),
         lambda: session.get_partition("clinics"),
         lambda: session.get_task(SOURCE, "s_1"),
@@ -270,6 +270,7 @@ async def test_as_completed_yields_in_the_order_of_the_ends(session: Session, em
     assert all(task.done() for task in seen)
 
 
+@pytest.mark.queued
 async def test_as_completed_yields_what_failed(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(2.0))
     tasks = [await create(session), await create(session)]
@@ -397,6 +398,7 @@ async def test_gather_keeps_the_order(session: Session, emulator: Emulator) -> N
     assert await session.gather() == []
 
 
+@pytest.mark.queued
 async def test_gather_raises_the_first_failure_and_the_others_go_on(
     session: Session, emulator: Emulator
 ) -> None:
@@ -420,6 +422,7 @@ async def test_wait_tells_the_ended_from_the_others(session: Session, emulator: 
     assert await session.wait([*ended], timeout=0) == (ended, set())
 
 
+@pytest.mark.queued
 async def test_a_failed_task_has_ended(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(1.0))
     tasks = {await create(session), await create(session)}
@@ -466,4 +469,4 @@ def test_a_secret_stays_one() -> None:
         with pytest.raises(TypeError):
             way(secret)
     assert secret.reveal() == KEY
-    assert Session("acme", api_key=secret)._key.reveal() == KEY
+    assert Session("acme", api_key=secret)._engine._key.reveal() == KEY

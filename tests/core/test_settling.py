@@ -160,6 +160,7 @@ async def test_an_accepted_write_that_meets_another_record_conflicts(
         await made
 
 
+@pytest.mark.queued
 async def test_an_accepted_write_without_doubt_is_not_settled(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(5.0))
     rival = await create(session, data=DATA)
@@ -334,7 +335,7 @@ async def test_a_create_that_is_sent_again_carries_the_same_bytes() -> None:
 
 async def test_a_lost_reply_of_a_bulk(session: Session, emulator: Emulator) -> None:
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
-    bulk = await session.bulk_relationships(SOURCE, [write("a", data=DATA), write("b")])
+    bulk = await session.bulk(SOURCE, [write("a", data=DATA), write("b")])
     assert bulk.doubtful
     assert len((await bulk).receipts) == 2
     assert bulk.reconciled
@@ -346,7 +347,7 @@ async def test_a_lost_reply_of_a_bulk(session: Session, emulator: Emulator) -> N
 async def test_a_lost_reply_of_a_bulk_that_met_another_record(session: Session, emulator: Emulator) -> None:
     await create(session, "b", data={"by": "somebody"})
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
-    bulk = await session.bulk_relationships(SOURCE, [write("a", data=DATA), write("b"), write("c")])
+    bulk = await session.bulk(SOURCE, [write("a", data=DATA), write("b"), write("c")])
     with pytest.raises(TaskFailed) as caught:
         await bulk
     assert [receipt.id for receipt in caught.value.failed_receipts] == ["b.org-9"]
@@ -355,7 +356,7 @@ async def test_a_lost_reply_of_a_bulk_that_met_another_record(session: Session, 
 
 async def test_a_bulk_without_doubt_settles_nothing(session: Session, emulator: Emulator) -> None:
     await create(session, "a", data=DATA)
-    bulk = await session.bulk_relationships(SOURCE, [write("a", data=DATA)])
+    bulk = await session.bulk(SOURCE, [write("a", data=DATA)])
     with pytest.raises(TaskFailed):
         await bulk
     assert emulator.requests["get_relationship"] == 0
@@ -363,7 +364,7 @@ async def test_a_bulk_without_doubt_settles_nothing(session: Session, emulator: 
 
 async def test_a_bulk_that_is_sent_again_carries_the_same_bytes() -> None:
     async with Hostile([close, reply(202, b"{"), accepted("bk_1")]) as server, session_at(server) as session:
-        await session.bulk_relationships(SOURCE, [write("a", data=DATA), write("b")])
+        await session.bulk(SOURCE, [write("a", data=DATA), write("b")])
         assert len({request.body for request in server.requests}) == 1
 
 
@@ -414,7 +415,7 @@ async def test_a_redirect_receives_nothing(status: int, where: str, call: str) -
                 case "create":
                     await create(session)
                 case "bulk":
-                    await session.bulk_relationships(SOURCE, [write()])
+                    await session.bulk(SOURCE, [write()])
                 case "partition":
                     await create_partition(session)
                 case _:

@@ -38,7 +38,8 @@ async def test_kinds(text: str, kind: TaskKind) -> None:
         handle = session.task(text, source=SOURCE)
         assert handle.kind is kind
         assert (await handle.wait()).status == "SUCCESS"
-        assert unquote(server.requests[0].target) == f"/sources/{SOURCE}/v1/tasks/{text}"
+        place = "purge" if kind is TaskKind.PURGE else "tasks"
+        assert unquote(server.requests[0].target) == f"/sources/{SOURCE}/v1/{place}/{text}"
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ async def test_every_call_maps_the_same(call: str, name: str) -> None:
         with pytest.raises((kind, ProtocolError)) as caught:  # noqa: PT012  one call of several
             match call:
                 case "bulk":
-                    await session.bulk_relationships(SOURCE, [write()])
+                    await session.bulk(SOURCE, [write()])
                     if name == "another record":
                         raise ProtocolError("a bulk has no record to compare")
                 case "partition":
@@ -485,7 +485,7 @@ async def test_byte_by_byte() -> None:
 async def test_unknown_fields_and_an_old_id() -> None:
     odd = {"status": "ACCEPTED", "bulkId": "x", "surprise": [{"deep": None}]}
     async with Hostile([answer(odd, 202)]) as server, session_at(server) as session:
-        bulk = await session.bulk_relationships(SOURCE, [write()])
+        bulk = await session.bulk(SOURCE, [write()])
         assert (str(bulk.id), bulk.kind) == ("x", "legacy")
 
 
@@ -494,7 +494,7 @@ async def test_the_task_id_wins_over_the_old_one() -> None:
         Hostile([answer({"status": "ACCEPTED", "taskId": "bk_1", "bulkId": "bk_2"})]) as server,
         session_at(server) as session,
     ):
-        assert str((await session.bulk_relationships(SOURCE, [write()])).id) == "bk_1"
+        assert str((await session.bulk(SOURCE, [write()])).id) == "bk_1"
 
 
 async def test_accepted_with_a_record_is_not_persisted() -> None:
@@ -581,7 +581,7 @@ async def test_the_switch_of_the_client_library_is_still_there() -> None:
     async with aiohttp.ClientSession() as client:
         assert client._retry_connection is True
     async with Hostile() as server, session_at(server) as session:
-        assert session._work().transport._client._retry_connection is False
+        assert session._engine.open().transport._client._retry_connection is False
 
 
 async def test_connections_are_kept_after_refusals() -> None:
@@ -635,7 +635,7 @@ async def test_connections_do_not_pile_up() -> None:
         for number in range(30):
             await create(session, f"p{number}")
         assert server.connections == 30
-        assert not session._work().transport._client.connector._acquired  # type: ignore[union-attr]
+        assert not session._engine.open().transport._client.connector._acquired  # type: ignore[union-attr]
 
 
 # Surroundings

@@ -9,7 +9,9 @@ from yarl import URL
 
 from clinia_async.emulator import Emulator
 
-RELATIONSHIPS = "/sources/ehr/v1/relationships"
+SOURCE = "/sources/ehr/v1"
+RELATIONSHIPS = f"{SOURCE}/relationships"
+RESOURCES = f"{SOURCE}/resources"
 
 
 class Reply(NamedTuple):
@@ -58,7 +60,8 @@ class Raw:
             skip_auto_headers=skipped,
             allow_redirects=False,
         ) as response:
-            return Reply(response.status, await response.json(), response.headers)
+            body = await response.json() if response.status != 204 else None
+            return Reply(response.status, body, response.headers)
 
     async def create(self, body: Any, type_: str = "practises-at") -> Reply:
         return await self.send("POST", f"{RELATIONSHIPS}/{type_}", body)
@@ -68,6 +71,20 @@ class Raw:
 
     async def bulk(self, *operations: Any) -> Reply:
         return await self.send("POST", f"{RELATIONSHIPS}/bulk", {"operations": operations})
+
+    async def put(self, id_: str, data: Any = None, type_: str = "practitioner", **more: Any) -> Reply:
+        """Upsert a resource."""
+        return await self.send("PUT", f"{RESOURCES}/{type_}/{id_}", {"data": data or {}, **more})
+
+    async def resource(self, id_: str, type_: str = "practitioner") -> Reply:
+        return await self.send("GET", f"{RESOURCES}/{type_}/{id_}")
+
+    async def bulk_resources(self, *operations: Any) -> Reply:
+        return await self.send("POST", f"{RESOURCES}/bulk", {"operations": operations})
+
+    async def bundle(self, resources: Any = (), relationships: Any = ()) -> Reply:
+        body = {"resourceOperations": list(resources), "relationshipOperations": list(relationships)}
+        return await self.send("POST", f"{SOURCE}/bundle", body)
 
     async def task(self, id_: str, query: str = "?withReceipts=true") -> Reply:
         return await self.send("GET", f"/sources/ehr/v1/tasks/{id_}{query}")
@@ -85,3 +102,16 @@ def write(from_: str = "prac-1", to: str = "org-9", **more: Any) -> dict[str, An
 def operation(action: str, from_: str = "prac-1", to: str = "org-9", **more: Any) -> dict[str, Any]:
     """One operation of a bulk."""
     return {"action": action, action.lower(): {"type": "practises-at", **write(from_, to, **more)}}
+
+
+def resource(action: str, id_: str | None = "prac-1", data: Any = None, **more: Any) -> dict[str, Any]:
+    """One operation on a resource in a bulk or bundle."""
+    payload: dict[str, Any] = {"type": "practitioner"} | ({} if id_ is None else {"id": id_}) | more
+    if action != "DELETE":
+        payload["data"] = data or {}
+    return {"action": action, action.lower(): payload}
+
+
+def error(receipt: dict[str, Any]) -> str | None:
+    """The type of a receipt's error, if it has one."""
+    return receipt.get("error", {}).get("type")

@@ -5,11 +5,12 @@ from collections import Counter
 
 import pytest
 
-from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, Mixture, Persisted
-from clinia_async.emulator.tasks import task_status
+from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, Mixture, Persisted, Settings
+from clinia_async.emulator.receipts import task_status
 from tests.emulator.raw import RELATIONSHIPS, Raw, operation, write
 
 SLOW = Accepted(Constant(2.0))
+QUEUE = Settings(conflicts="queue")
 
 
 async def test_an_accepted_create_exists_only_when_its_time_has_come() -> None:
@@ -72,7 +73,7 @@ async def test_a_pair_that_exists_is_refused_at_once() -> None:
 
 
 async def test_a_pair_that_came_to_be_in_between_fails_in_the_receipt() -> None:
-    async with Emulator(default=SLOW) as emulator, Raw(emulator) as raw:
+    async with Emulator(default=SLOW, settings=QUEUE) as emulator, Raw(emulator) as raw:
         first, second = [(await raw.create(write(data={"n": n}))).body["taskId"] for n in (1, 2)]
         await asyncio.sleep(2.5)
         assert (await raw.task(first)).body["status"] == "SUCCESS"
@@ -86,7 +87,7 @@ async def test_a_pair_that_came_to_be_in_between_fails_in_the_receipt() -> None:
 
 
 async def test_writes_are_done_by_due_time_and_not_by_arrival() -> None:
-    async with Emulator(default=Accepted(Constant(3.0))) as emulator, Raw(emulator) as raw:
+    async with Emulator(default=Accepted(Constant(3.0)), settings=QUEUE) as emulator, Raw(emulator) as raw:
         late = (await raw.create(write(data={"by": "first"}))).body["taskId"]
         emulator.default = Accepted(Constant(1.0))
         early = (await raw.create(write(data={"by": "second"}))).body["taskId"]

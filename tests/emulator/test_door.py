@@ -178,7 +178,7 @@ async def test_answers_give_nothing_away(raw: Raw, method: str, path: str) -> No
 
 async def test_a_bug_shows_no_trace(raw: Raw, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     assert emulator._running is not None
-    emulator._running.registry._database.execute("DROP TABLE relationships")
+    emulator._running.registry._database.execute("DROP TABLE records")
     async with raw.http.get(
         f"{emulator.url}{CREATE}/a.b", headers={"X-Clinia-API-Key": emulator.key, "Accept": "text/html"}
     ) as response:

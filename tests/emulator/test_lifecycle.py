@@ -7,13 +7,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import clinia_async.emulator as public
-from clinia_async.emulator import Accepted, Constant, Emulator
+from clinia_async.emulator import Accepted, Constant, Emulator, Settings
 from clinia_async.emulator.clock import Clock
 from tests.emulator.raw import Raw, operation, write
 
@@ -83,7 +84,7 @@ async def test_a_port_that_is_taken_leaves_nothing_open(tmp_path: Path) -> None:
 
 
 async def test_a_file_keeps_everything(tmp_path: Path) -> None:
-    emulator = Emulator(data=str(tmp_path / "r.db"), bulk=Constant(5.0))
+    emulator = Emulator(data=str(tmp_path / "r.db"), bulk=Constant(5.0), settings=Settings(conflicts="queue"))
     async with emulator, Raw(emulator) as raw:
         done = (await raw.create(write(data={"n": 10**40}))).body
         staged = await raw.send("PUT", "/catalog/v1/partitions/p?stage=true", PARTITION)
@@ -173,6 +174,20 @@ async def test_files_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises((OSError, ValueError, sqlite3.DatabaseError)):
             await Emulator(data=path).start()
     assert real.stat().st_size == 0
+
+
+@pytest.mark.parametrize("script", ["CREATE TABLE relationships (id)", "PRAGMA user_version = 99"])
+async def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "r.db"
+    async with Emulator(data=path):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 0")
+        database.execute(script)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="version"):
+        await Emulator(data=path).start()
+    assert path.read_bytes() == before
 
 
 async def test_a_file_serves_one_emulator_at_a_time(tmp_path: Path) -> None:

@@ -77,17 +77,18 @@ async def test_a_record_is_told_what_its_own_receipt_proves(
     assert [by_line[line] for line in (1, 2, 3)] == [Disposition(word) for word in told]
 
 
-KEYS = st.tuples(st.sampled_from("tu"), st.sampled_from("abc"))
+KEYS = st.tuples(st.sampled_from(TargetType), st.sampled_from("tu"), st.sampled_from("abc"))
+Key = tuple[TargetType, str, str]
 
 
 @given(st.sets(KEYS), st.lists(st.tuples(KEYS, st.sampled_from([TaskStatus.SUCCESS, TaskStatus.FAILURE]))))
 def test_every_receipt_is_of_one_write_foreign_or_doubled(
-    keys: set[tuple[str, str]], given_: list[tuple[tuple[str, str], TaskStatus]]
+    keys: set[Key], given_: list[tuple[Key, TaskStatus]]
 ) -> None:
-    receipts = [Receipt(Action.CREATE, status, TargetType.RELATIONSHIP, *key) for key, status in given_]
+    receipts = [Receipt(Action.CREATE, status, *key) for key, status in given_]
     matched = match_receipts(keys, receipts)
     firsts = {key for key, _ in given_ if key in keys}
     contradicted = {key for key in firsts if len({status for each, status in given_ if each == key}) > 1}
     assert set(matched.of) == firsts - contradicted
-    assert matched.foreign == sum(key not in keys for key, _ in given_)
-    assert matched.doubled == len(given_) - matched.foreign - len(firsts)
+    assert len(matched.foreign) == sum(key not in keys for key, _ in given_)
+    assert matched.doubled == len(given_) - len(matched.foreign) - len(firsts)

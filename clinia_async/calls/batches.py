@@ -1,0 +1,224 @@
+"""Many writes in one request: a bulk, where each stands for itself, and a bundle, where all do or none."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from clinia_async import codec
+from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
+from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
+from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
+from clinia_async.errors import InvalidWrite
+from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
+from clinia_async.receipts import BatchResult
+from clinia_async.task_id import TaskId
+
+LARGEST_BUNDLE = 500 * 1000
+"""Bytes, as documented: 500 KB."""
+
+
+BatchWrite = (
+    CreateRelationship
+    | UpsertRelationship
+    | DeleteRelationship
+    | CreateResource
+    | UpsertResource
+    | DeleteResource
+)
+"""A write that can be an operation of a bulk or a bundle."""
+
+
+def _each_a_write(writes: Iterable[BatchWrite]) -> tuple[BatchWrite, ...]:
+    if not isinstance(writes, Iterable):
+        raise InvalidWrite("$.operations", "must be writes")
+    writes = tuple(writes)
+    for index, write in enumerate(writes):
+        if not isinstance(write, BatchWrite):
+            raise InvalidWrite(
+                f"$.operations[{index}]",
+                "must be a create, an upsert or a delete: nothing else can be part of a bulk or a bundle",
+            )
+    return writes
+
+
+def _encoded(writes: Sequence[BatchWrite]) -> list[bytes]:
+    return [_operation(index, write) for index, write in enumerate(writes)]
+
+
+def _operation(index: int, write: BatchWrite) -> bytes:
+    try:
+        return write.operation()
+    except InvalidWrite as error:
+        path, rule = f"$.operations[{index}]{error.path.removeprefix('$')}", error.rule
+    raise InvalidWrite(path, rule)
+
+
+def _repeat(writes: Sequence[BatchWrite]) -> Repeat:
+    kinds = {write.repeat for write in writes}
+    if Repeat.ONCE in kinds:
+        return Repeat.ONCE
+    return Repeat.KEYED if Repeat.KEYED in kinds else Repeat.IDEMPOTENT
+
+
+@frozen
+class Bulk:
+    """Creates, upserts and deletes of relationships or of resources, carried out in the order given.
+
+    Each stands for itself: a bulk is not atomic. It is repeated only if every key is known before sending.
+
+    https://docs.clinia.com/api-reference/bulk/bulk-create-upsert-or-delete-resources
+
+    The path for relationships follows from its siblings' pages and is not itself documented.
+    """
+
+    route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk"
+    source: str = field(validator=checked(check_key, "$.source"))
+    writes: Sequence[BatchWrite] = field(
+        converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
+    )
+    operations: Sequence[bytes] = field(repr=False, kw_only=True)
+    """The writes as they go out, in the same order; may be given by whoever has encoded them already."""
+
+    @operations.default
+    def _default(self) -> Sequence[bytes]:
+        return _encoded(self.writes)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.writes:
+            raise InvalidWrite("$.operations", "must not be empty")
+        if len({write.target for write in self.writes}) > 1:
+            raise InvalidWrite("$.operations", "must be all of relationships or all of resources")
+        _check_sources(self.source, self.writes)
+        _check_once(self.writes, [(write.type, write.id, write.action) for write in self.writes])
+
+    @property
+    def repeat(self) -> Repeat:
+        return _repeat(self.writes)
+
+    @property
+    def target(self) -> TargetType:
+        return self.writes[0].target
+
+    def request(self) -> Request:
+        collection = "resources" if self.target == TargetType.RESOURCE else "relationships"
+        path = path_of(self.route, source=self.source, collection=collection)
+        body = b'{"operations":[' + b",".join(self.operations) + b"]}"
+        return Request("POST", Host.REGISTRY, self.route, path, body=body)
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body)
+
+    def result(self, submission: TaskSubmission) -> BatchResult:
+        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        return BatchResult((), self.writes)
+
+
+@frozen
+class Bundle:
+    """Resources and relationships, all or none: first the resources, then the relationships, each in order.
+
+    A resource may be created with the id `@rootId`, `@rootId1`, ...; the token then stands for the id
+    that the service makes, in `reference` properties and in the ends of relationships of the bundle.
+    One operation a record, and 500 KB in all. It is repeated only if every key is known before sending.
+
+    https://docs.clinia.com/api-reference/bundle/bundle-resource-and-relationship-operations-to-be-processed
+    """
+
+    route: ClassVar[str] = "/sources/{source}/v1/bundle"
+    source: str = field(validator=checked(check_key, "$.source"))
+    writes: Sequence[BatchWrite] = field(
+        converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
+    )
+    operations: Sequence[bytes] = field(repr=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.writes:
+            raise InvalidWrite("$.operations", "must not be empty")
+        _check_sources(self.source, self.writes)
+        _check_once(self.writes, [(write.target, write.type, write.id) for write in self.writes])
+        _check_tokens(self.writes)
+        if len(self.request().body or b"") > LARGEST_BUNDLE:
+            raise InvalidWrite("$", f"must not be larger than {LARGEST_BUNDLE} bytes in all")
+
+    @operations.default
+    def _default(self) -> Sequence[bytes]:
+        return _encoded(self.writes)
+
+    @property
+    def repeat(self) -> Repeat:
+        return _repeat(self.writes)
+
+    def request(self) -> Request:
+        body = b'{"resourceOperations":[%b],"relationshipOperations":[%b]}' % (
+            self._operations_on(TargetType.RESOURCE),
+            self._operations_on(TargetType.RELATIONSHIP),
+        )
+        return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body)
+
+    def result(self, submission: TaskSubmission) -> BatchResult:
+        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        return BatchResult((), self.writes)
+
+    def _operations_on(self, target: TargetType) -> bytes:
+        pairs = zip(self.writes, self.operations, strict=True)
+        return b",".join(operation for write, operation in pairs if write.target == target)
+
+
+def _check_sources(source: str, writes: Sequence[BatchWrite]) -> None:
+    for index, write in enumerate(writes):
+        if write.source != source:
+            raise InvalidWrite(f"$.operations[{index}]", "must belong to the same source")
+
+
+def _check_once(writes: Sequence[BatchWrite], keys: Sequence[tuple[object, ...]]) -> None:
+    """Receipts are matched by what they are about, so two writes of one thing could not be told apart."""
+    seen: set[tuple[object, ...]] = set()
+    for index, (write, key) in enumerate(zip(writes, keys, strict=True)):
+        if write.id is not None and key in seen:
+            raise InvalidWrite(f"$.operations[{index}]", "must not write what is already written here")
+        seen.add(key)
+
+
+def _check_tokens(writes: Sequence[BatchWrite]) -> None:
+    """A token stands for one new resource of the bundle."""
+    seen: set[str] = set()
+    for index, write in enumerate(writes):
+        token = write.given_id if isinstance(write, CreateResource) and write.id is None else None
+        if token in seen:
+            raise InvalidWrite(f"$.operations[{index}]", "must not use a token that is used already")
+        if token is not None:
+            seen.add(token)
+
+
+@frozen
+class GetBulkResult:
+    """How a bulk stands, by the endpoints that are there for deprecated bare ids. It tells no task id.
+
+    https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk/{bulk}"
+    source: str = field(validator=checked(check_key, "$.source"))
+    target: TargetType = field()
+    bulk: TaskId
+    with_receipts: bool = False
+
+    @target.validator
+    def _in_bulks(self, _: object, target: TargetType) -> None:
+        if target not in {TargetType.RESOURCE, TargetType.RELATIONSHIP}:
+            raise InvalidWrite("$.target", "must be RESOURCE or RELATIONSHIP")
+
+    def request(self) -> Request:
+        collection = "resources" if self.target == TargetType.RESOURCE else "relationships"
+        path = path_of(self.route, source=self.source, collection=collection, bulk=str(self.bulk))
+        query = "withReceipts=true" if self.with_receipts else ""
+        return Request("GET", Host.REGISTRY, self.route, path, query)
+
+    def answer(self, body: bytes) -> TaskSnapshot:
+        return codec.decode(body, TaskSnapshot)

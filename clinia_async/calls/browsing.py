@@ -1,0 +1,62 @@
+"""Browsing a registry: the only way to list what it holds."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from clinia_async import codec
+from clinia_async.calls.call import Host, Repeat, Request, path_of
+from clinia_async.calls.checks import check_key, checked
+from clinia_async.errors import InvalidWrite
+from clinia_async.models import BrowsePage, Json
+
+LARGEST_PAGE = 1000
+
+
+@frozen
+class Browse:
+    """One page. A cursor lives for five minutes, anew with each page; then the service answers 404.
+
+    https://docs.clinia.com/api-reference/browse/browse-accross-resource-or-relationship-collections-in-the-registry
+
+    The API takes a list of collection keys, and older pages say one collection a session. `filter` is
+    passed on as it is.
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    route: ClassVar[str] = "/sources/{source}/v1/browse"
+    source: str = field(validator=checked(check_key, "$.source"))
+    collection_keys: Sequence[str] = field()
+    cursor: str | None = field(default=None, repr=False)
+    per_page: int = 100
+    filter: Json | None = field(default=None, repr=False)
+    include: Sequence[str] | None = None
+    exclude: Sequence[str] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for path, names in (
+            ("$.collectionKeys", self.collection_keys),
+            ("$.params.properties.include", self.include or ()),
+            ("$.params.properties.exclude", self.exclude or ()),
+        ):
+            if isinstance(names, str) or not isinstance(names, Sequence):
+                raise InvalidWrite(path, "must be a list")
+        if not self.collection_keys:
+            raise InvalidWrite("$.collectionKeys", "must not be empty")
+        for index, key in enumerate(self.collection_keys):
+            check_key(key, f"$.collectionKeys[{index}]")
+        if type(self.per_page) is not int or not 1 <= self.per_page <= LARGEST_PAGE:
+            raise InvalidWrite("$.params.perPage", f"must be 1 to {LARGEST_PAGE}")
+
+    def request(self) -> Request:
+        properties = {"include": self.include, "exclude": self.exclude}
+        chosen = {name: list(paths) for name, paths in properties.items() if paths is not None}
+        params: dict[str, object] = {"perPage": self.per_page}
+        optional = {"cursor": self.cursor, "filter": self.filter, "properties": chosen or None}
+        params |= {name: value for name, value in optional.items() if value is not None}
+        body = codec.encode({"collectionKeys": list(self.collection_keys), "params": params})
+        return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
+
+    def answer(self, body: bytes) -> BrowsePage:
+        return codec.decode(body, BrowsePage)

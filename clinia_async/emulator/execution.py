@@ -1,0 +1,90 @@
+"""Carrying out operations: one, many each for itself, or many together or not at all."""
+
+from sqlite3 import Connection
+from typing import NamedTuple
+
+from .edits import EDITS, edited
+from .errors import ApiError, absent
+from .operations import CANCELLED, READY, Operation
+from .receipts import Verdict
+from .records import Record, Records
+from .rules import Rules
+from .settings import Settings
+
+
+class Outcome(NamedTuple):
+    record: Record | None
+    created: bool
+
+
+class Executor:
+    def __init__(self, database: Connection, records: Records, rules: Rules, settings: Settings) -> None:
+        self._database = database
+        self._records = records
+        self._rules = rules
+        self._settings = settings
+
+    def expect(self, source: str, operation: Operation) -> None:
+        """Refuse at arrival what is sure to fail as things are."""
+        self._rules.check_type(source, operation.target, operation.type)
+        there = self._records.has(source, operation)
+        if there and operation.action == "CREATE":
+            raise self._records.taken(operation.target)
+        if not there and operation.action in EDITS | {"DELETE"}:
+            raise absent(operation.target.lower())
+
+    def do(self, source: str, operation: Operation, stamp: str) -> Outcome:
+        """Carry out one operation, or raise what its receipt shall say."""
+        if operation.refusal is not None:
+            raise ApiError("INVALID_ARGUMENT", operation.refusal)
+        self._rules.check(source, operation)
+        match operation.action:
+            case "CREATE":
+                return Outcome(self._records.create(source, operation, stamp), created=True)
+            case "UPSERT":
+                return Outcome(*self._records.put(source, operation, stamp))
+            case "DELETE":
+                self._records.remove(source, operation)
+                return Outcome(None, created=False)
+            case _:
+                return self._edit(source, operation, stamp)
+
+    def each(self, source: str, operations: list[Operation], stamp: str) -> list[Verdict | None]:
+        """Every operation for itself; no verdict on one that is done or waits for a reviewer."""
+        return [self._attempt(source, operation, stamp) for operation in operations]
+
+    def together(self, source: str, operations: list[Operation], stamp: str) -> list[Verdict | None]:
+        """All operations, or none: the first that fails takes the others back."""
+        if {operation.state for operation in operations} != {READY}:
+            return self.each(source, operations, stamp)
+        self._database.execute("SAVEPOINT together")
+        verdicts: list[Verdict | None] = []
+        for operation in operations:
+            verdicts.append(verdict := self._attempt(source, operation, stamp))
+            if verdict and verdict.error:
+                self._database.execute("ROLLBACK TO together")
+                verdicts = self._rolled_back(len(operations), len(verdicts) - 1, verdict)
+                break
+        self._database.execute("RELEASE together")
+        return verdicts
+
+    def _rolled_back(self, count: int, failed: int, verdict: Verdict) -> list[Verdict | None]:
+        verdicts: list[Verdict | None] = [Verdict(self._settings.rolled_back)] * count
+        verdicts[failed] = verdict
+        return verdicts
+
+    def _attempt(self, source: str, operation: Operation, stamp: str) -> Verdict | None:
+        if operation.state == CANCELLED:
+            return Verdict(CANCELLED)
+        if operation.state != READY:
+            return None
+        try:
+            self.do(source, operation, stamp)
+        except ApiError as refusal:
+            return Verdict("FAILURE", refusal.envelope())
+        return Verdict("SUCCESS")
+
+    def _edit(self, source: str, operation: Operation, stamp: str) -> Outcome:
+        record = self._records.get(source, operation.target, operation.type, operation.id)
+        record, created = edited(record, operation, self._settings)
+        return Outcome(self._records.save(record, stamp), created)

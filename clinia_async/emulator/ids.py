@@ -1,0 +1,61 @@
+"""Ids that look like the service's: 27 letters and digits, told by the seed."""
+
+import re
+from hashlib import blake2b
+from itertools import count
+from string import ascii_letters, digits
+
+_DIGITS = digits + ascii_letters
+_ANY_BYTE = (_DIGITS * 5)[:256].encode()
+_LENGTH = 27
+_NUMBER_LENGTH = 7
+_TASK = re.compile(r"(?:[a-z]+_|purge:)?([0-9A-Za-z]{7})[0-9A-Za-z]{20}", re.ASCII)
+
+
+class Ids:
+    """Tasks have numbers; their ids begin with them, so that a task is found without an index."""
+
+    def __init__(self, seed: int, last: int) -> None:
+        self._seed = seed
+        self._last = last
+        self._records = count()
+
+    def task(self, prefix: str) -> tuple[int, str]:
+        """A new number, and the id of its task."""
+        self._last += 1
+        rest = self._digest(f"{self._last}", _LENGTH - _NUMBER_LENGTH)
+        return self._last, f"{prefix}{_base62(self._last)}{rest}"
+
+    def record(self) -> str:
+        """A new id. Restarts do not repeat it, because whatever is stored has used up a number."""
+        return self._digest(f"{self._last}:{next(self._records)}", _LENGTH)
+
+    def execution(self, number: int, index: int) -> str:
+        """Of a task's operation in a pipeline."""
+        return self._digest(f"{number}:{index}:execution", _LENGTH)
+
+    def _digest(self, what: str, length: int) -> str:
+        digest = blake2b(f"{self._seed}:{what}".encode(), digest_size=length).digest()
+        return digest.translate(_ANY_BYTE).decode()
+
+
+def number_of(id_: str) -> int:
+    """The number that a task's id begins with; 0, which no task has, if it is none of ours."""
+    if not (ours := _TASK.fullmatch(id_)):
+        return 0
+    return sum(_DIGITS.index(figure) * 62**place for place, figure in enumerate(reversed(ours[1])))
+
+
+def names(id_: str, asked: str) -> bool:
+    """Whether a task is meant by what was asked for: its id, or what such tasks were once called."""
+    prefix, _, bare = id_.partition("_")
+    old = {"bk": bare, "bd": bare, "pg": f"purge:{bare}"}
+    return asked in (id_, old.get(prefix))
+
+
+def _base62(number: int) -> str:
+    figures = ""
+    while number:
+        number, figure = divmod(number, 62)
+        figures = _DIGITS[figure] + figures
+    return figures.rjust(_NUMBER_LENGTH, "0")

@@ -1,0 +1,189 @@
+"""What works for a session: it is bound to one event loop, and is there from the first call to the close."""
+
+import asyncio
+from typing import TypedDict, TypeVar
+from weakref import WeakValueDictionary
+
+from attrs import frozen
+
+from clinia_async.addresses import Addresses
+from clinia_async.calls import Call, GetPurge, GetTask, Write
+from clinia_async.conclusions import conclusion_of, needless
+from clinia_async.delivery import Delivered, Delivery
+from clinia_async.errors import ConfigError, SessionClosed
+from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus
+from clinia_async.polling import Poller, Polling
+from clinia_async.retry import RetryPolicy
+from clinia_async.secret import Secret
+from clinia_async.submission import Submissions
+from clinia_async.task_id import TaskId, TaskKind
+from clinia_async.tasks import Conclude, Task, TaskStats, Watch
+from clinia_async.transport import HttpSession, Transport, Wire
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class SessionOptions(TypedDict, total=False):
+    """The settings of a `Session` beside its address and key; durations are in seconds."""
+
+    registry_host: str
+    catalog_host: str
+    http_session: HttpSession | None
+    timeout: float
+    settle_within: float
+    close_grace: float
+    retry: RetryPolicy
+    polling: Polling
+    wire: Wire
+
+
+@frozen
+class _Works:
+    loop: asyncio.AbstractEventLoop
+    transport: Transport
+    delivery: Delivery
+    poller: Poller
+
+
+class Engine:
+    def __init__(self, addresses: Addresses, key: Secret, options: SessionOptions) -> None:
+        self._addresses = addresses
+        self._key = key
+        self._options = options
+        self._timeout = _duration(options.get("timeout", 60.0))
+        self._wire = options.get("wire", Wire())
+        self._works: _Works | None = None
+        self._watches: WeakValueDictionary[tuple[str, TaskId], Watch] = WeakValueDictionary()
+        self._closing: asyncio.Task[None] | None = None
+        self.submissions = Submissions()
+
+    @property
+    def state(self) -> str:
+        return "closed" if self._closing else "open" if self._works else "new"
+
+    def open(self) -> _Works:
+        """Before every new call: a closed session takes none."""
+        if self._closing is not None:
+            raise SessionClosed("the session is closed")
+        return self._at_work()
+
+    async def close(self, grace: float | None) -> None:
+        if self._closing is None:
+            grace = self._options.get("close_grace", 10.0) if grace is None else grace
+            if self._works is not None:
+                self._works.poller.close()  # now, so that no look finds the session closed
+            self._closing = asyncio.ensure_future(self._close(grace))
+        await asyncio.shield(self._closing)
+
+    async def read(self, call: Call[R], /, *, timeout: float | None = None) -> R:
+        return (await self._deliver(call, timeout)).answer
+
+    async def perform(self, call: Call[R], timeout: float | None) -> Task[R]:
+        """A write that the service answers at once and without a task: its handle is resolved at birth."""
+
+        async def send() -> Task[R]:
+            delivered = await self._deliver(call, timeout)
+            return self._resolved(
+                self._new_watch(None, None, TaskStatus.SUCCESS), delivered, delivered.answer
+            )
+
+        self.open()
+        return await self.submissions.run(call, send)
+
+    async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
+        async def send() -> Task[R]:
+            delivered = await self._deliver(write, timeout, doubtful=doubtful)
+            submission = delivered.answer
+            if submission.status == SubmissionStatus.ACCEPTED:
+                watch = self._watch(submission.task_id, write.source, TaskStatus.PENDING)
+                return Task(watch, conclusion_of(write, self.read), doubtful=delivered.doubtful)
+            watch = self._watch(submission.task_id, write.source, TaskStatus.SUCCESS)
+            return self._resolved(watch, delivered, write.result(submission))
+
+        self.open()
+        return await self.submissions.run(write, send)
+
+    def resume(self, id: TaskId, source: str, conclude: Conclude[R]) -> Task[R]:
+        self.open()
+        return Task(self._watch(id, source, TaskStatus.PENDING, resumed=True), conclude)
+
+    async def _close(self, grace: float) -> None:
+        await self.submissions.drain(grace)
+        if self._works is not None:
+            await self._works.poller.closed()
+            await self._works.transport.close()
+
+    def _at_work(self) -> _Works:
+        loop = asyncio.get_running_loop()
+        if self._works is None:
+            self._works = self._build(loop)
+        if self._works.loop is not loop:
+            raise ConfigError("this session belongs to another event loop; hand its tasks over by token")
+        return self._works
+
+    def _build(self, loop: asyncio.AbstractEventLoop) -> _Works:
+        transport = Transport(self._addresses, self._key, self._wire, self._options.get("http_session"))
+        retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
+        delivery = Delivery(transport, retry, settle_within=settle)
+        poller = Poller(self._look, self._options.get("polling", Polling()))
+        return _Works(loop, transport, delivery, poller)
+
+    async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
+        works = self.open()
+        if timeout is not None:
+            return await works.delivery.send(call, works.loop.time() + timeout, doubtful=doubtful)
+        deadline, slowest = works.loop.time() + self._timeout, self._wire.slowest
+        return await works.delivery.send(call, deadline, doubtful=doubtful, slowest=slowest)
+
+    def _resolved(self, watch: Watch, delivered: Delivered[T], result: R) -> Task[R]:
+        return Task.resolved(
+            watch, result, needless, doubtful=delivered.doubtful, reconciled=delivered.reconciled
+        )
+
+    def _watch(self, id: TaskId | None, source: str, status: TaskStatus, *, resumed: bool = False) -> Watch:
+        """One watch an id, shared by all its handles."""
+        if id is None:
+            return self._new_watch(None, source, status)
+        watch = self._watches.get((source, id))
+        if watch is None:
+            watch = self._watches[source, id] = self._new_watch(id, source, status, resumed=resumed)
+        return watch
+
+    def _new_watch(
+        self, id: TaskId | None, source: str | None, status: TaskStatus, *, resumed: bool = False
+    ) -> Watch:
+        works = self._at_work()
+        return Watch(
+            id,
+            source,
+            look=self._look,
+            read=self._read_receipts,
+            begin=works.poller.begin,
+            snapshot=TaskSnapshot(status, id),
+            stats=TaskStats(submitted_at=works.loop.time(), resumed=resumed),
+        )
+
+    async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:
+        """One GET, without repeats: whoever asks decides about asking again."""
+        works = self.open()
+        watch.stats.polls += 1
+        deadline = works.loop.time() + self._timeout
+        source = watch.source or ""
+        # a purge has an endpoint of its own that is documented to tell how it stands
+        if watch.kind is TaskKind.PURGE and not receipts:
+            purge = GetPurge(source, watch.known_id)
+            operation = await works.delivery.once(purge, purge.request(), deadline)
+            return TaskSnapshot(operation.status, operation.task_id)
+        task = GetTask(source, watch.known_id, receipts)
+        return await works.delivery.once(task, task.request(), deadline)
+
+    async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
+        watch.stats.polls += 1
+        return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
+
+
+def _duration(seconds: object) -> float:
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigError("timeout must be a positive number of seconds")
+    return seconds
