@@ -100,7 +100,10 @@ class BatchResult:
 
         Creates whose ids the service makes are missing only if there are fewer receipts than they are.
         """
-        return [write for write in self.writes if self._is_missing(write)] if self.receipts else []
+        if not self.receipts:
+            return []
+        told = {subject: len({receipt.id for receipt in meant}) for subject, meant in self._meant.items()}
+        return [write for write in self.writes if self._is_missing(write, told)]
 
     def of(self, write: Operation) -> Receipt | None:
         """The receipt of one of the writes; None if there is none, or if several could be meant.
@@ -109,15 +112,16 @@ class BatchResult:
         which receipt is its own.
         """
         subject = self._subject(write)
+        if self._alike.get(subject, 0) > 1:
+            return None
         meant = self._meant.get(subject, ())
-        is_one = len({(each.id, each.status) for each in meant}) == 1
-        return meant[0] if is_one and self._alike.get(subject, 0) <= 1 else None
+        return meant[0] if len({(each.id, each.status) for each in meant}) == 1 else None
 
-    def _is_missing(self, write: Operation) -> bool:
+    def _is_missing(self, write: Operation, told: Mapping[Subject, int]) -> bool:
         if _about(write)[2] is not None:
             return self.of(write) is None
         subject = self._subject(write)
-        return len({receipt.id for receipt in self._meant.get(subject, ())}) < self._alike[subject]
+        return told.get(subject, 0) < self._alike[subject]
 
     def _subject(self, write: Operation) -> Subject:
         """What tells the receipt of a write: its action too, where what it is about does not tell enough."""
