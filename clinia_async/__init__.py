@@ -47,8 +47,9 @@ _HOMES = {
     "strict_json": "RawJson",
     "submission": "InDoubt",
     "task_id": "TaskId TaskKind",
-    "tasks": "Task TaskStats",
+    "tasks": "Task",
     "transport": "Wire",
+    "watch": "TaskStats",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

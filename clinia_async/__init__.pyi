@@ -138,7 +138,7 @@ from clinia_async.submission import InDoubt as InDoubt
 from clinia_async.task_id import TaskId as TaskId
 from clinia_async.task_id import TaskKind as TaskKind
 from clinia_async.tasks import Task as Task
-from clinia_async.tasks import TaskStats as TaskStats
 from clinia_async.transport import Wire as Wire
+from clinia_async.watch import TaskStats as TaskStats
 
 __all__: list[str]

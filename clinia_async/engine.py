@@ -17,8 +17,9 @@ from clinia_async.retry import RetryPolicy
 from clinia_async.secret import Secret
 from clinia_async.submission import Submissions
 from clinia_async.task_id import TaskId, TaskKind
-from clinia_async.tasks import Conclude, Task, TaskStats, Watch
+from clinia_async.tasks import Conclude, Task
 from clinia_async.transport import HttpSession, Transport, Wire
+from clinia_async.watch import TaskStats, Watch
 
 R = TypeVar("R")
 T = TypeVar("T")

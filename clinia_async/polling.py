@@ -18,7 +18,7 @@ from clinia_async.models import TaskSnapshot
 from clinia_async.pacing import Pace, ShareOfAge
 from clinia_async.retry import is_passing
 from clinia_async.secret import fingerprint
-from clinia_async.tasks import Watch, token_of
+from clinia_async.watch import Watch, token_of
 
 _NOT_FOUND = 404
 _BURST = 0.02

@@ -18,7 +18,8 @@ from clinia_async.registry_methods import RegistryMethods, as_task_id
 from clinia_async.secret import Secret
 from clinia_async.submission import InDoubt
 from clinia_async.task_id import TaskId
-from clinia_async.tasks import Task, parse_token
+from clinia_async.tasks import Task
+from clinia_async.watch import parse_token
 
 R = TypeVar("R")
 
