@@ -572,3 +572,17 @@ def test_no_record_is_in_a_text() -> None:
     for kind in (Bulk, Bundle):
         text = repr(kind(EHR, [new("canary-1", {"name": "canary"}), put("canary-2", {"name": "canary"})]))
         assert "canary" not in text
+
+
+@pytest.mark.parametrize("writes", [[new(data={"a": 1})], [drop("prac-1"), new(data={"a": 1})]])
+async def test_a_receipt_that_could_be_of_none_or_of_several_is_not_settled(writes: Any) -> None:
+    if len(writes) == 1:
+        receipts = [receipt("prac-1"), taken("foreign")]
+    else:
+        receipts = [receipt("prac-1", action="DELETE"), taken("prac-1")]
+    posts = [close, accepted("bk_1")]
+    async with against(script("FAILURE", receipts, posts=posts, **STORED)) as (session, server):
+        with pytest.raises(TaskFailed) as caught:
+            await (await session.bulk(EHR, writes))
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert server.count("GET") == server.count("GET", "/tasks/")

@@ -487,6 +487,14 @@ async def test_a_create_without_a_lost_answer_is_not_settled() -> None:
         assert len(server.requests) == 1
 
 
+async def test_a_create_without_an_id_has_nothing_to_be_settled_by() -> None:
+    async with against([refusal(409, "ALREADY_EXISTS")]) as (session, server):
+        with pytest.raises(AlreadyExists) as caught:
+            await session.submit(CreateResource(EHR, PERSON, data={}), doubtful=True)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert len(server.requests) == 1
+
+
 # ---------------------------------------------------------------------------------- requests
 
 
