@@ -214,8 +214,8 @@ async def test_the_schema_is_not_trusted(emulator: Emulator) -> None:
 
 
 async def test_stamps_keep_up_with_whichever_clock_is_ahead() -> None:
-    clock = Clock()
     before = datetime.now(UTC)
+    clock = Clock()
     await asyncio.sleep(3600)
     assert clock.wall() >= before + timedelta(hours=1)
     clock.now = lambda: -3600.0  # as after a laptop's sleep, in which the loop's clock stood still
