@@ -258,7 +258,9 @@ def test_the_status_of_a_task_follows_from_its_receipts(statuses: list[str], sta
 async def _durations(seed: int) -> list[float]:
     latency = Mixture(((0.8, Constant(0.15)), (0.2, LogNormal(3.0, 0.8))))
     async with Emulator(default=Accepted(latency), seed=seed) as emulator, Raw(emulator) as raw:
-        await asyncio.sleep(3600)  # so that the loop's clock is ahead, and stamps follow it to the millisecond
+        await asyncio.sleep(
+            3600
+        )  # so that the loop's clock is ahead, and stamps follow it to the millisecond
         tasks = [(await raw.create(write(f"p-{n}"))).body["taskId"] for n in range(30)]
         await asyncio.sleep(600)
         assert emulator.relationships() == 30
