@@ -1,10 +1,9 @@
 """The catalog's calls as methods. They are answered at once, so the task of a write is resolved at birth."""
 
 from collections.abc import AsyncIterator
-from typing import TypeVar
 
+from clinia_async.calling import Calling
 from clinia_async.calls import (
-    Call,
     CreatePartition,
     CreateSource,
     DeletePartition,
@@ -18,16 +17,8 @@ from clinia_async.models import DataSource, Mdm, Modules, Partition, Source, Sou
 from clinia_async.paging import all_pages
 from clinia_async.tasks import Task
 
-R = TypeVar("R")
 
-
-class CatalogMethods:
-    async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
-        raise NotImplementedError
-
-    async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:
-        raise NotImplementedError
-
+class CatalogMethods(Calling):
     async def create_source(
         self, key: str, type: SourceType = SourceType.REGISTRY, *, timeout: float | None = None
     ) -> Task[Source]:

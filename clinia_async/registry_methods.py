@@ -1,14 +1,13 @@
-"""The registry's calls as methods: each makes a call, which checks itself, and sends it."""
+"""The records of a registry: each method makes a call, which checks itself, and sends it."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TypeVar
 
+from clinia_async.calling import Calling
 from clinia_async.calls import (
     BatchWrite,
     Browse,
     Bulk,
     Bundle,
-    Call,
     ContainedIn,
     CreateContained,
     CreateRelationship,
@@ -17,73 +16,38 @@ from clinia_async.calls import (
     DeleteRelationship,
     DeleteResource,
     GetBulkResult,
-    GetCollection,
     GetPurge,
     GetRelationship,
-    GetRelationshipDefinition,
     GetResource,
     GetTask,
-    ListRelationshipDefinitions,
     Purge,
-    PutCollection,
-    PutProfile,
-    PutRelationshipDefinition,
     UpdateRelationship,
     UpsertContained,
     UpsertResource,
-    Write,
 )
 from clinia_async.errors import ConfigError
 from clinia_async.models import (
-    Collection,
     CollectionType,
     Contained,
     Hit,
     Json,
     Meta,
     Patch,
-    Profile,
     PurgeOperation,
     Ref,
     Relationship,
-    RelationshipDefinition,
     Resource,
     TargetType,
     TaskSnapshot,
 )
-from clinia_async.paging import all_hits, all_pages
+from clinia_async.paging import all_hits
 from clinia_async.receipts import BatchResult
 from clinia_async.strict_json import RawJson
 from clinia_async.task_id import TaskId
 from clinia_async.tasks import Task
 
-R = TypeVar("R")
 
-
-class RegistryMethods:
-    """Every method takes a `timeout` in seconds for its call with all repeats; None takes the session's.
-
-    A write raises `InvalidWrite` before anything is sent, and a `RequestError` whose `outcome` says what
-    may have happened. Its task's result raises a `TaskError`.
-    """
-
-    async def submit(
-        self, write: Write[R], *, timeout: float | None = None, doubtful: bool = False
-    ) -> Task[R]:
-        """Submits a write that was made as a value, alone.
-
-        `doubtful` says that this very write was sent before and its answer was lost: then a key that
-        is found taken is settled by reading it back, instead of raising `AlreadyExists`.
-        """
-        raise NotImplementedError
-
-    async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
-        """Sends any call and gives its plain answer: for a write that is the submission, not a task."""
-        raise NotImplementedError
-
-    async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:
-        raise NotImplementedError
-
+class RegistryMethods(Calling):
     # Relationships
 
     async def create_relationship(
@@ -325,57 +289,6 @@ class RegistryMethods:
             exclude=exclude,
         )
         return all_hits(self.send, call)
-
-    # What a source is made of
-
-    async def put_profile(
-        self, source: str, key: str, profile: Profile, *, timeout: float | None = None
-    ) -> Task[Profile]:
-        """Answered at once: the task is resolved at birth. May be repeated.
-
-        https://docs.clinia.com/explanation/data-model/profiles-relationships
-        """
-        return await self._perform(PutProfile(source, key, profile), timeout)
-
-    async def put_relationship_definition(
-        self, source: str, key: str, definition: RelationshipDefinition, *, timeout: float | None = None
-    ) -> Task[RelationshipDefinition]:
-        """Answered at once. Whether it replaces one that is there is not documented.
-
-        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
-        """
-        return await self._perform(PutRelationshipDefinition(source, key, definition), timeout)
-
-    async def get_relationship_definition(
-        self, source: str, key: str, *, timeout: float | None = None
-    ) -> RelationshipDefinition:
-        """That the call exists is documented, its path is not.
-
-        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
-        """
-        return await self.send(GetRelationshipDefinition(source, key), timeout=timeout)
-
-    def list_relationship_definitions(
-        self, source: str, *, per_page: int | None = None
-    ) -> AsyncIterator[RelationshipDefinition]:
-        """That the call exists is documented, its path is not.
-
-        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
-        """
-        return all_pages(lambda query: self.send(ListRelationshipDefinitions(source, query)), per_page)
-
-    async def put_collection(
-        self, source: str, key: str, collection: Collection, *, timeout: float | None = None
-    ) -> Task[Collection]:
-        """Answered at once. May be repeated.
-
-        https://docs.clinia.com/api-reference/collections/create-or-update-a-registry-collection
-        """
-        return await self._perform(PutCollection(source, key, collection), timeout)
-
-    async def get_collection(self, source: str, key: str, *, timeout: float | None = None) -> Collection:
-        """https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry"""
-        return await self.send(GetCollection(source, key), timeout=timeout)
 
 
 def as_task_id(id: TaskId | str) -> TaskId:

@@ -12,6 +12,7 @@ from clinia_async.addresses import CATALOG_HOST, REGISTRY_HOST, Addresses
 from clinia_async.calls import Call, GetTask, Write
 from clinia_async.catalog_methods import CatalogMethods
 from clinia_async.conclusions import OfResumed
+from clinia_async.definition_methods import DefinitionMethods
 from clinia_async.engine import Engine, SessionOptions
 from clinia_async.errors import ConfigError
 from clinia_async.registry_methods import RegistryMethods, as_task_id
@@ -26,7 +27,7 @@ R = TypeVar("R")
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
-class Session(RegistryMethods, CatalogMethods):
+class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     """A workspace, for one event loop. Whoever makes it closes it: `async with`, or `aclose()`.
 
     Registry calls go to `registry_host` and catalog calls to `catalog_host`, in which `{workspace}`

@@ -3,6 +3,7 @@
 from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, GetBulkResult
 from clinia_async.calls.browsing import Browse
 from clinia_async.calls.call import Call, Host, Read, Repeat, Request, Settled, Write
+from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
 from clinia_async.calls.definitions import (
     GetCollection,
     GetRelationshipDefinition,
@@ -22,12 +23,9 @@ from clinia_async.calls.relationships import (
 )
 from clinia_async.calls.resources import (
     ContainedIn,
-    CreateContained,
     CreateResource,
-    DeleteContained,
     DeleteResource,
     GetResource,
-    UpsertContained,
     UpsertResource,
 )
 from clinia_async.calls.sources import CreateSource, DeleteSource, GetSource, ListSources

@@ -6,30 +6,31 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async import codec, strict_json
-from clinia_async.calls.call import Host, Read, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.call import Host, Read, Repeat, Request
+from clinia_async.calls.checks import check_key
 from clinia_async.calls.comparison import same_json
-from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
+from clinia_async.calls.places import Deletion, InCatalog
+from clinia_async.errors import ApiError, InvalidWrite
 from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
 
 
 @frozen
-class GetPartition:
+class GetPartition(InCatalog):
     """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
 
     def request(self) -> Request:
-        return Request("GET", Host.CATALOG, self.route, path_of(self.route, key=self.key))
+        return self.to("GET")
 
     def answer(self, body: bytes) -> Partition:
-        return _about(self.key, body)
+        found = codec.decode(body, Partition)
+        self.check_answer(found.key)
+        return found
 
 
 @frozen
-class CreatePartition:
+class CreatePartition(InCatalog):
     """A partition to create: immutable at once, or with `stage` a mutable one to try.
 
     https://docs.clinia.com/api-reference/partitions/create-a-data-partition
@@ -40,7 +41,6 @@ class CreatePartition:
 
     repeat: ClassVar[Repeat] = Repeat.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
     modules: Modules = field()
     source: DataSource | Mdm = field()
     stage: bool = False
@@ -60,10 +60,12 @@ class CreatePartition:
     def request(self) -> Request:
         body = codec.encode({"modules": self.modules, "source": self.source})
         query = "stage=true" if self.stage else ""
-        return Request("PUT", Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
+        return self.to("PUT", query, body)
 
     def answer(self, body: bytes) -> Partition:
-        return _about(self.key, body)
+        found = codec.decode(body, Partition)
+        self.check_answer(found.key)
+        return found
 
     def is_echo(self, error: ApiError) -> bool:
         return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
@@ -74,13 +76,6 @@ class CreatePartition:
             strict_json.loads(codec.encode(self.source)), strict_json.loads(codec.encode(found.source))
         )
         return found if same else None
-
-
-def _about(key: str, body: bytes) -> Partition:
-    partition = codec.decode(body, Partition)
-    if partition.key != key:
-        raise ProtocolError("the answer is about another partition")
-    return partition
 
 
 @frozen
@@ -99,24 +94,16 @@ class ListPartitions:
 
 
 @frozen
-class DeletePartition:
+class DeletePartition(Deletion, InCatalog):
     """That the call exists is documented, its path is not. May be repeated.
 
     https://docs.clinia.com/explanation/data-model/partitions
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
 
     def request(self) -> Request:
-        return Request("DELETE", Host.CATALOG, self.route, path_of(self.route, key=self.key))
-
-    def answer(self, body: bytes) -> None:
-        return None
-
-    def is_gone(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
+        return self.to("DELETE")
 
 
 def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:

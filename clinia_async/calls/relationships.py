@@ -11,9 +11,7 @@ from clinia_async.calls.call import (
     Read,
     Repeat,
     Request,
-    operation,
     path_of,
-    settle_deletion,
     submission_answer,
 )
 from clinia_async.calls.checks import (
@@ -21,11 +19,11 @@ from clinia_async.calls.checks import (
     check_end,
     check_key,
     check_meta,
-    check_record_id,
     checked,
 )
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
+from clinia_async.calls.places import DeleteRecord, OneRecord
+from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
     ErrorType,
@@ -48,27 +46,21 @@ def relationship_id(from_: Ref, to: Ref) -> str:
 
 
 @frozen
-class GetRelationship:
-    """https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
+class GetRelationship(OneRecord):
+    """`id` is `{from.id}.{to.id}`, or an identifier in the notation `{system}:{value}:{use}`.
 
-    `id` is `{from.id}.{to.id}`, or an identifier in the notation `{system}:{value}:{use}`.
+    https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
     """
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}/{id}"
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
 
     def request(self) -> Request:
-        path = path_of(self.route, source=self.source, type=self.type, id=self.id)
-        return Request("GET", Host.REGISTRY, self.route, path)
+        return self.to("GET")
 
     def answer(self, body: bytes) -> Relationship:
         found = codec.decode(body, Relationship)
-        # by an identifier any id may come; by an id only this one
-        if found.type != self.type or (":" not in self.id and found.id != self.id):
-            raise ProtocolError("the answer is about another relationship")
+        self.check_answer(found)
         return found
 
 
@@ -180,25 +172,7 @@ class UpsertRelationship(_Joins):
 
 
 @frozen
-class _OfOne:
-    """What is done to a relationship that is there."""
-
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
-
-    route: ClassVar[str] = GetRelationship.route
-    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
-
-    def path(self) -> str:
-        return path_of(self.route, source=self.source, type=self.type, id=self.id)
-
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
-
-
-@frozen
-class UpdateRelationship(_OfOne):
+class UpdateRelationship(OneRecord):
     """Changes of a relationship's data, in order. Metadata cannot be changed.
 
     May be repeated if each change sets a whole value of an object; what adds to a list or removes is
@@ -207,6 +181,8 @@ class UpdateRelationship(_OfOne):
     https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
     """
 
+    route: ClassVar[str] = GetRelationship.route
+    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>")
 
     @patches.validator
@@ -222,13 +198,16 @@ class UpdateRelationship(_OfOne):
         return Repeat.IDEMPOTENT if all(map(_sets_a_value, self.patches)) else Repeat.ONCE
 
     def request(self) -> Request:
-        body = strict_json.dumps([_patch(patch) for patch in self.patches])
-        return Request("PATCH", Host.REGISTRY, self.route, self.path(), body=body)
+        return self.to("PATCH", strict_json.dumps([_patch(patch) for patch in self.patches]))
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body)
 
     def result(self, submission: TaskSubmission) -> Relationship:
         found = submission.relationship
-        if found is None or found.type != self.type or (":" not in self.id and found.id != self.id):
+        if found is None:
             raise ProtocolError("the answer does not hold the relationship that was changed")
+        self.check_answer(found)
         return found
 
     def readback(self, receipts: Sequence[Receipt]) -> GetRelationship:
@@ -246,30 +225,14 @@ def _patch(patch: Patch) -> dict[str, object]:
 
 
 @frozen
-class DeleteRelationship(_OfOne):
+class DeleteRelationship(DeleteRecord):
     """Deletes a relationship and leaves both its ends alone. May be repeated.
 
     https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    action: ClassVar[Action] = Action.DELETE
-
-    def request(self) -> Request:
-        return Request("DELETE", Host.REGISTRY, self.route, self.path())
-
-    def operation(self) -> bytes:
-        """This write as one operation of a bulk or a bundle; that it carries the id is not documented."""
-        return operation(self.action, {"type": self.type, "id": self.id})
-
-    def result(self, submission: TaskSubmission) -> None:
-        return None
+    route: ClassVar[str] = GetRelationship.route
+    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
 
     def gone(self) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
-
-    def is_echo(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
-
-    async def settle(self, read: Read) -> TaskSubmission | None:
-        return await settle_deletion(read, self.gone())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from clinia_async import codec, strict_json
 from clinia_async.calls.call import (
@@ -13,21 +13,18 @@ from clinia_async.calls.call import (
     Request,
     operation,
     path_of,
-    settle_deletion,
     submission_answer,
 )
 from clinia_async.calls.checks import (
-    check_contained,
     check_key,
     check_known_id,
     check_meta,
     check_new_id,
-    check_place,
-    check_record_id,
     checked,
 )
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.errors import ApiError, InvalidWrite, NotFound, ProtocolError
+from clinia_async.calls.places import DeleteRecord, OneRecord
+from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
 from clinia_async.keys import is_token
 from clinia_async.models import (
     Action,
@@ -47,7 +44,7 @@ ContainedIn = Mapping[str, Sequence[Contained]]
 
 
 @frozen
-class GetResource:
+class GetResource(OneRecord):
     """`id` may be an identifier in the notation `{system}:{value}:{use}`. No page shows this call itself.
 
     https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
@@ -55,19 +52,13 @@ class GetResource:
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
 
     def request(self) -> Request:
-        path = path_of(self.route, source=self.source, type=self.type, id=self.id)
-        return Request("GET", Host.REGISTRY, self.route, path)
+        return self.to("GET")
 
     def answer(self, body: bytes) -> Resource:
         found = codec.decode(body, Resource)
-        # by an identifier any id may come; by an id only this one
-        if found.type != self.type or (":" not in self.id and found.id != self.id):
-            raise ProtocolError("the answer is about another resource")
+        self.check_answer(found)
         return found
 
 
@@ -238,119 +229,14 @@ class UpsertResource(_Content):
 
 
 @frozen
-class DeleteResource:
-    """Deletes a resource and the relationships attached to it.
+class DeleteResource(DeleteRecord):
+    """Deletes a resource and the relationships attached to it. May be repeated.
 
     https://docs.clinia.com/guides/managing-data/purge
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
+    route: ClassVar[str] = GetResource.route
     target: ClassVar[TargetType] = TargetType.RESOURCE
-    action: ClassVar[Action] = Action.DELETE
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
-
-    def request(self) -> Request:
-        path = path_of(self.route, source=self.source, type=self.type, id=self.id)
-        return Request("DELETE", Host.REGISTRY, self.route, path)
-
-    def operation(self) -> bytes:
-        return operation(self.action, {"id": self.id, "type": self.type})
-
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
-
-    def result(self, submission: TaskSubmission) -> None:
-        return None
 
     def gone(self) -> GetResource:
         return GetResource(self.source, self.type, self.id)
-
-    def is_echo(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
-
-    async def settle(self, read: Read) -> TaskSubmission | None:
-        return await settle_deletion(read, self.gone())
-
-
-@frozen
-class _InsideOf:
-    """A place in a resource: `place` alternates keys and ids, down from the root."""
-
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
-    place: Sequence[str] = field(repr=False, validator=checked(check_place, "$.place"))
-
-    route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}/{place}"
-    target: ClassVar[TargetType] = TargetType.RESOURCE
-
-    def path(self) -> str:
-        root = path_of(GetResource.route, source=self.source, type=self.type, id=self.id)
-        return "/".join([root, *(path_of("{part}", part=part) for part in self.place)])
-
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
-
-    def readback(self, receipts: Sequence[Receipt]) -> GetResource:
-        return GetResource(self.source, self.type, self.id)
-
-
-@frozen
-class _PutInside(_InsideOf):
-    contained: Contained = field(validator=checked(check_contained, "$"))
-
-    def result(self, submission: TaskSubmission) -> Resource:
-        return persisted_resource(submission, self.type, self.id)
-
-
-@frozen
-class CreateContained(_PutInside):
-    """A resource to create inside another; the result is the root resource. Sent once.
-
-    `place` ends with the key that contains it, such as `["offices"]`.
-
-    https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
-    """
-
-    repeat: ClassVar[Repeat] = Repeat.ONCE
-
-    def request(self) -> Request:
-        return Request("POST", Host.REGISTRY, self.route, self.path(), body=codec.encode(self.contained))
-
-
-@frozen
-class UpsertContained(_PutInside):
-    """A resource to create or replace inside another; the result is the root resource. May be repeated.
-
-    `place` ends with the key that contains it and its id, such as `["offices", "main"]`.
-
-    https://docs.clinia.com/api-reference/resources/upsert-a-contained-resource-in-the-registry
-    """
-
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-
-    def request(self) -> Request:
-        body = codec.encode(evolve(self.contained, id=None))
-        return Request("PUT", Host.REGISTRY, self.route, self.path(), body=body)
-
-
-@frozen
-class DeleteContained(_InsideOf):
-    """A resource to delete inside another. Sent once.
-
-    The result is what is left of the root resource; None if it was deleted at once and the answer does
-    not hold the root, which is not documented for deletes.
-
-    https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
-    """
-
-    repeat: ClassVar[Repeat] = Repeat.ONCE
-
-    def request(self) -> Request:
-        return Request("DELETE", Host.REGISTRY, self.route, self.path())
-
-    def result(self, submission: TaskSubmission) -> Resource | None:
-        return submission.resource and persisted_resource(submission, self.type, self.id)

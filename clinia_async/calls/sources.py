@@ -2,69 +2,60 @@
 
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from clinia_async import codec
-from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked
-from clinia_async.errors import ApiError, NotFound, ProtocolError
+from clinia_async.calls.call import Host, Repeat, Request
+from clinia_async.calls.places import Deletion, InCatalog
 from clinia_async.models import Page, Source, SourceType
 
 
 @frozen
-class CreateSource:
+class CreateSource(InCatalog):
     """May be repeated. Only the type `registry` is supported.
 
     https://docs.clinia.com/explanation/sources/data-source
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
     type: SourceType = SourceType.REGISTRY
 
     def request(self) -> Request:
         body = codec.encode({"type": str(self.type)})
-        return Request("PUT", Host.CATALOG, self.route, path_of(self.route, key=self.key), body=body)
+        return self.to("PUT", body=body)
 
     def answer(self, body: bytes) -> Source:
-        return _of_key(codec.decode(body, Source), self.key)
+        found = codec.decode(body, Source)
+        self.check_answer(found.key)
+        return found
 
 
 @frozen
-class GetSource:
+class GetSource(InCatalog):
     """https://docs.clinia.com/explanation/sources/data-source"""
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
 
     def request(self) -> Request:
-        return Request("GET", Host.CATALOG, self.route, path_of(self.route, key=self.key))
+        return self.to("GET")
 
     def answer(self, body: bytes) -> Source:
-        return _of_key(codec.decode(body, Source), self.key)
+        found = codec.decode(body, Source)
+        self.check_answer(found.key)
+        return found
 
 
 @frozen
-class DeleteSource:
+class DeleteSource(Deletion, InCatalog):
     """Deletes a source with all its records; its partitions become `STATUS_STALE`.
 
     https://docs.clinia.com/explanation/sources/data-source
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
-    key: str = field(validator=checked(check_key, "$.key"))
 
     def request(self) -> Request:
-        return Request("DELETE", Host.CATALOG, self.route, path_of(self.route, key=self.key))
-
-    def answer(self, body: bytes) -> None:
-        return None
-
-    def is_gone(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
+        return self.to("DELETE")
 
 
 @frozen
@@ -80,9 +71,3 @@ class ListSources:
 
     def answer(self, body: bytes) -> Page[Source]:
         return codec.decode_page(body, Source)
-
-
-def _of_key(source: Source, key: str) -> Source:
-    if source.key != key:
-        raise ProtocolError("the answer is about another source")
-    return source
