@@ -5,7 +5,8 @@ from sqlite3 import Connection
 from orjson import Fragment, loads
 
 from .errors import absent, invalid, refused
-from .shapes import array, fields, key, mapping
+from .partition_sources import check_source
+from .shapes import fields, mapping
 from .strict_json import encode
 
 READY, STAGED, STALE = "STATUS_READY", "STATUS_STAGE", "STATUS_STALE"
@@ -69,41 +70,12 @@ class Partitions:
 def checked(body: object) -> tuple[str, str]:
     """Modules and source, as JSON."""
     document = fields(body, "the body", need={"modules", "source"})
-    modules = mapping(document["modules"], "modules")
+    modules = fields(document["modules"], "modules", may={"search"})
     if "search" in modules and modules["search"] not in _SEARCH:
         raise invalid(f"modules.search must be one of {', '.join(_SEARCH)}")
-    source = mapping(document["source"], "source", need={"type"})
-    match source["type"]:
-        case "DATA_SOURCE":
-            _check_data_source(source)
-        case "MDM":
-            _check_mdm(source)
-        case _:
-            raise invalid("source.type must be DATA_SOURCE or MDM")
+    source = mapping(document["source"], "source")
+    check_source(source)
     return encode(modules), encode(source)
-
-
-def _check_data_source(source: dict[str, object]) -> None:
-    mapping(source, "source", need={"key", "collections"})
-    key(source["key"], "source.key")
-    for entry in array(source["collections"], "source.collections"):
-        # The guides before the current ones write a bare string.
-        bare = isinstance(entry, str)
-        where = "an entry of source.collections"
-        key(entry if bare else mapping(entry, where, need={"key"})["key"], where)
-    for entry in array(source.get("relationships", []), "source.relationships"):
-        key(entry, "an entry of source.relationships")
-
-
-def _check_mdm(source: dict[str, object]) -> None:
-    mapping(source, "source", need={"sources", "collections"})
-    for entry in array(source["sources"], "source.sources"):
-        key(entry, "an entry of source.sources")
-    for entry in array(source["collections"], "source.collections"):
-        mapping(entry, "an entry of source.collections", need={"key", "properties", "mappings"})
-    for entry in array(source.get("relationships", []), "source.relationships"):
-        need = {"from", "to", "relationshipType", "properties", "mappings"}
-        mapping(entry, "an entry of source.relationships", need=need)
 
 
 def _sources(text: str) -> list[str]:

@@ -11,8 +11,6 @@ from .contract import Contract
 TOLERATED = re.compile(
     # Nothing says that the service refuses parameters it does not know.
     r"\w+: request query \*: no such parameter"
-    # What is within is folded away on the page; the emulator keeps it as it comes.
-    r"|put_partition: request body /(source|modules)\b.*"
 )
 """Requests that the document calls wrong and the emulator may take all the same."""
 
