@@ -20,11 +20,19 @@ def _check_data_source(source: dict[str, object]) -> None:
     fields(source, "source", need={"type", "key", "collections"}, may={"relationships"})
     key(source["key"], "source.key")
     for entry in array(source["collections"], "source.collections"):
-        # The guides before the current ones write a bare string; what else an object may hold is folded away.
-        bare = isinstance(entry, str)
-        where = "an entry of source.collections"
-        key(entry if bare else mapping(entry, where, need={"key"})["key"], where)
+        _check_fed(entry)
     _check_keys(source.get("relationships", []), "source.relationships")
+
+
+def _check_fed(entry: object) -> None:
+    """The guides before the current ones write a bare string; what else an object may hold is folded away."""
+    where = "an entry of source.collections"
+    if isinstance(entry, str):
+        key(entry, where)
+        return
+    collection = mapping(entry, where, need={"key"})
+    key(collection["key"], where)
+    texts(collection.get("traversedProperties", []), f"traversedProperties of {where}")
 
 
 def _check_mdm(source: dict[str, object]) -> None:
