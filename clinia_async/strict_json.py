@@ -50,6 +50,11 @@ def dumps(value: object, path: str = "$") -> bytes:
     return text
 
 
+def raw(value: object, path: str = "$") -> RawJson:
+    """`value` encoded once; what is raw already stays as it is."""
+    return value if isinstance(value, RawJson) else RawJson(dumps(value, path))
+
+
 def loads(text: bytes) -> object:
     """The value of `text`. Raises `DecodeError`; integers of any size come out exactly."""
     parse = orjson.loads if _BEYOND_64_BITS.search(text) is None else _loads_exactly

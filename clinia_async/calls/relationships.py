@@ -98,10 +98,8 @@ class _Joins:
         body: dict[str, object] = {"from": self.from_, "to": self.to}
         if self.meta is not None:
             body["meta"] = self.meta
-        if isinstance(self.data, RawJson):
-            body["data"] = self.data
-        elif self.data is not None:
-            body["data"] = RawJson(strict_json.dumps(self.data, "$.data"))
+        if self.data is not None:
+            body["data"] = strict_json.raw(self.data, "$.data")
         return body
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
@@ -117,7 +115,7 @@ class _Joins:
 
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
-        sent = strict_json.loads(strict_json.dumps(self.data or {}))
+        sent = strict_json.raw(self.data or {}).value()
         return (
             (found.from_, found.to) == (self.from_, self.to)
             and same_json(sent, found.data or {})

@@ -79,16 +79,16 @@ class _Content:
         check_meta(self.meta, "$.meta")
 
     def body(self) -> dict[str, object]:
-        data = (
-            self.data if isinstance(self.data, RawJson) else RawJson(strict_json.dumps(self.data, "$.data"))
-        )
         rest = {"meta": self.meta, "contained": self.contained}
-        return {"data": data, **{name: value for name, value in rest.items() if value is not None}}
+        return {
+            "data": strict_json.raw(self.data, "$.data"),
+            **{name: value for name, value in rest.items() if value is not None},
+        }
 
     def equals(self, found: Resource) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
         return (
-            same_json(strict_json.loads(strict_json.dumps(self.data)), found.data or {})
+            same_json(strict_json.raw(self.data).value(), found.data or {})
             and same_meta(self.meta, found.meta)
             and _holds(strict_json.loads(codec.encode(self.contained or {})), found.contained or {})
         )

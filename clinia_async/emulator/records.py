@@ -20,11 +20,12 @@ _UPSERT = f"""
 RETURNING *
 """
 _ATTACHED = """
-DELETE FROM records WHERE source = ?1
-AND (from_type = ?2 AND from_id = ?3 OR to_type = ?2 AND to_id = ?3)
+DELETE FROM records WHERE source = :source
+AND (from_type = :type AND from_id = :id OR to_type = :type AND to_id = :id)
 """
 _ATTACHED_TO_TYPE = """
-DELETE FROM records WHERE source = ?1 AND target = 'RELATIONSHIP' AND (from_type = ?2 OR to_type = ?2)
+DELETE FROM records WHERE source = :source AND target = 'RELATIONSHIP'
+AND (from_type = :type OR to_type = :type)
 """
 _BY_IDENTIFIER = """
 SELECT records.* FROM records, json_each(records.identifier) AS one
@@ -123,13 +124,14 @@ class Records:
         if not self._database.execute(delete, _key(source, operation)).rowcount:
             raise absent(operation.target.lower())
         if operation.target == RESOURCE:
-            self._database.execute(_ATTACHED, (source, operation.type, operation.id))
+            self._database.execute(_ATTACHED, {"source": source, "type": operation.type, "id": operation.id})
 
     def purge(self, source: str, target: str, type_: str) -> tuple[int, int]:
         """How many records went, and how many relationships went with them."""
         attached = 0
         if target == RESOURCE:
-            attached = self._database.execute(_ATTACHED_TO_TYPE, (source, type_)).rowcount
+            of_type = {"source": source, "type": type_}
+            attached = self._database.execute(_ATTACHED_TO_TYPE, of_type).rowcount
         delete = "DELETE FROM records WHERE source = ? AND target = ? AND type = ?"
         return self._database.execute(delete, (source, target, type_)).rowcount, attached
 
@@ -162,9 +164,10 @@ class Records:
     def count(self, target: str, type_: str | None, source: str | None = None) -> int:
         query = """
         SELECT count(*) FROM records
-        WHERE target = ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR source = ?3)
+        WHERE target = :target AND (:type IS NULL OR type = :type) AND (:source IS NULL OR source = :source)
         """
-        (count,) = self._database.execute(query, (target, type_, source)).fetchone()
+        wanted = {"target": target, "type": type_, "source": source}
+        (count,) = self._database.execute(query, wanted).fetchone()
         return int(count)
 
     def links(self, relationship: "Operation | Record", source: str) -> tuple[int, int]:

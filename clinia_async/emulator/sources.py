@@ -5,11 +5,11 @@ from sqlite3 import Connection
 from .errors import absent, invalid
 from .shapes import fields
 
-_PUT = "SELECT 1 FROM sources WHERE name = ?1"
+_PUT = "SELECT 1 FROM sources WHERE name = :name"
 _ANY = """
-SELECT 1 FROM sources WHERE name = ?1
-UNION ALL SELECT 1 FROM records WHERE source = ?1
-UNION ALL SELECT 1 FROM definitions WHERE source = ?1
+SELECT 1 FROM sources WHERE name = :name
+UNION ALL SELECT 1 FROM records WHERE source = :name
+UNION ALL SELECT 1 FROM definitions WHERE source = :name
 """
 _ALL = "SELECT name FROM sources UNION SELECT source FROM records UNION SELECT source FROM definitions"
 
@@ -41,7 +41,7 @@ class Sources:
 
     def has(self, name: str) -> bool:
         query = _PUT if self._strict else _ANY
-        return self._database.execute(query, (name,)).fetchone() is not None
+        return self._database.execute(query, {"name": name}).fetchone() is not None
 
     def remove(self, name: str) -> None:
         self.get(name)
