@@ -28,7 +28,8 @@ from random import Random
 
 from attrs import define, field, frozen
 
-from clinia_async.cli import job as _  # noqa: F401  what a child needs is there before the fork
+import clinia_async.cli.ingest
+import clinia_async.cli.job  # noqa: F401  what a child needs is there before the fork
 from clinia_async.cli import main
 from tests.ingest.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
@@ -149,7 +150,7 @@ class Job:
         return None
 
     def _delay(self) -> float:
-        """Seconds until a life is cut: some before its first request, most in its midst, some near its end."""
+        """Seconds until a life is cut: some before its first request, most in its midst."""
         spans = [(0, 0.06), (0.06, 0.4), (0.4, 1.0), (1.0, 8.0)]
         first, last = self._dice.choices(spans, (25, 50, 20, 5))[0]
         # a job that does not get on is given more and more time, on a machine that is slow too
@@ -171,7 +172,7 @@ class Job:
     def _live(self, delay: float) -> int | None:
         """One life: its exit code, or None if it was killed."""
         (self.plan.folder / "job.out").unlink(missing_ok=True)
-        life = Life.begin(lambda: self._command(), self.plan.folder / "job")
+        life = Life.begin(self._command, self.plan.folder / "job")
         self.score.lives += 1
         end = time.monotonic() + delay
         while not life.wait(min(end, self.nemesis.next)) and time.monotonic() < end:

@@ -35,7 +35,7 @@ class Life:
 
     @classmethod
     def begin(cls, work: Callable[[], int], output: Path | None = None) -> Self:
-        """Runs `work` in a new process. What it prints is added to `output`.out and `output`.err, if given."""
+        """Runs `work` in a new process. What it prints is added to `output`.out and .err."""
         pid = os.fork()
         if pid == 0:
             _work(work, output)

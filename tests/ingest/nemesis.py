@@ -57,13 +57,24 @@ def modes() -> tuple[dict[str, Persisted | Accepted], Latency]:
     return dict(zip(TYPES, waits, strict=True)), LogNormal(0.01, 1.0)
 
 
+def free_port() -> int:
+    """Below those that the system hands out: nobody else gets it while the emulator is down."""
+    random = Random()
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
 @define
 class Nemesis:
     """An emulator in a process of its own, with its state in a file. Whoever begins it closes it."""
 
     folder: Path
     random: Random
-    port: int = field(factory=lambda: free_port())
+    port: int = field(factory=free_port)
     kills: int = 0
     starts: int = 0
     _life: Life | None = None
@@ -114,7 +125,7 @@ class Nemesis:
     def settled(self) -> dict[tuple[str, str], object]:
         """What is stored once everything that was accepted is done. It must be closed."""
         found = self.folder / "stored.json"
-        life = Life.begin(lambda: asyncio.run(self._settle(found)), self.folder / "settled")
+        life = Life.begin(lambda: self._settle(found), self.folder / "settled")
         life.wait(time.monotonic() + 30)
         life.kill()
         assert life.code == 0, f"what is stored cannot be read, see {self.folder}/settled.err"
@@ -144,15 +155,18 @@ class Nemesis:
         await asyncio.sleep(3600)
         return 0
 
-    async def _settle(self, found: Path) -> int:
+    def _settle(self, found: Path) -> int:
+        found.write_text(json.dumps(asyncio.run(self._stored())))
+        return 0
+
+    async def _stored(self) -> list[list[object]]:
         async with Emulator(data=self.data, key=KEY) as emulator:
             before = None
-            # nothing says how much is pending: it is done when half a second changes nothing
+            # nothing says how much is pending: it is done when a while changes nothing
             while (now := [[each.type, each.id, each.data] for each in emulator.stored()]) != before:
                 before = now
                 await asyncio.sleep(0.3)
-        found.write_text(json.dumps(now))
-        return 0
+        return now
 
 
 def _count(ledger: Path) -> None:
@@ -168,14 +182,3 @@ def _count(ledger: Path) -> None:
 
     Submissions.single = counted(Submissions.single, False)  # type: ignore[method-assign,assignment]
     Submissions.bulk = counted(Submissions.bulk, True)  # type: ignore[method-assign,assignment]
-
-
-def free_port() -> int:
-    """Below those that the system hands out: nobody else gets it while the emulator is down."""
-    random = Random()
-    while True:
-        port = random.randrange(15_000, 30_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
