@@ -109,9 +109,16 @@ class Engine:
         self.open()
         return await self.submissions.run(write, send)
 
-    def resume(self, id: TaskId, source: str, conclude: Conclude[R]) -> Task[R]:
+    def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()
-        return Task(self._watch(id, source, resumed=True), conclude)
+        return Task(self._watch(id, source, resumed=True), conclude, doubtful=doubtful)
+
+    def resume_write(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
+        return self.resume(id, write.source, conclusion_of(write, self.read), doubtful=doubtful)
+
+    @property
+    def registry(self) -> str:
+        return self._addresses.registry
 
     async def _close(self, grace: float) -> None:
         await self.submissions.drain(grace)

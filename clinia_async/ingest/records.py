@@ -108,7 +108,7 @@ class Blank:
     line: int
 
 
-@frozen(eq=False)
+@define(eq=False)
 class BadRecord:
     """`path` says where and `reason` what is wrong; neither quotes the value."""
 
@@ -116,6 +116,7 @@ class BadRecord:
     path: str
     reason: str
     text: bytes | None = field(default=None, repr=False)
+    position: int = 0
 
 
 Item = Record | BadRecord | Blank
