@@ -25,8 +25,9 @@ _HOMES = {
         " Unauthenticated Unimplemented WriteConflict"
     ),
     "ingest": (
-        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError"
-        " JobStopped NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"
+        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion IngestionOptions"
+        " InputError JobStopped JournalBusy JournalError JournalMismatch NetworkGivenUp OnExisting"
+        " OnUnknown Record RecordOutcome Report Via read_ndjson"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (

@@ -70,10 +70,15 @@ from clinia_async.ingest import ChunkLimits as ChunkLimits
 from clinia_async.ingest import DeadLetters as DeadLetters
 from clinia_async.ingest import Disposition as Disposition
 from clinia_async.ingest import Ingestion as Ingestion
+from clinia_async.ingest import IngestionOptions as IngestionOptions
 from clinia_async.ingest import InputError as InputError
 from clinia_async.ingest import JobStopped as JobStopped
+from clinia_async.ingest import JournalBusy as JournalBusy
+from clinia_async.ingest import JournalError as JournalError
+from clinia_async.ingest import JournalMismatch as JournalMismatch
 from clinia_async.ingest import NetworkGivenUp as NetworkGivenUp
 from clinia_async.ingest import OnExisting as OnExisting
+from clinia_async.ingest import OnUnknown as OnUnknown
 from clinia_async.ingest import Record as Record
 from clinia_async.ingest import RecordOutcome as RecordOutcome
 from clinia_async.ingest import Report as Report

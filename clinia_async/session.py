@@ -103,6 +103,14 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         GetTask(source, task_id)  # checks the source
         return self._engine.resume(task_id, source, OfResumed(self._engine.read))
 
+    def resume(self, write: Write[R], id: TaskId | str, *, doubtful: bool = False) -> Task[R]:
+        """The handle that `submit(write)` gave, in this process or another; nothing is sent for it.
+
+        Unlike `task(id)` it knows what was sent, so its result is that of the write. `doubtful` says
+        that an answer to the write was lost.
+        """
+        return self._engine.resume_write(write, as_task_id(id), doubtful=doubtful)
+
     def as_completed(
         self, tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int = 1000
     ) -> AsyncIterator[Task[R]]:
@@ -123,6 +131,11 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     def in_doubt(self) -> Sequence[InDoubt[object]]:
         """Writes whose caller was cancelled before the answer, with the handle if one came late."""
         return tuple(self._engine.submissions.in_doubt)
+
+    @property
+    def registry(self) -> str:
+        """The origin of the registry, such as `https://acme.clinia.cloud`."""
+        return self._engine.registry
 
     # Life
 

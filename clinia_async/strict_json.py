@@ -162,6 +162,21 @@ def _exact_float(text: str) -> float:
     return number
 
 
+def faithful(text: bytes, value: object) -> bytes | None:
+    """`value`, which orjson made of `text`, as JSON again, if nothing of what `text` says is lost in it.
+
+    A key given twice is the one thing that orjson drops, and with it at least two quotation marks: the
+    marks of both texts are counted. What is nested deep, or spells the mark by its number, is left to
+    whoever reads to the letter: then, and where marks are missing, there is None.
+    """
+    if text.count(b"{") + text.count(b"[") > DEEPEST:
+        return None
+    again = orjson.dumps(value)
+    if again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text):
+        return again
+    return None
+
+
 _EXACT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_exact_float)
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_float=_exact_float

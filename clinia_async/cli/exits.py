@@ -23,7 +23,7 @@ class Exit(IntEnum):
 _MEANINGS = {
     Exit.FINE: "fine: every record landed",
     Exit.FAILED: "some records did not land, or the service refused the request",
-    Exit.USAGE: "wrong options or settings, or an input that cannot be read",
+    Exit.USAGE: "wrong options or settings, or an input or a journal that cannot be used",
     Exit.ACCESS: "the service refused the key",
     Exit.NETWORK: "no good answer: given up, timed out, or the outcome is unknown",
     Exit.TASK: "the task failed, was cancelled, or its record was dropped",
@@ -45,7 +45,7 @@ def code_of(error: "clinia.CliniaError") -> Exit:
 def _codes() -> tuple[tuple[tuple[type["clinia.CliniaError"], ...], Exit], ...]:
     # names of `clinia_async` load what they name, so the table is made when there is an error
     return (
-        ((clinia.InputError, clinia.ConfigError, clinia.InvalidWrite), Exit.USAGE),
+        ((clinia.InputError, clinia.JournalError, clinia.ConfigError, clinia.InvalidWrite), Exit.USAGE),
         ((clinia.AccessRefused, clinia.Unauthenticated, clinia.PermissionDenied), Exit.ACCESS),
         ((clinia.WriteConflict,), Exit.FAILED),
         ((clinia.NetworkGivenUp, clinia.RequestError), Exit.NETWORK),

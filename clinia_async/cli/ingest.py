@@ -21,7 +21,9 @@ FILE may be gzipped; `-` is standard input. A line is {"type", "from": {"id", "t
 "type"}, "data", "meta"}, of which data and meta may be left out.
 
 SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, and the report is printed. A
-second one stops it at once. Run it again, on the same FILE, to go on.
+second one stops it at once. With --journal the same command again goes on where it was stopped, even if
+it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an equal record that
+is there already is taken for landed.
 """
 
 
@@ -30,10 +32,17 @@ second one stops it at once. Run it again, on the same FILE, to go on.
 @source_option(required=True)
 @click.option(
     "--via",
-    type=click.Choice(["single", "bulk"]),
+    type=click.Choice(["single", "bulk", "bundle"]),
     default="bulk",
     show_default=True,
-    help="One request a record, or many records a request.",
+    help="One request a record, or many records a request: each for itself, or (bundle) all or none.",
+)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Where the job keeps what it has sent and what became of it, to go on from if it is stopped. It"
+    " holds no record and no key.",
 )
 @click.option(
     "--on-existing",
@@ -42,6 +51,14 @@ second one stops it at once. Run it again, on the same FILE, to go on.
     show_default=True,
     help="Where a record is there already: read it and take an equal one for landed, a different one for"
     " failed; or keep what is there, whatever it is; or take it for failed without looking.",
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["stop", "resend"]),
+    default="stop",
+    show_default=True,
+    help="Where a create without an id may or may not have arrived: tell it as unknown, or send it again and"
+    " perhaps make a second record of it. Whatever has an id is settled in any case.",
 )
 @click.option(
     "--workers",
@@ -53,13 +70,13 @@ second one stops it at once. Run it again, on the same FILE, to go on.
     "--chunk-operations",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most records in one bulk.  [default: 5000]",
+    help="The most records in one bulk or bundle.  [default: 5000]",
 )
 @click.option(
     "--chunk-bytes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most bytes in one bulk.  [default: 8388608]",
+    help="The most bytes in one bulk.  [default: 8388608; a bundle holds 500000 at most]",
 )
 @click.option(
     "--dots",
@@ -98,7 +115,9 @@ def ingest(
     file: Path,
     source: str,
     via: str,
+    journal: Path | None,
     on_existing: str,
+    on_unknown: str,
     workers: int | None,
     chunk_operations: int | None,
     chunk_bytes: int | None,
@@ -112,14 +131,17 @@ def ingest(
 
     _check_connection(connection, file, emulator=emulator)
     if via == "single" and (chunk_operations or chunk_bytes):
-        raise click.UsageError("--chunk-operations and --chunk-bytes are for --via bulk.")
+        raise click.UsageError("--chunk-operations and --chunk-bytes are not for --via single.")
+    _check_journal(journal, emulator=emulator)
     letters = dead_letters or _default_letters(file)
     _check_letters(letters, file)
     order = job.Order(
         file=None if file == _STANDARD_INPUT else file,
         source=source,
         via=via,
+        journal=journal,
         on_existing=on_existing,
+        on_unknown=on_unknown,
         workers=workers,
         chunk=_chunk(chunk_operations, chunk_bytes),
         map_id=clinia.escape_dots if dots == "escape" else None,
@@ -136,6 +158,11 @@ def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> 
         raise click.UsageError("--emulator excludes --workspace, --base-url and --api-key-file.")
     if connection.api_key_file == file == _STANDARD_INPUT:
         raise click.UsageError("FILE and --api-key-file cannot both be standard input.")
+
+
+def _check_journal(journal: Path | None, *, emulator: bool) -> None:
+    if journal is not None and emulator:
+        raise click.UsageError("--journal is of no use with --emulator, which keeps nothing.")
 
 
 def _chunk(operations: int | None, size: int | None) -> "clinia.ChunkLimits":

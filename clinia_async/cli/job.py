@@ -42,7 +42,9 @@ class Order:
     file: Path | None
     source: str
     via: str
+    journal: Path | None
     on_existing: str
+    on_unknown: str
     workers: int | None
     chunk: ChunkLimits
     map_id: Callable[[str], str] | None
@@ -134,8 +136,10 @@ class _Run:
             self.session,
             order.source,
             self.input,
+            journal=order.journal,
             via=order.via,
             on_existing=order.on_existing,
+            on_unknown=order.on_unknown,
             workers=order.workers,
             chunk=order.chunk,
             patience=order.patience,

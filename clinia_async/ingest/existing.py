@@ -1,14 +1,14 @@
 """What to do about a record whose key is taken."""
 
 from enum import StrEnum
+from typing import cast
 
-from clinia_async.calls import Read
+from clinia_async.calls import Read, Settled
 from clinia_async.errors import NotFound
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes import Disposition
 from clinia_async.ingest.records import Record
-from clinia_async.models import ErrorType
+from clinia_async.models import ErrorType, TaskSubmission
 from clinia_async.settling import settle
-from clinia_async.task_id import TaskId
 
 DIFFERENT = "another record is there, with different data"
 UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
@@ -24,33 +24,41 @@ class OnExisting(StrEnum):
     """A failure, without looking."""
 
 
-async def settle_existing(
-    record: Record, policy: OnExisting, read: Read, task_id: TaskId | None
-) -> RecordOutcome:
+Finding = tuple[Disposition, str | None]
+
+
+async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Finding:
     """For a record that was sent once and found its key taken."""
     if policy is OnExisting.FAIL:
-        return RecordOutcome(record, Disposition.FAILED, str(ErrorType.ALREADY_EXISTS), task_id)
+        return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS)
     try:
-        found = await read(record.write.readback())
+        found = await settle_once(record, read)
     except NotFound:
-        return RecordOutcome(record, Disposition.UNKNOWN, VANISHED, task_id)
-    if record.write.equals(found):
-        return RecordOutcome(record, Disposition.EXISTING, None, task_id)
-    kept = policy is OnExisting.KEEP
-    return RecordOutcome(record, Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT, task_id)
+        return Disposition.UNKNOWN, VANISHED
+    return (Disposition.EXISTING, None) if found else different(policy)
 
 
-async def settle_doubtful(
-    record: Record, read: Read, deadline: float, task_id: TaskId | None
-) -> RecordOutcome:
+async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
     """For a record that may have been sent twice and was then refused: what is there tells.
 
     Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
     """
     try:
-        stored = await settle(record.write, read, deadline)
+        found = await settle(settled(record), read, deadline)
     except NotFound:
-        return RecordOutcome(record, Disposition.UNKNOWN, UNSEEN, task_id)
-    if stored is None:
-        return RecordOutcome(record, Disposition.FAILED, DIFFERENT, task_id)
-    return RecordOutcome(record, Disposition.PERSISTED, None, task_id, reconciled=True)
+        return Disposition.UNKNOWN, UNSEEN
+    return (Disposition.PERSISTED, None) if found is not None else different(policy)
+
+
+async def settle_once(record: Record, read: Read) -> bool:
+    """Whether what is there is what was sent. Raises `NotFound`."""
+    return await settled(record).settle(read) is not None
+
+
+def settled(record: Record) -> Settled[TaskSubmission]:
+    return cast("Settled[TaskSubmission]", record.write)
+
+
+def different(policy: OnExisting) -> Finding:
+    kept = policy is OnExisting.KEEP
+    return Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT

@@ -1,86 +1,252 @@
-"""The shared end of the input: workers pull from it, one record at a time, never ahead of need."""
+"""The shared end of the input: one reader pulls from it, a little ahead of need, and lanes take from here."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-from clinia_async.calls import CreateRelationship
+from clinia_async.calls import BatchWrite
 from clinia_async.errors import InvalidWrite
+from clinia_async.ingest.chunks import Chunk
+from clinia_async.ingest.journal_rows import Failure, Unfinished
 from clinia_async.ingest.keys_in_flight import KeysInFlight
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import BadRecord, Blank, Record
+from clinia_async.ingest.replay import Replay
 from clinia_async.ingest.report import Report
+from clinia_async.models import Action
 
-Item = CreateRelationship | Record | BadRecord | Blank
+Item = BatchWrite | Record | BadRecord | Blank
 Emit = Callable[[RecordOutcome], Awaitable[None]]
+
+AHEAD = 256
+"""Records that are read before a lane asks for them."""
 
 
 class Intake:
-    """Gives out records whose key is free. What is wrong or blank never leaves it."""
+    """Gives out records whose key is free, and first the chunks that a former run has left.
+
+    What is wrong or blank never leaves it. Whoever holds a record gives its follower back.
+    """
 
     def __init__(
-        self, source: str, items: Iterable[Item] | AsyncIterable[Item], keys: KeysInFlight, report: Report
+        self,
+        source: str,
+        items: Iterable[Item] | AsyncIterable[Item],
+        keys: KeysInFlight,
+        report: Report,
+        replay: Replay,
+        *,
+        fence: float,
+        may_have_arrived: bool,
     ) -> None:
         self._source = source
         self._items = aiter(items) if isinstance(items, AsyncIterable) else _asynchronous(items)
         self._keys = keys
         self._report = report
-        self._turn = asyncio.Lock()
-        self.ended = False
+        self._replay = replay
+        self._fence = fence
+        self._may_have_arrived = may_have_arrived
+        self._ready: deque[Record] = deque()
+        self._left: deque[Chunk] = deque()
+        self._gathered: list[Record] = []
+        """Of chunks that a former run left, while they are not yet whole."""
+        self._doubtful: set[Record] = set()
+        self._fenced: dict[Record, asyncio.TimerHandle] = {}
+        self._hungry: deque[asyncio.Future[None]] = deque()
+        self._room = asyncio.Event()
+        self._ended = False
+        self._stopped = False
 
-    async def next(self, emit: Emit, *, wait: bool = True) -> Record | None:
-        """The next record that may fly, or None at the end of the input.
+    @property
+    def read_to(self) -> int:
+        return self._report.read
 
-        Without `wait` also None while too many records wait for a key: for whoever holds keys
-        himself, and would wait for himself.
+    @property
+    def digest(self) -> bytes:
+        return self._replay.digest
+
+    async def read(self, emit: Emit) -> None:
+        """Reads the input to its end, as fast as records are taken. Raises what the source raises."""
+        try:
+            async for item in self._items:
+                await self._take_in(item, emit)
+                if self._report.read % AHEAD == 0:
+                    await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
+                while not self._may_read_on():
+                    self._room.clear()
+                    self._wake()
+                    await self._room.wait()
+            self._replay.check_ended()
+        finally:
+            self._ended = True
+            self._wake_all()
+            await self._close()
+
+    def left(self) -> Chunk | None:
+        """A chunk of a former run."""
+        return self._left.popleft() if self._left and not self._stopped else None
+
+    def stop(self) -> None:
+        """Gives nothing more out."""
+        self._ended = self._stopped = True
+        for timer in self._fenced.values():
+            timer.cancel()
+        self._room.set()
+        self._wake_all()
+
+    def take(self) -> Record | None:
+        """A record that may fly, if there is one now."""
+        if not self._ready or self._stopped or not self._replay.is_over:
+            return None
+        record = self._ready.popleft()
+        if len(self._ready) < AHEAD // 2:
+            self._room.set()
+        return record
+
+    def is_doubtful(self, record: Record) -> bool:
+        """Whether it may have arrived already, in a former run."""
+        return record in self._doubtful
+
+    async def news(self, until: float | None) -> bool:
+        """Waits for something to take; False if there will be nothing more, or not before `until`.
+
+        For whoever holds keys (`until` is given) also False while too many records wait for a key: he
+        would wait for himself.
         """
-        while not self.ended:
-            if self._keys.is_crowded:
-                if not wait:
-                    return None
-                await self._keys.room()
-                continue
-            record = await self._pull(emit)
-            if record is not None and self._keys.claim(record):
-                return record
-        return None
+        if self._is_over() or (until is not None and self._keys.is_crowded):
+            return False
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._hungry.append(waiter)
+        self._room.set()
+        timer = None if until is None else loop.call_at(until, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with contextlib.suppress(ValueError):
+                self._hungry.remove(waiter)
+        return bool(self._ready or self._left) or not (self._is_over() or until is not None)
 
-    async def close(self) -> None:
-        self.ended = True
+    def released(self, record: Record, *, doubtful: bool) -> None:
+        """`record` is settled: what waited for its key may fly.
+
+        If it may have arrived twice, and late, it could undo what follows it; one create cannot undo
+        another. Then what follows waits until that is past belief.
+        """
+        following = self._keys.release(record)
+        self._doubtful.discard(record)
+        if following is None:
+            return
+        harmless = record.action is following.action is Action.CREATE
+        if doubtful and not harmless and not self._stopped:
+            loop = asyncio.get_running_loop()
+            self._fenced[following] = loop.call_later(self._fence, self._unfence, following)
+        else:
+            self._offer(following, first=True)
+        self._room.set()
+
+    def untaken(self) -> Iterator[Record]:
+        """What was read and never given out."""
+        yield from self._gathered
+        yield from self._ready
+        yield from self._fenced
+        for chunk in self._left:
+            yield from chunk.records
+        yield from self._keys.parked()
+
+    def _unfence(self, record: Record) -> None:
+        del self._fenced[record]
+        self._offer(record, first=True)
+
+    def _may_read_on(self) -> bool:
+        if self._ended or not self._replay.is_over:
+            return True
+        return len(self._ready) < AHEAD and not self._keys.is_crowded
+
+    def _is_over(self) -> bool:
+        return self._stopped or (self._ended and not (self._ready or self._left or self._fenced))
+
+    async def _take_in(self, item: Item, emit: Emit) -> None:
+        if isinstance(item, Blank):
+            self._report.blank += 1
+            return
+        record = self._checked(item)
+        record.position = self._report.read + 1
+        before = self._replay.is_over
+        place = await self._replay.place_of(record)
+        self._report.read += 1
+        if isinstance(record, BadRecord):
+            reason = f"{record.path}: {record.reason}"
+            await emit(RecordOutcome(record, Disposition.INVALID, reason))
+        elif isinstance(place, Disposition):
+            self._report.add_former(place)
+        elif isinstance(place, Failure):
+            await emit(_told(record, place))
+        else:
+            self._claim(record, place)
+        if self._replay.is_over and not before:
+            self._left.extend(self._replay.chunks())
+            self._gathered.clear()
+            self._wake_all()
+
+    def _claim(self, record: Record, chunk: Unfinished | None) -> None:
+        if self._may_have_arrived or (chunk is not None and chunk.attempts):
+            self._doubtful.add(record)
+        if not self._keys.claim(record):
+            return
+        if chunk is not None:
+            chunk.records.append(record)
+            self._gathered.append(record)
+        else:
+            self._offer(record)
+
+    def _offer(self, record: Record, *, first: bool = False) -> None:
+        if first:
+            self._ready.appendleft(record)
+        else:
+            self._ready.append(record)
+        if self._replay.is_over:
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._hungry:
+            waiter = self._hungry.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        for waiter in self._hungry:
+            _resolve(waiter)
+
+    def _checked(self, item: Item) -> Record | BadRecord:
+        place = self._report.read + 1
+        if isinstance(item, BatchWrite):
+            item = Record(place, item)
+        if isinstance(item, Record) and item.source != self._source:
+            return BadRecord(item.line, "$.source", "must be the source of the job", item.text)
+        if isinstance(item, Record | BadRecord):
+            return item
+        raise InvalidWrite(f"record {place}", "must be a write of a bulk or a record that was read")
+
+    async def _close(self) -> None:
         closing = getattr(self._items, "aclose", None)
         if closing is not None:
             await closing()
 
-    async def _pull(self, emit: Emit) -> Record | None:
-        async with self._turn:
-            if self.ended:
-                return None
-            try:
-                item = await anext(self._items)
-            except StopAsyncIteration:
-                self.ended = True
-                return None
-            except BaseException:
-                self.ended = True  # a source that broke has no next
-                raise
-            if isinstance(item, Blank):
-                self._report.blank += 1
-                return None
-            record = self._checked(item)
-            self._report.read += 1
-        if isinstance(record, Record):
-            return record
-        await emit(RecordOutcome(record, Disposition.INVALID, f"{record.path}: {record.reason}"))
-        return None
 
-    def _checked(self, item: Record | BadRecord | CreateRelationship) -> Record | BadRecord:
-        place = self._report.read + 1
-        if isinstance(item, CreateRelationship):
-            item = Record(place, item)
-        if isinstance(item, Record) and item.write.source != self._source:
-            return BadRecord(item.line, "$.source", "must be the source of the job", item.text)
-        if isinstance(item, Record | BadRecord):
-            return item
-        raise InvalidWrite(f"record {place}", "must be a CreateRelationship or a record that was read")
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _told(record: Record, failure: Failure) -> RecordOutcome:
+    return RecordOutcome(
+        record, failure.disposition, failure.reason, failure.task, attempts=failure.attempts, former=True
+    )
 
 
 async def _asynchronous(items: Iterable[Item]) -> AsyncIterator[Item]:

@@ -1,56 +1,65 @@
-"""Ingestion: pull, validate, encode once, submit, wait, one outcome a record.
+"""Ingestion: read, validate, encode once, submit, wait, one outcome a record.
 
-A fixed number of workers pull from one shared iterator, so memory is flat whatever the input.
+A fixed number of workers take from one reader, so memory is flat whatever the input.
 """
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from clinia_async.calls.checks import check_key
 from clinia_async.errors import ConfigError
-from clinia_async.ingest.bulk import BulkLane, ChunkLimits
+from clinia_async.ingest.batch import Batch
 from clinia_async.ingest.crew import work_together
-from clinia_async.ingest.existing import OnExisting
+from clinia_async.ingest.filling import Filling
 from clinia_async.ingest.flight import Flight
 from clinia_async.ingest.intake import Intake, Item
+from clinia_async.ingest.journal import Journal
+from clinia_async.ingest.journal_rows import JobIdentity
 from clinia_async.ingest.keys_in_flight import KeysInFlight
+from clinia_async.ingest.lane import Carrier, Lane
+from clinia_async.ingest.ledger import Ledger
+from clinia_async.ingest.options import IngestionOptions, OnUnknown, Options, Via
 from clinia_async.ingest.outcome_stream import OutcomeStream
 from clinia_async.ingest.outcomes import RecordOutcome
+from clinia_async.ingest.replay import Replay
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.service import PatientSession
-from clinia_async.ingest.single import SingleLane
+from clinia_async.ingest.single import Single
 from clinia_async.session import Session
 
-
-class Via(StrEnum):
-    SINGLE = "single"
-    """One request a record, many at once."""
-    BULK = "bulk"
-    """One request and one task a chunk."""
-
-
 _GRACE = 30.0
-_WORKERS = {Via.SINGLE: 32, Via.BULK: 4}
 
 
 class Ingestion:
-    """Sends relationships and tells what became of each.
+    """Sends writes of records and tells what became of each.
 
-        async with Ingestion(session, "ehr-prod", writes) as job:
+        async with Ingestion(session, "ehr-prod", writes, journal=Path("load.db")) as job:
             async for outcome in job: ...
         print(job.report)
 
-    `writes` is an iterable, sync or async, of `CreateRelationship` or of what `read_ndjson` gives; it is
-    pulled when there is room. Leaving the block early stops the job: `job.report` is complete all the
-    same. The session stays open.
+    `writes` is an iterable, sync or async, of creates, upserts and deletes, or of what `read_ndjson` and
+    its like give; it is pulled a little ahead of need. Leaving the block early, or a cancel, stops the
+    job: `job.report` is complete all the same. The session stays open.
 
-    `workers` requests are in flight at once (32 single ones, or 4 chunks). A chunk holds at most
-    `chunk` operations and bytes. `patience` is how many seconds a job goes on without a single good
-    answer before it is given up (`NetworkGivenUp`); a refused key ends it at once (`AccessRefused`).
-    Both are raised at the end of the iteration, after every outcome.
+    With a `journal` the same job on the same input goes on where it was stopped, however it was: records
+    that landed are not sent again, accepted ones are waited for, and what may have arrived is settled.
+    Those that failed in a former run are told again (`outcome.former`). `input_id` is any text that
+    changes with the input, such as its digest; without one the input is compared while it is read. One
+    job at a time can use a journal: `JournalBusy`. Other input, source or service: `JournalMismatch`.
+
+    Whatever ends the job is raised at the end of the iteration, after every outcome: `AccessRefused`,
+    `NetworkGivenUp`, `JournalError`, or what `writes` raises.
+
+    `workers` requests are prepared at once (32 single ones, or 4 chunks); how many of them are in flight
+    is found out from what the service bears. A job goes on for `patience` seconds (60) without a single
+    good answer before it is given up; what the service asks to wait does not count. After a write that
+    may arrive late the next write of the same record waits for `fence` seconds (60), unless both are
+    creates. `on_unknown` is for creates whose id the service makes: only they could be doubled by a
+    repeat. `may_have_arrived` says that all of the input may have been sent before, by somebody who kept
+    no journal: an equal record that is there already is then taken for its own.
     """
 
     def __init__(
@@ -59,26 +68,20 @@ class Ingestion:
         source: str,
         writes: Iterable[Item] | AsyncIterable[Item],
         *,
-        via: Via | str = Via.BULK,
-        on_existing: OnExisting | str = OnExisting.COMPARE,
-        workers: int | None = None,
-        chunk: ChunkLimits | None = None,
-        patience: float = 60.0,
+        journal: Path | None = None,
+        input_id: str | None = None,
+        **options: Unpack[IngestionOptions],
     ) -> None:
         check_key(source, "$.source")
         self.report = Report()
-        self._via = Via(via)
-        self._on_existing = OnExisting(on_existing)
-        self._workers = _WORKERS[self._via] if workers is None else workers
-        if self._workers < 1:
-            raise ConfigError("workers must be at least 1")
-        self._chunk = chunk or ChunkLimits()
+        self._options = Options(**options)
         self._session = session
-        self._patience = patience
-        keys = KeysInFlight()
-        self._intake = Intake(source, writes, keys, self.report)
+        self._source = source
+        self._writes = writes
+        self._journal = journal
+        self._input_id = input_id
         self._outcomes = OutcomeStream()
-        self._flight = Flight(source, self._intake, keys, self.report, self._outcomes)
+        self._flight: Flight | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> Report:
@@ -92,7 +95,8 @@ class Ingestion:
         """Takes no further record; those in flight come to their end, and the rest is told as unsent."""
         if self.report.stopped_by is None:
             self.report.stopped_by = "asked to stop"
-        self._flight.stop()
+        if self._flight is not None:
+            self._flight.stop()
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
@@ -115,25 +119,82 @@ class Ingestion:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        journal: Journal | None = None
         try:
-            await self._work()
+            journal = await self._open()
+            await self._work(journal)
         except BaseException as error:
             if self.report.stopped_by is None:
                 self.report.stopped_by = str(error) or type(error).__name__
             raise
         finally:
-            await self._intake.close()
-            self._flight.strand_the_rest()
+            if self._flight is not None:
+                self._flight.strand_the_rest()
             self.report.seconds = loop.time() - started
             self._outcomes.close()
+            if journal is not None:
+                await journal.close()
 
-    async def _work(self) -> None:
+    async def _open(self) -> Journal | None:
+        if self._journal is None:
+            return None
+        identity = JobIdentity(self._source, self._session.registry, self._options.via, self._input_id)
+        return await Journal.open(self._journal, identity)
+
+    async def _work(self, journal: Journal | None) -> None:
+        keys, options = KeysInFlight(), self._options
+        intake = Intake(
+            self._source,
+            self._writes,
+            keys,
+            self.report,
+            Replay(journal),
+            fence=options.fence,
+            may_have_arrived=options.may_have_arrived,
+        )
+        flight = self._flight = Flight(intake, self.report, self._outcomes)
+        ledger = Ledger(journal, intake)
+        if self.report.stopped_by is not None:
+            flight.stop()
+        reader = asyncio.create_task(intake.read(flight.tell), name="clinia-reader")
+        reader.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await self._crew(flight, ledger)
+        finally:
+            intake.stop()
+            reader.cancel()
+            await asyncio.wait([reader])
+        if not reader.cancelled():
+            reader.result()
+        if self.report.stopped_by is None:
+            await ledger.ended()
+
+    async def _crew(self, flight: Flight, ledger: Ledger) -> None:
+        service = PatientSession(
+            self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
+        )
+        carrier = self._carrier(service)
+        options = self._options
+
+        async def work() -> None:
+            filling = Filling(flight, options.limits, mixed=options.via is Via.BUNDLE)
+            lane = Lane(
+                filling,
+                carrier,
+                flight=flight,
+                ledger=ledger,
+                service=service,
+                report=self.report,
+                on_unknown=options.on_unknown,
+            )
+            await lane.work()
+
         # After a failure the other workers go on with what they hold: they come to its end, or meet
         # the same reason by themselves and then know how their records stand.
-        await work_together(self._lane().work, self._workers, grace=_GRACE, on_failure=self._flight.stop)
+        await work_together(work, options.crew, grace=_GRACE, on_failure=flight.stop)
 
-    def _lane(self) -> SingleLane | BulkLane:
-        service = PatientSession(self._session, self._patience)
-        if self._via is Via.SINGLE:
-            return SingleLane(self._flight, service, self._on_existing)
-        return BulkLane(self._flight, service, self._on_existing, self._chunk)
+    def _carrier(self, service: PatientSession) -> Carrier:
+        if self._options.via is Via.SINGLE:
+            return Single(service, self._options.on_existing)
+        atomic = self._options.via is Via.BUNDLE
+        return Batch(self._source, service, self._options.on_existing, atomic=atomic)

@@ -1,6 +1,5 @@
 """Two writes of one key never fly together: the service cancels concurrent operations on one record."""
 
-import asyncio
 from collections import deque
 
 from clinia_async.ingest.records import Record
@@ -8,13 +7,15 @@ from clinia_async.receipts import Key
 
 
 class KeysInFlight:
-    """Who comes second waits behind the first, in the order of the input. At most `limit` records wait."""
+    """Who comes second waits behind the first, in the order of the input. At most `limit` records wait.
+
+    A record whose id the service makes has no key, and waits for nobody.
+    """
 
     def __init__(self, limit: int = 10_000) -> None:
         self._waiting: dict[Key, deque[Record] | None] = {}
         self._parked = 0
         self._limit = limit
-        self._released = asyncio.Event()
 
     @property
     def is_crowded(self) -> bool:
@@ -23,6 +24,8 @@ class KeysInFlight:
     def claim(self, record: Record) -> bool:
         """Whether the record may fly now; if not, it will come out of `release` in its turn."""
         key = record.key
+        if key is None:
+            return True
         if key not in self._waiting:
             self._waiting[key] = None
             return True
@@ -35,18 +38,15 @@ class KeysInFlight:
 
     def release(self, record: Record) -> Record | None:
         """`record` is settled: the next record of its key, which now holds the claim, if there is one."""
-        queue = self._waiting[record.key]
-        self._released.set()
+        key = record.key
+        if key is None:
+            return None
+        queue = self._waiting[key]
         if not queue:
-            del self._waiting[record.key]
+            del self._waiting[key]
             return None
         self._parked -= 1
         return queue.popleft()
-
-    async def room(self) -> None:
-        """Returns once a key was released."""
-        self._released.clear()
-        await self._released.wait()
 
     def parked(self) -> list[Record]:
         return [record for queue in self._waiting.values() for record in queue or ()]

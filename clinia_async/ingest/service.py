@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from clinia_async.calls import Call, Write
+from clinia_async.calls import Call, Repeat, Write
 from clinia_async.errors import (
     CliniaError,
     Outcome,
@@ -14,8 +14,9 @@ from clinia_async.errors import (
     Unauthenticated,
 )
 from clinia_async.models import Receipt
-from clinia_async.retry import is_passing
+from clinia_async.retry import is_passing, may_be_repeated
 from clinia_async.session import Session
+from clinia_async.task_id import TaskId
 from clinia_async.tasks import Task
 
 R = TypeVar("R")
@@ -23,6 +24,9 @@ R = TypeVar("R")
 
 class JobStopped(CliniaError):
     """The job cannot go on. What is in flight may or may not have landed."""
+
+    attempts: int = 0
+    """Requests that carried the write that met the reason."""
 
 
 class AccessRefused(JobStopped):
@@ -36,17 +40,37 @@ class NetworkGivenUp(JobStopped):
 class PatientSession:
     """Repeats what the session gave up on, until nothing has succeeded for `patience` seconds.
 
-    Every write of a job is keyed, so a repeat can do no harm; that an answer was lost is remembered,
-    and a key that is then found taken is settled by reading it back.
+    What may make a second record is repeated only where it provably did not arrive, or if `resend` says
+    so. That an answer was lost is remembered, and a key that is then found taken is settled by reading
+    it back.
     """
 
-    def __init__(self, session: Session, patience: float) -> None:
+    def __init__(self, session: Session, patience: float, *, resend: bool = False) -> None:
         self._session = session
         self._patience = patience
+        self._resend = resend
         self._last_good = asyncio.get_running_loop().time()
 
-    async def submit(self, write: Write[R]) -> Task[R]:
-        return await self._patiently(lambda doubtful: self._session.submit(write, doubtful=doubtful))
+    async def submit(self, write: Write[R], *, doubtful: bool) -> Task[R]:
+        sent = 0
+
+        async def attempt(doubt: bool) -> Task[R]:
+            nonlocal sent
+            try:
+                task = await self._session.submit(write, doubtful=doubt or doubtful)
+            except RequestError as error:
+                sent += error.attempts
+                error.attempts = sent
+                raise
+            task.attempts += sent
+            return task
+
+        keyed = self._resend or write.repeat is not Repeat.ONCE
+        return await self._patiently(attempt, keyed=keyed, is_write=True)
+
+    def resume(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
+        """The handle of a write that was accepted in a former run."""
+        return self._session.resume(write, id, doubtful=doubtful)
 
     async def read(self, call: Call[R], /) -> R:
         return await self._patiently(lambda _: self._session.send(call))
@@ -58,8 +82,11 @@ class PatientSession:
         """The wait for a task, and for what is read when it has ended."""
         return await self._patiently(lambda _: _until_done(wait))
 
-    async def _patiently(self, attempt: Callable[[bool], Awaitable[R]]) -> R:
-        doubtful, pause = False, 0.5
+    async def _patiently(
+        self, attempt: Callable[[bool], Awaitable[R]], *, keyed: bool = True, is_write: bool = False
+    ) -> R:
+        # that a look was refused says nothing of the write that it is about
+        doubtful, pause = not is_write, 0.5
         while True:
             try:
                 result = await attempt(doubtful)
@@ -68,10 +95,13 @@ class PatientSession:
                     AccessRefused("the service refused the key"), error, doubtful=doubtful
                 ) from None
             except RequestError as error:
-                if not is_passing(error):
-                    self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
+                if not may_be_repeated(error, keyed=keyed):
+                    if not is_passing(error):
+                        self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
                     raise
                 doubtful = doubtful or error.outcome is Outcome.UNKNOWN
+                # what the service asks for is no silence of it
+                self._last_good += error.retry_after or 0.0
                 self._check_patience(error, doubtful=doubtful)
             else:
                 self._last_good = asyncio.get_running_loop().time()
@@ -101,4 +131,5 @@ async def _until_done(wait: Callable[[], Awaitable[R]]) -> R:
 
 def _stopped(stop: JobStopped, error: RequestError, *, doubtful: bool) -> JobStopped:
     stop.outcome = Outcome.UNKNOWN if doubtful else error.outcome
+    stop.attempts = error.attempts
     return stop

@@ -1,44 +1,44 @@
 """One request a record."""
 
-from clinia_async.errors import AlreadyExists, CliniaError, TaskFailed
-from clinia_async.ingest.existing import OnExisting, settle_existing
-from clinia_async.ingest.flight import Flight
+from collections.abc import Sequence
+
+from clinia_async.calls import Write
+from clinia_async.errors import AlreadyExists, CliniaError, InvalidWrite, TaskFailed, WriteConflict
+from clinia_async.ingest.chunks import Chunk, ChunkState
+from clinia_async.ingest.existing import OnExisting, different, settle_existing
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
-from clinia_async.ingest.records import Record
-from clinia_async.ingest.service import JobStopped, PatientSession
-from clinia_async.ingest.verdicts import verdict
+from clinia_async.ingest.service import PatientSession
+from clinia_async.ingest.verdicts import outcome_of, told, verdict
 from clinia_async.models import ErrorType
-from clinia_async.task_id import TaskId
+from clinia_async.tasks import Task
 
 
-class SingleLane:
-    def __init__(self, flight: Flight, service: PatientSession, on_existing: OnExisting) -> None:
-        self._flight = flight
+class Single:
+    def __init__(self, service: PatientSession, on_existing: OnExisting) -> None:
         self._service = service
         self._on_existing = on_existing
 
-    async def work(self) -> None:
-        while (record := await self._flight.next()) is not None:
-            following: Record | None = record
-            while following is not None:
-                following = await self._flight.settle(await self._send(following))
+    def write(self, chunk: Chunk) -> Write[object]:
+        write = chunk.records[0].write
+        if not hasattr(write, "request"):
+            raise InvalidWrite("$.action", "must not be UPSERT: a relationship has no such call of its own")
+        return write  # type: ignore[return-value]
 
-    async def _send(self, record: Record) -> RecordOutcome:
-        self._flight.depart(record)
-        task_id: TaskId | None = None
-        try:
-            task = await self._service.submit(record.write)
-            task_id = task.id
-            await self._service.watched(task.result)
-        except JobStopped as stop:
-            await self._flight.stranded([record], stop)
-            raise
-        except CliniaError as error:
-            if _says_taken(error):
-                return await settle_existing(record, self._on_existing, self._service.read, task_id)
-            disposition, reason = verdict(error)
-            return RecordOutcome(record, disposition, reason, task_id)
-        return RecordOutcome(record, Disposition.PERSISTED, None, task_id, reconciled=task.reconciled)
+    async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
+        queued = chunk.state is ChunkState.ACCEPTED
+        await self._service.watched(task.result)
+        chunk.doubtful = task.doubtful
+        stored = Disposition.SUCCEEDED if queued and not task.reconciled else Disposition.PERSISTED
+        return [outcome_of(chunk.records[0], chunk, (stored, None), reconciled=task.reconciled)]
+
+    async def refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
+        record = chunk.records[0]
+        if isinstance(error, WriteConflict):
+            return [outcome_of(record, chunk, different(self._on_existing))]
+        if _says_taken(error):
+            found = await settle_existing(record, self._on_existing, self._service.read)
+            return [outcome_of(record, chunk, found)]
+        return told(chunk, *verdict(error))
 
 
 def _says_taken(error: CliniaError) -> bool:

@@ -1,4 +1,4 @@
-"""What an error says about the record that met it."""
+"""What an error says about the records that met it."""
 
 from clinia_async.errors import (
     ApiError,
@@ -11,9 +11,15 @@ from clinia_async.errors import (
     TaskFailed,
     WriteConflict,
 )
+from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.existing import DIFFERENT
-from clinia_async.ingest.outcomes import Disposition
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.records import Record
 from clinia_async.models import Receipt
+
+TOO_LARGE = "it is too large for the service"
+CANCELLED = "cancelled by a concurrent operation"
+DROPPED = "a reviewer rejected it"
 
 
 def verdict(error: CliniaError) -> tuple[Disposition, str]:
@@ -24,18 +30,36 @@ def verdict(error: CliniaError) -> tuple[Disposition, str]:
         case WriteConflict():
             row = Disposition.FAILED, DIFFERENT
         case TaskDropped():
-            row = Disposition.DROPPED, "a reviewer rejected it"
+            row = Disposition.DROPPED, DROPPED
         case TaskCancelled(outcome=Outcome.REJECTED):
-            row = Disposition.CANCELLED, "cancelled by a concurrent operation"
+            row = Disposition.CANCELLED, CANCELLED
         case TaskFailed(outcome=Outcome.REJECTED):
             row = Disposition.FAILED, _of_receipts(error)
         case ApiError(outcome=Outcome.REJECTED):
-            row = Disposition.FAILED, str(error.type or f"status {error.status}")
+            row = Disposition.REJECTED, str(error.type or f"status {error.status}")
         case RequestError(outcome=Outcome.NOT_SENT):
             row = Disposition.UNSENT, type(error).__name__
         case _:
             row = Disposition.UNKNOWN, type(error).__name__
     return row
+
+
+def told(chunk: Chunk, disposition: Disposition, reason: str | None) -> list[RecordOutcome]:
+    """The same for every record of a chunk."""
+    return [outcome_of(record, chunk, (disposition, reason)) for record in chunk.records]
+
+
+def outcome_of(
+    record: Record, chunk: Chunk, finding: tuple[Disposition, str | None], *, reconciled: bool = False
+) -> RecordOutcome:
+    return RecordOutcome(
+        record,
+        *finding,
+        chunk.task,
+        reconciled=reconciled,
+        attempts=chunk.requests,
+        doubtful=chunk.doubtful,
+    )
 
 
 def reason_of(receipt: Receipt) -> str:

@@ -1,5 +1,6 @@
 """A job against an emulator, and all that can be asked of it afterwards."""
 
+from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Sequence
 
 from attrs import frozen
@@ -22,11 +23,24 @@ def writes(count: int) -> list[CreateRelationship]:
     return [write(f"prac-{number}", f"org-{number % 7}", number=number) for number in range(count)]
 
 
+def either_way(disposition: Disposition) -> Disposition:
+    """PERSISTED for what was stored by a task, too."""
+    return Disposition.PERSISTED if disposition is Disposition.SUCCEEDED else disposition
+
+
 @frozen
 class Ran:
     report: Report
     outcomes: Sequence[RecordOutcome]
     error: BaseException | None = None
+
+    @property
+    def told(self) -> Counter[Disposition]:
+        """Records by what became of them, whether they were stored at once or by a task."""
+        counts: Counter[Disposition] = Counter()
+        for disposition, count in self.report.by_disposition.items():
+            counts[either_way(disposition)] += count
+        return counts
 
     def lines(self, disposition: Disposition) -> list[int]:
         return sorted(each.line for each in self.outcomes if each.disposition is disposition)
@@ -55,7 +69,8 @@ def check_accounts(found: Ran) -> None:
     """True of every job, however it ended: each record that was read has exactly one outcome."""
     assert found.report.settled == found.report.read
     assert len({id(outcome.record) for outcome in found.outcomes}) == len(found.outcomes)
-    assert found.report.settled == len(found.outcomes)
+    told_before = found.report.former - sum(outcome.former for outcome in found.outcomes)
+    assert found.report.settled == len(found.outcomes) + told_before
 
 
 async def run(emulator: Emulator, items: Iterable[Item] | AsyncIterable[Item], **options: object) -> Ran:

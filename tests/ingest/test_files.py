@@ -52,7 +52,7 @@ async def test_the_dirty_file_fails_exactly_where_its_table_says(via: str) -> No
     landed = [each.line for each in found.outcomes if each.disposition.has_landed]
     assert sorted(landed) == [line for line, verdict in table.items() if verdict == "ok"]
     assert found.report.blank == sum(verdict == "blank" for verdict in table.values())
-    assert held == found.report.by_disposition[Disposition.PERSISTED]
+    assert held == found.told[Disposition.PERSISTED]
 
 
 async def test_ids_with_dots_are_refused_and_escaped_ones_land() -> None:

@@ -50,7 +50,7 @@ async def run_against(receipts: Sequence[Document], status: str = "SUCCESS") -> 
 
 
 REVIEWED = {"pipelineExecution": {"id": "p", "status": "SUCCESSFUL"}}
-P, F, C, D, U = "persisted", "failed", "cancelled", "dropped", "unknown"
+P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""The bytes of an input, block by block: plain, gzip or zstd, told apart by their first bytes.
+
+What is packed is unpacked as it is read, several members or frames one after another too. No block and
+no window is larger than a bound, whatever the archive says about itself.
+"""
+
+import asyncio
+import gzip
+import re
+import sys
+import zlib
+from collections.abc import AsyncGenerator, Callable
+from importlib import import_module
+from io import BufferedReader
+from pathlib import Path
+from typing import Protocol, cast
+
+from clinia_async.errors import CliniaError, Outcome
+
+BLOCK = 256 * 1024
+"""The most bytes that are read at once."""
+LARGEST_WINDOW = 2**27
+"""The most that a zstd frame may ask to be kept while it is unpacked, in bytes: as `zstd -d` has it."""
+
+_MAGIC = 4
+_GZIP = b"\x1f\x8b"
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""A frame, or one that is there to be skipped."""
+_MORSEL = 64
+"""Bytes of a zstd frame unpacked at once: a block of 128 KiB may be as short as four bytes."""
+
+
+class InputError(CliniaError, OSError):
+    """The input cannot be read on: it is missing, no file, damaged, or not what it is said to be."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class Blocks(Protocol):
+    def read1(self, size: int = ..., /) -> bytes: ...
+
+
+async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
+    """The content of `path`, or of standard input for None. Reads in a thread, closes what it opened."""
+    raw = await asyncio.to_thread(open_input, path)
+    try:
+        stream = await asyncio.to_thread(unpacked, raw)
+        while block := await asyncio.to_thread(next_block, stream):
+            yield block
+    finally:
+        if path is not None:
+            raw.close()
+
+
+def open_input(path: Path | None) -> BufferedReader:
+    if path is not None and not path.is_file():
+        raise InputError("the input must be a regular file, or `-` for standard input")
+    if path is None and sys.stdin is None:
+        raise InputError("there is no standard input")
+    try:
+        return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+    except OSError as error:
+        number = error.errno
+    raise InputError(f"the input cannot be opened (error {number})")
+
+
+def unpacked(raw: BufferedReader) -> Blocks:
+    try:
+        start = raw.peek(_MAGIC)
+    except OSError as error:
+        number = error.errno
+    else:
+        if start.startswith(_GZIP):
+            return gzip.open(raw)
+        return _Zstd(raw) if _ZSTD.match(start) else raw
+    raise InputError(f"the input cannot be read (error {number})")
+
+
+def next_block(stream: Blocks) -> bytes:
+    """The next bytes, none at the end."""
+    try:
+        # read1 gives what a pipe holds now: a slow source is not made to wait for a full block
+        return stream.read1(BLOCK)
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+    raise InputError("the input is a damaged archive or cannot be read to its end")
+
+
+class _Frame(Protocol):
+    """What is used of `zstandard`'s decompression object."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Zstd:
+    """zstd frames one after another. Fed in morsels, so that no step unpacks to more than 2 MiB."""
+
+    def __init__(self, raw: BufferedReader) -> None:
+        self._raw = raw
+        self._start, self._damage = _zstandard()
+        self._frame: _Frame | None = None
+        self._packed = memoryview(b"")
+
+    def read1(self, size: int = BLOCK, /) -> bytes:
+        pieces: list[bytes] = []
+        unpacked = 0
+        while unpacked < size:
+            if not self._packed:
+                if unpacked:
+                    break
+                self._packed = memoryview(self._raw.read1(BLOCK))
+                if not self._packed:
+                    self._expect_the_end()
+                    break
+            pieces.append(self._unpack(self._packed[:_MORSEL]))
+            unpacked += len(pieces[-1])
+        return b"".join(pieces)
+
+    def _unpack(self, morsel: memoryview) -> bytes:
+        frame = self._frame or self._start()
+        try:
+            unpacked = frame.decompress(morsel.tobytes())
+        except self._damage:
+            pass  # raised below, without an error of the library as its context
+        else:
+            left = len(frame.unused_data) if frame.eof else 0
+            self._packed = self._packed[len(morsel) - left :]
+            self._frame = None if frame.eof else frame
+            return unpacked
+        raise InputError("the input is a damaged archive, or one whose window is too large")
+
+    def _expect_the_end(self) -> None:
+        if self._frame is not None:
+            raise InputError("the input is a damaged archive: its end is missing")
+
+
+def _zstandard() -> tuple[Callable[[], _Frame], type[Exception]]:
+    try:
+        library = import_module("zstandard")
+    except ImportError:
+        pass
+    else:
+        unpacker = library.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
+        return unpacker.decompressobj, library.ZstdError
+    raise InputError("a zstd archive needs `zstandard`: pip install 'clinia-async[zstd]'")

@@ -1,0 +1,86 @@
+"""How records become chunks: by what may go together, by number, by size, and by how long they wait."""
+
+import asyncio
+
+from attrs import define, field
+
+from clinia_async.calls import Repeat
+from clinia_async.errors import InvalidWrite
+from clinia_async.ingest.chunks import Chunk, ChunkLimits
+from clinia_async.ingest.flight import Flight
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.records import Record
+from clinia_async.models import TargetType
+
+_Kind = tuple[TargetType | None, bool, bool]
+"""What the records of one chunk share: their target (a bulk has one; None where both may go together),
+whether they must not be sent twice, and whether they may have arrived already."""
+
+
+@define(eq=False)
+class _Open:
+    since: float
+    records: list[Record] = field(factory=list)
+    operations: list[bytes] = field(factory=list)
+    size: int = 0
+
+    def has_room(self, operation: bytes, limits: ChunkLimits) -> bool:
+        return len(self.records) < limits.operations and self.size + len(operation) + 1 <= limits.bytes
+
+
+class Filling:
+    """The chunks of one worker. `mixed` says that relationships and resources may go in one."""
+
+    def __init__(self, flight: Flight, limits: ChunkLimits, *, mixed: bool) -> None:
+        self._flight = flight
+        self._limits = limits
+        self._mixed = mixed
+        self._open: dict[_Kind, _Open] = {}
+
+    async def next(self) -> Chunk | None:
+        """The next chunk, or None at the end of the input."""
+        while True:
+            record = await self._flight.next(self._until())
+            if record is None:
+                return self._oldest() if self._open else None
+            if isinstance(record, Chunk):
+                return record
+            try:
+                operation = record.operation()
+            except InvalidWrite as error:
+                await self._flight.settle(RecordOutcome(record, Disposition.INVALID, str(error)))
+                continue
+            if (chunk := self._add(record, operation)) is not None:
+                return chunk
+
+    def _until(self) -> float | None:
+        if not self._open:
+            return None
+        return min(each.since for each in self._open.values()) + self._limits.linger
+
+    def _add(self, record: Record, operation: bytes) -> Chunk | None:
+        """The chunk that is full by now, if one is."""
+        kind = self._kind(record)
+        opened = self._open.get(kind)
+        full = None
+        if opened is not None and not opened.has_room(operation, self._limits):
+            full, opened = self._closed(kind), None
+        if opened is None:
+            opened = self._open[kind] = _Open(asyncio.get_running_loop().time())
+        opened.records.append(record)
+        opened.operations.append(operation)
+        opened.size += len(operation) + 1
+        if full is None and len(opened.records) >= self._limits.operations:
+            return self._closed(kind)
+        return full
+
+    def _oldest(self) -> Chunk:
+        return self._closed(min(self._open, key=lambda kind: self._open[kind].since))
+
+    def _closed(self, kind: _Kind) -> Chunk:
+        opened = self._open.pop(kind)
+        return Chunk(opened.records, opened.operations, doubtful=kind[2])
+
+    def _kind(self, record: Record) -> _Kind:
+        target = None if self._mixed else record.target
+        return target, record.repeat is Repeat.ONCE, self._flight.is_doubtful(record)

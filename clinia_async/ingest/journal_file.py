@@ -1,0 +1,181 @@
+"""The file of a journal: made whole or not at all, locked by one job, and refused where it cannot be trusted.
+
+It holds positions, states, task ids and reasons. No record, no id of a record and no key is in it.
+"""
+
+import os
+import secrets
+import sqlite3
+import stat
+from pathlib import Path
+
+from clinia_async.errors import CliniaError, Outcome
+
+APPLICATION = 0x436C4A31
+VERSION = 1
+SYNCHRONOUS = "FULL"
+"""With NORMAL a power loss takes back commits: a task id that was written down would be lost."""
+
+_SCHEMA = """
+CREATE TABLE job(
+    one INTEGER PRIMARY KEY CHECK(one = 1), source TEXT NOT NULL, service TEXT NOT NULL, via TEXT NOT NULL,
+    input TEXT, read_to INTEGER NOT NULL, digest BLOB NOT NULL, ended INTEGER NOT NULL
+);
+CREATE TABLE chunk(
+    id INTEGER PRIMARY KEY, state TEXT NOT NULL, positions TEXT NOT NULL, attempts INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL, task TEXT, landed TEXT
+);
+CREATE INDEX unfinished ON chunk(state) WHERE state IN ('PLANNED', 'SENDING', 'ACCEPTED', 'UNKNOWN');
+CREATE TABLE failure(
+    position INTEGER PRIMARY KEY, disposition TEXT NOT NULL, reason TEXT, attempts INTEGER NOT NULL, task TEXT
+);
+"""
+
+
+class JournalError(CliniaError, OSError):
+    """The journal cannot be used. Nothing is sent without it."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class JournalBusy(JournalError):
+    """Another job has the journal open."""
+
+
+class JournalMismatch(JournalError):
+    """The journal is of another job: of other input, another source or another service."""
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Opens a journal, or makes an empty one. Raises `JournalError`."""
+    _check_folder(path)
+    if not os.path.lexists(path):
+        _make(path)
+    _check_file(path)
+    return _connect(path)
+
+
+def _check_folder(path: Path) -> None:
+    try:
+        folder = path.parent.stat()
+    except OSError:
+        raise JournalError("the folder of the journal is not there") from None
+    if not stat.S_ISDIR(folder.st_mode):
+        raise JournalError("the folder of the journal is no folder")
+    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+        raise JournalError("the folder of the journal can be written to by everybody")
+
+
+def _check_file(path: Path) -> None:
+    for name in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))):
+        if name.is_symlink():
+            raise JournalError("the journal must not be a symbolic link")
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise JournalError("the journal must be a regular file")
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise JournalError("the journal must belong to its user and be readable by nobody else")
+    if found.st_size == 0:
+        raise JournalError("the journal is empty: whatever it said is lost, and it is not begun anew")
+
+
+def _make(path: Path) -> None:
+    """Whole under another name first: whoever is stopped in here leaves no journal that says nothing."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+    except OSError as error:
+        number = error.errno
+    else:
+        try:
+            _fill(draft)
+            _publish(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return
+    raise JournalError(f"the journal cannot be made (error {number})")
+
+
+def _fill(draft: Path) -> None:
+    fault = None
+    connection = sqlite3.connect(draft, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise JournalError("the journal needs a file system that grants write-ahead logging")
+        connection.executescript(
+            f"BEGIN; PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; {_SCHEMA} COMMIT;"
+        )
+    except sqlite3.Error as error:
+        fault = error.sqlite_errorname
+    finally:
+        connection.close()
+    if fault is not None:
+        raise JournalError(f"the journal cannot be made ({fault})")
+    _sync(draft)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return  # somebody was faster: then it is his
+    except OSError as error:
+        number = error.errno
+    else:
+        _sync(path.parent)
+        return
+    raise JournalError(f"the journal cannot be made (error {number})")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    error: JournalError
+    try:
+        _prepare(connection)
+    except sqlite3.Error as fault:
+        error = failure(fault)
+    except JournalError as fault:
+        error = fault
+    else:
+        return connection
+    connection.close()
+    raise error
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    # exclusive before anything is read: one connection holds the file, and no shared memory is needed
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+    connection.execute("PRAGMA secure_delete=ON")
+    if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+        raise JournalError("the journal needs a file system that grants write-ahead logging")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise JournalError("the file is no journal of an ingestion")
+    if version != VERSION:
+        raise JournalError(f"the journal is of version {version}; this release reads version {VERSION}")
+    if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        raise JournalError("the journal is damaged")
+
+
+def failure(fault: sqlite3.Error) -> JournalError:
+    """Our own error for SQLite's: its name, never its words."""
+    name = getattr(fault, "sqlite_errorname", None) or type(fault).__name__
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return JournalBusy("another job has the journal open")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return JournalError(f"the journal is damaged, or is none ({name})")
+    return JournalError(f"the journal cannot be written or read ({name})")

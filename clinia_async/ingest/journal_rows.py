@@ -1,0 +1,233 @@
+"""What stands in a journal, and what it means to the next run of the job."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from clinia_async.ingest import positions
+from clinia_async.ingest.chunks import Chunk, ChunkState
+from clinia_async.ingest.journal_file import JournalError, JournalMismatch
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.positions import Positions, Range
+from clinia_async.ingest.records import Record
+from clinia_async.task_id import TaskId
+
+Statement = tuple[str, tuple[object, ...]]
+
+_PAGE = 1000
+
+
+@frozen
+class JobIdentity:
+    """What must be the same for a job to go on. `input` is None for what cannot be read ahead."""
+
+    source: str
+    service: str
+    """The address of the registry."""
+    via: str
+    input: str | None
+
+
+@frozen
+class Failure:
+    """A record that did not land, as a former run of the job told it."""
+
+    position: int
+    disposition: Disposition
+    reason: str | None
+    attempts: int
+    task: TaskId | None
+
+
+@define(eq=False)
+class Unfinished:
+    """A chunk that a former run left; its records are collected while the input is read again."""
+
+    number: int
+    state: ChunkState
+    positions: Positions
+    attempts: int
+    doubtful: bool
+    task: TaskId | None
+    records: list[Record] = field(factory=list)
+
+
+@define
+class History:
+    """What former runs of the job have written down. Up to the position `read_to` the input is known."""
+
+    read_to: int = 0
+    digest: bytes = b""
+    ended: bool = False
+    last: int = 0
+    """The highest number of a chunk."""
+    landed: Mapping[Disposition, Positions] = field(factory=dict)
+    unfinished: Sequence[Unfinished] = ()
+
+    def landed_as(self, position: int) -> Disposition | None:
+        for disposition, where in self.landed.items():
+            if position in where:
+                return disposition
+        return None
+
+    def chunk_of(self, position: int) -> Unfinished | None:
+        for chunk in self.unfinished:
+            if position in chunk.positions:
+                return chunk
+        return None
+
+
+def history(connection: sqlite3.Connection, job: JobIdentity) -> History:
+    """What stands there, if it is about this job; begins the journal if nothing does."""
+    row = connection.execute("SELECT source, service, via, input, read_to, digest, ended FROM job").fetchone()
+    if row is None:
+        connection.execute(
+            "INSERT INTO job VALUES (1, ?, ?, ?, ?, 0, X'', 0)", (job.source, job.service, job.via, job.input)
+        )
+        return History()
+    _check_same(job, JobIdentity(*row[:4]))
+    (last,) = connection.execute("SELECT max(id) FROM chunk").fetchone()
+    try:
+        landed, unfinished = _landed(connection), _unfinished(connection)
+    except (LookupError, TypeError, ValueError):
+        pass
+    else:
+        return History(row[4], row[5], bool(row[6]), last or 0, landed, unfinished)
+    raise JournalError("the journal is damaged: a row of it makes no sense")
+
+
+def _check_same(job: JobIdentity, former: JobIdentity) -> None:
+    for name, now, then in (
+        ("source", job.source, former.source),
+        ("service", job.service, former.service),
+        ("way", job.via, former.via),
+        ("input", job.input, former.input),
+    ):
+        if now != then:
+            raise JournalMismatch(f"the journal belongs to another job: its {name} is not the same")
+
+
+def _landed(connection: sqlite3.Connection) -> dict[Disposition, Positions]:
+    found: defaultdict[Disposition, list[Range]] = defaultdict(list)
+    for (text,) in connection.execute("SELECT landed FROM chunk WHERE landed IS NOT NULL"):
+        for part in text.split(";"):
+            disposition, _, where = part.partition("=")
+            found[Disposition(disposition)].extend(positions.read(where))
+    return {disposition: Positions(ranges) for disposition, ranges in found.items()}
+
+
+def _unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
+    chunks = connection.execute(
+        "SELECT id, state, positions, attempts, doubtful, task FROM chunk"
+        " WHERE state IN ('PLANNED', 'SENDING', 'ACCEPTED', 'UNKNOWN') ORDER BY id"
+    )
+    return [
+        Unfinished(
+            number,
+            ChunkState(state),
+            Positions(positions.read(where)),
+            attempts,
+            bool(doubtful),
+            TaskId(task) if task else None,
+        )
+        for number, state, where, attempts, doubtful, task in chunks
+    ]
+
+
+def failures(connection: sqlite3.Connection, first: int) -> list[Failure]:
+    found = connection.execute(
+        "SELECT position, disposition, reason, attempts, task FROM failure"
+        " WHERE position >= ? ORDER BY position LIMIT ?",
+        (first, _PAGE),
+    )
+    return [
+        Failure(position, Disposition(disposition), reason, attempts, TaskId(task) if task else None)
+        for position, disposition, reason, attempts, task in found
+    ]
+
+
+def progress(read_to: int, digest: bytes) -> Statement:
+    # the job may read on while chunks of an earlier moment are written down
+    return "UPDATE job SET read_to = ?, digest = ? WHERE read_to < ?", (read_to, digest, read_to)
+
+
+def insertion(chunk: Chunk) -> Statement:
+    where = _written(record.position for record in chunk.records)
+    values = (chunk.number, chunk.state, where, chunk.attempts, chunk.doubtful, _text(chunk.task))
+    return "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, NULL)", values
+
+
+def update(chunk: Chunk) -> Statement:
+    return (
+        "UPDATE chunk SET state = ?, attempts = ?, doubtful = ?, task = ? WHERE id = ?",
+        (chunk.state, chunk.attempts, chunk.doubtful, _text(chunk.task), chunk.number),
+    )
+
+
+def deletion(chunk: Chunk) -> Statement:
+    return "DELETE FROM chunk WHERE id = ?", (chunk.number,)
+
+
+def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Chunk], list[Statement]]:
+    """The chunks that are left over from this one, and how to write down what became of the rest."""
+    groups: defaultdict[Disposition, list[RecordOutcome]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[outcome.disposition].append(outcome)
+    unknown, unsent = groups.pop(Disposition.UNKNOWN, []), groups.pop(Disposition.UNSENT, [])
+    parts = []
+    if unknown:
+        parts.append(_rest(chunk, unknown, ChunkState.UNKNOWN, doubtful=True))
+    if unsent:
+        parts.append(_rest(chunk, unsent, ChunkState.PLANNED, doubtful=chunk.doubtful))
+    statements = [_of_told(chunk, groups)]
+    for outcome in outcomes:
+        if outcome.disposition.has_landed or outcome.disposition is Disposition.UNSENT:
+            if chunk.retold:
+                statements.append(("DELETE FROM failure WHERE position = ?", (outcome.record.position,)))
+        else:
+            statements.append(_failure(outcome))
+    return parts, statements
+
+
+def _rest(chunk: Chunk, outcomes: Iterable[RecordOutcome], state: ChunkState, *, doubtful: bool) -> Chunk:
+    records = [outcome.sent for outcome in outcomes]
+    return Chunk(records, (), state=state, attempts=chunk.attempts, doubtful=doubtful)
+
+
+def _of_told(chunk: Chunk, groups: Mapping[Disposition, Sequence[RecordOutcome]]) -> Statement:
+    if not groups:
+        return deletion(chunk)
+    chunk.state = ChunkState.REJECTED if set(groups) == {Disposition.REJECTED} else ChunkState.SETTLED
+    landed = ";".join(
+        f"{disposition}={_written(each.record.position for each in group)}"
+        for disposition, group in groups.items()
+        if disposition.has_landed
+    )
+    told = _written(each.record.position for group in groups.values() for each in group)
+    return (
+        "UPDATE chunk SET state = ?, positions = ?, landed = ? WHERE id = ?",
+        (chunk.state, told, landed or None, chunk.number),
+    )
+
+
+def _failure(outcome: RecordOutcome) -> Statement:
+    return (
+        "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)",
+        (
+            outcome.record.position,
+            outcome.disposition,
+            outcome.reason,
+            outcome.attempts,
+            _text(outcome.task_id),
+        ),
+    )
+
+
+def _written(where: Iterable[int]) -> str:
+    return positions.written(positions.ranges_of(sorted(where)))
+
+
+def _text(task: TaskId | None) -> str | None:
+    return None if task is None else str(task)

@@ -1,0 +1,163 @@
+"""The way of a chunk from its plan to its outcomes. How it is sent and told is a matter of its carrier."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from clinia_async.calls import Repeat, Write
+from clinia_async.errors import CliniaError, ContentTooLarge, Outcome, RequestError, TaskPollError
+from clinia_async.ingest.chunks import Chunk, ChunkState
+from clinia_async.ingest.filling import Filling
+from clinia_async.ingest.flight import Flight
+from clinia_async.ingest.journal_file import JournalError
+from clinia_async.ingest.ledger import Ledger
+from clinia_async.ingest.options import OnUnknown
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.report import Report
+from clinia_async.ingest.service import JobStopped, PatientSession
+from clinia_async.ingest.verdicts import TOO_LARGE, told
+from clinia_async.tasks import Task
+
+IN_DOUBT = "it may have arrived, and a second one would be a second record"
+_SENDS = 3
+"""How often a chunk is sent whose task the service loses."""
+_NOT_FOUND = 404
+
+
+class Carrier(Protocol):
+    """One way to send records."""
+
+    def write(self, chunk: Chunk) -> Write[object]:
+        """What is sent for it. Raises `InvalidWrite` for what cannot go this way."""
+        ...
+
+    async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
+        """What became of its records, once its task has ended."""
+        ...
+
+    async def refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
+        """What an error says of its records."""
+        ...
+
+
+class Lane:
+    """What one worker runs on."""
+
+    def __init__(
+        self,
+        filling: Filling,
+        carrier: Carrier,
+        *,
+        flight: Flight,
+        ledger: Ledger,
+        service: PatientSession,
+        report: Report,
+        on_unknown: OnUnknown,
+    ) -> None:
+        self._filling = filling
+        self._carrier = carrier
+        self._flight = flight
+        self._ledger = ledger
+        self._service = service
+        self._report = report
+        self._on_unknown = on_unknown
+
+    async def work(self) -> None:
+        while (chunk := await self._filling.next()) is not None:
+            if not chunk.number:
+                await self._ledger.planned(chunk)
+            todo = [chunk]
+            while todo:
+                todo.extend(await self._finish(todo.pop()))
+
+    async def _finish(self, chunk: Chunk) -> Sequence[Chunk]:
+        """Brings a chunk to its end; gives the parts of one that was too large."""
+        try:
+            outcomes = await self._carried(chunk)
+        except JobStopped as stop:
+            await self._stopped(chunk, stop)
+            raise
+        except JournalError:
+            raise
+        except ContentTooLarge as error:
+            chunk.doubtful = chunk.doubtful or error.outcome is not Outcome.REJECTED
+            if len(chunk.records) > 1:
+                return await self._halves(chunk)
+            outcomes = told(chunk, Disposition.REJECTED, TOO_LARGE)
+        except CliniaError as error:
+            outcomes = await self._refused(chunk, error)
+        try:
+            await self._ledger.settled(chunk, outcomes)
+        finally:  # what is known is told, even where it cannot be written down
+            for outcome in outcomes:
+                await self._flight.settle(outcome)
+        return ()
+
+    async def _refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
+        try:
+            return await self._carrier.refused(chunk, error)
+        except RequestError as unread:
+            return told(chunk, Disposition.UNKNOWN, type(unread).__name__)
+
+    async def _stopped(self, chunk: Chunk, stop: JobStopped) -> None:
+        chunk.requests += stop.attempts
+        is_proven = stop.outcome in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.doubtful
+        if is_proven and chunk.state is ChunkState.SENDING:
+            with contextlib.suppress(JournalError):
+                await self._ledger.withdrawn(chunk)
+        self._flight.stranded(chunk, str(stop), is_proven=is_proven)
+
+    async def _carried(self, chunk: Chunk) -> Sequence[RecordOutcome]:
+        write = self._carrier.write(chunk)
+        for sends_left in reversed(range(_SENDS)):
+            if chunk.task is None and self._is_given_up(chunk, write):
+                return told(chunk, Disposition.UNKNOWN, IN_DOUBT)
+            task = await self._task(chunk, write)
+            try:
+                await self._service.watched(task.wait)
+            except TaskPollError as error:
+                if error.status != _NOT_FOUND or not sends_left:
+                    raise
+                await self._ledger.lost(chunk)
+                continue
+            self._note_lag(task)
+            return await self._carrier.outcomes(chunk, task)
+        raise AssertionError("the last send is told")
+
+    async def _task(self, chunk: Chunk, write: Write[object]) -> Task[object]:
+        if chunk.task is not None:
+            return self._service.resume(write, chunk.task, doubtful=chunk.doubtful)
+        if chunk.doubtful and write.repeat is Repeat.ONCE:
+            self._report.resent += len(chunk.records)
+        await self._ledger.sending(chunk)
+        self._flight.depart(chunk.records)
+        try:
+            task = await self._service.submit(write, doubtful=chunk.doubtful)
+        except RequestError as error:
+            chunk.requests += error.attempts
+            raise
+        chunk.requests += task.attempts
+        chunk.doubtful = task.doubtful
+        if task.id is not None and not task.done():
+            await self._ledger.accepted(chunk, task.id, doubtful=task.doubtful)
+        return task
+
+    def _is_given_up(self, chunk: Chunk, write: Write[object]) -> bool:
+        """Whether it may have arrived and must not be sent again."""
+        once = write.repeat is Repeat.ONCE and self._on_unknown is OnUnknown.STOP
+        return once and (chunk.doubtful or chunk.state in {ChunkState.SENDING, ChunkState.UNKNOWN})
+
+    async def _halves(self, chunk: Chunk) -> Sequence[Chunk]:
+        middle = len(chunk.records) // 2
+        halves = [
+            Chunk(chunk.records[part], chunk.operations[part], doubtful=chunk.doubtful)
+            for part in (slice(middle), slice(middle, None))
+        ]
+        await self._ledger.split(chunk, halves)
+        self._flight.recall(chunk.records)
+        return halves[::-1]
+
+    def _note_lag(self, task: Task[object]) -> None:
+        gap = task.stats.detection_gap
+        if gap is not None:
+            self._report.lag.add(gap)

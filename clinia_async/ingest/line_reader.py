@@ -1,0 +1,150 @@
+"""Lines to records, quickly where a line is plainly right, and to the letter where there is any doubt.
+
+The quick way gives a record only where the strict way would give the same one. Whatever it does not
+know it leaves to the strict way, which alone finds fault.
+"""
+
+from functools import lru_cache
+
+import orjson
+
+from clinia_async.calls import BatchWrite, Repeat
+from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
+from clinia_async.ingest.strict_lines import ACTIONS, Rules, read_strictly
+from clinia_async.keys import is_end_id, is_key, is_new_id
+from clinia_async.models import Action, TargetType
+from clinia_async.strict_json import faithful
+
+_LONGEST_KEY = 62
+_RELATIONSHIP, _RESOURCE = TargetType.RELATIONSHIP, TargetType.RESOURCE
+_seen_key = lru_cache(maxsize=1024)(is_key)  # types are few
+
+Object = dict[str, object]
+
+
+class LineReader:
+    """Holds no more than its rules: one reader may read any number of inputs."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._is_plain = rules.map_id is None and rules.action != Action.DELETE
+        self._kinds = {
+            (target, action): Kind(rules.source, target, action, _repeat(action), self._write_of)
+            for target in (_RELATIONSHIP, _RESOURCE)
+            for action in Action
+        }
+        self._relationship = self._kinds[_RELATIONSHIP, rules.action]
+        self._resource = self._kinds[_RESOURCE, rules.action]
+
+    def read(self, number: int, text: bytes | None) -> Item:
+        """The record on line `number`; a `text` of None was too large to keep."""
+        if text is None:
+            return BadRecord(number, "$", "the line is too large")
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            return self._strictly(number, text)
+        return self._quickly(number, text, value) or self._strictly(number, text)
+
+    def _quickly(self, number: int, text: bytes, value: object) -> Record | None:
+        again = faithful(text, value)
+        if again is None or type(value) is not dict:
+            return None
+        id_ = _relationship_id(value)
+        if id_ is not None and (self._is_plain or self._leaves_as_it_is(value)):
+            key = (_RELATIONSHIP, value["type"], id_)
+            return Record.spliced(number, text, self._relationship, key, text.strip())
+        if again != text:  # what is dumped again once more would not be the line's own bytes
+            return None
+        if "from" in value:
+            return self._changed(number, text, value)
+        return self._resource_of(number, text, value)
+
+    def _leaves_as_it_is(self, value: Object) -> bool:
+        map_id = self._rules.map_id
+        if map_id is None or self._rules.action == Action.DELETE:
+            return False
+        ends = value["from"], value["to"]
+        return all(type(end) is dict and map_id(end["id"]) == end["id"] for end in ends)
+
+    def _changed(self, number: int, text: bytes, value: Object) -> Record | None:
+        """A relationship whose bytes are not those of its line: all but what changes stays as it was."""
+        kind = self._named(value, self._relationship)
+        from_, to = value["from"], value.get("to")
+        if kind is None or type(from_) is not dict or type(to) is not dict:
+            return None
+        ends = from_.get("id"), to.get("id")
+        if type(ends[0]) is not str or type(ends[1]) is not str:
+            return None
+        joined = f"{ends[0]}.{ends[1]}"
+        if value.pop("id", joined) != joined:
+            return None
+        if self._rules.map_id is not None:
+            from_["id"], to["id"] = map(self._rules.map_id, ends)
+        id_ = _relationship_id(value)
+        if id_ is None or (kind.action is Action.DELETE and "data" in value):
+            return None
+        type_ = value["type"]
+        sent = {"id": id_, "type": type_} if kind.action is Action.DELETE else value
+        return Record.spliced(number, text, kind, (_RELATIONSHIP, type_, id_), orjson.dumps(sent))
+
+    def _resource_of(self, number: int, text: bytes, value: Object) -> Record | None:
+        before = len(value)
+        kind = self._named(value, self._resource)
+        type_, id_ = value.get("type"), value.get("id")
+        if kind is None or kind.action is Action.DELETE or len(value) != 3:
+            return None
+        if type(value.get("data")) is not dict or not _is_key(type_) or not is_new_id(id_):
+            return None
+        payload = text if len(value) == before else orjson.dumps(value)
+        return Record.spliced(number, text, kind, (_RESOURCE, type_, id_), payload)
+
+    def _named(self, value: Object, default: Kind) -> Kind | None:
+        """The kind that the line names itself, which is taken out of it; None if there is doubt."""
+        if "action" not in value and "operation" not in value:
+            return default
+        if "action" in value and "operation" in value:
+            return None
+        name = value.pop("action", None) or value.pop("operation", None)
+        action = ACTIONS.get(name) if type(name) is str else None
+        return None if action is None else self._kinds[default.target, action]
+
+    def _strictly(self, number: int, text: bytes) -> Item:
+        if not text.strip():
+            return Blank(number)
+        try:
+            line = read_strictly(text, self._rules)
+        except InvalidWrite as error:
+            return BadRecord(number, error.path, error.rule, text)
+        except DecodeError as error:
+            return BadRecord(number, error.path, f"expected {error.expected}", text)
+        record = Record(number, line.write, line.text)
+        record.payload = line.payload
+        return record
+
+    def _write_of(self, text: bytes) -> BatchWrite:
+        return read_strictly(text, self._rules).write
+
+
+def _repeat(action: Action) -> Repeat:
+    return Repeat.KEYED if action == Action.CREATE else Repeat.IDEMPOTENT
+
+
+def _relationship_id(value: Object) -> str | None:
+    """The id of what is a relationship and no more: type, from, to and perhaps data."""
+    if len(value) != (4 if type(value.get("data")) is dict else 3) or not _is_key(value.get("type")):
+        return None
+    from_, to = _end_id(value.get("from")), _end_id(value.get("to"))
+    return None if from_ is None or to is None else f"{from_}.{to}"
+
+
+def _end_id(end: object) -> str | None:
+    if type(end) is not dict or len(end) != 2 or not _is_key(end.get("type")):
+        return None
+    id_ = end.get("id")
+    return id_ if is_end_id(id_) else None
+
+
+def _is_key(text: object) -> bool:
+    return type(text) is str and len(text) <= _LONGEST_KEY and _seen_key(text)

@@ -1,0 +1,221 @@
+"""A job with a journal, stopped at any moment, goes on as if it had never been."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clinia_async import (
+    ChunkLimits,
+    Disposition,
+    Ingestion,
+    JournalBusy,
+    JournalError,
+    JournalMismatch,
+)
+from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, LostReply, Persisted
+from tests.ingest.running import (
+    BOTH_WAYS,
+    SOURCE,
+    ran,
+    run,
+    session_for,
+    stored_data,
+    write,
+    writes,
+)
+
+SMALL = ChunkLimits(operations=10)
+
+
+async def cut_off(emulator: Emulator, items: object, after: int, **options: object) -> Ingestion:
+    """Runs a job and drops it without a word after so many outcomes, as far as a process can do it to itself."""
+    async with session_for(emulator) as session:
+        job = Ingestion(session, SOURCE, items, **options)  # type: ignore[arg-type]
+        async with job:
+            count = 0
+            async for _ in job:
+                count += 1
+                if count >= after:
+                    break
+        await session.aclose(grace=0)
+    return job
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+@pytest.mark.parametrize("mode", [Persisted(), Accepted(LogNormal(0.4, 0.8))])
+async def test_a_job_goes_on_where_it_was_cut_off(
+    via: str, mode: Persisted | Accepted, tmp_path: Path
+) -> None:
+    sent, options = writes(200), {"via": via, "chunk": SMALL, "workers": 3, "journal": tmp_path / "j"}
+    async with Emulator(default=mode, bulk=LogNormal(0.4, 0.8)) as emulator:
+        runs = 0
+        while True:
+            job = await cut_off(emulator, sent, 37, **options)
+            runs += 1
+            if job.report.stopped_by is None or runs > 20:
+                break
+        found = await run(emulator, sent, **options)
+        held = stored_data(emulator)
+    assert 2 < runs <= 20
+    assert held == {each.id: each.data for each in sent}
+    assert found.error is None
+    assert found.told == {Disposition.PERSISTED: 200}
+    assert found.report.former == 200
+    assert not found.report.sent, "what landed is not sent again"
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_failures_of_former_runs_are_told_again_in_full(via: str, tmp_path: Path) -> None:
+    items = [*writes(60), *(write(f"prac-{n}", f"org-{n % 7}", number=-1) for n in range(0, 60, 3))]
+    options = {"via": via, "chunk": SMALL, "journal": tmp_path / "j"}
+    async with Emulator() as emulator:
+        first = await run(emulator, items, **options)
+        again = await run(emulator, items, **options)
+    assert first.report.by_disposition[Disposition.FAILED] == 20
+    assert again.report.by_disposition == first.report.by_disposition
+    assert again.report.reasons == first.report.reasons
+    assert again.lines(Disposition.FAILED) == first.lines(Disposition.FAILED)
+    assert all(each.former and each.attempts == 1 for each in again.outcomes)
+    assert len(again.outcomes) == 20
+
+
+async def test_what_is_accepted_is_waited_for_and_not_sent_again(tmp_path: Path) -> None:
+    options = {"via": "bulk", "chunk": SMALL, "workers": 2, "journal": tmp_path / "j"}
+    async with Emulator(bulk=Constant(30)) as emulator:
+        async with session_for(emulator) as session:
+            job = Ingestion(session, SOURCE, writes(20), **options)  # type: ignore[arg-type]
+            async with job:
+                await asyncio.sleep(10)
+        assert set(job.report.by_disposition) == {Disposition.UNKNOWN}
+        sent = emulator.requests["bulk_relationships"]
+        found = await run(emulator, writes(20), **options)
+        assert emulator.requests["bulk_relationships"] == sent == 2
+    assert found.told == {Disposition.PERSISTED: 20}
+    assert not found.report.sent
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_what_was_on_its_way_is_settled_as_its_own(via: str, tmp_path: Path) -> None:
+    """The answers of the first run are all lost: the second one finds its records there, and knows them."""
+    options = {"via": via, "chunk": SMALL, "workers": 2, "journal": tmp_path / "j", "on_existing": "fail"}
+    async with Emulator() as emulator:
+        for route in ("create_relationship", "bulk_relationships"):
+            emulator.faults.add(LostReply(route=route))
+        first = await run(emulator, writes(20), patience=0.5, **options)
+        emulator.faults.clear()
+        assert emulator.relationships() > 0
+        assert set(first.report.by_disposition) <= {Disposition.UNKNOWN, Disposition.UNSENT}
+        found = await run(emulator, writes(20), **options)
+        assert stored_data(emulator) == {each.id: each.data for each in writes(20)}
+    assert found.told == {Disposition.PERSISTED: 20}
+    assert found.report.reconciled > 0
+
+
+async def test_other_input_another_source_or_service_is_refused(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    changed = [*writes(5), write("other", "org-1"), *writes(20)[6:]]
+    async with Emulator() as emulator:
+        await run(emulator, writes(20), journal=journal, chunk=SMALL)
+        requests = emulator.requests.total()
+        for items in (changed, writes(19)):
+            found = await run(emulator, items, journal=journal)
+            assert isinstance(found.error, JournalMismatch)
+        async with Emulator() as another:
+            assert isinstance((await run(another, writes(20), journal=journal)).error, JournalMismatch)
+            assert not another.requests
+        async with session_for(emulator) as session:
+            with pytest.raises(JournalMismatch, match="its source is not the same"):
+                await Ingestion(session, "other", [], journal=journal).run()
+            with pytest.raises(JournalMismatch, match="its input is not the same"):
+                await Ingestion(session, SOURCE, [], journal=journal, input_id="x").run()
+            with pytest.raises(JournalMismatch, match="its way is not the same"):
+                await Ingestion(session, SOURCE, [], journal=journal, via="single").run()
+        assert emulator.requests.total() == requests
+
+
+async def test_a_second_job_on_one_journal_fails_at_once(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    async with Emulator(bulk=Constant(30)) as emulator, session_for(emulator) as session:
+        async with Ingestion(session, SOURCE, writes(5), journal=journal):
+            await asyncio.sleep(1)
+            found = await ran(session, writes(5), journal=journal)
+        assert isinstance(found.error, JournalBusy)
+        assert emulator.requests["bulk_relationships"] == 1
+
+
+def spoiled(journal: Path) -> Iterator[tuple[str, str]]:
+    """Each way in which a journal may be unfit, and what is said of it."""
+    whole = journal.read_bytes()
+    yield "is empty", _replaced(journal, b"")
+    yield "damaged", _replaced(journal, b"no database at all" * 300)
+    yield "damaged", _replaced(journal, whole[:4096] + b"\xff" * (len(whole) - 4096))
+    yield "no journal", _with(journal, whole, "PRAGMA application_id=7")
+    yield "is of version 99", _with(journal, whole, "PRAGMA user_version=99")
+    yield (
+        "makes no sense",
+        _with(journal, whole, "INSERT INTO chunk VALUES (9999, 'PLANNED', 'x', 0, 0, NULL, NULL)"),
+    )
+    _replaced(journal, whole)
+    journal.chmod(0o644)
+    yield "readable by nobody else", ""
+    journal.chmod(0o600)
+    journal.rename(journal.with_name("target"))
+    journal.symlink_to("target")
+    yield "symbolic link", ""
+    journal.unlink()
+    journal.mkdir()
+    yield "regular file", ""
+
+
+def _replaced(journal: Path, content: bytes) -> str:
+    journal.write_bytes(content)
+    return ""
+
+
+def _with(journal: Path, whole: bytes, statement: str) -> str:
+    journal.write_bytes(whole)
+    with sqlite3.connect(journal, isolation_level=None) as connection:
+        connection.execute(statement)
+    connection.close()
+    return ""
+
+
+async def test_an_unfit_journal_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    async with Emulator() as emulator:
+        await run(emulator, writes(300), journal=journal, chunk=ChunkLimits(operations=1))
+        requests = emulator.requests.total()
+        for words, _ in spoiled(journal):
+            found = await run(emulator, writes(300), journal=journal)
+            assert isinstance(found.error, JournalError), words
+            assert words in str(found.error)
+            assert found.error.__context__ is None
+        assert emulator.requests.total() == requests
+
+
+async def test_a_folder_that_is_unfit_is_refused(tmp_path: Path) -> None:
+    async with Emulator() as emulator:
+        missing = await run(emulator, writes(5), journal=tmp_path / "no" / "j")
+        assert "not there" in str(missing.error)
+        public = tmp_path / "public"
+        public.mkdir()
+        public.chmod(0o777)
+        assert "by everybody" in str((await run(emulator, writes(5), journal=public / "j")).error)
+        assert not emulator.requests
+
+
+async def test_a_journal_is_private_and_holds_no_record_and_no_key(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    items = [write("canary-one", "canary-two", note="canary-three"), write("canary-one", "canary-two", n=2)]
+    async with Emulator() as emulator, session_for(emulator) as session:
+        async with Ingestion(session, SOURCE, items, journal=journal) as job:
+            async for _ in job:
+                for each in tmp_path.iterdir():
+                    assert each.stat().st_mode & 0o777 == 0o600
+                    content = each.read_bytes()
+                    assert b"canary" not in content
+                    assert emulator.key.encode() not in content
+    assert [each.name for each in tmp_path.iterdir()] == ["j"]
