@@ -10,7 +10,7 @@ from pathlib import Path
 
 FACTS = (
     "read            100,000",
-    "persisted        91,988",
+    "succeeded        91,988",
     "existing          7,970",
     "kept                 42",
 )

@@ -19,7 +19,7 @@ SNIPPETS = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 SAID = [
     ["SUCCESS practises-at 0"],
     ["single SUCCESS", "Relationship"],
-    ["persisted         1,000", "settled by reading back"],
+    ["succeeded         1,000", "settled by reading back"],
     ["bundle stored", "bulk 1000 SUCCESS", "left 1000", "purged 1001 []"],
     ["1 passed"],
 ]

@@ -69,7 +69,7 @@ def test_a_key_of_ones_own_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_kept_in_a_file_is_there_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    for disposition in ("persisted", "existing"):
+    for disposition in ("succeeded", "existing"):
         process, variables = _running("--data", "registry.db")
         _lead(variables, monkeypatch)
         report = cli("ingest", _some_records(), "--source", "s", "--json").json

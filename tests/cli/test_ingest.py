@@ -31,11 +31,12 @@ def _count(report: dict[str, dict[str, int]], *dispositions: str) -> int:
 def test_everything_lands(cli: Cli, served: Served) -> None:
     ran = cli("ingest", _file(line("a"), "\n", line("b"), line("a")))
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[:5] == [
+    assert ran.out.splitlines()[:6] == [
         "read                  3",
         "blank lines           1",
         "sent                  3",
-        "persisted             2",
+        "persisted             0",
+        "succeeded             2",
         "existing              1",
     ]
     assert served.holds() == 2
@@ -54,8 +55,8 @@ def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
     assert (report["read"], report["blank"], report["sent"]) == (990, 10, 941)
     assert (report["settled"], report["landed"]) == (990, 941)
     assert _count(report, "invalid") == 49
-    assert _count(report, "persisted", "existing") == 941
-    assert served.holds() == _count(report, "persisted")
+    assert _count(report, "persisted", "succeeded", "existing") == 941
+    assert served.holds() == _count(report, "persisted", "succeeded")
     assert report["complete"] is True
     assert report["stopped_by"] is None
     assert report["records_per_second"] > 0 < report["seconds"]
@@ -68,7 +69,7 @@ def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
 
 def test_with_an_emulator_of_its_own() -> None:
     ran = ended(start("ingest", DIRTY, "--source", "ehr-prod", "--emulator"))
-    persisted = next(row.split()[1] for row in ran.out.splitlines() if row.startswith("persisted"))
+    persisted = next(row.split()[1] for row in ran.out.splitlines() if row.startswith("succeeded"))
     assert ran.code == 1
     assert ran.out.splitlines()[-1] == f"the emulator holds {persisted} relationships"
     assert ran.err == "49 records that did not land are in dirty-1k.dead.ndjson\n"
