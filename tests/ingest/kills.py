@@ -31,9 +31,10 @@ from attrs import define, field, frozen
 import clinia_async.cli.ingest
 import clinia_async.cli.job  # noqa: F401  what a child needs is there before the fork
 from clinia_async.cli import main
+from clinia_async.ingest import positions
 from tests.ingest.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
-from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, Told, check, letters_in, made
+from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, Kind, Told, check, letters_in, made
 
 LONGEST_LIFE = 60.0
 MOST_LIVES = 400
@@ -193,8 +194,8 @@ class Job:
     def _report(self) -> dict[str, object]:
         return dict(json.loads((self.plan.folder / "job.out").read_text()))
 
-    def _standing(self) -> str:
-        """What the journal held at the moment of a kill, read from a copy."""
+    def _copy(self) -> Path:
+        """The journal as it stands: to look at it does not change it."""
         copy = self.plan.folder / "copy"
         for ending in ("", "-wal"):
             left = Path(f"{self.journal}{ending}")
@@ -202,6 +203,11 @@ class Job:
             target.unlink(missing_ok=True)
             if left.exists():
                 shutil.copyfile(left, target)
+        return copy
+
+    def _standing(self) -> str:
+        """What the journal held at the moment of a kill."""
+        copy = self._copy()
         if not copy.exists():
             return "no journal"
         with sqlite3.connect(copy) as database:
@@ -221,9 +227,30 @@ class Job:
             told = Told(again, letters_in(self.plan.folder / "dead.ndjson") if again["dead_letters"] else [])
             found = check(self.given, self.policy, told, stored)
             found.untrue[:0] = self.findings.untrue
+            found.untrue += self._claimed_without_doubt()
             self.findings = found
         self.findings.doubled += self.nemesis.stored_twice()
         self._count()
+
+    def _claimed_without_doubt(self) -> list[str]:
+        """Equal duplicates that were told as stored by this job, although none of their answers was lost."""
+        lines = [line for line in self.given.lines if line.kind is not Kind.BLANK]
+        with sqlite3.connect(self._copy()) as database:
+            rows = database.execute("SELECT landed FROM chunk WHERE attempts < 2 AND NOT doubtful").fetchall()
+        database.close()
+        claimed = [
+            position
+            for (landed,) in rows
+            for part in (landed or "").split(";")
+            if part.startswith(("persisted=", "succeeded="))
+            for first, last in positions.read(part.partition("=")[2])
+            for position in range(first, last + 1)
+        ]
+        return [
+            f"record {position} is told as stored, and its key was taken"
+            for position in claimed
+            if lines[position - 1].kind is not Kind.FIRST
+        ]
 
     def _count(self) -> None:
         score, findings = self.score, self.findings

@@ -33,7 +33,7 @@ from tests.ingest.truth import TYPES
 KEY = "a-key-of-the-campaign"
 _WRITES = ("create_relationship", "bulk_relationships")
 _LOOKS = ("get_relationship", "get_task")
-_BETWEEN_KILLS, _LONGEST_OUTAGE = 1.0, 0.15
+_BETWEEN_KILLS = 1.0
 
 
 def faulty(emulator: Emulator) -> None:
@@ -104,7 +104,9 @@ class Nemesis:
             assert not self._life.over, f"the emulator ended by itself, see {self.folder}/emulator.err"
             self._life.kill()
             self.kills += 1
-            self._life, self._next = None, now + self.random.uniform(0, _LONGEST_OUTAGE)
+            # most outages are short; some last longer than the least patient job is ready to wait
+            first, last = self.random.choices([(0.0, 0.15), (0.3, 1.0)], (5, 1))[0]
+            self._life, self._next = None, now + self.random.uniform(first, last)
 
     def start(self) -> None:
         seed = self.random.randrange(2**32)
