@@ -77,7 +77,7 @@ class LineReader:
         ends = from_.get("id"), to.get("id")
         if type(ends[0]) is not str or type(ends[1]) is not str:
             return None
-        joined = f"{ends[0]}.{ends[1]}"
+        joined = ".".join(ends)
         if value.pop("id", joined) != joined:
             return None
         if self._rules.map_id is not None:
