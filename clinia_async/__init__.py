@@ -25,8 +25,9 @@ _HOMES = {
         " Unauthenticated Unimplemented WriteConflict"
     ),
     "ingest": (
-        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError"
-        " JobStopped NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"
+        "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
+        " InputError InputFormat JobStopped NetworkGivenUp OnExisting Record RecordOutcome Report Via"
+        " identity_of read_ndjson read_records"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (

@@ -67,10 +67,12 @@ from clinia_async.ingest import AccessRefused as AccessRefused
 from clinia_async.ingest import BadRecord as BadRecord
 from clinia_async.ingest import Blank as Blank
 from clinia_async.ingest import ChunkLimits as ChunkLimits
+from clinia_async.ingest import ColumnMapping as ColumnMapping
 from clinia_async.ingest import DeadLetters as DeadLetters
 from clinia_async.ingest import Disposition as Disposition
 from clinia_async.ingest import Ingestion as Ingestion
 from clinia_async.ingest import InputError as InputError
+from clinia_async.ingest import InputFormat as InputFormat
 from clinia_async.ingest import JobStopped as JobStopped
 from clinia_async.ingest import NetworkGivenUp as NetworkGivenUp
 from clinia_async.ingest import OnExisting as OnExisting
@@ -78,7 +80,9 @@ from clinia_async.ingest import Record as Record
 from clinia_async.ingest import RecordOutcome as RecordOutcome
 from clinia_async.ingest import Report as Report
 from clinia_async.ingest import Via as Via
+from clinia_async.ingest import identity_of as identity_of
 from clinia_async.ingest import read_ndjson as read_ndjson
+from clinia_async.ingest import read_records as read_records
 from clinia_async.keys import escape_dots as escape_dots
 from clinia_async.keys import unescape_dots as unescape_dots
 from clinia_async.models import Action as Action

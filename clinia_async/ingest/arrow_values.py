@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Protocol
 
 import orjson
+from attrs import frozen
 
 from clinia_async.ingest.rows import Refused
 
@@ -33,32 +34,39 @@ def values_of(arrow: ModuleType, type_: object) -> Values | str:
     if is_.is_timestamp(type_):
         return _moments(arrow, type_)
     if is_.is_date(type_):
-        return lambda column: [
-            _day(days) for days in column.cast(arrow.date32()).cast(arrow.int32()).to_pylist()
-        ]
-    if is_.is_decimal(type_):
-        return lambda column: [_decimal(number) for number in column.to_pylist()]
+        return lambda column: list(map(_day, column.cast(arrow.date32()).cast(arrow.int32()).to_pylist()))
     if is_.is_float16(type_):
-        return lambda column: [_finite(number) for number in column.cast(arrow.float32()).to_pylist()]
-    if is_.is_floating(type_):
-        return lambda column: [_finite(number) for number in column.to_pylist()]
-    if _is_plain(arrow, type_):
-        return lambda column: [_without_nulls(value) for value in column.to_pylist()]
+        return lambda column: list(map(_finite, column.cast(arrow.float32()).to_pylist()))
+    for is_one, each in (
+        (is_.is_decimal, _decimal),
+        (is_.is_floating, _finite),
+        (_Plain(is_), _without_nulls),
+    ):
+        if is_one(type_):
+            return _each(each)
     return "its type is none that JSON has"
 
 
-def _is_plain(arrow: ModuleType, type_: object) -> bool:
-    is_ = arrow.types
-    if is_.is_dictionary(type_):
-        return _is_plain(arrow, type_.value_type)  # type: ignore[attr-defined]
-    if is_.is_list(type_) or is_.is_large_list(type_) or is_.is_fixed_size_list(type_):
-        return _is_plain(arrow, type_.value_type)  # type: ignore[attr-defined]
-    if is_.is_struct(type_):
-        return all(_is_plain(arrow, field.type) for field in type_)  # type: ignore[attr-defined]
-    known = (
-        is_.is_string, is_.is_large_string, is_.is_integer, is_.is_float32, is_.is_float64, is_.is_boolean, is_.is_null
-    )  # fmt: skip
-    return any(is_known(type_) for is_known in known)
+def _each(read: Callable[[object], object]) -> Values:
+    return lambda column: list(map(read, column.to_pylist()))
+
+
+@frozen
+class _Plain:
+    """Whether a type is, all through, of what JSON has."""
+
+    is_: ModuleType
+
+    def __call__(self, type_: object) -> bool:
+        is_ = self.is_
+        nests = (is_.is_dictionary, is_.is_list, is_.is_large_list, is_.is_fixed_size_list)
+        if any(is_nest(type_) for is_nest in nests):
+            return self(type_.value_type)  # type: ignore[attr-defined]
+        if is_.is_struct(type_):
+            return all(self(field.type) for field in type_)  # type: ignore[attr-defined]
+        texts = (is_.is_string, is_.is_large_string)
+        leaves = (*texts, is_.is_integer, is_.is_float32, is_.is_float64, is_.is_boolean, is_.is_null)
+        return any(is_leaf(type_) for is_leaf in leaves)
 
 
 def _moments(arrow: ModuleType, type_: object) -> Values | str:

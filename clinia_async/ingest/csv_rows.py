@@ -1,8 +1,8 @@
 """Rows of CSV as RFC 4180 has it, read in a thread, block by block: plain, gzip or zstd, in UTF-8.
 
 The first row names the columns. Rows are counted as a spreadsheet counts them, so the first record is
-row 2. Cells are text; an empty one leaves its member out, and a row of nothing but empty cells is blank. Where
-a quotation mark is out of place nobody can tell where the row ends: the input is not read on.
+row 2. Cells are text; an empty one leaves its member out, and a row of empty cells alone is blank. Where a
+quotation mark is out of place nobody can tell where the row ends: the input is not read on.
 """
 
 import asyncio

@@ -73,8 +73,12 @@ class RowReader:
 
     def _as_read(self, cells: Sequence[object]) -> bytes:
         """What can be told of a row that became no line."""
-        told = {name: str(cell) for name, cell in zip(self.columns, cells, strict=True) if cell is not None}
-        return strict_json.dumps({name: _printable(text) for name, text in told.items()})
+        told = {
+            name: _printable(cell)
+            for name, cell in zip(self.columns, cells, strict=True)
+            if isinstance(cell, str | int | orjson.Fragment)
+        }
+        return strict_json.dumps(told)
 
 
 def _put(record: dict[str, object], parts: Sequence[str], value: object) -> None:
@@ -86,8 +90,8 @@ def _put(record: dict[str, object], parts: Sequence[str], value: object) -> None
     inner[parts[-1]] = value
 
 
-def _printable(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
+def _printable(cell: object) -> object:
+    return cell.encode(errors="backslashreplace").decode() if isinstance(cell, str) else cell
 
 
 def _value(member: Member, cell: object) -> object:

@@ -7,7 +7,8 @@
 A line with neither `from` nor `to` that holds more than its type is a resource. `data` and `meta` of a
 relationship, `meta` and `contained` of a resource and the `id` of a resource to create may be left out.
 `action` (or `operation`) may say CREATE, UPSERT or DELETE; a line to delete holds nothing but what names
-the record, and its ends need no types. The `id` of a relationship may be there too, and must be `{from.id}.{to.id}` of that line.
+the record, and its ends need no types. The `id` of a relationship may be there too, and must then be
+`{from.id}.{to.id}` as that line has them.
 
 Whatever else a line holds is refused, for it would be lost; only `deadLetter`, which a former run added,
 is passed over.
