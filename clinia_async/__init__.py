@@ -25,9 +25,10 @@ _HOMES = {
         " Unauthenticated Unimplemented WriteConflict"
     ),
     "ingest": (
-        "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion IngestionOptions"
-        " InputError JobStopped JournalBusy JournalError JournalMismatch NetworkGivenUp OnExisting"
-        " OnUnknown Record RecordOutcome Report Via read_ndjson"
+        "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
+        " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
+        " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome Report"
+        " RowFailure Via identity_of ingest_partition read_ndjson read_records"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (

@@ -199,6 +199,34 @@ def members(text: str) -> dict[str, tuple[object, RawJson]]:
     raise DecodeError("$", "JSON")
 
 
+def loads_strictly(text: bytes) -> object:
+    """The value of JSON from outside, as strict as `members`. Numbers beyond 64 bits may come as floats."""
+    try:
+        value: object = orjson.loads(text)
+        again = orjson.dumps(value)
+    except (TypeError, ValueError):  # no JSON, or nested too deep to be dumped
+        return _loads_to_the_letter(text)
+    if again.count(b'"') == text.count(b'"') and b"\\u0022" not in text:
+        return value
+    return _loads_to_the_letter(text)
+
+
+def _loads_to_the_letter(text: bytes) -> object:
+    try:
+        value: object = _STRICT.decode(text.decode())
+    except DecodeError:
+        raise
+    except (RecursionError, ValueError):
+        pass  # raised below, without the parser's error as its context: that one quotes the text
+    else:
+        if _depth(value) > DEEPEST + 2:
+            raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
+        if not _is_unicode(_unescaped(value)):
+            raise DecodeError("$", "text without lone surrogates")
+        return value
+    raise DecodeError("$", "JSON")
+
+
 def _members(text: str) -> dict[str, tuple[object, RawJson]]:
     position = _after_gap(text, 0)
     if text[position : position + 1] != "{":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clinia_async.ingest.lines import Line
-from clinia_async.ingest.records import Record, parse
+from clinia_async.ingest.line_reader import LineReader
+from clinia_async.ingest.records import Record
+from clinia_async.ingest.strict_lines import Rules
 from tests.readme_commands import commands
 from tests.test_surface import CALLS, method_of
 
@@ -58,7 +59,7 @@ def test_python_snippets_run(snippet: str, said: list[str], tmp_path: Path) -> N
 
 def test_the_line_of_input_is_a_record() -> None:
     (text,) = re.findall(r"```json\n(.+?)\n```", README)
-    assert isinstance(parse(Line(1, text.encode()), "ehr"), Record)
+    assert isinstance(LineReader(Rules("ehr")).read(1, text.encode()), Record)
     assert json.loads(text)["type"] == "practises-at"
 
 

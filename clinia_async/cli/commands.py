@@ -7,7 +7,7 @@ import click
 
 from clinia_async.cli.exits import EPILOG, Exit, say
 
-_COMMANDS = ("ingest", "relationship", "partition", "task", "emulator")
+_COMMANDS = ("ingest", "validate", "relationship", "partition", "task", "emulator")
 
 
 class _Commands(click.Group):

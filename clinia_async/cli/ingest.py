@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
 
-import os
-import sys
 from pathlib import Path
 
 import click
@@ -11,15 +9,13 @@ import click
 import clinia_async as clinia
 from clinia_async.cli.connection import Connection, connected, source_option
 from clinia_async.cli.exits import EPILOG, finish
+from clinia_async.cli.input import INPUT_HELP, InputOptions, reads_input
+from clinia_async.cli.letters import STANDARD_INPUT, check_letters, default_letters
 from clinia_async.cli.parameters import EXISTING_FILE_OR_STANDARD_INPUT, seconds
 
-_STANDARD_INPUT = Path("-")
+_HELP = f"""Send the records in FILE, and report what became of each.
 
-_HELP = """Send the relationships in FILE, one JSON object a line, and report what became of each.
-
-FILE may be gzipped; `-` is standard input. A line is {"type", "from": {"id", "type"}, "to": {"id",
-"type"}, "data", "meta"}, of which data and meta may be left out.
-
+{INPUT_HELP}
 SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, and the report is printed. A
 second one stops it at once. With --journal the same command again goes on where it was stopped, even if
 it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an equal record that
@@ -30,6 +26,7 @@ is there already is taken for landed.
 @click.command(help=_HELP, epilog=EPILOG)
 @click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
 @source_option(required=True)
+@reads_input
 @click.option(
     "--via",
     type=click.Choice(["single", "bulk", "bundle"]),
@@ -79,14 +76,6 @@ is there already is taken for landed.
     help="The most bytes in one bulk.  [default: 8388608; a bundle holds 500000 at most]",
 )
 @click.option(
-    "--dots",
-    type=click.Choice(["refuse", "escape"]),
-    default="refuse",
-    show_default=True,
-    help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
-    " in the ids of both ends of every record, which can be undone exactly (`unescape_dots`).",
-)
-@click.option(
     "--dead-letters",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
@@ -114,6 +103,7 @@ def ingest(
     connection: Connection,
     file: Path,
     source: str,
+    reading: InputOptions,
     via: str,
     journal: Path | None,
     on_existing: str,
@@ -121,7 +111,6 @@ def ingest(
     workers: int | None,
     chunk_operations: int | None,
     chunk_bytes: int | None,
-    dots: str,
     dead_letters: Path | None,
     patience: float,
     emulator: bool,
@@ -133,10 +122,10 @@ def ingest(
     if via == "single" and (chunk_operations or chunk_bytes):
         raise click.UsageError("--chunk-operations and --chunk-bytes are not for --via single.")
     _check_journal(journal, emulator=emulator)
-    letters = dead_letters or _default_letters(file)
-    _check_letters(letters, file)
+    letters = dead_letters or default_letters(file)
+    check_letters(letters, file)
     order = job.Order(
-        file=None if file == _STANDARD_INPUT else file,
+        file=None if file == STANDARD_INPUT else file,
         source=source,
         via=via,
         journal=journal,
@@ -144,7 +133,7 @@ def ingest(
         on_unknown=on_unknown,
         workers=workers,
         chunk=_chunk(chunk_operations, chunk_bytes),
-        map_id=clinia.escape_dots if dots == "escape" else None,
+        reading=reading,
         dead_letters=letters,
         patience=patience,
         connection=None if emulator else connection,
@@ -156,7 +145,7 @@ def ingest(
 def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:
     if emulator and connection.names_a_service:
         raise click.UsageError("--emulator excludes --workspace, --base-url and --api-key-file.")
-    if connection.api_key_file == file == _STANDARD_INPUT:
+    if connection.api_key_file == file == STANDARD_INPUT:
         raise click.UsageError("FILE and --api-key-file cannot both be standard input.")
 
 
@@ -168,26 +157,3 @@ def _check_journal(journal: Path | None, *, emulator: bool) -> None:
 def _chunk(operations: int | None, size: int | None) -> "clinia.ChunkLimits":
     default = clinia.ChunkLimits()
     return clinia.ChunkLimits(operations or default.operations, size or default.bytes)
-
-
-def _default_letters(file: Path) -> Path:
-    name = "stdin" if file == _STANDARD_INPUT else file.name
-    for ending in (".gz", ".ndjson"):
-        name = name.removesuffix(ending) or name
-    return Path(f"{name}.dead.ndjson")
-
-
-def _check_letters(letters: Path, file: Path) -> None:
-    """Found out now, and not when the first record has failed to land."""
-    if letters.is_symlink():
-        raise click.BadParameter("must not be a symbolic link.", param_hint="'--dead-letters'")
-    if not letters.parent.is_dir() or not os.access(letters.parent, os.W_OK):
-        raise click.BadParameter("its folder cannot be written to.", param_hint="'--dead-letters'")
-    if letters.exists() and _is_the_input(letters, file):
-        raise click.BadParameter("is the file that is being read.", param_hint="'--dead-letters'")
-
-
-def _is_the_input(letters: Path, file: Path) -> bool:
-    if file != _STANDARD_INPUT:
-        return letters.samefile(file)
-    return sys.stdin is not None and os.path.samestat(letters.stat(), os.fstat(sys.stdin.fileno()))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from attrs import define, field, frozen
 
 from clinia_async.cli.connection import Connection, Options
 from clinia_async.cli.exits import Exit, code_of, say
+from clinia_async.cli.input import InputOptions
 from clinia_async.cli.progress import progress
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.standard_input import stoppable
@@ -27,7 +29,6 @@ from clinia_async.ingest import (
     InputError,
     Record,
     Report,
-    read_ndjson,
 )
 from clinia_async.polling import Polling
 from clinia_async.session import Session
@@ -47,7 +48,7 @@ class Order:
     on_unknown: str
     workers: int | None
     chunk: ChunkLimits
-    map_id: Callable[[str], str] | None
+    reading: InputOptions
     dead_letters: Path
     patience: float
     connection: Connection | None
@@ -63,6 +64,7 @@ class Result:
     fault: BaseException | None = None
     """What should not happen: it is raised, but only after the report."""
     signal: int | None = None
+    passed_over: Counter[str] = field(factory=Counter)
     emulator_holds: int | None = None
 
     @property
@@ -75,8 +77,10 @@ class Result:
 
 
 async def ingest(order: Order) -> int:
+    # the whole file is read for it, so it is asked for only where a journal compares it
+    input_id = await order.reading.identity(order.file) if order.journal else None
     async with _service(order) as (session, emulator):
-        result = await _Run(order, session).to_its_end()
+        result = await _Run(order, session, input_id).to_its_end()
         if emulator is not None:
             result.emulator_holds = emulator.relationships()
     _tell(order, result)
@@ -106,13 +110,15 @@ class _Input:
 
     order: Order
     error: InputError | None = None
+    passed_over: Counter[str] = field(factory=Counter)
+    """References of FHIR that are no relationships, by the reason."""
 
     async def __aiter__(self) -> AsyncIterator[Record | BadRecord | Blank]:
         order = self.order
         try:
             if order.file is None and sys.stdin is None:
                 raise InputError("standard input is closed")
-            records = read_ndjson(order.file, order.source, map_id=order.map_id)
+            records = order.reading.records(order.file, order.source, self.passed_over)
             async with aclosing(records):
                 async for record in records:
                     yield record
@@ -126,6 +132,7 @@ class _Input:
 class _Run:
     order: Order
     session: Session
+    input_id: str | None
     input: _Input = field(init=False)
     job: Ingestion = field(init=False)
 
@@ -137,6 +144,7 @@ class _Run:
             order.source,
             self.input,
             journal=order.journal,
+            input_id=self.input_id,
             via=order.via,
             on_existing=order.on_existing,
             on_unknown=order.on_unknown,
@@ -182,7 +190,9 @@ class _Run:
         return stop
 
     def _result(self, letters: DeadLetters, collecting: asyncio.Task[None], signals: Signals) -> Result:
-        result = Result(self.job.report, letters.count, signal=signals.first)
+        result = Result(
+            self.job.report, letters.count, signal=signals.first, passed_over=self.input.passed_over
+        )
         error = None if collecting.cancelled() else collecting.exception() or self.input.error
         if isinstance(error, OSError) and not isinstance(error, CliniaError):
             error = _unwritable(error)  # only the dead letters are files here
@@ -215,6 +225,8 @@ def _tell(order: Order, result: Result) -> None:
         click.echo(json.dumps(_members(order, result)))
     else:
         click.echo(str(result.report))
+        for why, count in result.passed_over.most_common():
+            click.echo(f"  {count:>9,} references passed over: {why}")
         if result.emulator_holds is not None:
             click.echo(f"the emulator holds {result.emulator_holds:,} relationships")
     if result.letters:
@@ -231,7 +243,9 @@ def _members(order: Order, result: Result) -> dict[str, object]:
         "sent": report.sent,
         "settled": report.settled,
         "landed": report.landed,
+        "former": report.former,
         "reconciled": report.reconciled,
+        "resent": report.resent,
         "by_disposition": {str(each): report.by_disposition[each] for each in Disposition},
         "reasons": [
             {"disposition": str(disposition), "reason": reason, "count": count}
@@ -239,6 +253,12 @@ def _members(order: Order, result: Result) -> dict[str, object]:
         ],
         "seconds": report.seconds,
         "records_per_second": report.records_per_second,
+        "throttles": report.throttles,
+        "concurrency": report.concurrency,
+        "most_in_flight": report.most_in_flight,
+        "most_bytes_in_flight": report.most_bytes_in_flight,
+        "lag": {"tasks": report.lag.tasks, "mean": report.lag.mean, "worst": report.lag.worst},
+        "passed_over": dict(result.passed_over),
         "complete": report.stopped_by is None,
         "stopped_by": report.stopped_by,
         "dead_letters": str(order.dead_letters) if result.letters else None,

@@ -2,13 +2,20 @@
 
 from clinia_async.ingest.archives import InputError
 from clinia_async.ingest.chunks import ChunkLimits
+from clinia_async.ingest.columns import ColumnMapping
 from clinia_async.ingest.dead_letters import DeadLetters
 from clinia_async.ingest.existing import OnExisting
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.journal_file import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.options import IngestionOptions, OnUnknown, Via
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
-from clinia_async.ingest.reading import read_ndjson
+from clinia_async.ingest.partitioned import (
+    PartitionConfig,
+    PartitionReceipt,
+    RowFailure,
+    ingest_partition,
+)
+from clinia_async.ingest.reading import InputFormat, identity_of, read_ndjson, read_records
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.service import AccessRefused, JobStopped, NetworkGivenUp
@@ -18,11 +25,13 @@ __all__ = [
     "BadRecord",
     "Blank",
     "ChunkLimits",
+    "ColumnMapping",
     "DeadLetters",
     "Disposition",
     "Ingestion",
     "IngestionOptions",
     "InputError",
+    "InputFormat",
     "JobStopped",
     "JournalBusy",
     "JournalError",
@@ -30,9 +39,15 @@ __all__ = [
     "NetworkGivenUp",
     "OnExisting",
     "OnUnknown",
+    "PartitionConfig",
+    "PartitionReceipt",
     "Record",
     "RecordOutcome",
     "Report",
+    "RowFailure",
     "Via",
+    "identity_of",
+    "ingest_partition",
     "read_ndjson",
+    "read_records",
 ]

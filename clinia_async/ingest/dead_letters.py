@@ -1,7 +1,8 @@
 """Records that did not land, as NDJSON that can be fed back in.
 
 A line that could be parsed is written as it was, with one more member in front that says why it is
-here. A line that could not is carried as text, or as nothing if it was too large to keep.
+here; a record of another format as the line that it stands for. A line that could not is carried as text,
+or as nothing if it was too large to keep. With the options of its run a letter is read as the same record.
 """
 
 import os
@@ -9,9 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from clinia_async.calls import DeleteRelationship
+from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.outcomes import RecordOutcome
 from clinia_async.ingest.records import BadRecord, Record
 from clinia_async.strict_json import dumps
+
+LETTER = b'{"deadLetter":'
+"""How every letter begins."""
 
 
 class DeadLetters:
@@ -49,11 +55,27 @@ def letter(outcome: RecordOutcome) -> bytes:
     reason = f"{record.path}: {record.reason}" if isinstance(record, BadRecord) else outcome.reason
     about |= {"reason": reason} if reason else {}
     about |= {"taskId": str(outcome.task_id)} if outcome.task_id else {}
-    if isinstance(record, Record):
-        original = record.write.line() if record.text is None else record.text.strip()
-    else:
+    original = _line(record) if isinstance(record, Record) else None
+    if original is None:
         original = b"{}"
         about["text"] = (record.text or b"").decode(errors="backslashreplace")
     rest = original[1:].lstrip()
     separator = b"" if rest.startswith(b"}") else b","
-    return b'{"deadLetter":' + dumps(about) + separator + rest + b"\n"
+    return LETTER + dumps(about) + separator + rest + b"\n"
+
+
+def _line(record: Record) -> bytes | None:
+    """The record as a line; None if there is no line that says it."""
+    if record.text is not None:
+        return record.text.strip()
+    write = record.write
+    if isinstance(write, DeleteRelationship):
+        from_, dot, to = write.id.partition(".")
+        if not dot or "." in to:
+            return None  # an identifier: a line names the two ends
+        return dumps({"action": "DELETE", "type": write.type, "from": {"id": from_}, "to": {"id": to}})
+    try:
+        payload = record.operation()[len(record.kind.prefix) : -1]
+    except InvalidWrite:
+        return None
+    return b'{"action":"%b",%b' % (str(record.action).encode(), payload[1:])

@@ -166,8 +166,6 @@ class Ingestion:
             await asyncio.wait([reader])
         if not reader.cancelled():
             reader.result()
-        if self.report.stopped_by is None:
-            await ledger.ended()
 
     async def _crew(self, flight: Flight, ledger: Ledger) -> None:
         service = PatientSession(

@@ -19,7 +19,7 @@ SYNCHRONOUS = "FULL"
 _SCHEMA = """
 CREATE TABLE job(
     one INTEGER PRIMARY KEY CHECK(one = 1), source TEXT NOT NULL, service TEXT NOT NULL, via TEXT NOT NULL,
-    input TEXT, read_to INTEGER NOT NULL, digest BLOB NOT NULL, ended INTEGER NOT NULL
+    input TEXT, read_to INTEGER NOT NULL, digest BLOB NOT NULL
 );
 CREATE TABLE chunk(
     id INTEGER PRIMARY KEY, state TEXT NOT NULL, positions TEXT NOT NULL, attempts INTEGER NOT NULL,

@@ -60,7 +60,6 @@ class History:
 
     read_to: int = 0
     digest: bytes = b""
-    ended: bool = False
     last: int = 0
     """The highest number of a chunk."""
     landed: Mapping[Disposition, Positions] = field(factory=dict)
@@ -81,10 +80,10 @@ class History:
 
 def history(connection: sqlite3.Connection, job: JobIdentity) -> History:
     """What stands there, if it is about this job; begins the journal if nothing does."""
-    row = connection.execute("SELECT source, service, via, input, read_to, digest, ended FROM job").fetchone()
+    row = connection.execute("SELECT source, service, via, input, read_to, digest FROM job").fetchone()
     if row is None:
         connection.execute(
-            "INSERT INTO job VALUES (1, ?, ?, ?, ?, 0, X'', 0)", (job.source, job.service, job.via, job.input)
+            "INSERT INTO job VALUES (1, ?, ?, ?, ?, 0, X'')", (job.source, job.service, job.via, job.input)
         )
         return History()
     _check_same(job, JobIdentity(*row[:4]))
@@ -94,7 +93,7 @@ def history(connection: sqlite3.Connection, job: JobIdentity) -> History:
     except (LookupError, TypeError, ValueError):
         pass
     else:
-        return History(row[4], row[5], bool(row[6]), last or 0, landed, unfinished)
+        return History(row[4], row[5], last or 0, landed, unfinished)
     raise JournalError("the journal is damaged: a row of it makes no sense")
 
 

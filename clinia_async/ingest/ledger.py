@@ -55,11 +55,6 @@ class Ledger:
             parts, statements = rows.settlement(chunk, outcomes)
             await self._journal.write(*statements, *map(self._insertion, parts))
 
-    async def ended(self) -> None:
-        """The input was read to its end, and every record of it has been told of."""
-        if self._journal is not None:
-            await self._journal.write(("UPDATE job SET ended = 1", ()))
-
     async def _moved(self, chunk: Chunk, state: ChunkState) -> None:
         chunk.state = state
         if self._journal is not None:

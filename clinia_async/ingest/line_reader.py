@@ -5,6 +5,7 @@ know it leaves to the strict way, which alone finds fault.
 """
 
 from functools import lru_cache
+from typing import TypeGuard
 
 import orjson
 
@@ -14,6 +15,7 @@ from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
 from clinia_async.ingest.strict_lines import ACTIONS, Rules, read_strictly
 from clinia_async.keys import is_end_id, is_key, is_new_id
 from clinia_async.models import Action, TargetType
+from clinia_async.receipts import Key
 from clinia_async.strict_json import faithful
 
 _LONGEST_KEY = 62
@@ -51,11 +53,10 @@ class LineReader:
         again = faithful(text, value)
         if again is None or type(value) is not dict:
             return None
-        id_ = _relationship_id(value)
-        if id_ is not None and (self._is_plain or self._leaves_as_it_is(value)):
-            key = (_RELATIONSHIP, value["type"], id_)
+        key = _relationship_key(value)
+        if key is not None and (self._is_plain or self._leaves_as_it_is(value)):
             return Record.spliced(number, text, self._relationship, key, text.strip())
-        if again != text:  # what is dumped again once more would not be the line's own bytes
+        if again != text:  # what is dumped once more would not be in the line's own bytes
             return None
         if "from" in value:
             return self._changed(number, text, value)
@@ -74,20 +75,22 @@ class LineReader:
         from_, to = value["from"], value.get("to")
         if kind is None or type(from_) is not dict or type(to) is not dict:
             return None
-        ends = from_.get("id"), to.get("id")
-        if type(ends[0]) is not str or type(ends[1]) is not str:
+        from_id, to_id = from_.get("id"), to.get("id")
+        if type(from_id) is not str or type(to_id) is not str:
             return None
-        joined = f"{ends[0]}.{ends[1]}"
+        joined = f"{from_id}.{to_id}"
         if value.pop("id", joined) != joined:
             return None
         if self._rules.map_id is not None:
-            from_["id"], to["id"] = map(self._rules.map_id, ends)
-        id_ = _relationship_id(value)
-        if id_ is None or (kind.action is Action.DELETE and "data" in value):
+            from_["id"], to["id"] = self._rules.map_id(from_id), self._rules.map_id(to_id)
+        key = _relationship_key(value)
+        if key is None:
             return None
-        type_ = value["type"]
-        sent = {"id": id_, "type": type_} if kind.action is Action.DELETE else value
-        return Record.spliced(number, text, kind, (_RELATIONSHIP, type_, id_), orjson.dumps(sent))
+        if kind.action is not Action.DELETE:
+            return Record.spliced(number, text, kind, key, orjson.dumps(value))
+        _, type_, id_ = key
+        payload = orjson.dumps({"id": id_, "type": type_})
+        return None if "data" in value else Record.spliced(number, text, kind, key, payload)
 
     def _resource_of(self, number: int, text: bytes, value: Object) -> Record | None:
         before = len(value)
@@ -95,7 +98,7 @@ class LineReader:
         type_, id_ = value.get("type"), value.get("id")
         if kind is None or kind.action is Action.DELETE or len(value) != 3:
             return None
-        if type(value.get("data")) is not dict or not _is_key(type_) or not is_new_id(id_):
+        if type(value.get("data")) is not dict or not _is_key(type_) or not _is_id(id_):
             return None
         payload = text if len(value) == before else orjson.dumps(value)
         return Record.spliced(number, text, kind, (_RESOURCE, type_, id_), payload)
@@ -131,12 +134,13 @@ def _repeat(action: Action) -> Repeat:
     return Repeat.KEYED if action == Action.CREATE else Repeat.IDEMPOTENT
 
 
-def _relationship_id(value: Object) -> str | None:
-    """The id of what is a relationship and no more: type, from, to and perhaps data."""
-    if len(value) != (4 if type(value.get("data")) is dict else 3) or not _is_key(value.get("type")):
+def _relationship_key(value: Object) -> Key | None:
+    """The key of what is a relationship and no more: type, from, to and perhaps data."""
+    type_ = value.get("type")
+    if len(value) != (4 if type(value.get("data")) is dict else 3) or not _is_key(type_):
         return None
     from_, to = _end_id(value.get("from")), _end_id(value.get("to"))
-    return None if from_ is None or to is None else f"{from_}.{to}"
+    return None if from_ is None or to is None else (_RELATIONSHIP, type_, f"{from_}.{to}")
 
 
 def _end_id(end: object) -> str | None:
@@ -146,5 +150,9 @@ def _end_id(end: object) -> str | None:
     return id_ if is_end_id(id_) else None
 
 
-def _is_key(text: object) -> bool:
+def _is_key(text: object) -> TypeGuard[str]:
     return type(text) is str and len(text) <= _LONGEST_KEY and _seen_key(text)
+
+
+def _is_id(text: object) -> TypeGuard[str]:
+    return is_new_id(text)

@@ -7,7 +7,8 @@
 A line with neither `from` nor `to` that holds more than its type is a resource. `data` and `meta` of a
 relationship, `meta` and `contained` of a resource and the `id` of a resource to create may be left out.
 `action` (or `operation`) may say CREATE, UPSERT or DELETE; a line to delete holds nothing but what names
-the record. The `id` of a relationship may be there too, and must be `{from.id}.{to.id}` of that line.
+the record, and its ends need no types. The `id` of a relationship may be there too, and must then be
+`{from.id}.{to.id}` as that line has them.
 
 Whatever else a line holds is refused, for it would be lost; only `deadLetter`, which a former run added,
 is passed over.
@@ -37,6 +38,8 @@ from clinia_async.strict_json import RawJson
 
 ACTIONS = {str(action): action for action in Action}
 _ACTION_MEMBERS = ("action", "operation")
+_ANY_TYPE = "-"
+"""Stands for the type of an end that a line to delete leaves out: it is not sent."""
 _NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_MEMBERS})
 
 Members = Mapping[str, tuple[object, RawJson]]
@@ -107,7 +110,7 @@ def _action(members: Members) -> Action | None:
 def _relationship(members: Members, text: bytes, action: Action, rules: Rules) -> StrictLine:
     _nothing_but(members, "type, from, to, data, meta, id and action")
     type_ = _string(_required(members, "type"), "$.type")
-    ends = [_end(members, name) for name in ("from", "to")]
+    ends = [_end(members, name, action) for name in ("from", "to")]
     if "id" in members and members["id"][0] != relationship_id(*ends):
         raise InvalidWrite("$.id", "must be {from.id}.{to.id}, or be left out")
     from_, to = [_mapped(end, rules.map_id) for end in ends]
@@ -174,10 +177,12 @@ def _string(value: object, path: str) -> str:
     return value
 
 
-def _end(members: Members, name: str) -> Ref:
+def _end(members: Members, name: str, action: Action) -> Ref:
     value = _required(members, name)
     if not isinstance(value, dict):
         raise InvalidWrite(f"$.{name}", "must be an object")
+    if action == Action.DELETE:
+        value = {"type": _ANY_TYPE, **value}
     for part in ("id", "type"):
         if part not in value:
             raise InvalidWrite(f"$.{name}.{part}", "is required")

@@ -44,6 +44,7 @@ def test_these_are_the_commands() -> None:
         "task",
         "task get",
         "task wait",
+        "validate",
     }
 
 

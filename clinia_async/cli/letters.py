@@ -1,0 +1,34 @@
+"""Where the records go that did not land."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+STANDARD_INPUT = Path("-")
+
+_ENDINGS = (".gz", ".zst", ".zstd", ".ndjson", ".csv", ".parquet", ".json", ".fhir")
+
+
+def default_letters(file: Path) -> Path:
+    name = "stdin" if file == STANDARD_INPUT else file.name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending) or name
+    return Path(f"{name}.dead.ndjson")
+
+
+def check_letters(letters: Path, file: Path) -> None:
+    """Found out now, and not when the first record has failed to land."""
+    if letters.is_symlink():
+        raise click.BadParameter("must not be a symbolic link.", param_hint="'--dead-letters'")
+    if not letters.parent.is_dir() or not os.access(letters.parent, os.W_OK):
+        raise click.BadParameter("its folder cannot be written to.", param_hint="'--dead-letters'")
+    if letters.exists() and _is_the_input(letters, file):
+        raise click.BadParameter("is the file that is being read.", param_hint="'--dead-letters'")
+
+
+def _is_the_input(letters: Path, file: Path) -> bool:
+    if file != STANDARD_INPUT:
+        return letters.samefile(file)
+    return sys.stdin is not None and os.path.samestat(letters.stat(), os.fstat(sys.stdin.fileno()))
