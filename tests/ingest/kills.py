@@ -212,10 +212,9 @@ class Job:
             return "no journal"
         with sqlite3.connect(copy) as database:
             states = {state for (state,) in database.execute("SELECT DISTINCT state FROM chunk")}
-            (ended,) = database.execute("SELECT ended FROM job UNION ALL SELECT 0").fetchone()
         database.close()
         open_ = states - {"SETTLED", "REJECTED"}
-        return "+".join(sorted(open_)) or ("ended" if ended else "SETTLED" if states else "nothing planned")
+        return "+".join(sorted(open_)) or ("SETTLED" if states else "nothing planned")
 
     def _judge(self, report: dict[str, object] | None, again: dict[str, object] | None) -> None:
         stored = self.nemesis.settled()
