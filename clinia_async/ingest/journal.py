@@ -36,9 +36,14 @@ class Journal:
     async def open(cls, path: Path, job: JobIdentity) -> Self:
         """Makes the journal at `path`, or opens the one that is there. Raises `JournalError`."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="clinia-journal")
+        opening = asyncio.ensure_future(_on(thread, lambda: _opened(path, job)))
         try:
-            connection, history = await _on(thread, lambda: _opened(path, job))
+            connection, history = await asyncio.shield(opening)
         except BaseException:
+            # a thread cannot be cancelled: until it has come to its end the file is not free
+            await asyncio.wait([opening])
+            if not opening.cancelled() and opening.exception() is None:
+                await _on(thread, opening.result()[0].close)
             thread.shutdown(wait=False)
             raise
         return cls(connection, thread, history)
