@@ -24,6 +24,7 @@ _HOMES = {
         " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
         " Unauthenticated Unimplemented WriteConflict"
     ),
+    "gate": "GateLimits",
     "ingest": (
         "AccessRefused BadRecord Blank ChunkLimits DeadLetters Disposition Ingestion InputError"
         " JobStopped NetworkGivenUp OnExisting Record RecordOutcome Report Via read_ndjson"

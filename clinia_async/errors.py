@@ -101,7 +101,12 @@ class SessionClosed(CliniaError, RuntimeError):
 
 
 class RequestError(CliniaError):
-    """A request that brought no answer to rely on. `retry_after` is the service's hint, in seconds."""
+    """A request that brought no answer to rely on. `retry_after` is the service's hint, in seconds.
+
+    `waited` is how many seconds the last attempt stood at the session's gate before it was sent.
+    """
+
+    waited: float = 0.0
 
     def __init__(
         self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None
