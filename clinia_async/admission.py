@@ -49,7 +49,7 @@ class Admission:
             answer = await attempt(request, deadline + waited)
             verdict = Verdict.GOOD
         except RequestError as error:
-            verdict, hint = _verdict(error), error.retry_after
+            verdict, hint = verdict_of(error), error.retry_after
             if verdict is Verdict.REFUSED and self._refusal is None:
                 self._refusal = fresh(error)
             error.waited = waited
@@ -99,7 +99,7 @@ class Admission:
             self._waiting.popleft()
 
 
-def _verdict(error: RequestError) -> Verdict:
+def verdict_of(error: RequestError) -> Verdict:
     status = error.status if isinstance(error, ApiError) else None
     if status in _REFUSED or isinstance(error, Unauthenticated | PermissionDenied):
         return Verdict.REFUSED
