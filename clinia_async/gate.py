@@ -30,7 +30,7 @@ _SLOWER, _NOISE = 2.0, 0.1
 """An answer is late that took this many times the shortest round trip, and so many seconds more."""
 
 _FORGETTING = 60.0
-"""In so many seconds without a shorter one, the shortest round trip counts as twice as long."""
+"""After so many seconds without a shorter one, the shortest round trip counts at least twice as long."""
 
 
 @frozen
@@ -166,7 +166,7 @@ class Gate:
     def _is_late(self, passage: Passage, now: float) -> bool:
         took, magnitude = now - passage.at, passage.size.bit_length()
         shortest, as_of = self._shortest.get(magnitude, (took, now))
-        shortest = min(took, shortest * 2 ** ((now - as_of) / _FORGETTING))
+        shortest = min(took, shortest * (1 + (now - as_of) / _FORGETTING))
         self._shortest[magnitude] = shortest, now
         return took > _SLOWER * shortest + _NOISE
 

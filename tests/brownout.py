@@ -282,11 +282,11 @@ def worst(figures: Sequence[Figures]) -> Figures:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What a brown-out gets from this client: the worst of all seeds.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="A brown-out before this client: the worst of all seeds.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 5, 20, 50])
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print(f"{'service':28}{'clients':>8}{'sends/useful':>14}{'in the cut':>12}{'goodput':>9}", end="")
     print(f"{'in the cut':>12}{'recovery s':>12}{'max/min':>9}")
     for service in (*PROMISED, *OTHERS):

@@ -1,6 +1,7 @@
 """The way through the gate: in turn, on the loop's clock, and through every kind of cancellation."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable
 from typing import Any
 
@@ -64,9 +65,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-def said(
-    status: int, retry_after: float | None = None, kind: type[ApiError] = ApiError
-) -> ApiError:
+def said(status: int, retry_after: float | None = None, kind: type[ApiError] = ApiError) -> ApiError:
     info = ErrorInfo()
     return kind("x", status=status, info=info, outcome=Outcome.REJECTED, retry_after=retry_after)
 
@@ -132,8 +131,7 @@ async def test_a_cancel_between_the_entry_and_the_sending_leaves_again() -> None
     first, second, third = (sending(admission, service, size) for size in (1, 2, 3))
     await turns()
     service.open[0][1].set_result(b"")
-    while not first.done():
-        await asyncio.sleep(0)
+    await first
     assert admission.gate.in_flight == 1, "the second has entered and has not run yet"
     second.cancel()
     await turns()
@@ -166,9 +164,11 @@ async def test_the_last_waiter_takes_the_timer_along() -> None:
     await turns()
     await service.answer()
     await first
-    assert admission._timer is not None
+    timer = admission._timer
+    assert timer is not None
     second.cancel()
     await turns()
+    assert timer.cancelled()
     assert admission._timer is None
 
 
@@ -284,7 +284,7 @@ async def test_a_hint_holds_every_request_and_no_call_gives_up(status: int) -> N
             Emulator.listeners.pop()
         assert not [error for error in made if isinstance(error, Exception)]
         first = times[:5]
-        assert all(30 <= later - sooner <= 37 for sooner, later in zip(first, first[1:], strict=False))
+        assert all(30 <= later - sooner <= 37 for sooner, later in itertools.pairwise(first))
         assert admission.gate.throttles == 4
         assert len(times) == 44, "no send in vain beside one for each time the gate reopened"
 
@@ -323,12 +323,12 @@ async def test_what_the_gate_cannot_see_is_paid_from_the_budget_still() -> None:
 
 
 async def test_attempts_are_counted_behind_a_gate_too() -> None:
-    async with Hostile(otherwise=refusal(429)) as server:
-        async with session_at(server, retry=RetryPolicy(attempts=3)) as session:
-            guarded(session)
-            with pytest.raises(ApiError):
-                await create(session)
-            assert len(server.requests) == 3
+    retry = RetryPolicy(attempts=3)
+    async with Hostile(otherwise=refusal(429)) as server, session_at(server, retry=retry) as session:
+        guarded(session)
+        with pytest.raises(ApiError):
+            await create(session)
+        assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("status", [401, 403])
