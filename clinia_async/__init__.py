@@ -24,6 +24,7 @@ _HOMES = {
         " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
         " Unauthenticated Unimplemented WriteConflict"
     ),
+    "gate": "GateLimits",
     "ingest": (
         "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
         " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"

@@ -63,6 +63,7 @@ from clinia_async.errors import TaskTimeout as TaskTimeout
 from clinia_async.errors import Unauthenticated as Unauthenticated
 from clinia_async.errors import Unimplemented as Unimplemented
 from clinia_async.errors import WriteConflict as WriteConflict
+from clinia_async.gate import GateLimits as GateLimits
 from clinia_async.ingest import AccessRefused as AccessRefused
 from clinia_async.ingest import BadRecord as BadRecord
 from clinia_async.ingest import Blank as Blank

@@ -7,10 +7,12 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from clinia_async.addresses import Addresses
+from clinia_async.admission import Admission
 from clinia_async.calls import Call, GetPurge, GetTask, Write
 from clinia_async.conclusions import conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
+from clinia_async.gate import GateLimits
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus
 from clinia_async.polling import Poller, Polling
 from clinia_async.retry import RetryPolicy
@@ -60,6 +62,7 @@ class Engine:
         self._works: _Works | None = None
         self._watches: WeakValueDictionary[tuple[str, TaskId], Watch] = WeakValueDictionary()
         self._closing: asyncio.Task[None] | None = None
+        self._guards = 0
         self.submissions = Submissions()
 
     @property
@@ -119,6 +122,21 @@ class Engine:
     @property
     def registry(self) -> str:
         return self._addresses.registry
+
+    def guard(self, limits: GateLimits) -> Admission:
+        """Puts a gate before every request, or shares the one that is there. `unguard` gives it up."""
+        delivery = self.open().delivery
+        if delivery.admission is None:
+            delivery.admission = Admission(limits)
+        self._guards += 1
+        return delivery.admission
+
+    def unguard(self) -> None:
+        """Once for each `guard`; the last one takes the gate away. A session that is closed takes it too."""
+        assert self._guards > 0
+        self._guards -= 1
+        if not self._guards and self._works is not None:
+            self._works.delivery.admission = None
 
     async def _close(self, grace: float) -> None:
         await self.submissions.drain(grace)
