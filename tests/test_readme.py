@@ -22,7 +22,7 @@ SAID = [
     ["single SUCCESS", "Relationship"],
     ["persisted         1,000", "settled by reading back"],
     ["0 before,", "1000 landed", "1000 stored"],
-    ["ehr"],
+    ["True 0\nTrue 100\n"],
     ["bundle stored", "bulk 1000 SUCCESS", "left 1000", "purged 1001 []"],
     ["1 passed"],
 ]
