@@ -20,6 +20,11 @@ class Ids:
         self._last = last
         self._records = count()
 
+    @property
+    def last(self) -> int:
+        """The number of the latest task."""
+        return self._last
+
     def task(self, prefix: str) -> tuple[int, str]:
         """A new number, and the id of its task."""
         self._last += 1

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .absorbed import Absorbed
 from .browsing import Browsing, Question
 from .catalog import Catalog
 from .clock import Clock
 from .database import open_database
 from .definitions import Definitions
+from .ends import Ends
 from .errors import ApiError, absent
 from .execution import Executor, Outcome
 from .ids import number_of
@@ -32,12 +34,12 @@ class Registry:
         self.clock = Clock()
         self._settings = settings
         self._database = database = open_database(data)
-        self._records = Records(database, settings.already_exists)
+        self._absorbed = Absorbed(database)
+        self._records = Records(database, self._absorbed, settings.already_exists)
         replaceable = settings.definitions_replaceable
         self.definitions = Definitions(database, settings.already_exists, replaceable=replaceable)
-        self._executor = Executor(
-            database, self._records, Rules(settings, self.definitions, self._records), settings
-        )
+        rules = Rules(settings, self.definitions, self._records, Ends(database))
+        self._executor = Executor(database, self._records, rules, settings)
         self._tasks = Tasks(database, self.clock, seed, settings.update_action)
         self._purges = Purges(database)
         self._browsing = Browsing(self._records, settings, self.clock.now)
@@ -79,8 +81,11 @@ class Registry:
 
     def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
         with self._settled():
-            number, id_ = self._tasks.accept(source, [operation], prefix=PURGE, target="", latency=latency)
-            self._purges.begin(number, operation, self.clock.stamp())
+            stamp = self.clock.stamp()
+            number, id_ = self._tasks.accept(
+                source, [operation], stamp, prefix=PURGE, target="", latency=latency
+            )
+            self._purges.begin(number, operation, stamp)
             return id_
 
     def record(self, source: str, target: str, type_: str, id_: str) -> Record:
@@ -93,12 +98,12 @@ class Registry:
                     raise
                 return self._records.find(source, target, type_, id_)
 
-    def task(self, source: str, id_: str) -> Task:
+    def task(self, source: str, id_: str, *, with_receipts: bool = False) -> Task:
         with self._settled():
-            return self._tasks.get(source, id_)
+            return self._tasks.get(source, id_, with_receipts=with_receipts)
 
-    def bulk(self, source: str, id_: str, target: str) -> Task:
-        task = self.task(source, id_)
+    def bulk(self, source: str, id_: str, target: str, *, with_receipts: bool = False) -> Task:
+        task = self.task(source, id_, with_receipts=with_receipts)
         if not task.id.startswith(BULK) or task.target != target:
             raise absent(f"bulk of {target.lower()}s")
         return task
@@ -129,6 +134,10 @@ class Registry:
             verdicts = self._approved(work, stamp) if approved else self._rejected(work)
             self._tasks.conclude(work, verdicts, stamp)
 
+    def absorbed(self) -> int:
+        with self._settled():
+            return self._absorbed.count()
+
     def count(self, target: str, type_: str | None = None) -> int:
         with self._settled():
             return self._records.count(target, type_)
@@ -141,15 +150,24 @@ class Registry:
     def _settled(self) -> Iterator[None]:
         """A transaction on the state that the clock says."""
         self._settle()
+        try:
+            with self._transaction():
+                yield
+        except ApiError:
+            self._absorbed.keep()
+            raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._database:
             self._database.execute("BEGIN")
             yield
+            self._absorbed.keep()
 
     def _settle(self) -> None:
         if not self._tasks.anything_due():
             return
-        with self._database:
-            self._database.execute("BEGIN")
+        with self._transaction():
             for due in self._tasks.due():
                 if (work := self._tasks.work(due.number)) is not None:
                     self._execute(work, self.clock.stamp(due.moment))
@@ -157,8 +175,11 @@ class Registry:
     def _accept(
         self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float
     ) -> str:
-        operations = self._without_conflicts(source, operations, together=prefix == BUNDLE)
-        return self._tasks.accept(source, operations, prefix=prefix, target=target, latency=latency)[1]
+        operations, stamp = (
+            self._without_conflicts(source, operations, together=prefix == BUNDLE),
+            self.clock.stamp(),
+        )
+        return self._tasks.accept(source, operations, stamp, prefix=prefix, target=target, latency=latency)[1]
 
     def _without_conflicts(
         self, source: str, operations: list[Operation], *, together: bool
@@ -166,7 +187,9 @@ class Registry:
         if self._settings.conflicts == "queue":
             return operations
         busy = [self._tasks.busy(source, operation) for operation in operations]
-        if together and any(busy):
+        if not any(busy):
+            return operations
+        if together:
             busy = [True] * len(busy)
         return [
             operation._replace(state=CANCELLED) if taken else operation
@@ -189,9 +212,7 @@ class Registry:
 
     def _purge(self, work: Work, stamp: str) -> list[Verdict | None]:
         (operation,) = work.operations
-        records, attached = self._records.purge(work.source, operation.target, operation.type)
-        deleted = records + attached * self._settings.purge_counts_relationships
-        self._purges.finish(work.number, deleted, stamp)
+        self._purges.finish(work.number, self._executor.purge(work.source, operation), stamp)
         return [Verdict("SUCCESS")]
 
     def _approved(self, work: Work, stamp: str) -> list[Verdict | None]:

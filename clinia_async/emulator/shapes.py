@@ -66,7 +66,7 @@ def fields(
 ) -> dict[str, object]:
     """The object itself, if it has every field of `need` and none beyond `may`."""
     document = mapping(value, where, need=need)
-    if not document.keys() <= need | may:
+    if len(document) != len(need) and not document.keys() <= need | may:
         raise invalid(f"{where} has an unknown field; known are {', '.join(sorted(need | may))}")
     return document
 
