@@ -6,14 +6,15 @@ header, `Origin`, the key and the content type keep those out.
 
 from hmac import compare_digest
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from attrs import field, frozen
+from multidict import istr
 from orjson import dumps
 
 from .errors import ApiError
 from .strict_json import decode
 
-KEY_HEADER = "X-Clinia-API-Key"
+KEY_HEADER, _FETCH_SITE = istr("X-Clinia-API-Key"), istr("Sec-Fetch-Site")
 BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
 """Where a request keeps the body that was read from it."""
 
@@ -30,7 +31,7 @@ class Door:
         hosts = headers.getall(hdrs.HOST, ())
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             raise ApiError("INVALID_ARGUMENT", "the emulator is not known by this host name", code=421)
-        if hdrs.ORIGIN in headers or headers.get("Sec-Fetch-Site") == "cross-site":
+        if hdrs.ORIGIN in headers or headers.get(_FETCH_SITE) == "cross-site":
             raise ApiError("PERMISSION_DENIED", "the emulator does not answer web pages")
         # A missing key costs as much as a wrong one, and gets the same answer.
         given = headers.get(KEY_HEADER, "").encode(errors="surrogateescape")
@@ -44,13 +45,19 @@ async def read_json(request: web.Request, limit: int) -> object:
         raise ApiError("INVALID_ARGUMENT", "the body must be application/json, not compressed", code=415)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > limit:
+    body = await _body(request.content, limit)
+    request[BODY] = body
+    return decode(body)
+
+
+async def _body(content: StreamReader, limit: int) -> bytes:
+    chunks, size = [], 0
+    while not content.at_eof():
+        chunks.append(await content.readany())
+        size += len(chunks[-1])
+        if size > limit:
             raise _too_large(limit)
-    request[BODY] = bytes(body)
-    return decode(request[BODY])
+    return b"".join(chunks)
 
 
 def answer(document: object, status: int = 200) -> web.Response:

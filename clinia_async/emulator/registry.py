@@ -6,7 +6,6 @@ state the clock says.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from .absorbed import Absorbed
@@ -25,6 +24,7 @@ from .receipts import APPROVED, IN_REVIEW, Verdict
 from .records import Record, Records, Stored
 from .rules import Rules
 from .settings import Settings
+from .settled import Settled
 from .shapes import is_identifier
 from .tasks import BULK, BUNDLE, PURGE, SINGLE, Task, Tasks, Work
 
@@ -45,6 +45,7 @@ class Registry:
         self._browsing = Browsing(self._records, settings, self.clock.now)
         self.catalog = Catalog(database, settings)
         self.new_id = self._tasks.ids.record
+        self._settled = Settled(database, self._absorbed, self._settle)
 
     def close(self) -> None:
         self._database.close()
@@ -58,29 +59,29 @@ class Registry:
         self, source: str, operations: list[Operation], *, prefix: str = BUNDLE
     ) -> tuple[str, list[Outcome]]:
         """Do all of them now, or none and raise what the first failure says."""
-        with self._settled():
+        with self._settled:
             stamp = self.clock.stamp()
             outcomes = [self._executor.do(source, operation, stamp) for operation in operations]
             id_ = self._tasks.done(source, operations, stamp, prefix=prefix, target="")
             return id_, outcomes
 
     def accept(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             if not self._tasks.busy(source, operation):
                 self._executor.expect(source, operation)
             return self._accept(source, [operation], prefix=SINGLE, latency=latency)
 
     def accept_bulk(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             target = operations[0].target
             return self._accept(source, operations, prefix=BULK, target=target, latency=latency)
 
     def accept_bundle(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             return self._accept(source, operations, prefix=BUNDLE, latency=latency)
 
     def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             stamp = self.clock.stamp()
             number, id_ = self._tasks.accept(
                 source, [operation], stamp, prefix=PURGE, target="", latency=latency
@@ -90,7 +91,7 @@ class Registry:
 
     def record(self, source: str, target: str, type_: str, id_: str) -> Record:
         """By its id, or by one of its identifiers."""
-        with self._settled():
+        with self._settled:
             try:
                 return self._records.get(source, target, type_, id_)
             except ApiError:
@@ -99,7 +100,7 @@ class Registry:
                 return self._records.find(source, target, type_, id_)
 
     def task(self, source: str, id_: str, *, with_receipts: bool = False) -> Task:
-        with self._settled():
+        with self._settled:
             return self._tasks.get(source, id_, with_receipts=with_receipts)
 
     def bulk(self, source: str, id_: str, target: str, *, with_receipts: bool = False) -> Task:
@@ -115,12 +116,12 @@ class Registry:
         return self._purges.document(number_of(task.id), task)
 
     def browse(self, source: str, question: Question) -> dict[str, object]:
-        with self._settled():
+        with self._settled:
             return self._browsing.page(source, question)
 
     def delete_source(self, name: str) -> None:
         """With everything in it; what it had accepted will not be done."""
-        with self._settled():
+        with self._settled:
             self.catalog.remove_source(name)
             self._records.forget(name)
             self.definitions.forget(name)
@@ -128,49 +129,33 @@ class Registry:
 
     def decide(self, task_id: str, *, approved: bool) -> None:
         """What a reviewer says of everything in a task that waits for one."""
-        with self._settled():
+        with self._settled:
             work = self._tasks.in_review(task_id)
             stamp = self.clock.stamp()
             verdicts = self._approved(work, stamp) if approved else self._rejected(work)
             self._tasks.conclude(work, verdicts, stamp)
 
     def absorbed(self) -> int:
-        with self._settled():
+        with self._settled:
             return self._absorbed.count()
 
     def count(self, target: str, type_: str | None = None) -> int:
-        with self._settled():
+        with self._settled:
             return self._records.count(target, type_)
 
     def stored(self, target: str) -> Iterator[Stored]:
-        with self._settled():
+        with self._settled:
             return self._records.stored(target)
-
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
-        """A transaction on the state that the clock says."""
-        self._settle()
-        try:
-            with self._transaction():
-                yield
-        except ApiError:
-            self._absorbed.keep()
-            raise
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._database:
-            self._database.execute("BEGIN")
-            yield
-            self._absorbed.keep()
 
     def _settle(self) -> None:
         if not self._tasks.anything_due():
             return
-        with self._transaction():
+        with self._database:
+            self._database.execute("BEGIN")
             for due in self._tasks.due():
                 if (work := self._tasks.work(due.number)) is not None:
                     self._execute(work, self.clock.stamp(due.moment))
+            self._absorbed.keep()
 
     def _accept(
         self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float

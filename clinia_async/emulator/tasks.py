@@ -130,11 +130,11 @@ class Tasks:
 
     def conclude(self, work: Work, verdicts: list[Verdict | None], stamp: str) -> None:
         """Write down how operations ended. Those that have no verdict are a reviewer's, and wait."""
-        receipts = self._receipts(work.number)
+        receipts = self._receipts(work.number, work)
         for receipt, verdict in zip(receipts, verdicts, strict=False):
             if verdict is not None:
                 judge(receipt, verdict, stamp)
-        status = task_status(receipt["status"] for receipt in receipts)
+        status = task_status(str(receipt["status"]) for receipt in receipts)
         update = "UPDATE tasks SET status = ?, receipts = ? WHERE number = ?"
         self._database.execute(update, (status, dumps(receipts).decode(), work.number))
         self._put_away(work, verdicts)
@@ -144,7 +144,7 @@ class Tasks:
         row = self._database.execute(_GET, (number, source)).fetchone()
         if row is None or not names(row[0], asked):
             raise absent("task in this source")
-        return Task(*row, self._receipts(number) if with_receipts else None)
+        return Task(*row)._replace(receipts=self._receipts(number) if with_receipts else None)
 
     def forget(self, source: str) -> None:
         """What is in the queue will find nothing to do, and no number comes again."""
@@ -181,11 +181,11 @@ class Tasks:
         row = (number, task.id, source, task.target, task.status, task.received_at, receipts)
         self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _receipts(self, number: int) -> list[Receipt]:
+    def _receipts(self, number: int, work: Work | None = None) -> list[Receipt]:
         """As they are written down, or as its operations tell while none of them has ended."""
         (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
         if text is None:
-            work = self.work(number)
+            work = work or self.work(number)
             return self._pending(work.operations if work else [])
         receipts: list[Receipt] = loads(text)
         return receipts
