@@ -6,7 +6,7 @@ header, `Origin`, the key and the content type keep those out.
 
 from hmac import compare_digest
 
-from aiohttp import StreamReader, hdrs, web
+from aiohttp import hdrs, web
 from attrs import field, frozen
 from multidict import istr
 from orjson import dumps
@@ -15,6 +15,7 @@ from .errors import ApiError
 from .strict_json import decode
 
 KEY_HEADER, _FETCH_SITE = istr("X-Clinia-API-Key"), istr("Sec-Fetch-Site")
+_JSON = "application/json"
 BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
 """Where a request keeps the body that was read from it."""
 
@@ -41,27 +42,23 @@ class Door:
 
 async def read_json(request: web.Request, limit: int) -> object:
     """The body, never more than `limit` bytes of it."""
-    if request.content_type != "application/json" or hdrs.CONTENT_ENCODING in request.headers:
+    headers = request.headers
+    plain = headers.get(hdrs.CONTENT_TYPE) == _JSON or request.content_type == _JSON
+    if not plain or hdrs.CONTENT_ENCODING in headers:
         raise ApiError("INVALID_ARGUMENT", "the body must be application/json, not compressed", code=415)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = await _body(request.content, limit)
-    request[BODY] = body
+    content, chunks, size = request.content, list[bytes](), 0
+    while not content.at_eof():
+        chunks.append(await content.readany())
+        if (size := size + len(chunks[-1])) > limit:
+            raise _too_large(limit)
+    body = request[BODY] = b"".join(chunks)
     return decode(body)
 
 
-async def _body(content: StreamReader, limit: int) -> bytes:
-    chunks, size = [], 0
-    while not content.at_eof():
-        chunks.append(await content.readany())
-        size += len(chunks[-1])
-        if size > limit:
-            raise _too_large(limit)
-    return b"".join(chunks)
-
-
 def answer(document: object, status: int = 200) -> web.Response:
-    return web.Response(body=dumps(document), status=status, content_type="application/json")
+    return web.Response(body=dumps(document), status=status, content_type=_JSON)
 
 
 def refusal(error: ApiError) -> web.Response:

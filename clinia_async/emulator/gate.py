@@ -31,7 +31,8 @@ class Gate:
         except ApiError as error:
             return await self._told(route, request, refusal(error))
         if (fault := self.faults.strike(route)) is None:
-            return await self._told(route, request, await _served(request, handler))
+            response = await _served(request, handler)
+            return await self._told(route, request, response) if self.listeners else response
         served = await _served(request, handler) if fault.executed else web.Response()
         played = await fault.play(request, served)
         return await self._told(route, request, played) if fault.answers else played
@@ -40,7 +41,7 @@ class Gate:
         self, route: str, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse:
         """Listeners hear of an answer when its headers are final, right before it is sent."""
-        if self.listeners and isinstance(response, web.Response):
+        if isinstance(response, web.Response):
             await response.prepare(request)
             exchange = Exchange.of(route, request, response)
             for listener in self.listeners:

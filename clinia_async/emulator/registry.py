@@ -52,18 +52,17 @@ class Registry:
 
     def persist(self, source: str, operation: Operation) -> tuple[str, Outcome]:
         """Do a write now: the id of its finished task, and what came of it."""
-        id_, (outcome,) = self.persist_bundle(source, [operation], prefix=SINGLE)
-        return id_, outcome
+        with self._settled:
+            stamp = self.clock.stamp()
+            outcome = self._executor.do(source, operation, stamp)
+            return self._tasks.done(source, [operation], stamp, prefix=SINGLE), outcome
 
-    def persist_bundle(
-        self, source: str, operations: list[Operation], *, prefix: str = BUNDLE
-    ) -> tuple[str, list[Outcome]]:
+    def persist_bundle(self, source: str, operations: list[Operation]) -> tuple[str, list[Outcome]]:
         """Do all of them now, or none and raise what the first failure says."""
         with self._settled:
             stamp = self.clock.stamp()
             outcomes = [self._executor.do(source, operation, stamp) for operation in operations]
-            id_ = self._tasks.done(source, operations, stamp, prefix=prefix, target="")
-            return id_, outcomes
+            return self._tasks.done(source, operations, stamp, prefix=BUNDLE), outcomes
 
     def accept(self, source: str, operation: Operation, *, latency: float) -> str:
         with self._settled:

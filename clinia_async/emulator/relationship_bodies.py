@@ -69,8 +69,8 @@ class RelationshipBodies:
     def _end(self, value: object, where: str) -> tuple[str, str]:
         """Type and id."""
         end = fields(value, where, need=_END)
-        id_ = self._name(end_id(end["id"], f"{where}.id"))
-        if self.tokens is not None and TOKEN.fullmatch(id_):
+        id_ = end_id(end["id"], f"{where}.id")
+        if self.tokens is not None and TOKEN.fullmatch(id_ := self._name(id_)):
             raise invalid(f"{where}.id is a token that no resource of the bundle has")
         return key(end["type"], f"{where}.type"), id_
 

@@ -74,13 +74,13 @@ class Tasks:
             key for work in self._unfinished() for key in _keys(work.source, work.operations)
         )
 
-    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str, target: str) -> str:
+    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str) -> str:
         """The id of a task born complete: that of a write that was persisted at once."""
         number, id_ = self.ids.task(prefix)
         receipts = self._pending(operations)
         for receipt in receipts:
             judge(receipt, _SUCCESS, stamp)
-        self._insert(number, source, Task(id_, target, "SUCCESS", stamp, receipts))
+        self._insert(number, source, Task(id_, "", "SUCCESS", stamp, receipts))
         return id_
 
     def accept(
