@@ -6,6 +6,7 @@ state the clock says.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from .absorbed import Absorbed
@@ -27,6 +28,9 @@ from .settings import Settings
 from .settled import Settled
 from .shapes import is_identifier
 from .tasks import BULK, BUNDLE, PURGE, SINGLE, Task, Tasks, Work
+
+_AT_ONCE = 100
+"""So many tasks are carried out in one transaction: each whole, with its receipts, or not at all."""
 
 
 class Registry:
@@ -134,6 +138,11 @@ class Registry:
             verdicts = self._approved(work, stamp) if approved else self._rejected(work)
             self._tasks.conclude(work, verdicts, stamp)
 
+    def tasks(self) -> dict[str, int]:
+        """How many there are, by status."""
+        with self._settled:
+            return self._tasks.count()
+
     def absorbed(self) -> int:
         with self._settled:
             return self._absorbed.count()
@@ -149,12 +158,14 @@ class Registry:
     def _settle(self) -> None:
         if not self._tasks.anything_due():
             return
-        with self._database:
-            self._database.execute("BEGIN")
-            for due in self._tasks.due():
-                if (work := self._tasks.work(due.number)) is not None:
-                    self._execute(work, self.clock.stamp(due.moment))
-            self._absorbed.keep()
+        due = self._tasks.due()
+        while some := list(islice(due, _AT_ONCE)):
+            with self._database:
+                self._database.execute("BEGIN")
+                for moment, number in some:
+                    if (work := self._tasks.work(number)) is not None:
+                        self._execute(work, self.clock.stamp(moment))
+                self._absorbed.keep()
 
     def _accept(
         self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float

@@ -146,6 +146,10 @@ class Tasks:
             raise absent("task in this source")
         return Task(*row)._replace(receipts=self._receipts(number) if with_receipts else None)
 
+    def count(self) -> dict[str, int]:
+        """How many there are, by status."""
+        return dict(self._database.execute("SELECT status, count(*) FROM tasks GROUP BY status").fetchall())
+
     def forget(self, source: str) -> None:
         """What is in the queue will find nothing to do, and no number comes again."""
         self._database.execute(_KEEP_LAST, (self.ids.last,))
