@@ -20,7 +20,7 @@ RULES = [
 ]
 
 # Texts of JSON and of what is nearly JSON, as they stand in a line: escapes, odd numbers and all.
-GAPS = st.sampled_from(["", "", "", " ", "\t", "\r"])
+GAPS = st.sampled_from([*[""] * 20, " ", "\t", "\r"])
 
 
 def words(text: str) -> list[str]:
@@ -60,36 +60,57 @@ TEXTS = st.recursive(
     max_leaves=8,
 )
 ENDS = st.tuples(STRINGS, STRINGS).map(lambda pair: f'{{"id":{pair[0]},"type":{pair[1]}}}')
-PLAUSIBLE = {
-    '"type"': STRINGS | st.just('"t"'),
-    '"from"': ENDS | st.just(END) | TEXTS,
-    '"to"': ENDS | st.just(END) | TEXTS,
-    '"data"': _objects(TEXTS),
-    '"meta"': st.sampled_from(["{}", '{"createdAt":"2020-01-01T00:00:00Z"}', '{"x":1}', "null"]),
-    '"id"': STRINGS | st.sampled_from(['"a.a"', '"pat-1"', "null", "1"]),
-    '"action"': STRINGS
-    | st.sampled_from(['"CREATE"', '"UPSERT"', '"DELETE"', '"create"', "null", "1", "[]"]),
-    '"operation"': st.sampled_from(['"CREATE"', '"UPSERT"', '"DELETE"']),
-    '"contained"': st.sampled_from(["{}", '{"p":[{"type":"t","data":{"n":1.10}}]}', '{"p":[1]}', "[]"]),
-    '"deadLetter"': st.sampled_from(["{}", '{"text":"{"}', "1"]),
+FINE = {
+    "type": st.just('"t"'),
+    "from": st.sampled_from([END, END.replace("a", "b.c"), END.replace(":", " : ")]),
+    "to": st.sampled_from([END, END.replace("a", "é"), END.replace("a", r"\u00e9")]),
+    "data": st.lists(
+        st.sampled_from([*words(r'1 1.10 1e5 "é" "\u00e9" "\u0022" "\"" [1] {}'), "9" * 20, "[1, 2]"])
+    ).map(lambda values: "{" + ",".join(f'"{place}":{value}' for place, value in enumerate(values)) + "}"),
+    "id": st.sampled_from(['"a.a"', '"pat-1"']),
+    "action": st.sampled_from(['"CREATE"', '"UPSERT"', '"DELETE"']),
+    "operation": st.sampled_from(['"CREATE"', '"UPSERT"', '"DELETE"']),
+    "meta": st.sampled_from(["{}", '{"createdAt":"2020-01-01T00:00:00Z"}']),
+    "contained": st.sampled_from(["{}", '{"p":[{"type":"t","data":{"n":1.10}}]}']),
+    "deadLetter": st.sampled_from(["{}", '{"text":"{"}']),
 }
-
-
-SHAPES = [['"type"', '"from"', '"to"'], ['"type"', '"data"'], ['"type"', '"id"', '"data"'], []]
+ODD = {
+    "from": ENDS,
+    "to": ENDS,
+    "data": _objects(TEXTS),
+    "meta": st.sampled_from(['{"x":1}', "null"]),
+    "id": st.sampled_from(["null", "1"]),
+    "action": st.sampled_from(['"create"', "null", "[]"]),
+    "contained": st.sampled_from(['{"p":[1]}', "[]"]),
+}
+SHAPES = [["type", "from", "to", "data"], ["type", "from", "to"], ["type", "id", "data"], ["type", "data"]]
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> str:
-    names = draw(
-        st.sampled_from(
-            [['"type"', '"from"', '"to"'], ['"type"', '"data"'], ['"type"', '"id"', '"data"'], []]
-        )
-    )
-    names = [*names, *draw(st.lists(st.sampled_from(list(PLAUSIBLE)), max_size=2))]
-    members = [(draw(GAPS), name, draw(GAPS), draw(PLAUSIBLE[name])) for name in names]
-    members += draw(st.lists(st.tuples(GAPS, KEYS, GAPS, TEXTS), max_size=1))
-    text = _object(draw(st.permutations(members)))
-    return draw(GAPS) + text + draw(st.sampled_from(["", "", "", " ", "\r", "\r\n", "x", ",", "}", "\x0c"]))
+    """Lines that are mostly fine, each with some of what may be wrong."""
+
+    def seldom() -> bool:
+        return draw(st.integers(0, 7)) == 5
+
+    names = draw(st.sampled_from(SHAPES))
+    if draw(st.booleans()):
+        names = [
+            *names,
+            draw(st.sampled_from(words("action operation id meta contained deadLetter"))),
+        ]
+    if seldom():
+        names = names + draw(st.lists(st.sampled_from(list(FINE)), max_size=2))
+    members = [
+        (draw(GAPS), f'"{name}"', draw(GAPS), draw(ODD.get(name, TEXTS) if seldom() else FINE[name]))
+        for name in names
+    ]
+    if seldom():
+        members.append((draw(GAPS), draw(KEYS), draw(GAPS), draw(TEXTS)))
+    if draw(st.booleans()):
+        members = draw(st.permutations(members))
+    ending = draw(st.sampled_from([" ", "\r", "\r\n", "x", ",", "}", "\x0c"])) if seldom() else ""
+    return draw(GAPS) + _object(members) + ending
 
 
 def same(one: Item, other: Item) -> None:
