@@ -9,8 +9,8 @@ import pytest
 from clinia_async import DeadLetters, Disposition, RecordOutcome, read_ndjson
 from clinia_async.emulator import Emulator
 from clinia_async.ingest.dead_letters import letter
-from clinia_async.ingest.lines import Line
-from clinia_async.ingest.records import Record, parse
+from clinia_async.ingest.records import Record
+from tests.ingest.reading import good, read_line
 from tests.ingest.running import SOURCE, run, write
 
 GOOD = b'{"type":"t","from":{"id":"a","type":"x"},"to":{"id":"b","type":"y"},"data":{"n":1.10}}'
@@ -18,7 +18,7 @@ BROKEN = [b"{", b"[1]", b'{"type":"t"}', b'"\xe9"', b'{"type":"t","type":"t"}', 
 
 
 def outcome_of(text: bytes | None, line: int = 7) -> RecordOutcome:
-    record = parse(Line(line, text), SOURCE)
+    record = read_line(text, number=line)
     assert not isinstance(record, Record) or text is not None
     return RecordOutcome(record, Disposition.FAILED, "INTERNAL")  # type: ignore[arg-type]
 
@@ -27,23 +27,21 @@ def test_a_line_that_could_be_read_is_kept_as_it_was() -> None:
     text = letter(outcome_of(b"  " + GOOD + b"  "))
     assert text.endswith(GOOD[1:] + b"\n")
     assert json.loads(text)["deadLetter"] == {"line": 7, "disposition": "failed", "reason": "INTERNAL"}
-    again = parse(Line(1, text), SOURCE)
-    assert isinstance(again, Record)
-    assert again.write == parse(Line(1, GOOD), SOURCE).write  # type: ignore[union-attr]
+    again = good(text)
+    assert again.write == good(GOOD).write
+    assert again.operation() == good(GOOD).operation()
     assert letter(RecordOutcome(again, Disposition.FAILED, "X")).count(b"deadLetter") == 1
 
 
 def test_a_write_from_python_becomes_a_line() -> None:
     text = letter(RecordOutcome(Record(3, write("a", "b", n=1)), Disposition.UNKNOWN))
-    again = parse(Line(1, text), SOURCE)
-    assert isinstance(again, Record)
-    assert again.write.id == "a.b"
+    assert good(text).write.id == "a.b"
 
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_line_is_carried_along_and_broken_again(text: bytes) -> None:
     first = outcome_of(text)
-    again = parse(Line(1, letter(first)), SOURCE)
+    again = read_line(letter(first))
     assert not isinstance(again, Record)
     assert (again.reason == first.record.reason) or b"\xff" in text or b"\xe9" in text  # type: ignore[union-attr]
 
