@@ -206,8 +206,8 @@ def _of_told(chunk: Chunk, groups: Mapping[Disposition, Sequence[RecordOutcome]]
     )
     told = _written(each.record.position for group in groups.values() for each in group)
     return (
-        "UPDATE chunk SET state = ?, positions = ?, landed = ? WHERE id = ?",
-        (chunk.state, told, landed or None, chunk.number),
+        "UPDATE chunk SET state = ?, positions = ?, doubtful = ?, landed = ? WHERE id = ?",
+        (chunk.state, told, chunk.doubtful, landed or None, chunk.number),
     )
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from clinia_async.ingest.chunks import Chunk
+from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.journal import Journal
 from clinia_async.ingest.journal_file import JournalMismatch
 from clinia_async.ingest.journal_rows import Failure, Unfinished
@@ -87,7 +87,8 @@ def _chunk(left: Unfinished) -> Chunk:
         state=left.state,
         attempts=left.attempts,
         requests=left.attempts,
-        doubtful=left.doubtful or left.attempts > 0,
+        # an accepted one has its answer, and one that was planned again has been proven not to have arrived
+        doubtful=left.doubtful or left.state is ChunkState.SENDING,
         task=left.task,
         retold=left.state == "UNKNOWN",
     )

@@ -97,6 +97,22 @@ async def test_what_is_accepted_is_waited_for_and_not_sent_again(tmp_path: Path)
     assert not found.report.sent
 
 
+async def test_what_somebody_else_stored_is_no_success_of_a_job_that_waited_for_its_answer(
+    tmp_path: Path,
+) -> None:
+    """The only attempt was accepted, so no answer was lost: a key that is taken was taken by others."""
+    options = {"via": "bulk", "chunk": SMALL, "journal": tmp_path / "j", "on_existing": "fail"}
+    async with Emulator(bulk=Constant(5)) as emulator:
+        await run(emulator, writes(10))
+        async with session_for(emulator) as session:
+            async with Ingestion(session, SOURCE, writes(10), **options):  # type: ignore[arg-type]
+                await asyncio.sleep(2)
+        assert emulator.requests["bulk_relationships"] == 2
+        found = await run(emulator, writes(10), **options)
+    assert found.told == {Disposition.FAILED: 10}
+    assert not found.report.reconciled
+
+
 @pytest.mark.parametrize("via", BOTH_WAYS)
 async def test_what_was_on_its_way_is_settled_as_its_own(via: str, tmp_path: Path) -> None:
     """The answers of the first run are all lost: the second one finds its records there, and knows them."""
