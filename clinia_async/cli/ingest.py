@@ -79,7 +79,7 @@ is there already is taken for landed.
     "--in-flight",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most requests in flight, with looks at tasks; fewer while the service asks for it.  [default: 32]",
+    help="The most requests in flight, looks at tasks with them.  [default: 32]",
 )
 @click.option(
     "--rate",
