@@ -85,9 +85,7 @@ def test_a_second_attempt_knows_what_the_first_one_sent_as_its_own(served: Serve
     assert again.counts == {Disposition.PERSISTED: 20}
     assert again.reconciled == 20
     first = ingest_partition(rows, config=settings, partition=1, attempt=0)
-    assert first.counts == {Disposition.FAILED: 20}, (
-        "what others have stored is a conflict in a first attempt"
-    )
+    assert first.counts == {Disposition.FAILED: 20}, "what others have stored is a conflict at first"
 
 
 def test_what_ends_a_job_is_raised_and_the_next_attempt_goes_on(served: Served, tmp_path: Path) -> None:
