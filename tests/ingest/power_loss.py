@@ -165,6 +165,9 @@ async def live(case: Case, emulator: Emulator, folder: Path, loss: Loss) -> Told
     finally:
         loss.cut_off.set()
         Emulator.listeners.remove(loss.on_exchange)
+        for thread in threading.enumerate():
+            if thread.name.startswith("clinia-journal"):
+                thread.join()  # a journal that was being opened is still being opened
     if loss.image is not None:
         return None
     if isinstance(ended[0], BaseException):

@@ -166,7 +166,11 @@ def _check_counts(given: Input, policy: str, told: Told, findings: Findings) -> 
         ("kept", counts["kept"], given.count(Kind.DIFFERENT) * (policy == "keep")),
         ("failed", counts["failed"], read - landed - given.count(Kind.WRONG)),
         ("dead letters", len(told.letters), read - landed),
-        ("blurred", findings.blurred, min(max(findings.blurred, 0), given.count(Kind.EQUAL))),
+        (
+            "stored by this job beyond the first of each key",
+            findings.blurred,
+            min(max(findings.blurred, 0), given.count(Kind.EQUAL)),
+        ),
     ):
         if found != true:
             findings.untrue.append(f"{what}: told {found}, true is {true}")
