@@ -5,12 +5,14 @@ Nothing is imported here that the way does not need, so that its memory is its o
 
 import asyncio
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-Way = Callable[..., Awaitable[dict[str, float]]]
+Figures = dict[str, float]
+Way = Callable[..., Figures | Awaitable[Figures]]
 
 
 def _way(name: str) -> Way:
@@ -26,19 +28,19 @@ def _loop_factory(name: str | None) -> Callable[[], asyncio.AbstractEventLoop] |
     return factory
 
 
-def run(name: str, arguments: dict[str, Any]) -> dict[str, float]:
+def run(name: str, arguments: dict[str, Any]) -> Figures:
+    """A way that is no coroutine has a loop of its own, or needs none."""
     way = _way(name)
-    arguments.pop("round", None) if not _takes_round(way) else None
-    with asyncio.Runner(loop_factory=_loop_factory(arguments.pop("loop", None))) as runner:
-        return runner.run(_started(way, arguments))
-
-
-def _takes_round(way: Way) -> bool:
-    return "round" in way.__code__.co_varnames[: way.__code__.co_argcount + way.__code__.co_kwonlyargcount]
-
-
-async def _started(way: Way, arguments: dict[str, Any]) -> dict[str, float]:
-    return await way(**arguments)
+    loop = arguments.pop("loop", None)
+    if "round" not in inspect.signature(way).parameters:
+        arguments.pop("round", None)
+    if not inspect.iscoroutinefunction(way):
+        found = way(**arguments)
+        assert isinstance(found, dict)
+        return found
+    with asyncio.Runner(loop_factory=_loop_factory(loop)) as runner:
+        figures: Figures = runner.run(way(**arguments))
+        return figures
 
 
 def _profiled(name: str, arguments: dict[str, Any]) -> None:

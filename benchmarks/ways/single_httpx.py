@@ -8,7 +8,7 @@ from benchmarks import workload
 from benchmarks.ways.together import cost
 
 
-async def raw(url: str, count: int, in_flight: int) -> dict[str, float]:
+async def create(url: str, count: int, in_flight: int) -> dict[str, float]:
     target = f"{url}/sources/persisted/v1/relationships/{workload.TYPE}"
     content = json.dumps(workload.body(0), separators=(",", ":")).encode()
     async with httpx.AsyncClient() as client:
