@@ -49,7 +49,8 @@ def duration(source: str, key: str, seed: int) -> float:
             return (0.15 if u < 0.8 else 3.0) * (0.9 + 0.2 * v)
         case "never":
             return 1e6
-    return 0.0
+        case _:
+            return 0.0
 
 
 class Registry:
@@ -70,7 +71,8 @@ class Registry:
                 return self._create(source, type_, json.loads(body))
             case (_, _, [type_, id_]):
                 return "200 OK", _read_back(type_, id_)
-        return "404 Not Found", {"code": 404, "type": "NOT_FOUND", "message": "no such page"}
+            case _:
+                return "404 Not Found", {"code": 404, "type": "NOT_FOUND", "message": "no such page"}
 
     def _create(self, source: str, type_: str, body: Json) -> Answer:
         if "from" not in body or "to" not in body:
@@ -166,21 +168,22 @@ _QDRANT: Json = {"result": {"operation_id": 1, "status": "completed"}, "status":
 
 
 def _served(registry: Registry, method: str, target: str, body: bytes) -> Answer:
-    parts = urlsplit(target).path.strip("/").split("/")
-    match parts:
+    match urlsplit(target).path.strip("/").split("/"):
         case ["sources", _, _, _, *_]:
-            return registry.answer(method, target, body)
+            answer = registry.answer(method, target, body)
         case ["_bulk"] | [_, "_bulk"]:
-            return _elasticsearch(body)
+            answer = _elasticsearch(body)
         case ["collections", *_]:
-            return "200 OK", _QDRANT
+            answer = "200 OK", _QDRANT
         case ["1", _, _, "batch"]:
-            return _algolia(body)
+            answer = _algolia(body)
         case ["1", *_]:
-            return "200 OK", {"status": "published", "pendingTask": False}
+            answer = "200 OK", {"status": "published", "pendingTask": False}
         case ["v1", "patients", *_]:
-            return "201 Created", _CONTEXT_ENGINE
-    return "404 Not Found", {"code": 404, "type": "NOT_FOUND", "message": "no such page"}
+            answer = "201 Created", _CONTEXT_ENGINE
+        case _:
+            answer = "404 Not Found", {"code": 404, "type": "NOT_FOUND", "message": "no such page"}
+    return answer
 
 
 class _Wire(asyncio.Protocol):

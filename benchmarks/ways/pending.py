@@ -34,10 +34,9 @@ async def ours(url: str, count: int, traced: bool) -> dict[str, float]:
 
 async def callers(url: str, count: int, traced: bool) -> dict[str, float]:
     """The callers alone: each waits for a bare future."""
-    waiting: list[asyncio.Task[object]] = []
+    new_future = asyncio.get_running_loop().create_future
     held = _Held(traced)
-    for _ in range(count):
-        waiting.append(asyncio.create_task(_caller(asyncio.get_running_loop().create_future())))
+    waiting = [asyncio.create_task(_caller(new_future())) for _ in range(count)]
     await asyncio.sleep(0.05)
     figures = held.more(count)
     for each in waiting:

@@ -8,7 +8,7 @@ import importlib
 import itertools
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
 
@@ -38,17 +38,22 @@ def azure() -> Pauses:
 
 
 def google() -> Pauses:
-    """`google.api_core`'s DEFAULT_POLLING of long-running operations: a look at once, and then full jitter."""
+    """DEFAULT_POLLING of `google.api_core`: a look at once, and then full jitter."""
     pace = importlib.import_module("google.api_core.future.polling").DEFAULT_POLLING
     sleeps = importlib.import_module("google.api_core.retry").exponential_sleep_generator
     return itertools.chain([0.0], sleeps(pace._initial, pace._maximum, pace._multiplier))
 
 
-PACES = {"constant": constant, "backoff": backoff, "azure": azure, "google": google}
+PACES: dict[str, Callable[..., Pauses]] = {
+    "constant": constant,
+    "backoff": backoff,
+    "azure": azure,
+    "google": google,
+}
 
 
 async def paced(
-    url: str, count: int, source: str, pace: str, settings: Sequence[float] = (), round: int = 0
+    *, url: str, count: int, source: str, pace: str, settings: Sequence[float] = (), round: int = 0
 ) -> dict[str, float]:
     async with aiohttp.ClientSession(f"{url}/sources/{source}/v1/") as session:
 
