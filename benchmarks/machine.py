@@ -31,10 +31,15 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    here = Path(__file__).parent
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
-    return done.stdout.strip() or "an unknown commit"
+    """The last commit that changed the library, whatever else the folder holds."""
+    named = _git("log", "-1", "--format=%h", "--", "clinia_async") or "an unknown commit"
+    return f"{named}, changed since" if _git("status", "--porcelain", "--", "clinia_async") else named
+
+
+def _git(*arguments: str) -> str:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=root)
+    return done.stdout.strip()
 
 
 def _version(name: str) -> str:
