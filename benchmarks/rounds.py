@@ -46,9 +46,10 @@ class DidNotRun(Exception):
     """The last words of a process that should have measured something."""
 
 
-def sample(contender: Contender, **more: object) -> Sample:
-    arguments = json.dumps({**contender.arguments, **more})
-    command = [sys.executable, "-m", "benchmarks.worker", contender.way, arguments]
+def sample(contender: Contender, **arguments: object) -> Sample:
+    """What the contender says of itself goes before what is said for all."""
+    given = json.dumps({**arguments, **contender.arguments})
+    command = [sys.executable, "-m", "benchmarks.worker", contender.way, given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DidNotRun((done.stderr.strip().splitlines() or ["no word"])[-1])

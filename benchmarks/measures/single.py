@@ -15,9 +15,10 @@ UVLOOP = (
     Contender("raw aiohttp, uvloop", "single_raw:create", {"loop": "uvloop"}, needs="uvloop"),
     Contender("clinia_async, uvloop", "single:ours", {"loop": "uvloop"}, needs="uvloop", is_ours=True),
 )
+_FEW = {"count": 1000}  # they take long enough
 PEERS = (
-    Contender("httpx", "single_httpx:create", needs="httpx"),
-    Contender("clinia-context-engine", "single_context_engine:ingest", needs="clinia_context_engine"),
+    Contender("httpx", "single_httpx:create", _FEW, needs="httpx"),
+    Contender("clinia-context-engine", "single_context_engine:ingest", _FEW, needs="clinia_context_engine"),
 )
 _CALLERS = {"in_flight": 1000}
 

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("benchmarks.quartiles", reason="the benchmarks are not beside the tests here")
 
 from benchmarks.quartiles import AtLeast, AtMost, Quartiles, paired
-from benchmarks.rounds import Contender, DidNotRun, Results, interleaved
+from benchmarks.rounds import Contender, DidNotRun, Results, interleaved, sample
 from benchmarks.tables import Comparison
 
 
@@ -96,3 +96,7 @@ def test_ours_may_not_be_left_out() -> None:
     broken = Contender("ours", "importing:program", {"code": "raise SystemExit(3)"}, is_ours=True)
     with pytest.raises(DidNotRun):
         interleaved([HERE, broken], 1)
+
+
+def test_what_a_contender_says_of_itself_goes_before_what_is_said_for_all() -> None:
+    assert sample(HERE, code="raise SystemExit(3)")["cpu_ms"] > 0
