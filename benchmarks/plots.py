@@ -12,8 +12,10 @@ def draw(table: Table, path: Path) -> None:
     """Nothing, for a table without a plot or where there is nothing to draw with."""
     if not IS_THERE or (table.bars is None and table.lines is None):
         return
-    from matplotlib.figure import Figure  # noqa: PLC0415  an extra
+    from matplotlib import rcParams  # noqa: PLC0415  an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
+    rcParams["svg.hashsalt"] = rcParams["svg.fonttype"] = "none"  # text as text, and the same ids again
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.set_title(table.title)
