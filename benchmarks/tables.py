@@ -43,15 +43,16 @@ class Table:
     lines: Lines | None = None
 
     def text(self) -> str:
-        cells = [list(self.columns), *map(list, self.rows)]
-        widths = [max(len(row[place]) for row in cells) for place in range(len(self.columns))]
+        cells = [list(self.columns), *map(list, self.rows)] if self.rows else []
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [self.title, *(_aligned(row, widths) for row in cells), *(f"  {note}" for note in self.notes)]
         return "\n".join(lines)
 
     def markdown(self) -> str:
         lines = [f"### {self.title}", ""]
-        lines += [_piped(self.columns), _piped(["---", *["--:"] * (len(self.columns) - 1)])]
-        lines += [_piped(row) for row in self.rows]
+        if self.rows:
+            lines += [_piped(self.columns), _piped(["---", *["--:"] * (len(self.columns) - 1)])]
+            lines += [_piped(row) for row in self.rows]
         lines += ["", *(f"* {note}" for note in self.notes), ""]
         return "\n".join(lines)
 
