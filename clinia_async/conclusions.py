@@ -10,6 +10,7 @@ from clinia_async.calls import (
     Bulk,
     Bundle,
     Call,
+    EncodedBulk,
     GetPurge,
     GetRelationship,
     GetResource,
@@ -72,6 +73,8 @@ def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
         conclusion = OfPurge(write, read)
     elif isinstance(write, Bulk | Bundle):
         conclusion = OfBatch(write, read)
+    elif isinstance(write, EncodedBulk):
+        conclusion = of_receipts
     elif hasattr(write, "gone"):
         conclusion = OfDeletion(cast("Deletion", write), read)
     else:
@@ -155,6 +158,17 @@ class OfBatch:
             return await settle(cast("Settled[TaskSubmission]", mine[0]), self.read, deadline) is not None
         except NotFound:
             return False
+
+
+async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
+    """The receipts, where nothing is known here of the writes that they are for."""
+    receipts = await task.receipts()
+    if snapshot.status != TaskStatus.SUCCESS:
+        error = failed(task, snapshot, receipts)
+        if isinstance(error, TaskFailed):
+            error.result = BatchResult(receipts)
+        raise error
+    return BatchResult(receipts)
 
 
 @frozen
@@ -288,7 +302,3 @@ async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
             return operation
         landed = ProtocolError("the answer is from before the end of the purge", outcome=Outcome.DONE)
     raise landed
-
-
-async def needless(task: Task[R], snapshot: TaskSnapshot) -> R:
-    raise AssertionError("a task that was resolved at birth needs no conclusion")

@@ -6,7 +6,7 @@ The first attempt has nothing wrapped around it; the machinery below starts with
 import asyncio
 from typing import Generic, TypeVar, cast
 
-from attrs import frozen
+from attrs import define
 
 from clinia_async.calls import Call, Repeat, Request, Settled
 from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
@@ -18,13 +18,17 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-@frozen
+@define(eq=False)
 class Delivered(Generic[R]):
-    """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back."""
+    """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back.
+
+    `attempts` is how many times the call was sent; what was read to settle it does not count.
+    """
 
     answer: R
     doubtful: bool = False
     reconciled: bool = False
+    attempts: int = 1
 
 
 class Delivery:
@@ -62,20 +66,22 @@ class Delivery:
     async def _again(
         self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, doubtful: bool
     ) -> Delivered[R]:
-        waits = Waits(self._policy)
-        for left in reversed(range(self._policy.attempts)):
+        waits, attempts = Waits(self._policy), 1
+        while True:
             if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
-                return await self._settle(cast("Settled[R]", call), deadline)
+                answer = await self._settle(cast("Settled[R]", call), deadline, attempts)
+                return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
             if doubtful and isinstance(failure, ApiError) and _is_gone(call, failure):
-                return Delivered(cast("R", None), doubtful=True, reconciled=True)
+                return Delivered(cast("R", None), doubtful=True, reconciled=True, attempts=attempts)
             doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
-            if not left or not await self._may_go_on(call, failure, waits, deadline):
-                break
+            is_last = attempts >= self._policy.attempts
+            if is_last or not await self._may_go_on(call, failure, waits, deadline):
+                raise _verdict(failure, attempts, doubtful=doubtful)
+            attempts += 1
             try:
-                return Delivered(await self.once(call, request, deadline), doubtful)
+                return Delivered(await self.once(call, request, deadline), doubtful, attempts=attempts)
             except RequestError as error:
                 failure = error
-        raise _verdict(failure, doubtful=doubtful)
 
     async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:
         """Waits for the moment of the next attempt, if there is to be one."""
@@ -87,7 +93,7 @@ class Delivery:
         await asyncio.sleep(pause)
         return True
 
-    async def _settle(self, call: Settled[R], deadline: float) -> Delivered[R]:
+    async def _settle(self, call: Settled[R], deadline: float, attempts: int) -> R:
         """The key is taken, maybe by our own lost attempt: what holds it tells."""
         deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
 
@@ -97,10 +103,11 @@ class Delivery:
         try:
             answer = await settle(call, read, deadline)
         except RequestError as error:
-            raise _verdict(error, doubtful=True) from None
+            raise _verdict(error, attempts, doubtful=True) from None
         if answer is None:
-            raise WriteConflict("the key is taken by a record that differs from the one that was sent")
-        return Delivered(answer, doubtful=True, reconciled=True)
+            conflict = WriteConflict("the key is taken by a record that differs from the one that was sent")
+            raise _verdict(conflict, attempts, doubtful=True)
+        return answer
 
 
 def _is_echo(call: Call[R], error: ApiError) -> bool:
@@ -113,10 +120,10 @@ def _is_gone(call: Call[R], error: ApiError) -> bool:
     return is_gone is not None and is_gone(error)
 
 
-def _verdict(failure: RequestError, *, doubtful: bool) -> RequestError:
+def _verdict(failure: RequestError, attempts: int, *, doubtful: bool) -> RequestError:
     """The last failure; but once an answer was lost, no later one proves that nothing happened."""
-    if not doubtful or failure.outcome is Outcome.UNKNOWN:
-        return failure
-    failure = fresh(failure)
-    failure.outcome = Outcome.UNKNOWN
+    if doubtful and failure.outcome is not Outcome.UNKNOWN:
+        failure = fresh(failure)
+        failure.outcome = Outcome.UNKNOWN
+    failure.attempts = attempts
     return failure

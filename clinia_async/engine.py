@@ -8,7 +8,7 @@ from attrs import frozen
 
 from clinia_async.addresses import Addresses
 from clinia_async.calls import Call, GetPurge, GetTask, Write
-from clinia_async.conclusions import conclusion_of, needless
+from clinia_async.conclusions import conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus
@@ -23,6 +23,9 @@ from clinia_async.watch import TaskStats, Watch
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+_ACCEPTED = SubmissionStatus.ACCEPTED
+_PENDING, _DONE = TaskStatus.PENDING, TaskStatus.SUCCESS
 
 
 class SessionOptions(TypedDict, total=False):
@@ -85,9 +88,7 @@ class Engine:
 
         async def send() -> Task[R]:
             delivered = await self._deliver(call, timeout)
-            return self._resolved(
-                self._new_watch(None, None, TaskStatus.SUCCESS), delivered, delivered.answer
-            )
+            return self._resolved(delivered, delivered.answer, None, None)
 
         self.open()
         return await self.submissions.run(call, send)
@@ -96,18 +97,21 @@ class Engine:
         async def send() -> Task[R]:
             delivered = await self._deliver(write, timeout, doubtful=doubtful)
             submission = delivered.answer
-            if submission.status == SubmissionStatus.ACCEPTED:
-                watch = self._watch(submission.task_id, write.source, TaskStatus.PENDING)
-                return Task(watch, conclusion_of(write, self.read), doubtful=delivered.doubtful)
-            watch = self._watch(submission.task_id, write.source, TaskStatus.SUCCESS)
-            return self._resolved(watch, delivered, write.result(submission))
+            if submission.status != _ACCEPTED:
+                return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
+            return Task(
+                self._watch(submission.task_id, write.source),
+                conclusion_of(write, self.read),
+                doubtful=delivered.doubtful,
+                attempts=delivered.attempts,
+            )
 
         self.open()
         return await self.submissions.run(write, send)
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R]) -> Task[R]:
         self.open()
-        return Task(self._watch(id, source, TaskStatus.PENDING, resumed=True), conclude)
+        return Task(self._watch(id, source, resumed=True), conclude)
 
     async def _close(self, grace: float) -> None:
         await self.submissions.drain(grace)
@@ -137,32 +141,42 @@ class Engine:
         deadline, slowest = works.loop.time() + self._timeout, self._wire.slowest
         return await works.delivery.send(call, deadline, doubtful=doubtful, slowest=slowest)
 
-    def _resolved(self, watch: Watch, delivered: Delivered[T], result: R) -> Task[R]:
-        return Task.resolved(
-            watch, result, needless, doubtful=delivered.doubtful, reconciled=delivered.reconciled
-        )
+    def _resolved(self, delivered: Delivered[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
+        now = asyncio.get_running_loop().time()
+        task = Task.resolved(result, id, source, born_at=now, watch_of_done=self._watch_of_done)
+        task.attempts = delivered.attempts
+        task.doubtful = delivered.doubtful
+        task.reconciled = delivered.reconciled
+        return task
 
-    def _watch(self, id: TaskId | None, source: str, status: TaskStatus, *, resumed: bool = False) -> Watch:
+    def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> Watch:
         """One watch an id, shared by all its handles."""
-        if id is None:
-            return self._new_watch(None, source, status)
-        watch = self._watches.get((source, id))
+        works = self._at_work()
+        watch = None if id is None else self._watches.get((source, id))
         if watch is None:
-            watch = self._watches[source, id] = self._new_watch(id, source, status, resumed=resumed)
+            stats = TaskStats(submitted_at=works.loop.time(), resumed=resumed)
+            watch = self._new_watch(works, id, source, TaskSnapshot(_PENDING, id), stats)
+            if id is not None:
+                self._watches[source, id] = watch
         return watch
 
+    def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> Watch:
+        """For a task that ended before it had a watch: needs no loop, for it may be asked after its end."""
+        assert self._works is not None
+        stats = TaskStats(submitted_at=at)
+        return self._new_watch(self._works, id, source, TaskSnapshot(_DONE, id), stats)
+
     def _new_watch(
-        self, id: TaskId | None, source: str | None, status: TaskStatus, *, resumed: bool = False
+        self, works: _Works, id: TaskId | None, source: str | None, snapshot: TaskSnapshot, stats: TaskStats
     ) -> Watch:
-        works = self._at_work()
         return Watch(
             id,
             source,
             look=self._look,
             read=self._read_receipts,
             begin=works.poller.begin,
-            snapshot=TaskSnapshot(status, id),
-            stats=TaskStats(submitted_at=works.loop.time(), resumed=resumed),
+            snapshot=snapshot,
+            stats=stats,
         )
 
     async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:

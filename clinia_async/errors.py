@@ -101,7 +101,12 @@ class SessionClosed(CliniaError, RuntimeError):
 
 
 class RequestError(CliniaError):
-    """A request that brought no answer to rely on. `retry_after` is the service's hint, in seconds."""
+    """A request that brought no answer to rely on.
+
+    `retry_after` is the service's hint, in seconds; `attempts` is how many times it was sent.
+    """
+
+    attempts: int = 1
 
     def __init__(
         self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None

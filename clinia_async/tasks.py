@@ -5,7 +5,7 @@ receipts, one asks for it to be watched while somebody waits, one turns a finish
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from clinia_async.errors import (
@@ -29,6 +29,7 @@ R = TypeVar("R")
 E = TypeVar("E", bound=TaskError)
 T = TypeVar("T")
 
+_DONE = TaskStatus.SUCCESS
 _FINAL = (TaskFailed, TaskCancelled, TaskDropped, WriteConflict)
 
 
@@ -38,6 +39,10 @@ class Conclude(Protocol[R]):
     async def __call__(self, task: "Task[R]", snapshot: TaskSnapshot) -> R: ...
 
 
+WatchOfDone = Callable[[TaskId | None, str | None, float], Watch]
+"""Makes the watch of a task that was done at birth, from its id, its source and that moment."""
+
+
 class Task(Generic[R]):
     """A write that the service has taken: `await` it for the result, now, later or elsewhere.
 
@@ -45,10 +50,31 @@ class Task(Generic[R]):
     stops a task. Awaiting again costs nothing once the task has ended.
     """
 
-    __slots__ = ("_conclude", "_error", "_known", "_lock", "_result", "_watch", "doubtful", "reconciled")
+    __slots__ = (
+        "_born_at",
+        "_conclude",
+        "_error",
+        "_found",
+        "_known",
+        "_lock",
+        "_result",
+        "_watch_of_done",
+        "attempts",
+        "doubtful",
+        "id",
+        "reconciled",
+        "source_key",
+    )
 
-    def __init__(self, watch: Watch, conclude: Conclude[R], *, doubtful: bool = False) -> None:
-        self._watch = watch
+    def __init__(
+        self, watch: Watch, conclude: Conclude[R], *, doubtful: bool = False, attempts: int = 0
+    ) -> None:
+        self.id = watch.id
+        """None for a write that was done at once and has no task."""
+        self.source_key = watch.source
+        self._born_at: float
+        self._found: Watch | None = watch
+        self._watch_of_done: WatchOfDone
         self._conclude = conclude
         self._known = False
         self._result: R
@@ -56,28 +82,34 @@ class Task(Generic[R]):
         self._lock: asyncio.Lock | None = None
         self.doubtful = doubtful
         """An answer to this write was lost and it was sent again, so it may have arrived twice."""
+        self.attempts = attempts
+        """How many times this write was sent here; 0 for a task that was picked up by its id or token."""
         self.reconciled = False
         """The result was settled by reading the record back and comparing it with what was sent."""
 
     @classmethod
     def resolved(
-        cls,
-        watch: Watch,
-        result: R,
-        conclude: Conclude[R],
-        *,
-        doubtful: bool = False,
-        reconciled: bool = False,
+        cls, result: R, id: TaskId | None, source: str | None, *, born_at: float, watch_of_done: WatchOfDone
     ) -> "Task[R]":
-        task = cls(watch, conclude, doubtful=doubtful)
-        task._result = result
+        """The handle of what is done already: no watch is made until somebody asks for one."""
+        task = cls.__new__(cls)
+        task.id = id
+        task.source_key = source
+        task._born_at = born_at
+        task._found = None
+        task._watch_of_done = watch_of_done
         task._known = True
-        task.reconciled = reconciled
+        task._result = result
+        task._error = task._lock = None
+        task.attempts = 0
+        task.doubtful = task.reconciled = False
         return task
 
     @property
-    def id(self) -> TaskId | None:
-        return self._watch.id
+    def _watch(self) -> Watch:
+        if self._found is None:
+            self._found = self._watch_of_done(self.id, self.source_key, self._born_at)
+        return self._found
 
     @property
     def known_id(self) -> TaskId:
@@ -89,13 +121,9 @@ class Task(Generic[R]):
         return self._watch.kind
 
     @property
-    def source_key(self) -> str | None:
-        return self._watch.source
-
-    @property
     def state(self) -> TaskStatus:
         """The last known state; asks nobody."""
-        return self._watch.snapshot.status
+        return _DONE if self._found is None else self._found.snapshot.status
 
     @property
     def stats(self) -> TaskStats:

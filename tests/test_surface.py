@@ -23,8 +23,9 @@ STUB = Path(clinia_async.__file__).with_suffix(".pyi")
 CALLS = {
     name: call
     for name, call in vars(calls).items()
-    if inspect.isclass(call) and isinstance(getattr(call, "route", None), str)
+    if inspect.isclass(call) and isinstance(getattr(call, "route", None), str) and name != "EncodedBulk"
 }
+"""A bulk that is encoded already is no call of its own."""
 OPERATIONS = {
     "Browse": "browse",
     "Bulk": "bulk_relationships bulk_resources",

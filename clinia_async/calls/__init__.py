@@ -1,6 +1,6 @@
 """Each call of the API as a frozen value. A call checks itself when it is made."""
 
-from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, GetBulkResult
+from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, EncodedBulk, GetBulkResult
 from clinia_async.calls.browsing import Browse
 from clinia_async.calls.call import Call, Host, Read, Repeat, Request, Settled, Write
 from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
@@ -48,6 +48,7 @@ __all__ = [
     "DeleteRelationship",
     "DeleteResource",
     "DeleteSource",
+    "EncodedBulk",
     "GetBulkResult",
     "GetCollection",
     "GetPartition",

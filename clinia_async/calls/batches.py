@@ -102,10 +102,7 @@ class Bulk:
         return self.writes[0].target
 
     def request(self) -> Request:
-        collection = "resources" if self.target == TargetType.RESOURCE else "relationships"
-        path = path_of(self.route, source=self.source, collection=collection)
-        body = b'{"operations":[' + b",".join(self.operations) + b"]}"
-        return Request("POST", Host.REGISTRY, self.route, path, body=body)
+        return _bulk_request(self.source, self.target, self.operations)
 
     def answer(self, body: bytes) -> TaskSubmission:
         return submission_answer(body)
@@ -113,6 +110,37 @@ class Bulk:
     def result(self, submission: TaskSubmission) -> BatchResult:
         """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
         return BatchResult((), self.writes)
+
+
+@frozen
+class EncodedBulk:
+    """A bulk whose operations were checked and encoded by whoever makes it; its result is the receipts.
+
+    The maker also answers for `repeat`, and for no two operations being about the same record.
+    """
+
+    route: ClassVar[str] = Bulk.route
+    source: str
+    target: TargetType
+    operations: Sequence[bytes] = field(repr=lambda operations: f"<{len(operations)} operations>")
+    repeat: Repeat = Repeat.KEYED
+
+    def request(self) -> Request:
+        return _bulk_request(self.source, self.target, self.operations)
+
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body)
+
+    def result(self, submission: TaskSubmission) -> BatchResult:
+        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        return BatchResult(())
+
+
+def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) -> Request:
+    collection = "resources" if target == TargetType.RESOURCE else "relationships"
+    path = path_of(Bulk.route, source=source, collection=collection)
+    body = b'{"operations":[%b]}' % b",".join(operations)
+    return Request("POST", Host.REGISTRY, Bulk.route, path, body=body)
 
 
 @frozen

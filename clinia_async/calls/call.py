@@ -1,6 +1,6 @@
 """What every call is: a frozen value that knows where it goes, what it carries and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol, TypeVar
 from urllib.parse import quote
@@ -83,7 +83,7 @@ class Write(Call[TaskSubmission], Protocol[R]):
     def source(self) -> str: ...
 
     def result(self, submission: TaskSubmission) -> R:
-        """The result that a PERSISTED answer brings. Raises `ProtocolError`."""
+        """The result that a PERSISTED submission brings; `answer` has checked that it is this write's."""
         ...
 
 
@@ -96,8 +96,8 @@ def path_of(route: str, **values: str) -> str:
     return route.format(**{name: quote(value, safe="") for name, value in values.items()})
 
 
-def submission_answer(body: bytes) -> TaskSubmission:
-    """The answer to any write that makes a task."""
+def submission_answer(body: bytes, check: Callable[[TaskSubmission], object] | None = None) -> TaskSubmission:
+    """The answer to any write that makes a task; `check` looks whether what is PERSISTED is what was sent."""
     submission = codec.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
@@ -105,7 +105,16 @@ def submission_answer(body: bytes) -> TaskSubmission:
         raise ProtocolError("the answer is neither ACCEPTED nor PERSISTED")
     if submission.status == SubmissionStatus.ACCEPTED and submission.task_id is None:
         raise ProtocolError("the answer is ACCEPTED and has no task id")
+    if check is not None and submission.status == SubmissionStatus.PERSISTED:
+        check(submission)
     return submission
+
+
+def stored(record: T | None) -> T:
+    """What a PERSISTED submission holds. Raises `ProtocolError` if it holds nothing."""
+    if record is None:
+        raise ProtocolError("the answer does not hold what was sent")
+    return record
 
 
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:

@@ -6,10 +6,10 @@ from typing import ClassVar
 from attrs import evolve, field, frozen
 
 from clinia_async import codec
-from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
+from clinia_async.calls.call import Host, Repeat, Request, path_of, stored, submission_answer
 from clinia_async.calls.checks import check_contained, check_place, checked
 from clinia_async.calls.places import OneRecord
-from clinia_async.calls.resources import GetResource, persisted_resource
+from clinia_async.calls.resources import GetResource, check_resource
 from clinia_async.models import Contained, Receipt, Resource, TargetType, TaskSubmission
 
 
@@ -26,9 +26,6 @@ class _InsideOf(OneRecord):
         root = GetResource(self.source, self.type, self.id).request().path
         return "/".join([root, *(path_of("{part}", part=part) for part in self.place)])
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
-
     def readback(self, receipts: Sequence[Receipt]) -> GetResource:
         return GetResource(self.source, self.type, self.id)
 
@@ -37,8 +34,11 @@ class _InsideOf(OneRecord):
 class _PutInside(_InsideOf):
     contained: Contained = field(validator=checked(check_contained, "$"))
 
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
+
     def result(self, submission: TaskSubmission) -> Resource:
-        return persisted_resource(submission, self.type, self.id)
+        return stored(submission.resource)
 
 
 @frozen
@@ -87,5 +87,12 @@ class DeleteContained(_InsideOf):
     def request(self) -> Request:
         return Request("DELETE", Host.REGISTRY, self.route, self.path())
 
+    def answer(self, body: bytes) -> TaskSubmission:
+        return submission_answer(body, self._check)
+
     def result(self, submission: TaskSubmission) -> Resource | None:
-        return submission.resource and persisted_resource(submission, self.type, self.id)
+        return submission.resource
+
+    def _check(self, submission: TaskSubmission) -> None:
+        if submission.resource is not None:
+            check_resource(submission.resource, self.type, self.id)

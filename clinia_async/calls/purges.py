@@ -5,7 +5,7 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async import codec
-from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
+from clinia_async.calls.call import Host, Repeat, Request, path_of, stored, submission_answer
 from clinia_async.calls.checks import check_key, checked
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
@@ -64,12 +64,10 @@ class Purge:
         return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
 
     def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+        return submission_answer(body, lambda it: self.accept(stored(it.purge_operation)))
 
     def result(self, submission: TaskSubmission) -> PurgeOperation:
-        if submission.purge_operation is None:
-            raise ProtocolError("the answer does not hold the purge")
-        return self.accept(submission.purge_operation)
+        return stored(submission.purge_operation)
 
     def accept(self, found: PurgeOperation) -> PurgeOperation:
         """`found`, if it is of the same collection."""

@@ -12,6 +12,7 @@ from clinia_async.calls.call import (
     Repeat,
     Request,
     path_of,
+    stored,
     submission_answer,
 )
 from clinia_async.calls.checks import (
@@ -105,14 +106,6 @@ class _Joins:
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
 
-    def accept(self, found: Relationship | None) -> Relationship:
-        """`found`, if it joins the same two ends: the guard against an answer for somebody else."""
-        if found is None or (found.id, found.type) != (self.id, self.type):
-            raise ProtocolError("the answer does not hold the relationship that was sent")
-        if (found.from_, found.to) != (self.from_, self.to):
-            raise ProtocolError("the answer joins other ends than those that were sent")
-        return found
-
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
         sent = strict_json.raw(self.data or {}).value()
@@ -143,16 +136,21 @@ class CreateRelationship(_Joins):
         return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self.body()))
 
     def answer(self, body: bytes) -> TaskSubmission:
-        submission = submission_answer(body)
-        if submission.status == SubmissionStatus.PERSISTED:
-            self.accept(submission.relationship)
-        return submission
+        return submission_answer(body, self._check)
 
     def result(self, submission: TaskSubmission) -> Relationship:
-        return self.accept(submission.relationship)
+        return stored(submission.relationship)
 
     def is_echo(self, error: ApiError) -> bool:
         return error.type == ErrorType.ALREADY_EXISTS
+
+    def _check(self, submission: TaskSubmission) -> None:
+        """The guard against an answer for somebody else: it joins the same two ends."""
+        found = submission.relationship
+        if found is None or found.type != self.type or found.id != self.id:
+            raise ProtocolError("the answer does not hold the relationship that was sent")
+        if found.from_ != self.from_ or found.to != self.to:
+            raise ProtocolError("the answer joins other ends than those that were sent")
 
 
 @frozen
@@ -199,14 +197,10 @@ class UpdateRelationship(OneRecord):
         return self.to("PATCH", strict_json.dumps([_patch(patch) for patch in self.patches]))
 
     def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+        return submission_answer(body, lambda it: self.check_answer(stored(it.relationship)))
 
     def result(self, submission: TaskSubmission) -> Relationship:
-        found = submission.relationship
-        if found is None:
-            raise ProtocolError("the answer does not hold the relationship that was changed")
-        self.check_answer(found)
-        return found
+        return stored(submission.relationship)
 
     def readback(self, receipts: Sequence[Receipt]) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)

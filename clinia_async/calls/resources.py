@@ -13,6 +13,7 @@ from clinia_async.calls.call import (
     Request,
     operation,
     path_of,
+    stored,
     submission_answer,
 )
 from clinia_async.calls.checks import (
@@ -119,11 +120,9 @@ def _is_contained(sent: Mapping[str, object], found: object) -> bool:
     )
 
 
-def persisted_resource(submission: TaskSubmission, type: str, id: str | None) -> Resource:
-    found = submission.resource
+def check_resource(found: Resource | None, type: str, id: str | None) -> None:
     if found is None or found.type != type or (id is not None and found.id != id):
         raise ProtocolError("the answer does not hold the resource that was sent")
-    return found
 
 
 @frozen
@@ -166,10 +165,10 @@ class CreateResource(_Content):
         return operation(self.action, {**self._identity(), "type": self.type, **self.body()})
 
     def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
 
     def result(self, submission: TaskSubmission) -> Resource:
-        return persisted_resource(submission, self.type, self.id)
+        return stored(submission.resource)
 
     def readback(self, receipts: Sequence[Receipt]) -> GetResource:
         made = [receipt.id for receipt in receipts if receipt.target_type == self.target]
@@ -215,10 +214,10 @@ class UpsertResource(_Content):
         return operation(self.action, {"id": self.id, "type": self.type, **self.body()})
 
     def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
 
     def result(self, submission: TaskSubmission) -> Resource:
-        return persisted_resource(submission, self.type, self.id)
+        return stored(submission.resource)
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)

@@ -28,7 +28,7 @@ from clinia_async import (
     UpsertContained,
     codec,
 )
-from clinia_async.calls import GetBulkResult, Repeat
+from clinia_async.calls import EncodedBulk, GetBulkResult, Repeat
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.models import Receipt
 from tests.core.registry import (
@@ -550,6 +550,38 @@ async def test_a_resumed_batch_that_failed() -> None:
             await session.task("bk_1", source=EHR)
         assert [entry.id for entry in caught.value.failed_receipts] == ["p2"]
         assert caught.value.result is None
+
+
+@pytest.mark.parametrize("writes", [[new("p1"), put("p2")], [join("p1"), part("p2.org-9")]])
+async def test_a_bulk_that_is_encoded_already_is_the_same_request(writes: Any) -> None:
+    bulk = Bulk(EHR, writes)
+    encoded = EncodedBulk(EHR, bulk.target, bulk.operations, bulk.repeat)
+    assert encoded.request() == bulk.request()
+    receipts = [receipt("p1"), receipt("p2")]
+    async with against(script("SUCCESS", receipts)) as (session, server):
+        result = await (await session.submit(encoded))
+        assert [entry.id for entry in result.receipts] == ["p1", "p2"]
+        assert server.count("GET", "withReceipts") == 1
+    async with against([answer({"status": "PERSISTED"}, 201)]) as (session, _):
+        assert (await (await session.submit(encoded))).receipts == ()
+    async with against(script("FAILURE", [receipt("p1"), taken("p2")])) as (session, _):
+        with pytest.raises(TaskFailed) as caught:
+            await (await session.submit(encoded))
+        assert [entry.id for entry in caught.value.failed_receipts] == ["p2"]
+        assert caught.value.result is not None
+        assert len(caught.value.result.receipts) == 2
+
+
+@pytest.mark.parametrize("repeat", [Repeat.ONCE, Repeat.KEYED])
+async def test_a_bulk_that_is_encoded_already_is_repeated_as_its_maker_says(repeat: Repeat) -> None:
+    encoded = EncodedBulk(EHR, TargetType.RESOURCE, [new("p1").operation()], repeat)
+    async with against([close, answer({"status": "PERSISTED"}, 201)]) as (session, server):
+        if repeat is Repeat.ONCE:
+            with pytest.raises(RequestError):
+                await session.submit(encoded)
+        else:
+            assert (await session.submit(encoded)).attempts == 2
+        assert len(server.requests) == (1 if repeat is Repeat.ONCE else 2)
 
 
 @pytest.mark.parametrize("target", [TargetType.RESOURCE, TargetType.RELATIONSHIP])

@@ -197,6 +197,18 @@ async def test_an_answer_for_another_resource(send: Send, wrong: Any) -> None:
         assert caught.value.outcome is Outcome.UNKNOWN
 
 
+@names([create, upsert, upsert_contained, create_relationship, update])
+async def test_an_answer_for_another_record_is_a_lost_answer(send: Send) -> None:
+    """It tells nothing of the write, so the write is sent again, if that is safe."""
+    wrong = [{"resource": held("other")}, {"relationship": joined("other")}]
+    right = {"resource": held(data={"a": 1}), "relationship": joined(data={"a": 1})}
+    async with against([*(persisted(**each) for each in wrong), persisted(**right)]) as (session, server):
+        made = await send(session)
+        assert (await made).data == {"a": 1}
+        assert made.doubtful
+        assert len(server.requests) == made.attempts == 3
+
+
 @pytest.mark.parametrize("wrong", [{}, {"resource": {**held(), "type": "other"}}])
 async def test_an_answer_for_a_resource_of_another_type(wrong: Any) -> None:
     async with against([persisted(**wrong)], retry=ONCE) as (session, _):

@@ -63,16 +63,17 @@ LASTING: list[Behaviour] = [
 @pytest.mark.parametrize("behaviour", PASSING)
 async def test_what_may_pass_is_repeated(behaviour: Behaviour) -> None:
     async with Hostile([behaviour, behaviour, persisted]) as server, session_at(server) as session:
-        assert (await create(session)).done()
-        assert len(server.requests) == 3
+        made = await create(session)
+        assert made.done()
+        assert len(server.requests) == made.attempts == 3
 
 
 @pytest.mark.parametrize("behaviour", LASTING)
 async def test_what_lasts_is_not_repeated(behaviour: Behaviour) -> None:
     async with Hostile([behaviour, persisted]) as server, session_at(server) as session:
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError) as caught:
             await create(session)
-        assert len(server.requests) == 1
+        assert len(server.requests) == caught.value.attempts == 1
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
@@ -82,7 +83,7 @@ async def test_attempts_are_counted(attempts: int) -> None:
         with pytest.raises(ApiError) as caught:
             await create(session)
         assert caught.value.status == 503
-        assert len(server.requests) == attempts
+        assert len(server.requests) == caught.value.attempts == attempts
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ async def test_a_lost_reply_leaves_one_relationship_and_a_right_answer(
     assert (found.id, found.data) == (ID, DATA)
     assert made.reconciled
     assert made.doubtful
+    assert made.attempts == 2
     assert emulator.relationships() == 1
     assert emulator.requests == {"create_relationship": 2, "get_relationship": 1}
 
