@@ -62,6 +62,11 @@ def encode(value: object) -> bytes:
     return strict_json.dumps(_converter.unstructure(value))
 
 
+def embedded(value: object) -> orjson.Fragment:
+    """`encode`, to stand in a larger body."""
+    return orjson.Fragment(encode(value))
+
+
 def _where(error: BaseException, path: str) -> tuple[str, str]:
     """The first fault in a tree of cattrs' errors."""
     if isinstance(error, ClassValidationError):

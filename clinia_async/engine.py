@@ -91,7 +91,7 @@ class Engine:
             return self._resolved(delivered, delivered.answer, None, None)
 
         self.open()
-        return await self.submissions.run(call, send)
+        return await self.submissions.run(call, send())
 
     async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
         async def send() -> Task[R]:
@@ -107,7 +107,7 @@ class Engine:
             )
 
         self.open()
-        return await self.submissions.run(write, send)
+        return await self.submissions.run(write, send())
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R]) -> Task[R]:
         self.open()
