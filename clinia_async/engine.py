@@ -94,7 +94,7 @@ class Engine:
             return self._resolved(delivered, delivered.answer, None, None)
 
         self.open()
-        return await self.submissions.run(call, send)
+        return await self.submissions.run(call, send())
 
     async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
         async def send() -> Task[R]:
@@ -110,7 +110,7 @@ class Engine:
             )
 
         self.open()
-        return await self.submissions.run(write, send)
+        return await self.submissions.run(write, send())
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()
