@@ -19,7 +19,7 @@ from clinia_async.submission import Submissions
 from clinia_async.task_id import TaskId, TaskKind
 from clinia_async.tasks import Conclude, Task
 from clinia_async.transport import HttpSession, Transport, Wire
-from clinia_async.watch import TaskStats, Watch
+from clinia_async.watch import Keeper, TaskStats, Watch
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class _Works:
     transport: Transport
     delivery: Delivery
     poller: Poller
+    keeper: Keeper
 
 
 class Engine:
@@ -128,7 +129,8 @@ class Engine:
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
         delivery = Delivery(transport, retry, settle_within=settle)
         poller = Poller(self._look, self._options.get("polling", Polling()))
-        return _Works(loop, transport, delivery, poller)
+        keeper = Keeper(self._look, self._read_receipts, poller.begin)
+        return _Works(loop, transport, delivery, poller, keeper)
 
     async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
         works = self.open()
@@ -158,9 +160,7 @@ class Engine:
         return Watch(
             id,
             source,
-            look=self._look,
-            read=self._read_receipts,
-            begin=works.poller.begin,
+            keeper=works.keeper,
             snapshot=TaskSnapshot(status, id),
             stats=TaskStats(submitted_at=works.loop.time(), resumed=resumed),
         )

@@ -163,7 +163,8 @@ async def test_a_hint_holds_all_looks() -> None:
 
 async def test_looks_share_the_age() -> None:
     looks = by_target({"/tasks/": [after(0, task("PENDING"))] * 20 + [task("SUCCESS")]}, accepted())
-    async with Hostile(otherwise=looks) as server, session_at(server, polling=SMOOTH) as session:
+    polling = Polling(pace=ShareOfAge(), jitter=0.0)
+    async with Hostile(otherwise=looks) as server, session_at(server, polling=polling) as session:
         made = await create(session)
         await made.wait()
         times = [
