@@ -52,7 +52,6 @@ class ShareOfAge:
 
 _EVEN_FOR = 2.0
 _LEAST = 0.02
-_ENOUGH = 16
 _AT_A_TIME = 128
 
 
@@ -61,15 +60,16 @@ class LearnedPace:
     """Looks when a look is worth most, by how long tasks of the same kind and source took.
 
     `cost` is how many seconds of delay in noticing one request is worth: 0.05 asks about 2.8 times for
-    each task that takes about 0.4 s; less of it asks more often and notices sooner. Until 16 tasks have
-    ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds; at
-    all times it looks every `most` seconds. About the last `memory` completions count, for each of the
+    each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
+    have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
+    No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
     `distinct` pairs of a kind and a source used last. One instance belongs to one thread; sessions that
     share it learn together.
     """
 
     cost: float = 0.05
     first: float = 0.25
+    enough: int = 16
     most: float = 15.0
     memory: int = 1024
     distinct: int = 64
@@ -90,7 +90,7 @@ class LearnedPace:
     def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
         known = self._known.get((kind, source))
         if known is None:
-            known = self._known[kind, source] = _Experience(Durations(self.memory))
+            known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)
             while len(self._known) > self.distinct:
                 self._known.popitem(last=False)
         self._known.move_to_end((kind, source))
@@ -104,12 +104,13 @@ class _Experience:
     """What is known of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
 
     durations: Durations
+    due: int
+    """The number of completions at which to plan next."""
     timetable: Timetable | None = None
-    due: int = _ENOUGH
 
     def plan(self, cost: float) -> None:
+        more = min(self.due, _AT_A_TIME)
         self.timetable = Timetable(self.durations.weights, cost)
-        more = min(self.durations.seen, _AT_A_TIME)
         self.durations.fade(more)
         self.due += more
 

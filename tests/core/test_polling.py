@@ -259,6 +259,96 @@ async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:
     assert [type(complaint) for complaint in complaints] == [ZeroDivisionError]
 
 
+class Pupil:
+    """Looks every 0.2 s and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[TaskKind, str, float, float]] = []
+
+    def pause(self, kind: TaskKind, source: str, age: float) -> float:
+        assert kind is TaskKind.SINGLE
+        assert source == SOURCE
+        assert age >= 0
+        return 0.2
+
+    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+        self.told.append((kind, source, after, by))
+
+
+async def test_a_pace_learns_from_good_looks() -> None:
+    pupil = Pupil()
+    script = by_target(
+        {"/tasks/": [task("PENDING"), task("PENDING"), refusal(503), task("FAILURE")]}, accepted()
+    )
+    polling = Polling(pace=pupil, jitter=0.0)
+    async with Hostile(otherwise=script) as server, session_at(server, polling=polling) as session:
+        made = await create(session)
+        await made.wait()
+        await made.refresh()
+        asked = [
+            request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
+        ]
+    assert len(pupil.told) == 1
+    kind, source, after, by = pupil.told[0]
+    assert (kind, source) == (TaskKind.SINGLE, SOURCE)
+    assert after == pytest.approx(0.4, abs=0.05)
+    assert after <= asked[1]  # "pending" holds for the time of asking, and not for that of the answer
+    assert by == pytest.approx(asked[3], abs=0.05)
+
+
+async def test_what_ended_at_the_first_look_is_learned_too() -> None:
+    pupil = Pupil()
+    async with (
+        Hostile([accepted(), task("SUCCESS")]) as server,
+        session_at(server, polling=Polling(pace=pupil, jitter=0.0)) as session,
+    ):
+        await (await create(session)).wait()
+    assert [(after, by) for _, _, after, by in pupil.told] == [(0, pytest.approx(0.2, abs=0.05))]
+
+
+async def test_nothing_is_learned_from_a_resumed_task() -> None:
+    pupil = Pupil()
+    script = by_target({"/tasks/": [task("PENDING"), task("SUCCESS")]})
+    async with (
+        Hostile(otherwise=script) as server,
+        session_at(server, polling=Polling(pace=pupil)) as session,
+    ):
+        await session.task("s_1", source=SOURCE).wait()
+    assert pupil.told == []
+
+
+@pytest.mark.parametrize("pause", [float("nan"), float("inf")])
+async def test_a_pace_that_gives_no_number_leaves_nobody_waiting(pause: float) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    polling = Polling(pace=lambda _, age: pause if age > 0.05 else 0.1)
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server, polling=polling) as session,
+    ):
+        with pytest.raises(TaskPollError):
+            await (await create(session))
+        assert session._engine.open().poller.watching == 0
+
+
+async def test_waits_given_up_do_not_add_up() -> None:
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        waits = [made.ending() for _ in range(10)]
+        for _ in range(1000):
+            made.ending().cancel()
+        held = made._watch._ended
+        assert isinstance(held, list)
+        assert len(held) < 50
+        assert all(wait in held for wait in waits)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.sleep(20)
+        assert session._engine.open().poller.watching == 0
+
+
 async def test_receipts_of_a_review_are_seen_and_waited_out() -> None:
     review = receipt("PENDING", pipelineExecution={"id": "p", "status": "IN_REVIEW"})
     looks = [task("PENDING", receipts=[review])] * 3 + [task("SUCCESS")]
