@@ -115,13 +115,20 @@ class Task(Generic[R]):
         failed: awaiting again tries that once more.
         """
         if not self._known and self._error is None:
-            await self._within(timeout, self._settle())
+            if timeout is None:
+                while not self._watch.snapshot.status.is_terminal:
+                    await self._watch.ending()  # here: each coroutine in between is memory for each wait
+                await self._settle()
+            else:
+                await self._within(timeout, self._settle())
         if self._error is not None:
             raise fresh(self._error)
         return self._result
 
     async def wait(self, *, timeout: float | None = None) -> TaskSnapshot:
         """The last look at the ended task: FAILURE and CANCELLED are answers here, not errors."""
+        if timeout is None:
+            return await self._watch.ended()
         return await self._within(timeout, self._watch.ended())
 
     async def refresh(self, *, receipts: bool = False) -> TaskSnapshot:

@@ -80,7 +80,7 @@ def simulate(pace: Learner, law: Law, *, count: int = 30_000, seed: int = 1) -> 
     durations = law.draws(count, chance)
     looks, delays = 0, list[float]()
     kind, source = TaskKind.SINGLE, "ehr"
-    # when to look; its number, which decides between equals; when submitted; how long it takes; seen pending at
+    # the time of the next look, a number, the time of submission, the duration, the age last seen pending
     pending: list[tuple[float, int, float, float, float]] = []
 
     def submit(number: int, now: float) -> None:

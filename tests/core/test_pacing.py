@@ -103,6 +103,14 @@ def test_what_was_not_used_for_long_is_forgotten() -> None:
     assert pace.pause(SINGLE, "ehr", 0) == 0.25
 
 
+def test_what_is_used_is_kept() -> None:
+    pace = learned()
+    for number in range(3 * pace.distinct):
+        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2)
+        pace.learn(SINGLE, "ehr", 0.4, 0.5)
+    assert pace.pause(SINGLE, "ehr", 0) != 0.25
+
+
 def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
     pace, chance = learned(1000), Random(2)
     before = pace.pause(SINGLE, "ehr", 0)

@@ -278,7 +278,7 @@ class Pupil:
 async def test_a_pace_learns_from_good_looks() -> None:
     pupil = Pupil()
     script = by_target(
-        {"/tasks/": [task("PENDING"), task("PENDING"), refusal(503), task("FAILURE")]}, accepted()
+        {"/tasks/": [task("PENDING"), after(0.1, task("PENDING")), refusal(503), task("FAILURE")]}, accepted()
     )
     polling = Polling(pace=pupil, jitter=0.0)
     async with Hostile(otherwise=script) as server, session_at(server, polling=polling) as session:
@@ -289,10 +289,10 @@ async def test_a_pace_learns_from_good_looks() -> None:
             request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
         ]
     assert len(pupil.told) == 1
-    kind, source, after, by = pupil.told[0]
+    kind, source, since, by = pupil.told[0]
     assert (kind, source) == (TaskKind.SINGLE, SOURCE)
-    assert after == pytest.approx(0.4, abs=0.05)
-    assert after <= asked[1]  # "pending" holds for the time of asking, and not for that of the answer
+    assert since == pytest.approx(0.4, abs=0.05)
+    assert since <= asked[1]  # "pending" holds for the time of asking, and not for that of the answer
     assert by == pytest.approx(asked[3], abs=0.05)
 
 
