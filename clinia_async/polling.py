@@ -195,10 +195,10 @@ class Poller:
             snapshot = await self._look(watch, watch.followed)
         except RequestError as error:
             return self._after(error, watch)
-        first_to_see = not watch.snapshot.status.is_terminal
+        first_to_see = not watch.has_ended
         watch.observe(snapshot, asked)
         watch.odd = None
-        if not watch.snapshot.status.is_terminal:
+        if not watch.has_ended:
             return _now() + self._pause(watch, _now())
         if first_to_see and not watch.stats.resumed:
             self._learn(watch)

@@ -68,11 +68,11 @@ class Watch:
         "_changed",
         "_ended",
         "_keeper",
+        "_seen",
         "id",
         "kept",
         "odd",
         "scheduled",
-        "snapshot",
         "source",
         "stats",
     )
@@ -88,7 +88,7 @@ class Watch:
     ) -> None:
         self.id = id
         self.source = source
-        self.snapshot = snapshot
+        self._seen = None if snapshot == TaskSnapshot(TaskStatus.PENDING, id) else snapshot
         self.stats = stats
         self.kept: Sequence[Receipt] | None = None
         self.scheduled = False
@@ -97,6 +97,15 @@ class Watch:
         self._keeper = keeper
         self._changed: Waiters = None
         self._ended: Waiters = None
+
+    @property
+    def snapshot(self) -> TaskSnapshot:
+        """What the last look saw; of a task that is just pending none is kept, as there may be many."""
+        return TaskSnapshot(TaskStatus.PENDING, self.id) if self._seen is None else self._seen
+
+    @property
+    def has_ended(self) -> bool:
+        return self._seen is not None and self._seen.status.is_terminal
 
     @property
     def kind(self) -> TaskKind:
@@ -120,7 +129,7 @@ class Watch:
         return _any_waits(self._changed) and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
-        while not self.snapshot.status.is_terminal:
+        while not self.has_ended:
             await self.ending()
         return self.snapshot
 
@@ -133,7 +142,7 @@ class Watch:
     def ending(self) -> asyncio.Future[None]:
         """A future of the caller's own that resolves when the task ends; cancelling it stops the wait."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.snapshot.status.is_terminal:
+        if self.has_ended:
             future.set_result(None)
         else:
             self._ended = _joined(self._ended, future)
@@ -155,7 +164,7 @@ class Watch:
             snapshot = await self._keeper.read(self)
             if snapshot.receipts is None:
                 raise ProtocolError("the receipts that were asked for are not in the answer")
-            if self.snapshot.status.is_terminal and not snapshot.status.is_terminal:
+            if self.has_ended and not snapshot.status.is_terminal:
                 raise ProtocolError("the receipts are from before the end of the task")
             self.observe(snapshot, asked)
             return snapshot.receipts
@@ -170,9 +179,10 @@ class Watch:
             stats.done_at = stats.done_at or asyncio.get_running_loop().time()
             if snapshot.receipts is not None and self.kept is None:
                 self.kept = snapshot.receipts
-        if self.snapshot.status.is_terminal or (snapshot.receipts is None and snapshot == self.snapshot):
+        before = self.snapshot
+        if before.status.is_terminal or (snapshot.receipts is None and snapshot == before):
             return
-        before, self.snapshot = self.snapshot, snapshot
+        self._seen = snapshot
         if differ(before, snapshot):
             waiting, self._changed = self._changed, None
             _wake(waiting)
@@ -189,7 +199,7 @@ class Watch:
                 future.set_exception(fresh(error))
 
     def _begin(self) -> None:
-        if not self.snapshot.status.is_terminal:
+        if not self.has_ended:
             self._keeper.begin(self)
 
 
