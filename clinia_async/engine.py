@@ -1,6 +1,7 @@
 """What works for a session: it is bound to one event loop, and is there from the first call to the close."""
 
 import asyncio
+from collections import defaultdict
 from typing import TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
@@ -56,7 +57,7 @@ class Engine:
         self._timeout = _duration(options.get("timeout", 60.0))
         self._wire = options.get("wire", Wire())
         self._works: _Works | None = None
-        self._watches: WeakValueDictionary[tuple[str, TaskId], Watch] = WeakValueDictionary()
+        self._watches: defaultdict[str, WeakValueDictionary[TaskId, Watch]] = defaultdict(WeakValueDictionary)
         self._closing: asyncio.Task[None] | None = None
         self.submissions = Submissions()
 
@@ -148,9 +149,9 @@ class Engine:
         """One watch an id, shared by all its handles."""
         if id is None:
             return self._new_watch(None, source, status)
-        watch = self._watches.get((source, id))
+        watch = self._watches[source].get(id)
         if watch is None:
-            watch = self._watches[source, id] = self._new_watch(id, source, status, resumed=resumed)
+            watch = self._watches[source][id] = self._new_watch(id, source, status, resumed=resumed)
         return watch
 
     def _new_watch(
@@ -168,7 +169,7 @@ class Engine:
     async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:
         """One GET, without repeats: whoever asks decides about asking again."""
         works = self.open()
-        watch.stats.polls += 1
+        watch.polls += 1
         deadline = works.loop.time() + self._timeout
         source = watch.source or ""
         # a purge has an endpoint of its own that is documented to tell how it stands
@@ -180,7 +181,7 @@ class Engine:
         return await works.delivery.once(task, task.request(), deadline)
 
     async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
-        watch.stats.polls += 1
+        watch.polls += 1
         return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
 
 

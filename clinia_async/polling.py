@@ -26,6 +26,8 @@ from clinia_async.watch import Oddity, Watch, token_of
 _NOT_FOUND = 404
 _BURST = 0.02
 _TICK = 0.005
+_IN_A_ROW = 64
+"""Looks of one worker, which then ends: so the loop has a turn even if no look had to wait for anything."""
 _A_MOMENT = 0.01
 """Ticks by which a timer may fire early; a look is never earlier than that."""
 
@@ -100,13 +102,13 @@ class Poller:
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     def _first_look(self, watch: Watch) -> float:
-        stats = watch.stats
-        if stats.seen_pending_at is not None:
-            return stats.seen_pending_at + self._pause(watch, stats.seen_pending_at)
-        return _now() if stats.resumed else stats.submitted_at + self._pause(watch, stats.submitted_at)
+        if watch.seen_pending_at is None and watch.resumed:
+            return _now()
+        since = watch.submitted_at if watch.seen_pending_at is None else watch.seen_pending_at
+        return since + self._pause(watch, since)
 
     def _pause(self, watch: Watch, at: float) -> float:
-        age = max(0.0, at - watch.stats.submitted_at)
+        age = max(0.0, at - watch.submitted_at)
         pause = self._pace.pause(watch.kind, watch.source or "", age)
         if not math.isfinite(pause):
             raise ConfigError("a pace gave no number of seconds")
@@ -170,9 +172,11 @@ class Poller:
     async def _work(self, first: Watch) -> None:
         """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
         watch: Watch | None = first
+        left = _IN_A_ROW
         while watch is not None:
             await self._poll(watch)
-            watch = self._take()
+            left -= 1
+            watch = self._take() if left else None
 
     async def _poll(self, watch: Watch) -> None:
         due = None
@@ -200,21 +204,20 @@ class Poller:
         watch.odd = None
         if not watch.has_ended:
             return _now() + self._pause(watch, _now())
-        if first_to_see and not watch.stats.resumed:
+        if first_to_see and not watch.resumed:
             self._learn(watch)
         return None
 
     def _learn(self, watch: Watch) -> None:
-        stats = watch.stats
-        since = stats.submitted_at
-        after = 0.0 if stats.seen_pending_at is None else stats.seen_pending_at - since
+        since, seen = watch.submitted_at, watch.seen_pending_at
+        after = 0.0 if seen is None else seen - since
         self._pace.learn(watch.kind, watch.source or "", max(0.0, after), _now() - since)
 
     def _after(self, error: RequestError, watch: Watch) -> float | None:
         """When to ask again after an answer that tells nothing, or None if there is no use in it."""
         now = _now()
         odd = watch.odd = Oddity(watch.odd.count + 1, watch.odd.since) if watch.odd else Oddity(1, now)
-        hopeless = self._why_hopeless(error, now - watch.stats.submitted_at, now - odd.since)
+        hopeless = self._why_hopeless(error, now - watch.submitted_at, now - odd.since)
         if hopeless is not None:
             self._lose(watch, hopeless, error.status if isinstance(error, ApiError) else None)
             return None

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 
-from attrs import define, frozen
+from attrs import frozen
 
 from clinia_async.errors import CliniaError, ConfigError, ProtocolError, fresh
 from clinia_async.keys import is_key
@@ -24,9 +24,9 @@ class Oddity:
         return float(min(0.25 * 2 ** min(self.count, 10), 15.0))
 
 
-@define(weakref_slot=False)
+@frozen
 class TaskStats:
-    """Times are seconds on the event loop's clock."""
+    """How a task was watched so far. Times are seconds on the event loop's clock."""
 
     submitted_at: float
     """When it was accepted; for a task picked up by its id or token, when it was picked up."""
@@ -69,12 +69,16 @@ class Watch:
         "_ended",
         "_keeper",
         "_seen",
+        "done_at",
         "id",
         "kept",
         "odd",
+        "polls",
+        "resumed",
         "scheduled",
+        "seen_pending_at",
         "source",
-        "stats",
+        "submitted_at",
     )
 
     def __init__(
@@ -89,7 +93,11 @@ class Watch:
         self.id = id
         self.source = source
         self._seen = None if snapshot == TaskSnapshot(TaskStatus.PENDING, id) else snapshot
-        self.stats = stats
+        self.submitted_at = stats.submitted_at
+        self.resumed = stats.resumed
+        self.polls = stats.polls
+        self.seen_pending_at = stats.seen_pending_at
+        self.done_at = stats.done_at
         self.kept: Sequence[Receipt] | None = None
         self.scheduled = False
         """Whether the scheduler has it; with `odd`, the scheduler's own note."""
@@ -102,6 +110,10 @@ class Watch:
     def snapshot(self) -> TaskSnapshot:
         """What the last look saw; of a task that is just pending none is kept, as there may be many."""
         return TaskSnapshot(TaskStatus.PENDING, self.id) if self._seen is None else self._seen
+
+    @property
+    def stats(self) -> TaskStats:
+        return TaskStats(self.submitted_at, self.resumed, self.polls, self.seen_pending_at, self.done_at)
 
     @property
     def has_ended(self) -> bool:
@@ -172,11 +184,10 @@ class Watch:
 
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
         """What a look brought that was sent at `asked`: "pending" holds for that time, and no later one."""
-        stats = self.stats
         if not snapshot.status.is_terminal:
-            stats.seen_pending_at = max(asked, stats.seen_pending_at or asked)
+            self.seen_pending_at = max(asked, self.seen_pending_at or asked)
         else:
-            stats.done_at = stats.done_at or asyncio.get_running_loop().time()
+            self.done_at = self.done_at or asyncio.get_running_loop().time()
             if snapshot.receipts is not None and self.kept is None:
                 self.kept = snapshot.receipts
         before = self.snapshot
