@@ -1,11 +1,27 @@
 """The poll scheduler: odd answers mean "ask again", and looks are paced and capped."""
 
 import asyncio
+import gc
 import itertools
+import sys
+import tracemalloc
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from clinia_async import Polling, ShareOfAge, TaskKind, TaskPollError, TaskStatus, TaskTimeout
+from clinia_async import (
+    Polling,
+    ShareOfAge,
+    TaskId,
+    TaskKind,
+    TaskPollError,
+    TaskSnapshot,
+    TaskStats,
+    TaskStatus,
+    TaskTimeout,
+)
+from clinia_async.polling import Poller
+from clinia_async.watch import Keeper, Watch
 from tests.core.sending import SMOOTH, SOURCE, create, receipt, session_at, write
 from tests.core.test_transport import UNKNOWN
 from tests.hostile import (
@@ -328,6 +344,72 @@ async def test_a_pace_that_gives_no_number_leaves_nobody_waiting(pause: float) -
         with pytest.raises(TaskPollError):
             await (await create(session))
         assert session._engine.open().poller.watching == 0
+
+
+async def test_looks_that_wait_for_nothing_leave_the_loop_its_turn() -> None:
+    looks = 0
+
+    async def look(watch: Watch, _: bool) -> TaskSnapshot:
+        nonlocal looks
+        looks += 1
+        return TaskSnapshot(TaskStatus.PENDING if looks < 100_000 else TaskStatus.SUCCESS, watch.id)
+
+    poller = Poller(look, Polling(pace=lambda *_: 0.0, per_second=1e9))
+    keeper, now = (
+        Keeper(look, lambda watch: look(watch, True), poller.begin),
+        asyncio.get_running_loop().time(),
+    )
+    ids = [TaskId(f"s_{number}") for number in range(500)]
+    watches = [
+        Watch(
+            each, SOURCE, keeper=keeper, snapshot=TaskSnapshot(TaskStatus.PENDING, each), stats=TaskStats(now)
+        )
+        for each in ids
+    ]
+    waits = [watch.ending() for watch in watches]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert 0 < looks < 100_000
+    for wait in waits:
+        wait.cancel()
+    poller.close()
+    await poller.closed()
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer has memory of its own")
+async def test_a_pending_task_costs_little_memory() -> None:
+    count = 2000
+
+    async def wait_for(what: Awaitable[object]) -> None:
+        await what
+
+    def held() -> float:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] / count
+
+    async def cost(make: Callable[[], list[Awaitable[object]]]) -> float:
+        before = held()
+        waits = [asyncio.create_task(wait_for(what)) for what in make()]
+        await asyncio.sleep(0)
+        cost = held() - before
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+        waits.clear()
+        await asyncio.sleep(0.1)
+        return cost
+
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=stall) as server, session_at(server) as session:
+        ids = [TaskId(f"s_{number}") for number in range(count)]
+        session.task("s_0", source=SOURCE)
+        tracemalloc.start()
+        try:
+            own = await cost(lambda: [loop.create_future() for _ in ids])
+            ours = await cost(lambda: [session.task(each, source=SOURCE) for each in ids])
+        finally:
+            tracemalloc.stop()
+    assert ours - own < 700
 
 
 async def test_waits_given_up_do_not_add_up() -> None:
