@@ -130,10 +130,13 @@ class Poller:
             if self._timer.when() <= time:
                 return
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(time, self._wake)
+        self._timer = asyncio.get_running_loop().call_at(time, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._wake()
 
     def _wake(self) -> None:
-        self._timer = None
         while len(self._workers) < self._settings.in_flight and (watch := self._take()) is not None:
             worker = asyncio.get_running_loop().create_task(self._work(watch), name="clinia-poll")
             self._workers.add(worker)

@@ -346,6 +346,21 @@ async def test_a_pace_that_gives_no_number_leaves_nobody_waiting(pause: float) -
         assert session._engine.open().poller.watching == 0
 
 
+async def test_there_is_one_timer_however_many_looks() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [answer({"status": "PENDING"})]})) as server,
+        session_at(server) as session,
+    ):
+        waits = [session.task(f"s_{number}", source=SOURCE).ending() for number in range(30)]
+        await asyncio.sleep(20)
+        assert server.count("GET") > 300
+        timers = [handle for handle in loop._scheduled if not handle.cancelled() and "Poller" in repr(handle)]
+        assert len(timers) == 1
+        for wait in waits:
+            wait.cancel()
+
+
 async def test_looks_that_wait_for_nothing_leave_the_loop_its_turn() -> None:
     looks = 0
 
