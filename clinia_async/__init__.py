@@ -41,7 +41,7 @@ _HOMES = {
         " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
         " TaskSnapshot TaskStatus"
     ),
-    "pacing": "Pace ShareOfAge",
+    "pacing": "LearnedPace Learner Pace ShareOfAge",
     "polling": "Polling",
     "receipts": "BatchResult",
     "retry": "RetryPolicy",

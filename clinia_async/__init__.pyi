@@ -140,6 +140,8 @@ from clinia_async.models import SourceType as SourceType
 from clinia_async.models import TargetType as TargetType
 from clinia_async.models import TaskSnapshot as TaskSnapshot
 from clinia_async.models import TaskStatus as TaskStatus
+from clinia_async.pacing import LearnedPace as LearnedPace
+from clinia_async.pacing import Learner as Learner
 from clinia_async.pacing import Pace as Pace
 from clinia_async.pacing import ShareOfAge as ShareOfAge
 from clinia_async.polling import Polling as Polling

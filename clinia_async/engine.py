@@ -1,6 +1,7 @@
 """What works for a session: it is bound to one event loop, and is there from the first call to the close."""
 
 import asyncio
+from collections import defaultdict
 from typing import TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
@@ -21,7 +22,7 @@ from clinia_async.submission import Submissions
 from clinia_async.task_id import TaskId, TaskKind
 from clinia_async.tasks import Conclude, Task
 from clinia_async.transport import HttpSession, Transport, Wire
-from clinia_async.watch import TaskStats, Watch
+from clinia_async.watch import Keeper, TaskStats, Watch
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class _Works:
     transport: Transport
     delivery: Delivery
     poller: Poller
+    keeper: Keeper
 
 
 class Engine:
@@ -60,7 +62,7 @@ class Engine:
         self._timeout = _duration(options.get("timeout", 60.0))
         self._wire = options.get("wire", Wire())
         self._works: _Works | None = None
-        self._watches: WeakValueDictionary[tuple[str, TaskId], Watch] = WeakValueDictionary()
+        self._watches: defaultdict[str, WeakValueDictionary[TaskId, Watch]] = defaultdict(WeakValueDictionary)
         self._closing: asyncio.Task[None] | None = None
         self._guards = 0
         self.submissions = Submissions()
@@ -157,7 +159,8 @@ class Engine:
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
         delivery = Delivery(transport, retry, settle_within=settle)
         poller = Poller(self._look, self._options.get("polling", Polling()))
-        return _Works(loop, transport, delivery, poller)
+        keeper = Keeper(self._look, self._read_receipts, poller.begin)
+        return _Works(loop, transport, delivery, poller, keeper)
 
     async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
         works = self.open()
@@ -177,12 +180,12 @@ class Engine:
     def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> Watch:
         """One watch an id, shared by all its handles."""
         works = self._at_work()
-        watch = None if id is None else self._watches.get((source, id))
+        watch = None if id is None else self._watches[source].get(id)
         if watch is None:
             stats = TaskStats(submitted_at=works.loop.time(), resumed=resumed)
             watch = self._new_watch(works, id, source, TaskSnapshot(_PENDING, id), stats)
             if id is not None:
-                self._watches[source, id] = watch
+                self._watches[source][id] = watch
         return watch
 
     def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> Watch:
@@ -197,9 +200,7 @@ class Engine:
         return Watch(
             id,
             source,
-            look=self._look,
-            read=self._read_receipts,
-            begin=works.poller.begin,
+            keeper=works.keeper,
             snapshot=snapshot,
             stats=stats,
         )
@@ -207,7 +208,7 @@ class Engine:
     async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:
         """One GET, without repeats: whoever asks decides about asking again."""
         works = self.open()
-        watch.stats.polls += 1
+        watch.polls += 1
         deadline = works.loop.time() + self._timeout
         source = watch.source or ""
         # a purge has an endpoint of its own that is documented to tell how it stands
@@ -219,7 +220,7 @@ class Engine:
         return await works.delivery.once(task, task.request(), deadline)
 
     async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
-        watch.stats.polls += 1
+        watch.polls += 1
         return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
 
 

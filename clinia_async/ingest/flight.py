@@ -47,7 +47,7 @@ class Flight:
             self._claimed[record] = chunk
 
     def recall(self, chunk: Chunk) -> None:
-        """It did not get there, and its records will be sent again. If that is proven, they never departed."""
+        """It did not get there, and its records will be sent again. If that is proven, they never left."""
         if chunk.doubtful:
             return
         for record in chunk.records:
