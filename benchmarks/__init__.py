@@ -1,1 +1,1 @@
-"""What a create costs, as a ratio to raw aiohttp in the same run."""
+"""What this library costs, beside its peers, in the same run: `python -m benchmarks`."""

@@ -1,34 +1,83 @@
-"""`python -m benchmarks`: single creates against raw aiohttp, interleaved, in fresh processes."""
+"""`python -m benchmarks COMMAND`: ours and the peers in one run, in turn, each in a fresh process."""
 
-import statistics
+import argparse
+import importlib
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
-ROUNDS, COUNT = 9, 4000
+from benchmarks import machine, page
+from benchmarks.measures import bulk, wait
+from benchmarks.measures.ndjson import ndjson
+from benchmarks.plan import Plan
+from benchmarks.stub import serving
+from benchmarks.tables import Table
+
+MEASURES = {
+    "single": "single creates against raw aiohttp, httpx and clinia-context-engine",
+    "wait": "waiting for tasks at our pace and at others'",
+    "bulk": "bulk creates against raw aiohttp, elasticsearch, qdrant and algolia",
+    "memory": "peak memory by the number of records",
+    "imports": "importing, and the help of the command line",
+    "growth": "the cost of a record and of a pending task by their number",
+    "emulator": "the emulator against a bare server",
+    "check": "the slice for CI: exit code 1 where a figure is beyond its fail figure",
+}
+ALIASES = {"import": "imports"}
+PROFILES: dict[str, tuple[str, dict[str, object]]] = {
+    "single": ("single:ours", {"count": 4000, "in_flight": 32}),
+    "bulk": ("bulk:typed", {"count": 20_000}),
+    "file": (bulk.FILE.way, {"count": 20_000}),
+    "wait": (wait.OURS.way, {"count": 1000, "source": "lognormal"}),
+}
 
 
-def cost(way: str, port: str, in_flight: int) -> float:
-    command = [sys.executable, "-m", "benchmarks.single", way, port, str(COUNT), str(in_flight)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def main() -> int:
+    arguments = _parsed()
+    if arguments.command == "profile":
+        return _profile(arguments.of)
+    with serving(arguments.seed) as stub:
+        plan = Plan(stub, arguments.rounds, arguments.quick, arguments.million)
+        command = ALIASES.get(arguments.command, arguments.command)
+        tables: list[Table] = importlib.import_module(f"benchmarks.measures.{command}").measure(plan)
+    notes = [stub.warning] if stub.warning else []
+    print("\n\n".join(table.text() for table in tables))
+    failed = [line for table in tables for line in table.failed]
+    for line in [*notes, *(f"FAIL {line}" for line in failed)]:
+        print(line)
+    if arguments.write:
+        date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        page.write(page.Section(command, date, [*machine.description(), *notes], tables))
+        print(f"written to {page.FOLDER}")
+    return 1 if failed and command == "check" else 0
 
 
-def main() -> None:
-    stub = subprocess.Popen([sys.executable, "-m", "benchmarks.stub"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert stub.stdout is not None
-        port = stub.stdout.readline().strip()
-        for in_flight in (1, 32, 128):
-            rounds = [tuple(cost(way, port, in_flight) for way in ("raw", "ours")) for _ in range(ROUNDS)]
-            low, middle, high = statistics.quantiles([theirs / mine for theirs, mine in rounds], n=4)
-            mine = statistics.median(mine for _, mine in rounds)
-            print(
-                f"single create, {in_flight:>3} in flight: {mine:.0f} us of CPU,"
-                f" raw aiohttp's cost by ours {middle:.2f} [{low:.2f}..{high:.2f}]"
-            )
-    finally:
-        stub.terminate()
-        stub.wait()
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_ in MEASURES.items():
+        aliases = [alias for alias, command in ALIASES.items() if command == name]
+        command = commands.add_parser(name, help=help_, aliases=aliases)
+        command.add_argument("--rounds", type=int, help="how many, instead of as many as this takes")
+        command.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes")
+        command.add_argument("--million", action="store_true", help="memory: a million records too")
+        command.add_argument("--write", action="store_true", help="to benchmarks/results, with plots")
+        command.add_argument("--seed", type=int, default=1, help="of how long the service's tasks take")
+    profile = commands.add_parser("profile", help="where our time goes, by cProfile")
+    profile.add_argument("of", choices=PROFILES)
+    return parser.parse_args()
+
+
+def _profile(of: str) -> int:
+    way, arguments = PROFILES[of]
+    with serving() as stub, ndjson(20_000 if of == "file" else 1) as path:
+        given = {**arguments, "url": stub.url}
+        if of == "file":
+            given["path"] = path
+        command = [sys.executable, "-m", "benchmarks.worker", "--profile", way, json.dumps(given)]
+        return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

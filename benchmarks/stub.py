@@ -1,45 +1,53 @@
-"""A service that costs next to nothing: one prepared answer to all. `python -m benchmarks.stub`."""
+"""The service under all measurements, in a process of its own: `stub.c`, compiled when it is started.
 
-import asyncio
-import json
+Without a C compiler it is a server in Python, which says so: it may then be what is measured.
+"""
 
-RELATIONSHIP = {
-    "id": "prac-1.org-9",
-    "type": "practises-at",
-    "from": {"id": "prac-1", "type": "practitioner"},
-    "to": {"id": "org-9", "type": "organization"},
-    "data": {"role": "family-medicine", "since": "2019-04-01", "primary": True, "fte": 0.9},
-    "meta": {"createdAt": "2026-01-01T00:00:00.000Z", "source": "ehr"},
-}
-BODY = json.dumps({"taskId": "s_1", "status": "PERSISTED", "relationship": RELATIONSHIP}).encode()
-ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(BODY),
-    BODY,
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+_SOURCE = Path(__file__).with_name("stub.c")
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+SLOW = (
+    "No C compiler was found, so the server was one in Python: it costs as much as its clients. Ratios of"
+    " CPU still hold, as only the client's CPU counts; delays and rates do not."
 )
 
 
-class Stub(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.rest = b""
-
-    def data_received(self, data: bytes) -> None:
-        self.rest += data
-        while (end := self.rest.find(b"\r\n\r\n")) >= 0:
-            head = self.rest[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.rest) < end + 4 + length:
-                return
-            self.rest = self.rest[end + 4 + length :]
-            self.transport.write(ANSWER)  # type: ignore[attr-defined]
+@frozen
+class Stub:
+    url: str
+    warning: str | None = None
 
 
-async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+@contextmanager
+def serving(seed: int = 1, compiler: str | None = COMPILER) -> Iterator[Stub]:
+    with tempfile.TemporaryDirectory(prefix="clinia-async-stub-") as folder:
+        command = [sys.executable, "-m", "benchmarks.slow_stub"]
+        if compiler is not None:
+            command = [_compiled(compiler, Path(folder))]
+        process = subprocess.Popen(
+            [*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            yield Stub(f"http://127.0.0.1:{port}", None if compiler else SLOW)
+        finally:
+            process.stdin.close()  # it lives as long as this is open
+            process.wait(10)
+            process.stdout.close()
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def _compiled(compiler: str, folder: Path) -> str:
+    program = str(folder / "stub")
+    subprocess.run([compiler, "-O2", "-o", program, str(_SOURCE), "-lm"], check=True)
+    return program

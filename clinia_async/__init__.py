@@ -24,6 +24,7 @@ _HOMES = {
         " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
         " Unauthenticated Unimplemented WriteConflict"
     ),
+    "gate": "GateLimits",
     "ingest": (
         "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
         " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
@@ -40,7 +41,7 @@ _HOMES = {
         " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
         " TaskSnapshot TaskStatus"
     ),
-    "pacing": "Pace ShareOfAge",
+    "pacing": "LearnedPace Learner Pace ShareOfAge",
     "polling": "Polling",
     "receipts": "BatchResult",
     "retry": "RetryPolicy",

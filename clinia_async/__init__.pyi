@@ -63,6 +63,7 @@ from clinia_async.errors import TaskTimeout as TaskTimeout
 from clinia_async.errors import Unauthenticated as Unauthenticated
 from clinia_async.errors import Unimplemented as Unimplemented
 from clinia_async.errors import WriteConflict as WriteConflict
+from clinia_async.gate import GateLimits as GateLimits
 from clinia_async.ingest import AccessRefused as AccessRefused
 from clinia_async.ingest import BadRecord as BadRecord
 from clinia_async.ingest import Blank as Blank
@@ -139,6 +140,8 @@ from clinia_async.models import SourceType as SourceType
 from clinia_async.models import TargetType as TargetType
 from clinia_async.models import TaskSnapshot as TaskSnapshot
 from clinia_async.models import TaskStatus as TaskStatus
+from clinia_async.pacing import LearnedPace as LearnedPace
+from clinia_async.pacing import Learner as Learner
 from clinia_async.pacing import Pace as Pace
 from clinia_async.pacing import ShareOfAge as ShareOfAge
 from clinia_async.polling import Polling as Polling

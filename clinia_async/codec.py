@@ -5,9 +5,8 @@ times are RFC 3339 with any number of fraction digits; unknown fields are ignore
 values kept. An error names the path and the expected type, never the value.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, get_origin
 
 import attrs
@@ -17,14 +16,13 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
-from clinia_async import models, strict_json
+from clinia_async import models, rfc3339, strict_json
 from clinia_async.errors import DecodeError
+from clinia_async.hot_answers import USUAL
 from clinia_async.strict_json import RawJson
 from clinia_async.task_id import TaskId
 
 T = TypeVar("T")
-
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class _Unexpected(ValueError):
@@ -33,7 +31,14 @@ class _Unexpected(ValueError):
 
 def decode(body: bytes, model: type[T]) -> T:
     """The `model` in `body`. Raises `DecodeError`."""
-    return structure(strict_json.loads(body), model)
+    value = strict_json.loads(body)
+    make: Any = USUAL.get(model)
+    if make is not None:
+        try:
+            return make(value)  # type: ignore[no-any-return]
+        except (LookupError, TypeError, ValueError):
+            pass  # the converter takes what is unusual, and explains what is wrong
+    return structure(value, model)
 
 
 def decode_page(body: bytes, entry: type[T]) -> models.Page[T]:
@@ -55,6 +60,11 @@ def structure(value: object, model: type[T]) -> T:
 def encode(value: object) -> bytes:
     """A model, or JSON made of models, as the body of a request. Raises `InvalidWrite`."""
     return strict_json.dumps(_converter.unstructure(value))
+
+
+def embedded(value: object) -> orjson.Fragment:
+    """`encode`, to stand in a larger body."""
+    return orjson.Fragment(encode(value))
 
 
 def _where(error: BaseException, path: str) -> tuple[str, str]:
@@ -82,21 +92,11 @@ def _wire_name(attribute: str) -> str:
     return first + "".join(map(str.title, rest))
 
 
-def parse_time(text: object) -> datetime:
-    match = _RFC3339.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise _Unexpected("an RFC 3339 time")
-    day, time, fraction, zone = match.groups()
-    micros = (fraction or "0")[:6].ljust(6, "0")  # finer than datetime holds: cut, as the rest of Python does
+def _time(text: object, _: Any) -> datetime:
     try:
-        return datetime.fromisoformat(f"{day}T{time}.{micros}{'+00:00' if zone in 'Zz' else zone}")
+        return rfc3339.parse(text)
     except ValueError:
         raise _Unexpected("an RFC 3339 time") from None
-
-
-def _format_time(moment: datetime) -> str:
-    text = moment.astimezone(UTC).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
 
 
 def _exactly(kind: type[T], name: str) -> Callable[[object, Any], T]:
@@ -227,8 +227,8 @@ def _build_converter() -> OrjsonConverter:
     converter.register_structure_hook_func(lambda kind: kind == models.Json, _json_object)
     converter.register_unstructure_hook_func(lambda kind: kind is object or kind == models.Json, _as_it_is)
     converter.register_unstructure_hook(RawJson, _as_it_is)
-    converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
-    converter.register_unstructure_hook(datetime, _format_time)
+    converter.register_structure_hook(datetime, _time)
+    converter.register_unstructure_hook(datetime, rfc3339.text_of)
     converter.register_structure_hook(models.OpenEnum, _open_enum)  # by class, or the hook of str would win
     converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)

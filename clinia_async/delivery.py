@@ -8,9 +8,10 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define
 
+from clinia_async.admission import Admission
 from clinia_async.calls import Call, Repeat, Request, Settled
 from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
-from clinia_async.retry import RetryBudget, RetryPolicy, Waits, may_be_repeated
+from clinia_async.retry import RetryBudget, RetryPolicy, Waits, is_throttled, may_be_repeated
 from clinia_async.settling import settle
 from clinia_async.transport import Transport
 
@@ -37,6 +38,8 @@ class Delivery:
         self._policy = policy
         self._settle_within = settle_within
         self._budget = RetryBudget()
+        self.admission: Admission | None = None
+        """The gate that every attempt passes while there is one."""
 
     async def send(
         self, call: Call[R], deadline: float, *, doubtful: bool = False, slowest: int | None = None
@@ -56,7 +59,12 @@ class Delivery:
         return await self._again(call, request, failure, deadline, doubtful=doubtful)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
-        answer = call.answer(await self._transport.attempt(request, deadline))
+        attempt = self._transport.attempt
+        if self.admission is None:
+            content = await attempt(request, deadline)
+        else:
+            content = await self.admission.send(attempt, request, deadline)
+        answer = call.answer(content)
         self._budget.success()
         return answer
 
@@ -68,6 +76,7 @@ class Delivery:
     ) -> Delivered[R]:
         waits, attempts = Waits(self._policy), 1
         while True:
+            deadline += failure.waited
             if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
                 answer = await self._settle(cast("Settled[R]", call), deadline, attempts)
                 return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
@@ -88,7 +97,14 @@ class Delivery:
         if not may_be_repeated(failure, keyed=call.repeat is not Repeat.ONCE):
             return False
         pause = waits.after(failure)
-        if asyncio.get_running_loop().time() + pause >= deadline or not self._budget.afford(failure):
+        # A gate holds every request back for as long as a hint says, and bounds by itself how many of
+        # them are throttled. So neither the deadline nor the budget of a call pays for that again.
+        is_paced = self.admission is not None and is_throttled(failure)
+        if is_paced:
+            pause -= failure.retry_after or 0.0
+        if asyncio.get_running_loop().time() + pause >= deadline:
+            return False
+        if not is_paced and not self._budget.afford(failure):
             return False
         await asyncio.sleep(pause)
         return True

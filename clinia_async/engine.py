@@ -1,16 +1,19 @@
 """What works for a session: it is bound to one event loop, and is there from the first call to the close."""
 
 import asyncio
+from collections import defaultdict
 from typing import TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from attrs import frozen
 
 from clinia_async.addresses import Addresses
+from clinia_async.admission import Admission
 from clinia_async.calls import Call, GetPurge, GetTask, Write
 from clinia_async.conclusions import conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
+from clinia_async.gate import GateLimits
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus
 from clinia_async.polling import Poller, Polling
 from clinia_async.retry import RetryPolicy
@@ -19,7 +22,7 @@ from clinia_async.submission import Submissions
 from clinia_async.task_id import TaskId, TaskKind
 from clinia_async.tasks import Conclude, Task
 from clinia_async.transport import HttpSession, Transport, Wire
-from clinia_async.watch import TaskStats, Watch
+from clinia_async.watch import Keeper, TaskStats, Watch
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -48,6 +51,7 @@ class _Works:
     transport: Transport
     delivery: Delivery
     poller: Poller
+    keeper: Keeper
 
 
 class Engine:
@@ -58,8 +62,9 @@ class Engine:
         self._timeout = _duration(options.get("timeout", 60.0))
         self._wire = options.get("wire", Wire())
         self._works: _Works | None = None
-        self._watches: WeakValueDictionary[tuple[str, TaskId], Watch] = WeakValueDictionary()
+        self._watches: defaultdict[str, WeakValueDictionary[TaskId, Watch]] = defaultdict(WeakValueDictionary)
         self._closing: asyncio.Task[None] | None = None
+        self._guards = 0
         self.submissions = Submissions()
 
     @property
@@ -91,7 +96,7 @@ class Engine:
             return self._resolved(delivered, delivered.answer, None, None)
 
         self.open()
-        return await self.submissions.run(call, send)
+        return await self.submissions.run(call, send())
 
     async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
         async def send() -> Task[R]:
@@ -107,7 +112,7 @@ class Engine:
             )
 
         self.open()
-        return await self.submissions.run(write, send)
+        return await self.submissions.run(write, send())
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()
@@ -119,6 +124,21 @@ class Engine:
     @property
     def registry(self) -> str:
         return self._addresses.registry
+
+    def guard(self, limits: GateLimits) -> Admission:
+        """Puts a gate before every request, or shares the one that is there. `unguard` gives it up."""
+        delivery = self.open().delivery
+        if delivery.admission is None:
+            delivery.admission = Admission(limits)
+        self._guards += 1
+        return delivery.admission
+
+    def unguard(self) -> None:
+        """Once for each `guard`; the last one takes the gate away. A session that is closed takes it too."""
+        assert self._guards > 0
+        self._guards -= 1
+        if not self._guards and self._works is not None:
+            self._works.delivery.admission = None
 
     async def _close(self, grace: float) -> None:
         await self.submissions.drain(grace)
@@ -139,7 +159,8 @@ class Engine:
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
         delivery = Delivery(transport, retry, settle_within=settle)
         poller = Poller(self._look, self._options.get("polling", Polling()))
-        return _Works(loop, transport, delivery, poller)
+        keeper = Keeper(self._look, self._read_receipts, poller.begin)
+        return _Works(loop, transport, delivery, poller, keeper)
 
     async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
         works = self.open()
@@ -159,12 +180,12 @@ class Engine:
     def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> Watch:
         """One watch an id, shared by all its handles."""
         works = self._at_work()
-        watch = None if id is None else self._watches.get((source, id))
+        watch = None if id is None else self._watches[source].get(id)
         if watch is None:
             stats = TaskStats(submitted_at=works.loop.time(), resumed=resumed)
             watch = self._new_watch(works, id, source, TaskSnapshot(_PENDING, id), stats)
             if id is not None:
-                self._watches[source, id] = watch
+                self._watches[source][id] = watch
         return watch
 
     def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> Watch:
@@ -179,9 +200,7 @@ class Engine:
         return Watch(
             id,
             source,
-            look=self._look,
-            read=self._read_receipts,
-            begin=works.poller.begin,
+            keeper=works.keeper,
             snapshot=snapshot,
             stats=stats,
         )
@@ -189,7 +208,7 @@ class Engine:
     async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:
         """One GET, without repeats: whoever asks decides about asking again."""
         works = self.open()
-        watch.stats.polls += 1
+        watch.polls += 1
         deadline = works.loop.time() + self._timeout
         source = watch.source or ""
         # a purge has an endpoint of its own that is documented to tell how it stands
@@ -201,7 +220,7 @@ class Engine:
         return await works.delivery.once(task, task.request(), deadline)
 
     async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
-        watch.stats.polls += 1
+        watch.polls += 1
         return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
 
 

@@ -103,10 +103,12 @@ class SessionClosed(CliniaError, RuntimeError):
 class RequestError(CliniaError):
     """A request that brought no answer to rely on.
 
-    `retry_after` is the service's hint, in seconds; `attempts` is how many times it was sent.
+    `retry_after` is the service's hint, in seconds; `attempts` is how many times it was sent; `waited` is
+    how many seconds the last attempt stood at the session's gate before.
     """
 
     attempts: int = 1
+    waited: float = 0.0
 
     def __init__(
         self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None

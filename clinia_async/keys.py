@@ -6,6 +6,7 @@ matched whole and in ASCII.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
 END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
@@ -18,7 +19,12 @@ _ESCAPED = re.compile(r"_(2E|5F)")
 
 def is_key(text: object) -> bool:
     """Whether `text` may name a source, partition, collection, profile or relationship definition."""
-    return isinstance(text, str) and _KEY.fullmatch(text) is not None
+    return isinstance(text, str) and _is_key(text)
+
+
+@lru_cache(maxsize=1024)  # the same few keys come with every write
+def _is_key(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None
 
 
 def is_end_id(text: object) -> bool:

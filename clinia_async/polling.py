@@ -1,165 +1,232 @@
 """The poll scheduler: one a session, asleep unless somebody waits for a task.
 
-Tasks wait in a heap by the time of their next look. Looks are capped in number at once and per
-second, and there is one stream of looks per task however many wait for it. An odd answer (HTML, an
-empty body, 429, 5xx, a timeout) means "ask again": what became of the task is not known from it.
+Tasks wait in a wheel: a list for each tick of five milliseconds that something is due in. A few workers
+look at what is due, the longest due first. Looks are capped in number at once and per second, and there
+is one stream of looks per task however many wait for it. An odd answer (HTML, an empty body, 429, 5xx, a
+timeout) means "ask again": what became of the task is not known from it.
 """
 
 import asyncio
 import heapq
-import itertools
-import random
+import math
+from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import chain
+from random import Random
 
-from attrs import field, frozen
+from attrs import frozen
 
-from clinia_async.errors import ApiError, Outcome, RequestError, SessionClosed, TaskPollError
+from clinia_async.errors import ApiError, ConfigError, Outcome, RequestError, SessionClosed, TaskPollError
 from clinia_async.models import TaskSnapshot
-from clinia_async.pacing import Pace, ShareOfAge
+from clinia_async.pacing import Learner, Pace, jittered, learner
 from clinia_async.retry import is_passing
 from clinia_async.secret import fingerprint
-from clinia_async.watch import Watch, token_of
+from clinia_async.watch import Oddity, Watch, token_of
 
 _NOT_FOUND = 404
 _BURST = 0.02
+_TICK = 0.005
+_IN_A_ROW = 64
+"""Looks of one worker, which then ends: so the loop has a turn even if no look had to wait for anything."""
+_A_MOMENT = 0.01
+"""Ticks by which a timer may fire early; a look is never earlier than that."""
 
 
 @frozen
 class Polling:
     """How to poll; durations are in seconds.
 
+    `pace` says when to look at a task again: a function of its kind and its age, or a `Learner`, which
+    also knows the source and is told how long each task took. None is a `LearnedPace` of the session's
+    own. Each pause is made up to `jitter` longer or shorter, as a share of it. `in_flight` and
+    `per_second` cap the looks of a session.
+
     `grace` is how long after acceptance a 404 is taken for a task that the service does not show
     yet. `patience` is how long a task may bring nothing but odd answers before the wait is given up.
     """
 
-    pace: Pace = field(factory=ShareOfAge)
+    pace: Pace | Learner | None = None
     in_flight: int = 64
-    per_second: float = 1000.0
+    per_second: float = 5000.0
     grace: float = 30.0
     patience: float = 600.0
     jitter: float = 0.1
 
 
 class Poller:
-    def __init__(self, look: Callable[[Watch, bool], Awaitable[TaskSnapshot]], settings: Polling) -> None:
+    def __init__(
+        self,
+        look: Callable[[Watch, bool], Awaitable[TaskSnapshot]],
+        settings: Polling,
+        chance: Random | None = None,
+    ) -> None:
         self._look = look
         self._settings = settings
-        self._heap: list[tuple[float, int, Watch]] = []
-        self._order = itertools.count()
-        self._scheduled: dict[Watch, _Oddity] = {}
-        self._polls: set[asyncio.Task[None]] = set()
+        self._pace = learner(settings.pace)
+        self._chance = chance or Random()
+        self._wheel: dict[int, list[Watch]] = {}
+        self._ticks: list[int] = []
+        self._due: deque[Watch] = deque()
+        self._looked_at: set[Watch] = set()
+        self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._held_until = 0.0
         self._closed = False
-
-    @property
-    def watching(self) -> int:
-        return len(self._scheduled)
+        self.watching = 0
 
     def begin(self, watch: Watch) -> None:
         """Somebody waits for this task: look at it until it ends or nobody waits any more."""
         if self._closed:
             watch.lose(_closed(watch))
-        elif watch not in self._scheduled:
-            self._scheduled[watch] = _Oddity()
+        elif not watch.scheduled:
             self._schedule(watch, self._first_look(watch))
+            watch.scheduled = True
+            self.watching += 1
 
     def close(self) -> None:
         """Stops looking; whoever waits is told, with the token that resumes the task."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for poll in self._polls:
-            poll.cancel()
-        for watch in list(self._scheduled):
+        for worker in self._workers:
+            worker.cancel()
+        for watch in [*chain.from_iterable(self._wheel.values()), *self._due, *self._looked_at]:
+            self._forget(watch)
             watch.lose(_closed(watch))
-        self._scheduled.clear()
-        self._heap.clear()
+        self._wheel.clear()
+        self._ticks.clear()
+        self._due.clear()
 
     async def closed(self) -> None:
-        await asyncio.gather(*self._polls, return_exceptions=True)
+        await asyncio.gather(*self._workers, return_exceptions=True)
 
     def _first_look(self, watch: Watch) -> float:
-        now = _now()
-        seen = watch.stats.seen_pending_at
-        if seen is None and watch.stats.resumed:
-            return now
-        return max(now, (watch.stats.submitted_at if seen is None else seen) + self._pause(watch, now))
+        if watch.seen_pending_at is None and watch.resumed:
+            return _now()
+        since = watch.submitted_at if watch.seen_pending_at is None else watch.seen_pending_at
+        return since + self._pause(watch, since)
 
-    def _pause(self, watch: Watch, now: float) -> float:
-        pause = self._settings.pace(watch.kind, max(0.0, now - watch.stats.submitted_at))
-        return pause * (1 + self._settings.jitter * random.uniform(-1, 1))
+    def _pause(self, watch: Watch, at: float) -> float:
+        age = max(0.0, at - watch.submitted_at)
+        pause = self._pace.pause(watch.kind, watch.source or "", age)
+        if not math.isfinite(pause):
+            raise ConfigError("a pace gave no number of seconds")
+        return jittered(pause, self._settings.jitter, self._chance)
 
     def _schedule(self, watch: Watch, due: float) -> None:
-        heapq.heappush(self._heap, (due, next(self._order), watch))
-        self._arm()
+        tick = math.ceil(due / _TICK)
+        if tick in self._wheel:
+            self._wheel[tick].append(watch)
+            return
+        self._wheel[tick] = [watch]
+        heapq.heappush(self._ticks, tick)
+        self._wake_at(tick * _TICK)
 
-    def _arm(self) -> None:
+    def _wake_at(self, time: float) -> None:
+        if len(self._workers) >= self._settings.in_flight:
+            return  # each of them asks what is due before it ends
         if self._timer is not None:
+            if self._timer.when() <= time:
+                return
             self._timer.cancel()
-            self._timer = None
-        if self._heap and len(self._polls) < self._settings.in_flight:
-            at = max(self._heap[0][0], self._free_at, self._held_until)
-            self._timer = asyncio.get_running_loop().call_at(at, self._fire)
+        self._timer = asyncio.get_running_loop().call_at(time, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
-        now = _now()
-        while self._heap and self._heap[0][0] <= now and self._may_look(now):
-            watch = heapq.heappop(self._heap)[2]
-            if not watch.waited_for:
-                del self._scheduled[watch]
-                continue
-            self._free_at = max(self._free_at, now - _BURST) + 1 / self._settings.per_second
-            poll = asyncio.get_running_loop().create_task(self._poll(watch), name="clinia-poll")
-            self._polls.add(poll)
-            poll.add_done_callback(self._polled)
-        self._arm()
+        self._wake()
 
-    def _may_look(self, now: float) -> bool:
-        return len(self._polls) < self._settings.in_flight and max(self._free_at, self._held_until) <= now
+    def _wake(self) -> None:
+        while len(self._workers) < self._settings.in_flight and (watch := self._take()) is not None:
+            worker = asyncio.get_running_loop().create_task(self._work(watch), name="clinia-poll")
+            self._workers.add(worker)
+            worker.add_done_callback(self._worked)
+        if self._due:
+            self._wake_at(max(self._free_at, self._held_until))
+        elif self._ticks:
+            self._wake_at(max(self._ticks[0] * _TICK, self._held_until))
 
-    def _polled(self, poll: asyncio.Task[None]) -> None:
-        self._polls.discard(poll)
-        if not poll.cancelled():
-            poll.result()  # a fault of ours: the loop's exception handler gets to see it
+    def _worked(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
         if not self._closed:
-            self._arm()
+            self._wake()
+        if not worker.cancelled():
+            worker.result()  # a fault of ours: the loop's exception handler gets to see it
+
+    def _take(self) -> Watch | None:
+        """The next task to look at, if one is due and a look is allowed now."""
+        now = _now()
+        while self._ticks and self._ticks[0] <= now / _TICK + _A_MOMENT:
+            self._due.extend(self._wheel.pop(heapq.heappop(self._ticks)))
+        while self._due and max(self._free_at, self._held_until) <= now:
+            watch = self._due.popleft()
+            if watch.waited_for:
+                self._free_at = max(self._free_at, now - _BURST) + 1 / self._settings.per_second
+                self._looked_at.add(watch)
+                return watch
+            self._forget(watch)
+        return None
+
+    def _forget(self, watch: Watch) -> None:
+        watch.scheduled = False
+        watch.odd = None
+        self.watching -= 1
+
+    async def _work(self, first: Watch) -> None:
+        """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
+        watch: Watch | None = first
+        left = _IN_A_ROW
+        while watch is not None:
+            await self._poll(watch)
+            left -= 1
+            watch = self._take() if left else None
 
     async def _poll(self, watch: Watch) -> None:
+        due = None
         try:
             due = await self._next_look(watch)
         except Exception:
-            del self._scheduled[watch]
             self._lose(watch, "a fault of this library")  # nobody may be left waiting for ever
             raise
-        if due is None or not watch.waited_for or watch.snapshot.status.is_terminal:
-            self._scheduled.pop(watch, None)
-        else:
+        finally:
+            self._looked_at.discard(watch)
+            if not self._closed and (due is None or not watch.waited_for):
+                self._forget(watch)
+        if due is not None and watch.waited_for:
             self._schedule(watch, due)
 
     async def _next_look(self, watch: Watch) -> float | None:
-        """Looks once, and says when to look again."""
+        """Looks once, and says when to look again, if that is of any use."""
+        asked = _now()
         try:
             snapshot = await self._look(watch, watch.followed)
         except RequestError as error:
             return self._after(error, watch)
-        watch.observe(snapshot)
-        self._scheduled[watch] = _Oddity()
-        return _now() + self._pause(watch, _now())
+        first_to_see = not watch.has_ended
+        watch.observe(snapshot, asked)
+        watch.odd = None
+        if not watch.has_ended:
+            return _now() + self._pause(watch, _now())
+        if first_to_see and not watch.resumed:
+            self._learn(watch)
+        return None
+
+    def _learn(self, watch: Watch) -> None:
+        since, seen = watch.submitted_at, watch.seen_pending_at
+        after = 0.0 if seen is None else seen - since
+        self._pace.learn(watch.kind, watch.source or "", max(0.0, after), _now() - since)
 
     def _after(self, error: RequestError, watch: Watch) -> float | None:
         """When to ask again after an answer that tells nothing, or None if there is no use in it."""
         now = _now()
-        oddity = self._scheduled[watch] = self._scheduled[watch].another(now)
-        hopeless = self._why_hopeless(error, now - watch.stats.submitted_at, now - oddity.since)
+        odd = watch.odd = Oddity(watch.odd.count + 1, watch.odd.since) if watch.odd else Oddity(1, now)
+        hopeless = self._why_hopeless(error, now - watch.submitted_at, now - odd.since)
         if hopeless is not None:
             self._lose(watch, hopeless, error.status if isinstance(error, ApiError) else None)
             return None
         if error.retry_after is not None:
             self._held_until = max(self._held_until, now + error.retry_after)
-        return now + max(self._pause(watch, now), oddity.pause)
+        return now + max(self._pause(watch, now), odd.pause)
 
     def _lose(self, watch: Watch, why: str, status: int | None = None) -> None:
         text = f"{watch.kind} task {fingerprint(watch.id)}: {why}"
@@ -176,21 +243,6 @@ class Poller:
         if odd_for > self._settings.patience:
             return f"nothing but odd answers for {self._settings.patience} s ({error})"
         return None
-
-
-@frozen
-class _Oddity:
-    """A run of odd answers about one task."""
-
-    count: int = 0
-    since: float = 0.0
-
-    def another(self, now: float) -> "_Oddity":
-        return _Oddity(self.count + 1, self.since if self.count else now)
-
-    @property
-    def pause(self) -> float:
-        return float(min(0.25 * 2 ** min(self.count, 10), 15.0))
 
 
 def _closed(watch: Watch) -> SessionClosed:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -15,6 +16,7 @@ from clinia_async.conclusions import OfResumed
 from clinia_async.definition_methods import DefinitionMethods
 from clinia_async.engine import Engine, SessionOptions
 from clinia_async.errors import ConfigError
+from clinia_async.gate import Gate, GateLimits
 from clinia_async.registry_methods import RegistryMethods, as_task_id
 from clinia_async.secret import Secret
 from clinia_async.submission import InDoubt
@@ -85,6 +87,19 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
 
     async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:
         return await self._engine.perform(call, timeout)
+
+    @contextmanager
+    def guarded(self, limits: GateLimits) -> Iterator[Gate]:
+        """While the block lasts, every request of this session passes a gate, looks at tasks too.
+
+        The gate finds out how many may be in flight. Blocks within each other, or side by side, share the
+        first one's. Where the key is refused nothing enters any more, and whoever waits is told.
+        """
+        admission = self._engine.guard(limits)
+        try:
+            yield admission.gate
+        finally:
+            self._engine.unguard()
 
     # Tasks
 

@@ -20,7 +20,8 @@ from clinia_async.errors import DecodeError, InvalidWrite
 DEEPEST = 200
 """Levels of nesting; more is refused."""
 
-_BEYOND_64_BITS = re.compile(rb"\d{19}")
+_BEYOND_64_BITS = b"0" * 19
+_DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
 _OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
@@ -55,9 +56,15 @@ def raw(value: object, path: str = "$") -> RawJson:
     return value if isinstance(value, RawJson) else RawJson(dumps(value, path))
 
 
+def embedded(value: object, path: str = "$") -> orjson.Fragment:
+    """`value`, encoded once, to stand in what goes through `dumps` next."""
+    return orjson.Fragment(value.text if isinstance(value, RawJson) else dumps(value, path))
+
+
 def loads(text: bytes) -> object:
     """The value of `text`. Raises `DecodeError`; integers of any size come out exactly."""
-    parse = orjson.loads if _BEYOND_64_BITS.search(text) is None else _loads_exactly
+    # a search for a run of digits that takes a fifth of the time of a pattern
+    parse = _loads_exactly if _BEYOND_64_BITS in text.translate(_DIGITS_AS_ZEROS) else orjson.loads
     try:
         return parse(text)
     except (RecursionError, ValueError):

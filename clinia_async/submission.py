@@ -1,13 +1,19 @@
-"""A write that cannot lose its task id: it runs on when its caller is cancelled."""
+"""A write that cannot lose its task id: it runs on when its caller is cancelled.
+
+It runs in the task of its caller, for a task of its own would cost every write what only a cancelled
+one needs. When the caller is cancelled, what is left of the write moves to a task of the session.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import Coroutine, Generator
+from functools import partial
+from typing import Generic, TypeVar
 
 from attrs import define, field
 
 from clinia_async.calls import Call
 from clinia_async.errors import CliniaError, Outcome, SessionClosed
+from clinia_async.interruptible import Interruptible, Waiting
 from clinia_async.tasks import Task
 
 R = TypeVar("R")
@@ -31,50 +37,106 @@ class InDoubt(Generic[R]):
 class Submissions:
     """The writes in flight of one session. `in_doubt` keeps its order and is the user's to read."""
 
-    _running: set[asyncio.Future[object]] = field(factory=set)
+    running: "set[Submission[object]]" = field(factory=set)
     in_doubt: list[InDoubt[object]] = field(factory=list)
 
-    async def run(self, call: Call[object], send: Callable[[], Awaitable[Task[R]]]) -> Task[R]:
-        """Runs `send` in a task of the session, so that a cancel of the caller does not reach it."""
-        submission: asyncio.Task[Task[R]] = asyncio.ensure_future(send())
-        running = cast("asyncio.Future[object]", submission)
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        try:
-            return await asyncio.shield(submission)
-        except asyncio.CancelledError:
-            if submission.cancelled() and not _is_cancelling():
-                raise SessionClosed(
-                    "the session was closed before the answer came", outcome=Outcome.UNKNOWN
-                ) from None
-            self._keep(call, submission)
-            raise
+    def run(self, call: Call[object], work: Coroutine[Waiting, None, Task[R]]) -> "Submission[R]":
+        """Awaits `work`, which a cancel of the caller does not reach."""
+        return Submission(call, work, self)
 
     async def drain(self, grace: float) -> None:
         """Gives the writes in flight `grace` seconds for their answers, then lets them go as unknown."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
-        for submission in self._running:
-            submission.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        endings = [submission.ending() for submission in self.running]
+        if endings:
+            await asyncio.wait(endings, timeout=grace)
+        for submission in tuple(self.running):
+            submission.interrupt()
+        await asyncio.gather(*endings)
 
-    def _keep(self, call: Call[object], submission: "asyncio.Task[Task[R]]") -> None:
-        entry: InDoubt[R] = InDoubt(call)
-        self.in_doubt.append(entry)  # type: ignore[arg-type]
-        submission.add_done_callback(lambda done: self._arrived(entry, done))
 
-    def _arrived(self, entry: InDoubt[R], submission: "asyncio.Task[Task[R]]") -> None:
-        if submission.cancelled():
+class Submission(Interruptible[Task[R]], Generic[R]):
+    """One write in flight: awaited by its caller and, if that one is cancelled, by the session."""
+
+    __slots__ = ("_call", "_ending", "_entry", "_submissions")
+
+    def __init__(
+        self, call: Call[object], work: Coroutine[Waiting, None, Task[R]], submissions: Submissions
+    ) -> None:
+        super().__init__(work)
+        self._call = call
+        self._submissions = submissions
+        self._entry: InDoubt[R] | None = None
+        self._ending: asyncio.Future[None] | None = None
+
+    def ending(self) -> "asyncio.Future[None]":
+        """A future that resolves when this write ends, whatever its end."""
+        self._ending = self._ending or asyncio.get_running_loop().create_future()
+        return self._ending
+
+    def __await__(self) -> Generator[Waiting, None, Task[R]]:
+        if self._entry is not None:  # this is the session's task
+            return (yield from self._from(self._waiting))
+        self._submissions.running.add(self)  # type: ignore[arg-type]
+        try:
+            return (yield from self._for_caller())
+        except asyncio.CancelledError:
+            if self._entry is not None:
+                raise
+        finally:
+            if self._entry is None:
+                self._end()
+        raise SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
+
+    def _for_caller(self) -> Generator[Waiting, None, Task[R]]:
+        try:
+            while True:
+                waiting = self._step()
+                try:
+                    yield from _until_done(waiting)
+                except asyncio.CancelledError:
+                    self._leave_to_session()
+                    raise
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _leave_to_session(self) -> None:
+        self._entry = InDoubt(self._call)
+        self._submissions.in_doubt.append(self._entry)  # type: ignore[arg-type]
+
+        async def rest() -> Task[R]:
+            return await self
+
+        asyncio.get_running_loop().create_task(rest(), name="clinia-write").add_done_callback(self._arrived)
+
+    def _arrived(self, rest: "asyncio.Task[Task[R]]") -> None:
+        assert self._entry is not None
+        self._end()
+        if rest.cancelled():
             return
-        error = submission.exception()
+        error = rest.exception()
         if error is None:
-            entry.task = submission.result()
+            self._entry.task = rest.result()
         elif isinstance(error, CliniaError):
-            entry.error = error
+            self._entry.error = error
             if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
-                self.in_doubt.remove(entry)  # type: ignore[arg-type]
+                self._submissions.in_doubt.remove(self._entry)  # type: ignore[arg-type]
+
+    def _end(self) -> None:
+        self._submissions.running.discard(self)
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(None)
 
 
-def _is_cancelling() -> bool:
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
+def _until_done(waiting: Waiting) -> Generator[Waiting, None, None]:
+    """Waits for `waiting` through a future of the caller's own: that one is cancelled in its place."""
+    if waiting is None:
+        yield None
+        return
+    done: asyncio.Future[object] = waiting.get_loop().create_future()
+    waiting.add_done_callback(partial(_wake, done))
+    yield from done
+
+
+def _wake(done: asyncio.Future[object], _: asyncio.Future[object]) -> None:
+    if not done.done():
+        done.set_result(None)

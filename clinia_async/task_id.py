@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 from clinia_async.secret import fingerprint
 
-_WIRE = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
-_UNSAFE_IN_A_PATH = re.compile(r"[/\\?#]|^\.{1,2}$")
+# printable, without / \ ? # and not . or .. alone
+_SAFE_IN_A_PATH = re.compile(r"(?!\.{1,2}\Z)[!\"$-.0->@-\[\]-~]{1,256}", re.ASCII)
 
 
 class TaskKind(StrEnum):
@@ -39,7 +39,7 @@ class TaskId:
     @value.validator
     def _safe(self, _: object, value: object) -> None:
         # An id comes from outside and goes into a URL, so what could change the path is refused.
-        if not isinstance(value, str) or not _WIRE.fullmatch(value) or _UNSAFE_IN_A_PATH.search(value):
+        if not isinstance(value, str) or not _SAFE_IN_A_PATH.fullmatch(value):
             raise ValueError("a task id is 1 to 256 printable ASCII characters without / \\ ? #")
 
     @property

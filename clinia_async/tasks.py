@@ -133,7 +133,10 @@ class Task(Generic[R]):
         return self.state.is_terminal
 
     def __await__(self) -> Generator[object, None, R]:
-        return self.result().__await__()
+        if not self._known and self._error is None:
+            while not self._watch.has_ended:
+                yield from self._watch.ending()  # here: a coroutine in between is memory for each wait
+        return (yield from self.result().__await__())
 
     async def result(self, *, timeout: float | None = None) -> R:
         """The result. Raises `TaskFailed`, `TaskCancelled`, `TaskDropped`, `TaskTimeout` or `TaskPollError`.
@@ -143,14 +146,15 @@ class Task(Generic[R]):
         failed: awaiting again tries that once more.
         """
         if not self._known and self._error is None:
-            await self._within(timeout, self._settle())
+            await (self._settle() if timeout is None else self._within(timeout, self._settle()))
         if self._error is not None:
             raise fresh(self._error)
         return self._result
 
     async def wait(self, *, timeout: float | None = None) -> TaskSnapshot:
         """The last look at the ended task: FAILURE and CANCELLED are answers here, not errors."""
-        return await self._within(timeout, self._watch.ended())
+        ended = self._watch.ended()
+        return await (ended if timeout is None else self._within(timeout, ended))
 
     async def refresh(self, *, receipts: bool = False) -> TaskSnapshot:
         """Looks once: exactly one GET. Raises `RequestError`."""

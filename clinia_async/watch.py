@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 
-from attrs import define
+from attrs import frozen
 
 from clinia_async.errors import CliniaError, ConfigError, ProtocolError, fresh
 from clinia_async.keys import is_key
@@ -12,9 +12,21 @@ from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.task_id import TaskId, TaskKind
 
 
-@define
+@frozen
+class Oddity:
+    """A run of odd answers about one task; times are seconds."""
+
+    count: int
+    since: float
+
+    @property
+    def pause(self) -> float:
+        return float(min(0.25 * 2 ** min(self.count, 10), 15.0))
+
+
+@frozen
 class TaskStats:
-    """Times are seconds on the event loop's clock."""
+    """How a task was watched so far. Times are seconds on the event loop's clock."""
 
     submitted_at: float
     """When it was accepted; for a task picked up by its id or token, when it was picked up."""
@@ -32,21 +44,41 @@ class TaskStats:
         return self.done_at - since
 
 
+@frozen
+class Keeper:
+    """What a watch asks its session for; one for all watches, as there may be a hundred thousand."""
+
+    look: Callable[["Watch", bool], Awaitable[TaskSnapshot]]
+    """One GET, with receipts or without."""
+    read: Callable[["Watch"], Awaitable[TaskSnapshot]]
+    """Receipts, with repeats."""
+    begin: Callable[["Watch"], None]
+    """Somebody waits for this task from now on."""
+
+
+Waiters = asyncio.Future[None] | list[asyncio.Future[None]] | None
+"""Who waits: mostly nobody or one, so there is a list only for more. A future that is done waits no more."""
+
+
 class Watch:
     """What is known of one task id, shared by all its handles. Terminal is final."""
 
     __slots__ = (
         "__weakref__",
-        "_begin",
         "_changed",
         "_ended",
-        "_look",
-        "_read",
+        "_keeper",
+        "_seen",
+        "done_at",
         "id",
         "kept",
-        "snapshot",
+        "odd",
+        "polls",
+        "resumed",
+        "scheduled",
+        "seen_pending_at",
         "source",
-        "stats",
+        "submitted_at",
     )
 
     def __init__(
@@ -54,22 +86,38 @@ class Watch:
         id: TaskId | None,
         source: str | None,
         *,
-        look: Callable[["Watch", bool], Awaitable[TaskSnapshot]],
-        read: Callable[["Watch"], Awaitable[TaskSnapshot]],
-        begin: Callable[["Watch"], None],
+        keeper: Keeper,
         snapshot: TaskSnapshot,
         stats: TaskStats,
     ) -> None:
         self.id = id
         self.source = source
-        self.snapshot = snapshot
-        self.stats = stats
+        self._seen = None if snapshot == TaskSnapshot(TaskStatus.PENDING, id) else snapshot
+        self.submitted_at = stats.submitted_at
+        self.resumed = stats.resumed
+        self.polls = stats.polls
+        self.seen_pending_at = stats.seen_pending_at
+        self.done_at = stats.done_at
         self.kept: Sequence[Receipt] | None = None
-        self._look = look
-        self._read = read
-        self._begin = begin
-        self._changed: list[asyncio.Future[None]] = []
-        self._ended: list[asyncio.Future[None]] = []
+        self.scheduled = False
+        """Whether the scheduler has it; with `odd`, the scheduler's own note."""
+        self.odd: Oddity | None = None
+        self._keeper = keeper
+        self._changed: Waiters = None
+        self._ended: Waiters = None
+
+    @property
+    def snapshot(self) -> TaskSnapshot:
+        """What the last look saw; of a task that is just pending none is kept, as there may be many."""
+        return TaskSnapshot(TaskStatus.PENDING, self.id) if self._seen is None else self._seen
+
+    @property
+    def stats(self) -> TaskStats:
+        return TaskStats(self.submitted_at, self.resumed, self.polls, self.seen_pending_at, self.done_at)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._seen is not None and self._seen.status.is_terminal
 
     @property
     def kind(self) -> TaskKind:
@@ -85,85 +133,110 @@ class Watch:
 
     @property
     def waited_for(self) -> bool:
-        return bool(self._changed or self._ended)
+        return _any_waits(self._ended) or _any_waits(self._changed)
 
     @property
     def followed(self) -> bool:
         """Whether somebody wants each change, and so the receipts; a purge has none."""
-        return bool(self._changed) and self.kind is not TaskKind.PURGE
+        return _any_waits(self._changed) and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
-        while not self.snapshot.status.is_terminal:
-            await self._one_of(self._ended)
+        while not self.has_ended:
+            await self.ending()
         return self.snapshot
 
     async def changed(self) -> None:
-        await self._one_of(self._changed)
+        future = asyncio.get_running_loop().create_future()
+        self._changed = _joined(self._changed, future)
+        self._begin()
+        await future
 
     def ending(self) -> asyncio.Future[None]:
         """A future of the caller's own that resolves when the task ends; cancelling it stops the wait."""
-        future = self._waiter(self._ended)
-        if self.snapshot.status.is_terminal:
-            self._wake(self._ended)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.has_ended:
+            future.set_result(None)
+        else:
+            self._ended = _joined(self._ended, future)
+            self._begin()
         return future
 
     async def look(self, *, receipts: bool) -> TaskSnapshot:
         """One GET, whatever is known already."""
         if self.id is None:
             return self.snapshot
-        snapshot = await self._look(self, receipts)
-        self.observe(snapshot)
+        asked = asyncio.get_running_loop().time()
+        snapshot = await self._keeper.look(self, receipts)
+        self.observe(snapshot, asked)
         return snapshot
 
     async def receipts(self) -> Sequence[Receipt]:
         if self.kept is None and self.id is not None:
-            snapshot = await self._read(self)
+            asked = asyncio.get_running_loop().time()
+            snapshot = await self._keeper.read(self)
             if snapshot.receipts is None:
                 raise ProtocolError("the receipts that were asked for are not in the answer")
-            if self.snapshot.status.is_terminal and not snapshot.status.is_terminal:
+            if self.has_ended and not snapshot.status.is_terminal:
                 raise ProtocolError("the receipts are from before the end of the task")
-            self.observe(snapshot)
+            self.observe(snapshot, asked)
             return snapshot.receipts
         return self.kept or ()
 
-    def observe(self, snapshot: TaskSnapshot) -> None:
-        now = asyncio.get_running_loop().time()
-        if snapshot.status.is_terminal:
-            self.stats.done_at = self.stats.done_at or now
+    def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
+        """What a look brought that was sent at `asked`: "pending" holds for that time, and no later one."""
+        if not snapshot.status.is_terminal:
+            self.seen_pending_at = max(asked, self.seen_pending_at or asked)
+        else:
+            self.done_at = self.done_at or asyncio.get_running_loop().time()
             if snapshot.receipts is not None and self.kept is None:
                 self.kept = snapshot.receipts
-        else:
-            self.stats.seen_pending_at = now
-        if self.snapshot.status.is_terminal:
+        before = self.snapshot
+        if before.status.is_terminal or (snapshot.receipts is None and snapshot == before):
             return
-        before, self.snapshot = self.snapshot, snapshot
+        self._seen = snapshot
         if differ(before, snapshot):
-            self._wake(self._changed)
+            waiting, self._changed = self._changed, None
+            _wake(waiting)
         if snapshot.status.is_terminal:
-            self._wake(self._ended)
+            waiting, self._ended = self._ended, None
+            _wake(waiting)
 
     def lose(self, error: CliniaError) -> None:
         """Ends every wait with `error`. The task itself goes on, and may be waited for again."""
-        for future in (*self._changed, *self._ended):
+        lost = (*_listed(self._changed), *_listed(self._ended))
+        self._changed = self._ended = None
+        for future in lost:
             if not future.done():
                 future.set_exception(fresh(error))
 
-    async def _one_of(self, waiters: list[asyncio.Future[None]]) -> None:
-        await self._waiter(waiters)
+    def _begin(self) -> None:
+        if not self.has_ended:
+            self._keeper.begin(self)
 
-    def _waiter(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
-        future = asyncio.get_running_loop().create_future()
-        waiters.append(future)
-        future.add_done_callback(waiters.remove)
-        if not self.snapshot.status.is_terminal:
-            self._begin(self)
-        return future
 
-    @staticmethod
-    def _wake(waiters: list[asyncio.Future[None]]) -> None:
-        for future in waiters:
-            if not future.done():
-                future.set_result(None)
+def _listed(waiters: Waiters) -> Sequence[asyncio.Future[None]]:
+    if waiters is None:
+        return ()
+    return waiters if isinstance(waiters, list) else (waiters,)
+
+
+def _any_waits(waiters: Waiters) -> bool:
+    return waiters is not None and any(not future.done() for future in _listed(waiters))
+
+
+def _joined(waiters: Waiters, future: asyncio.Future[None]) -> Waiters:
+    if not isinstance(waiters, list):
+        return [waiters, future] if waiters is not None and not waiters.done() else future
+    if not len(waiters) & (len(waiters) - 1):  # now and then, so that waits given up do not add up
+        waiters[:] = [each for each in waiters if not each.done()]
+    waiters.append(future)
+    return waiters
+
+
+def _wake(waiters: Waiters) -> None:
+    for future in _listed(waiters):
+        if not future.done():
+            future.set_result(None)
 
 
 def token_of(id: TaskId, source: str | None) -> str:

@@ -20,7 +20,9 @@ SNIPPETS = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 SAID = [
     ["SUCCESS practises-at 0"],
     ["single SUCCESS", "Relationship"],
-    ["succeeded         1,000", "settled by reading back"],
+    ["persisted         1,000", "settled by reading back"],
+    ["0 before,", "1000 landed", "1000 stored"],
+    ["True 0\nTrue 100\n"],
     ["bundle stored", "bulk 1000 SUCCESS", "left 1000", "purged 1001 []"],
     ["1 passed"],
 ]

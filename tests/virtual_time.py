@@ -49,5 +49,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *arguments: Any) -> None:
+        """Joins the threads, which from Python 3.12 on has a timeout: no time passes meanwhile."""
+        self._jumping.threads += 1
+        try:
+            await super().shutdown_default_executor(*arguments)
+        finally:
+            self._jumping.threads -= 1
+
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._jumping.threads -= 1

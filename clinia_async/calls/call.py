@@ -1,18 +1,22 @@
 """What every call is: a frozen value that knows where it goes, what it carries and what it answers."""
 
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field
 
-from clinia_async import codec
+from clinia_async import codec, strict_json
 from clinia_async.errors import ApiError, NotFound, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 
 T = TypeVar("T")
 R = TypeVar("R", covariant=True)
+
+_ACCEPTED, _PERSISTED = SubmissionStatus.ACCEPTED, SubmissionStatus.PERSISTED
 
 
 class Host(StrEnum):
@@ -33,7 +37,7 @@ class Repeat(StrEnum):
     """A second record: never repeated unless the first attempt provably did not run."""
 
 
-@frozen
+@define
 class Request:
     """A call on its way: `path` is percent-encoded; `route` has names for values and is fit for logs."""
 
@@ -91,9 +95,23 @@ class Read(Protocol):
     async def __call__(self, call: Call[T], /) -> T: ...
 
 
+_UNRESERVED = re.compile(r"[\w.~-]+", re.ASCII)
+
+
 def path_of(route: str, **values: str) -> str:
     """`route` with its names replaced; nothing in a value can add a segment or climb out of one."""
-    return route.format(**{name: quote(value, safe="") for name, value in values.items()})
+    return route.format(
+        **{
+            name: value if _UNRESERVED.fullmatch(value) else quote(value, safe="")
+            for name, value in values.items()
+        }
+    )
+
+
+@lru_cache(maxsize=1024)
+def collection_path(route: str, source: str, type: str) -> str:
+    """`path_of` a route that names no record: there are few of those paths, and each is used many times."""
+    return path_of(route, source=source, type=type)
 
 
 def submission_answer(body: bytes, check: Callable[[TaskSubmission], object] | None = None) -> TaskSubmission:
@@ -101,12 +119,13 @@ def submission_answer(body: bytes, check: Callable[[TaskSubmission], object] | N
     submission = codec.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
-    if submission.status not in {SubmissionStatus.ACCEPTED, SubmissionStatus.PERSISTED}:
+    if submission.status == _PERSISTED:
+        if check is not None:
+            check(submission)
+    elif submission.status != _ACCEPTED:
         raise ProtocolError("the answer is neither ACCEPTED nor PERSISTED")
-    if submission.status == SubmissionStatus.ACCEPTED and submission.task_id is None:
+    elif submission.task_id is None:
         raise ProtocolError("the answer is ACCEPTED and has no task id")
-    if check is not None and submission.status == SubmissionStatus.PERSISTED:
-        check(submission)
     return submission
 
 
@@ -119,7 +138,7 @@ def stored(record: T | None) -> T:
 
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:
     """One operation of a bulk or a bundle: the payload stands under the name of the action."""
-    return codec.encode({"action": str(action), str(action).lower(): payload})
+    return strict_json.dumps({"action": str(action), str(action).lower(): payload})
 
 
 async def settle_deletion(read: Read, get: Call[object]) -> TaskSubmission | None:

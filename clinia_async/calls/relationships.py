@@ -11,7 +11,7 @@ from clinia_async.calls.call import (
     Read,
     Repeat,
     Request,
-    path_of,
+    collection_path,
     stored,
     submission_answer,
 )
@@ -20,7 +20,6 @@ from clinia_async.calls.checks import (
     check_end,
     check_key,
     check_meta,
-    checked,
 )
 from clinia_async.calls.comparison import same_json, same_meta
 from clinia_async.calls.places import DeleteRecord, OneRecord
@@ -40,6 +39,10 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.strict_json import RawJson
+
+
+def _end(ref: Ref) -> dict[str, str]:
+    return {"id": ref.id, "type": ref.type}
 
 
 def relationship_id(from_: Ref, to: Ref) -> str:
@@ -69,17 +72,22 @@ class GetRelationship(OneRecord):
 class _Joins:
     """The two ends of a relationship and what it holds."""
 
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    from_: Ref = field(validator=checked(check_end, "$.from"))
-    to: Ref = field(validator=checked(check_end, "$.to"))
-    data: Json | RawJson | None = field(default=None, repr=False, validator=checked(check_data, "$.data"))
+    source: str
+    type: str
+    from_: Ref
+    to: Ref
+    data: Json | RawJson | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
 
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     action: ClassVar[Action]
 
     def __attrs_post_init__(self) -> None:
+        check_key(self.source, "$.source")
+        check_key(self.type, "$.type")
+        check_end(self.from_, "$.from")
+        check_end(self.to, "$.to")
+        check_data(self.data, "$.data")
         check_meta(self.meta, "$.meta")
 
     @property
@@ -88,7 +96,7 @@ class _Joins:
 
     def line(self) -> bytes:
         """This write as one line of NDJSON, without its source."""
-        return codec.encode({"type": self.type, **self.body()})
+        return strict_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
         """This write as one operation of a bulk or a bundle."""
@@ -96,11 +104,11 @@ class _Joins:
         return b'{"action":"%b","%b":%b}' % (action.encode(), action.lower().encode(), self.line())
 
     def body(self) -> dict[str, object]:
-        body: dict[str, object] = {"from": self.from_, "to": self.to}
+        body: dict[str, object] = {"from": _end(self.from_), "to": _end(self.to)}
         if self.meta is not None:
-            body["meta"] = self.meta
+            body["meta"] = codec.embedded(self.meta)
         if self.data is not None:
-            body["data"] = strict_json.raw(self.data, "$.data")
+            body["data"] = strict_json.embedded(self.data, "$.data")
         return body
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
@@ -132,8 +140,8 @@ class CreateRelationship(_Joins):
     action: ClassVar[Action] = Action.CREATE
 
     def request(self) -> Request:
-        path = path_of(self.route, source=self.source, type=self.type)
-        return Request("POST", Host.REGISTRY, self.route, path, body=codec.encode(self.body()))
+        path = collection_path(self.route, self.source, self.type)
+        return Request("POST", Host.REGISTRY, self.route, path, body=strict_json.dumps(self.body()))
 
     def answer(self, body: bytes) -> TaskSubmission:
         return submission_answer(body, self._check)

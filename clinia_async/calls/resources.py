@@ -11,6 +11,7 @@ from clinia_async.calls.call import (
     Read,
     Repeat,
     Request,
+    collection_path,
     operation,
     path_of,
     stored,
@@ -80,11 +81,12 @@ class _Content:
         check_meta(self.meta, "$.meta")
 
     def body(self) -> dict[str, object]:
-        rest = {"meta": self.meta, "contained": self.contained}
-        return {
-            "data": strict_json.raw(self.data, "$.data"),
-            **{name: value for name, value in rest.items() if value is not None},
-        }
+        body: dict[str, object] = {"data": strict_json.embedded(self.data, "$.data")}
+        if self.meta is not None:
+            body["meta"] = codec.embedded(self.meta)
+        if self.contained is not None:
+            body["contained"] = codec.embedded(self.contained)
+        return body
 
     def equals(self, found: Resource) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
@@ -157,8 +159,8 @@ class CreateResource(_Content):
         return Repeat.ONCE if self.id is None else Repeat.KEYED
 
     def request(self) -> Request:
-        body = codec.encode({**self._identity(), **self.body()})
-        path = path_of(self.route, source=self.source, type=self.type)
+        body = strict_json.dumps({**self._identity(), **self.body()})
+        path = collection_path(self.route, self.source, self.type)
         return Request("POST", Host.REGISTRY, self.route, path, body=body)
 
     def operation(self) -> bytes:
@@ -208,7 +210,7 @@ class UpsertResource(_Content):
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)
-        return Request("PUT", Host.REGISTRY, self.route, path, body=codec.encode(self.body()))
+        return Request("PUT", Host.REGISTRY, self.route, path, body=strict_json.dumps(self.body()))
 
     def operation(self) -> bytes:
         return operation(self.action, {"id": self.id, "type": self.type, **self.body()})

@@ -7,14 +7,22 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.exits import EPILOG, finish
-from clinia_async.cli.parameters import seconds
+from clinia_async.cli.parameters import EXISTING_FILE, seconds
+
+_LATENCY = "SECONDS|MEDIAN~SIGMA"
+_LONGEST_KEY = 1000
 
 
-def _accepted(text: str) -> tuple[str, float]:
+def _accepted(text: str) -> tuple[str, str]:
     type_, _, latency = text.rpartition("=")
     if not type_:
-        raise click.BadParameter("must be TYPE=SECONDS.")
-    return type_, seconds(latency)
+        raise click.BadParameter("must be TYPE=LATENCY.")
+    return type_, latency
+
+
+def _key_in(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_LONGEST_KEY).decode("ascii", "replace").strip()
 
 
 @click.command(epilog=EPILOG)
@@ -30,26 +38,49 @@ def _accepted(text: str) -> tuple[str, float]:
 )
 @click.option(
     "--key",
+    envvar="CLINIA_EMULATOR_KEY",
+    show_envvar=True,
     metavar="KEY",
     help="The key that clients must send, for tests; without it, a new one is made and printed."
     " Beyond this machine a key of at least 32 characters is needed.",
 )
+@click.option("--key-file", type=EXISTING_FILE, metavar="PATH", help="A file that holds the key.")
 @click.option("--seed", type=int, default=0, help="Tells the ids of tasks.  [default: 0]")
 @click.option(
     "--accept",
     type=_accepted,
     multiple=True,
-    metavar="TYPE=SECONDS",
-    help="Accept single relationships of TYPE and store them after so long. May be repeated.",
+    metavar=f"TYPE={_LATENCY}",
+    help="Accept single writes of TYPE and carry them out after so long: always the same, or drawn from"
+    " a log-normal distribution. May be repeated.",
 )
 @click.option(
     "--accept-all",
-    type=seconds,
-    metavar="SECONDS",
+    metavar=_LATENCY,
     help="The same for all types; else they are stored at once.",
 )
 @click.option(
-    "--bulk-latency", type=seconds, metavar="SECONDS", help="How long a bulk takes.  [default: 0.05]"
+    "--bulk-latency", metavar=_LATENCY, default="0.05", show_default=True, help="How long a bulk takes."
+)
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="KIND:ROUTE[:PROBABILITY[:RETRY-AFTER]]",
+    help="What goes wrong, such as lost-reply:bulk_relationships:0.1; * is every route. May be repeated.",
+)
+@click.option(
+    "--chaos",
+    type=int,
+    metavar="SEED",
+    help="Every kind of fault on every route, now and then.",
+)
+@click.option("--inspect", is_flag=True, help="Tell counts under /emulator to whoever has the key.")
+@click.option(
+    "--patience",
+    type=seconds,
+    default=1.0,
+    metavar="SECONDS",
+    help="How long to wait for a port or a file that is still in use.  [default: 1]",
 )
 def emulator(
     *,
@@ -57,28 +88,41 @@ def emulator(
     port: int,
     data: Path | None,
     key: str | None,
+    key_file: Path | None,
     seed: int,
-    accept: tuple[tuple[str, float], ...],
-    accept_all: float | None,
-    bulk_latency: float | None,
+    accept: tuple[tuple[str, str], ...],
+    accept_all: str | None,
+    bulk_latency: str,
+    fault: tuple[str, ...],
+    chaos: int | None,
+    inspect: bool,
+    patience: float,
 ) -> int:
     """Serve a registry and catalog on this machine until SIGINT or SIGTERM; no account is needed.
 
     The lines that it prints make a shell use it.
     """
     from clinia_async.cli.serving import serve
-    from clinia_async.emulator import Accepted, Constant, Emulator, Persisted
+    from clinia_async.emulator import Accepted, Emulator, Persisted
+    from clinia_async.emulator.chaos import faults
+    from clinia_async.emulator.latency import from_text
 
     def make() -> Emulator:
-        return Emulator(
+        emulator = Emulator(
             host=host,
             port=port,
             data=data,
-            key=key,
+            key=key if key_file is None else _key_in(key_file),
             seed=seed,
-            modes={type_: Accepted(Constant(latency)) for type_, latency in accept},
-            default=Persisted() if accept_all is None else Accepted(Constant(accept_all)),
-            bulk=Constant(0.05 if bulk_latency is None else bulk_latency),
+            modes={type_: Accepted(from_text(latency)) for type_, latency in accept},
+            default=Persisted() if accept_all is None else Accepted(from_text(accept_all)),
+            bulk=from_text(bulk_latency),
+            chaos=chaos,
+            inspection=inspect,
+            patience=patience,
         )
+        for one in (one for text in fault for one in faults(text)):
+            emulator.faults.add(one)
+        return emulator
 
-    return finish(lambda: serve(make, tells_key=key is None))
+    return finish(lambda: serve(make, tells_key=key is None and key_file is None))

@@ -76,6 +76,26 @@ is there already is taken for landed.
     help="The most bytes in one bulk.  [default: 8388608; a bundle holds 500000 at most]",
 )
 @click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most requests in flight, looks at tasks with them.  [default: 32]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="The most requests a second, spaced evenly.  [default: as many as the service takes]",
+)
+@click.option(
+    "--linger",
+    type=seconds,
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Send a chunk that is not full after so long, where the input is slow.",
+)
+@click.option(
     "--dead-letters",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
@@ -111,6 +131,9 @@ def ingest(
     workers: int | None,
     chunk_operations: int | None,
     chunk_bytes: int | None,
+    in_flight: int | None,
+    rate: float | None,
+    linger: float,
     dead_letters: Path | None,
     patience: float,
     emulator: bool,
@@ -132,7 +155,8 @@ def ingest(
         on_existing=on_existing,
         on_unknown=on_unknown,
         workers=workers,
-        chunk=_chunk(chunk_operations, chunk_bytes),
+        chunk=_chunk(chunk_operations, chunk_bytes, linger),
+        limits=_limits(in_flight, rate),
         reading=reading,
         dead_letters=letters,
         patience=patience,
@@ -154,6 +178,12 @@ def _check_journal(journal: Path | None, *, emulator: bool) -> None:
         raise click.UsageError("--journal is of no use with --emulator, which keeps nothing.")
 
 
-def _chunk(operations: int | None, size: int | None) -> "clinia.ChunkLimits":
+def _chunk(operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":
     default = clinia.ChunkLimits()
-    return clinia.ChunkLimits(operations or default.operations, size or default.bytes)
+    return clinia.ChunkLimits(operations or default.operations, size or default.bytes, linger)
+
+
+def _limits(in_flight: int | None, rate: float | None) -> "clinia.GateLimits":
+    default = clinia.GateLimits()
+    most = in_flight or default.most
+    return clinia.GateLimits(start=min(default.start, most), most=most, rate=rate)

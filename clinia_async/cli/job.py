@@ -19,6 +19,7 @@ from clinia_async.cli.signals import Signals
 from clinia_async.cli.standard_input import stoppable
 from clinia_async.emulator import Emulator
 from clinia_async.errors import CliniaError, ConfigError
+from clinia_async.gate import GateLimits
 from clinia_async.ingest import (
     BadRecord,
     Blank,
@@ -48,6 +49,7 @@ class Order:
     on_unknown: str
     workers: int | None
     chunk: ChunkLimits
+    limits: GateLimits
     reading: InputOptions
     dead_letters: Path
     patience: float
@@ -150,6 +152,7 @@ class _Run:
             on_unknown=order.on_unknown,
             workers=order.workers,
             chunk=order.chunk,
+            limits=order.limits,
             patience=order.patience,
         )
 

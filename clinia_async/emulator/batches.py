@@ -8,16 +8,19 @@ from .operations import RELATIONSHIP, RESOURCE, Operation
 from .shapes import array, fields, key, mapping
 from .tokens import TOKEN, Tokens
 
-_ACTIONS = frozenset({"CREATE", "UPSERT", "DELETE"})
+_ACTIONS = {action: frozenset({"action", action.lower()}) for action in ("CREATE", "UPSERT", "DELETE")}
+"""And what an operation of each holds."""
+
+_ACTION = frozenset({"action"})
 _PURGED = {"resources": RESOURCE, "relationships": RELATIONSHIP}
 
 
 class Bodies(Protocol):
     """What resources and relationships do differently."""
 
-    def begin(self, action: str, payload: dict[str, object], /) -> Operation: ...
-    def removal(self, operation: Operation, payload: dict[str, object], /) -> Operation: ...
-    def write(self, operation: Operation, payload: dict[str, object], /) -> Operation: ...
+    def named(self, action: str, payload: dict[str, object], /) -> Operation: ...
+    def removal(self, payload: dict[str, object], /) -> Operation: ...
+    def write(self, action: str, payload: dict[str, object], /) -> Operation: ...
 
 
 def bulk(body: object, bodies: Bodies) -> list[Operation]:
@@ -73,14 +76,12 @@ def _operations(value: object, where: str, bodies: Bodies) -> list[Operation]:
 
 
 def _operation(value: object, bodies: Bodies) -> Operation:
-    action = mapping(value, "an operation", need={"action"})["action"]
+    action = mapping(value, "an operation", need=_ACTION)["action"]
     if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid("the action of an operation must be CREATE, UPSERT or DELETE")
     member = action.lower()
-    payload = mapping(fields(value, "an operation", need={"action", member})[member], member)
-    operation = bodies.begin(action, payload)
+    payload = mapping(fields(value, "an operation", need=_ACTIONS[action])[member], member)
     try:
-        key(payload["type"], "type")
-        return bodies.removal(operation, payload) if action == "DELETE" else bodies.write(operation, payload)
+        return bodies.removal(payload) if action == "DELETE" else bodies.write(action, payload)
     except ApiError as refusal:
-        return operation._replace(refusal=refusal.message)
+        return bodies.named(action, payload)._replace(refusal=refusal.message)

@@ -6,20 +6,19 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_FORMAT = 2
+_FORMAT = 3
 """Kept in the file: the tables below under another number would be misread."""
 
 _SCHEMA = f"""
+BEGIN;
 CREATE TABLE IF NOT EXISTS records (
     source TEXT, target TEXT, type TEXT, id TEXT,
     from_type TEXT, from_id TEXT, to_type TEXT, to_id TEXT,
     data TEXT, contained TEXT, identifier TEXT, created_at TEXT, updated_at TEXT,
     PRIMARY KEY (source, target, type, id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS from_ends ON records (source, from_type, from_id) WHERE from_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS to_ends ON records (source, to_type, to_id) WHERE to_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tasks (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, source TEXT, target TEXT, status TEXT,
+    number INTEGER PRIMARY KEY, id TEXT, source TEXT, target TEXT, status TEXT,
     received_at TEXT, receipts TEXT
 );
 CREATE TABLE IF NOT EXISTS pending (number INTEGER PRIMARY KEY, latency REAL, operations TEXT);
@@ -31,8 +30,11 @@ CREATE TABLE IF NOT EXISTS definitions (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS partitions (name TEXT PRIMARY KEY, status TEXT, modules TEXT, source TEXT);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 PRAGMA user_version = {_FORMAT};
+COMMIT;
 """
+"""In one transaction: whoever is killed in the middle of it leaves a file that can still be opened."""
 
 
 def open_database(data: Path | None) -> sqlite3.Connection:

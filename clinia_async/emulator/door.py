@@ -8,12 +8,14 @@ from hmac import compare_digest
 
 from aiohttp import hdrs, web
 from attrs import field, frozen
+from multidict import istr
 from orjson import dumps
 
 from .errors import ApiError
 from .strict_json import decode
 
-KEY_HEADER = "X-Clinia-API-Key"
+KEY_HEADER, _FETCH_SITE = istr("X-Clinia-API-Key"), istr("Sec-Fetch-Site")
+_JSON = "application/json"
 BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
 """Where a request keeps the body that was read from it."""
 
@@ -30,7 +32,7 @@ class Door:
         hosts = headers.getall(hdrs.HOST, ())
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             raise ApiError("INVALID_ARGUMENT", "the emulator is not known by this host name", code=421)
-        if hdrs.ORIGIN in headers or headers.get("Sec-Fetch-Site") == "cross-site":
+        if hdrs.ORIGIN in headers or headers.get(_FETCH_SITE) == "cross-site":
             raise ApiError("PERMISSION_DENIED", "the emulator does not answer web pages")
         # A missing key costs as much as a wrong one, and gets the same answer.
         given = headers.get(KEY_HEADER, "").encode(errors="surrogateescape")
@@ -40,21 +42,23 @@ class Door:
 
 async def read_json(request: web.Request, limit: int) -> object:
     """The body, never more than `limit` bytes of it."""
-    if request.content_type != "application/json" or hdrs.CONTENT_ENCODING in request.headers:
+    headers = request.headers
+    plain = headers.get(hdrs.CONTENT_TYPE) == _JSON or request.content_type == _JSON
+    if not plain or hdrs.CONTENT_ENCODING in headers:
         raise ApiError("INVALID_ARGUMENT", "the body must be application/json, not compressed", code=415)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > limit:
+    content, chunks, size = request.content, list[bytes](), 0
+    while not content.at_eof():
+        chunks.append(await content.readany())
+        if (size := size + len(chunks[-1])) > limit:
             raise _too_large(limit)
-    request[BODY] = bytes(body)
-    return decode(request[BODY])
+    body = request[BODY] = b"".join(chunks)
+    return decode(body)
 
 
 def answer(document: object, status: int = 200) -> web.Response:
-    return web.Response(body=dumps(document), status=status, content_type="application/json")
+    return web.Response(body=dumps(document), status=status, content_type=_JSON)
 
 
 def refusal(error: ApiError) -> web.Response:

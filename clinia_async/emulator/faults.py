@@ -5,7 +5,7 @@ instead of its answer. It strikes only requests that were let in, so a wrong key
 """
 
 from abc import abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from random import Random
 from typing import ClassVar, TypeVar
@@ -112,12 +112,12 @@ class Faults:
         """How often each fault has struck."""
         self._routes = routes
         self._random = Random(f"{seed}:faults")
-        self._faults: list[Fault] = []
+        self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
 
     def add(self, fault: _F) -> _F:
         if fault.route not in self._routes:
             raise ValueError(f"no route is called {fault.route!r}; there are {', '.join(self._routes)}")
-        self._faults.append(fault)
+        self._faults[fault.route].append(fault)
         return fault
 
     def clear(self) -> None:
@@ -125,8 +125,8 @@ class Faults:
 
     def strike(self, route: str) -> Fault | None:
         """The fault that this request meets; it counts as played."""
-        for fault in self._faults:
-            if fault.route == route and self._strikes(fault):
+        for fault in self._faults.get(route, ()):
+            if self._strikes(fault):
                 self.played[fault] += 1
                 return fault
         return None

@@ -10,6 +10,7 @@ from .door import Door, refusal
 from .errors import ApiError
 from .exchange import Exchange, Listener
 from .faults import Faults
+from .inspection import INSPECTION
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 UNKNOWN_ROUTE = "unknown"
@@ -25,22 +26,32 @@ class Gate:
 
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         route = request.match_info.route.name or UNKNOWN_ROUTE
+        if route == INSPECTION:
+            return await self._inspected(request, handler)
         self.requests[route] += 1
         try:
             self.door.check(request)
         except ApiError as error:
             return await self._told(route, request, refusal(error))
         if (fault := self.faults.strike(route)) is None:
-            return await self._told(route, request, await _served(request, handler))
+            response = await _served(request, handler)
+            return await self._told(route, request, response) if self.listeners else response
         served = await _served(request, handler) if fault.executed else web.Response()
         played = await fault.play(request, served)
         return await self._told(route, request, played) if fault.answers else played
+
+    async def _inspected(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self.door.check(request)
+        except ApiError as error:
+            return refusal(error)
+        return await handler(request)
 
     async def _told(
         self, route: str, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse:
         """Listeners hear of an answer when its headers are final, right before it is sent."""
-        if self.listeners and isinstance(response, web.Response):
+        if isinstance(response, web.Response):
             await response.prepare(request)
             exchange = Exchange.of(route, request, response)
             for listener in self.listeners:

@@ -1,6 +1,7 @@
 """Ids that look like the service's: 27 letters and digits, told by the seed."""
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from string import ascii_letters, digits
@@ -19,6 +20,11 @@ class Ids:
         self._seed = seed
         self._last = last
         self._records = count()
+
+    @property
+    def last(self) -> int:
+        """The number of the latest task."""
+        return self._last
 
     def task(self, prefix: str) -> tuple[int, str]:
         """A new number, and the id of its task."""
@@ -54,8 +60,15 @@ def names(id_: str, asked: str) -> bool:
 
 
 def _base62(number: int) -> str:
+    upper, figure = divmod(number, 62)
+    return f"{_upper(upper)}{_DIGITS[figure]}"
+
+
+@lru_cache(1)
+def _upper(number: int) -> str:
+    """All figures but the last, which alone differs from one number to the next."""
     figures = ""
     while number:
         number, figure = divmod(number, 62)
         figures = _DIGITS[figure] + figures
-    return figures.rjust(_NUMBER_LENGTH, "0")
+    return figures.rjust(_NUMBER_LENGTH - 1, "0")

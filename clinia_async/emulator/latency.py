@@ -89,3 +89,13 @@ class Review:
 
 
 Mode = Persisted | Accepted | Review
+
+
+def from_text(text: str) -> Latency:
+    """`0.05` seconds, always; `0.05~0.8` is log-normal, by median and sigma. Raises `ValueError`."""
+    median, *sigma = text.split("~")
+    try:
+        return LogNormal(float(median), float(*sigma)) if sigma else Constant(float(median))
+    except (TypeError, ValueError):
+        pass
+    raise ValueError("a latency is SECONDS or MEDIAN~SIGMA, finite and not negative")

@@ -1,14 +1,16 @@
 """Records: resources and relationships alike, stored and shown."""
 
 import json
-from collections.abc import Iterator
-from sqlite3 import Connection
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from sqlite3 import Connection, IntegrityError
 from typing import NamedTuple
 
 from orjson import Fragment
 
+from .absorbed import Absorbed
 from .errors import ApiError, absent
-from .operations import RELATIONSHIP, RESOURCE, Operation
+from .operations import RELATIONSHIP, Operation
 
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPSERT = f"""
@@ -17,15 +19,6 @@ _UPSERT = f"""
     to_type = excluded.to_type, to_id = excluded.to_id,
     data = excluded.data, contained = excluded.contained, identifier = excluded.identifier,
     created_at = iif(?, excluded.created_at, created_at), updated_at = excluded.updated_at
-RETURNING *
-"""
-_ATTACHED = """
-DELETE FROM records WHERE source = :source
-AND (from_type = :type AND from_id = :id OR to_type = :type AND to_id = :id)
-"""
-_ATTACHED_TO_TYPE = """
-DELETE FROM records WHERE source = :source AND target = 'RELATIONSHIP'
-AND (from_type = :type OR to_type = :type)
 """
 _BY_IDENTIFIER = """
 SELECT records.* FROM records, json_each(records.identifier) AS one
@@ -33,14 +26,6 @@ WHERE source = ? AND records.target = ? AND records.type = ? AND ? =
     json_extract(one.value, '$.system') || ':' || json_extract(one.value, '$.value') || ':'
     || json_extract(one.value, '$.use')
 ORDER BY records.id LIMIT 1
-"""
-_LINKS_FROM = """
-SELECT count(*) FROM records
-WHERE source = ? AND from_type = ? AND from_id = ? AND type = ? AND id <> ?
-"""
-_LINKS_TO = """
-SELECT count(*) FROM records
-WHERE source = ? AND to_type = ? AND to_id = ? AND type = ? AND id <> ?
 """
 
 
@@ -91,23 +76,41 @@ class Record(NamedTuple):
 
 
 class Records:
-    def __init__(self, database: Connection, already_exists: int) -> None:
+    def __init__(self, database: Connection, absorbed: Absorbed, already_exists: int) -> None:
         self._database = database
+        self._absorbed = absorbed
         self._already_exists = already_exists
 
     def create(self, source: str, operation: Operation, stamp: str) -> Record:
         row = _row(source, operation, stamp)
         if not self._database.execute(f"{_INSERT} ON CONFLICT DO NOTHING", row).rowcount:
-            raise self.taken(operation.target)
+            raise self.taken(source, operation)
         return row
+
+    def create_all(self, source: str, operations: list[Operation], stamp: str) -> list[bool]:
+        """Creates in their order; whether each was done, or its place taken."""
+        rows = iter([_row(source, operation, stamp) for operation in operations])
+        created: list[bool] = []
+        while len(created) < len(operations):
+            before = self._database.total_changes
+            with suppress(IntegrityError):  # of the row that the iterator gave last
+                self._database.executemany(_INSERT, rows)
+            created += [True] * (self._database.total_changes - before)
+            if len(created) < len(operations):
+                created.append(False)
+        return created
 
     def put(self, source: str, operation: Operation, stamp: str) -> tuple[Record, bool]:
         """Replaces all but `createdAt`, which moves only if the client says so; whether it is new."""
         new = not self.has(source, operation)
-        given = operation.created_at is not None
-        cursor = self._database.execute(_UPSERT, (*_row(source, operation, stamp), given))
-        (row,) = cursor.fetchall()
+        (row,) = self._database.execute(
+            f"{_UPSERT} RETURNING *", _upsert(source, operation, stamp)
+        ).fetchall()
         return Record(*row), new
+
+    def put_all(self, source: str, operations: Iterable[Operation], stamp: str) -> None:
+        rows = [_upsert(source, operation, stamp) for operation in operations]
+        self._database.executemany(_UPSERT, rows)
 
     def save(self, record: Record, stamp: str) -> Record:
         """An edited record in place of the one it was made from."""
@@ -119,27 +122,24 @@ class Records:
         return record._replace(updated_at=stamp)
 
     def remove(self, source: str, operation: Operation) -> None:
-        """A resource takes the relationships attached to it along."""
         delete = "DELETE FROM records WHERE source = ? AND target = ? AND type = ? AND id = ?"
         if not self._database.execute(delete, _key(source, operation)).rowcount:
             raise absent(operation.target.lower())
-        if operation.target == RESOURCE:
-            self._database.execute(_ATTACHED, {"source": source, "type": operation.type, "id": operation.id})
 
-    def purge(self, source: str, target: str, type_: str) -> tuple[int, int]:
-        """How many records went, and how many relationships went with them."""
-        attached = 0
-        if target == RESOURCE:
-            of_type = {"source": source, "type": type_}
-            attached = self._database.execute(_ATTACHED_TO_TYPE, of_type).rowcount
+    def purge(self, source: str, target: str, type_: str) -> int:
+        """How many records went."""
         delete = "DELETE FROM records WHERE source = ? AND target = ? AND type = ?"
-        return self._database.execute(delete, (source, target, type_)).rowcount, attached
+        return self._database.execute(delete, (source, target, type_)).rowcount
 
     def forget(self, source: str) -> None:
         self._database.execute("DELETE FROM records WHERE source = ?", (source,))
 
-    def taken(self, target: str) -> ApiError:
-        return ApiError("ALREADY_EXISTS", f"the {target.lower()} already exists", code=self._already_exists)
+    def taken(self, source: str, operation: Operation) -> ApiError:
+        """What a create is told whose place is taken."""
+        if self._holds(source, operation):
+            self._absorbed.note()
+        message = f"the {operation.target.lower()} already exists"
+        return ApiError("ALREADY_EXISTS", message, code=self._already_exists)
 
     def has(self, source: str, operation: Operation) -> bool:
         query = "SELECT 1 FROM records WHERE source = ? AND target = ? AND type = ? AND id = ?"
@@ -170,20 +170,17 @@ class Records:
         (count,) = self._database.execute(query, wanted).fetchone()
         return int(count)
 
-    def links(self, relationship: "Operation | Record", source: str) -> tuple[int, int]:
-        """How many other relationships of its type the resources at its two ends take part in."""
-        type_, id_ = relationship.type, relationship.id
-        from_ = (source, relationship.from_type, relationship.from_id, type_, id_)
-        to = (source, relationship.to_type, relationship.to_id, type_, id_)
-        (out,) = self._database.execute(_LINKS_FROM, from_).fetchone()
-        (in_,) = self._database.execute(_LINKS_TO, to).fetchone()
-        return int(out), int(in_)
-
     def stored(self, target: str) -> Iterator[Stored]:
         """By source, type and id."""
         query = "SELECT source, type, id, data FROM records WHERE target = ? ORDER BY 1, 2, 3"
         rows = self._database.execute(query, (target,))
         return (Stored(source, type_, id_, json.loads(data)) for source, type_, id_, data in rows)
+
+    def _holds(self, source: str, operation: Operation) -> bool:
+        """Whether the record is as the operation would have it; stamps count if the client gave them."""
+        there = self.get(source, operation.target, operation.type, operation.id)
+        same = _row(source, operation, there.created_at)
+        return same._replace(updated_at=operation.updated_at or there.updated_at) == there
 
     def _one(self, query: str, key: tuple[str, str, str, str]) -> Record:
         if (row := self._database.execute(query, key).fetchone()) is None:
@@ -193,6 +190,10 @@ class Records:
 
 def _key(source: str, operation: Operation) -> tuple[str, str, str, str]:
     return source, operation.target, operation.type, operation.id
+
+
+def _upsert(source: str, operation: Operation, stamp: str) -> tuple[object, ...]:
+    return *_row(source, operation, stamp), operation.created_at is not None
 
 
 def _row(source: str, operation: Operation, stamp: str) -> Record:

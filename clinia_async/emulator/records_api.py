@@ -50,8 +50,8 @@ class RecordsApi:
     async def get_bulk(self, request: web.Request) -> web.Response:
         """Like its task, without the id."""
         source, with_receipts = self._source(request), flag(request, "withReceipts")
-        task = self.registry.bulk(source, task_id(request.match_info["id"]), self.target)
-        document = task.document(with_receipts=with_receipts)
+        id_ = task_id(request.match_info["id"])
+        document = self.registry.bulk(source, id_, self.target, with_receipts=with_receipts).document()
         del document["taskId"]
         return answer(document)
 

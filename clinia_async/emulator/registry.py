@@ -6,14 +6,16 @@ state the clock says.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+from .absorbed import Absorbed
 from .browsing import Browsing, Question
 from .catalog import Catalog
 from .clock import Clock
 from .database import open_database
 from .definitions import Definitions
+from .ends import Ends
 from .errors import ApiError, absent
 from .execution import Executor, Outcome
 from .ids import number_of
@@ -23,8 +25,12 @@ from .receipts import APPROVED, IN_REVIEW, Verdict
 from .records import Record, Records, Stored
 from .rules import Rules
 from .settings import Settings
+from .settled import Settled
 from .shapes import is_identifier
 from .tasks import BULK, BUNDLE, PURGE, SINGLE, Task, Tasks, Work
+
+_AT_ONCE = 100
+"""So many tasks are carried out in one transaction: each whole, with its receipts, or not at all."""
 
 
 class Registry:
@@ -32,60 +38,63 @@ class Registry:
         self.clock = Clock()
         self._settings = settings
         self._database = database = open_database(data)
-        self._records = Records(database, settings.already_exists)
+        self._absorbed = Absorbed(database)
+        self._records = Records(database, self._absorbed, settings.already_exists)
         replaceable = settings.definitions_replaceable
         self.definitions = Definitions(database, settings.already_exists, replaceable=replaceable)
-        self._executor = Executor(
-            database, self._records, Rules(settings, self.definitions, self._records), settings
-        )
+        rules = Rules(settings, self.definitions, self._records, Ends(database))
+        self._executor = Executor(database, self._records, rules, settings)
         self._tasks = Tasks(database, self.clock, seed, settings.update_action)
         self._purges = Purges(database)
         self._browsing = Browsing(self._records, settings, self.clock.now)
         self.catalog = Catalog(database, settings)
         self.new_id = self._tasks.ids.record
+        self._settled = Settled(database, self._absorbed, self._settle)
 
     def close(self) -> None:
         self._database.close()
 
     def persist(self, source: str, operation: Operation) -> tuple[str, Outcome]:
         """Do a write now: the id of its finished task, and what came of it."""
-        id_, (outcome,) = self.persist_bundle(source, [operation], prefix=SINGLE)
-        return id_, outcome
+        with self._settled:
+            stamp = self.clock.stamp()
+            outcome = self._executor.do(source, operation, stamp)
+            return self._tasks.done(source, [operation], stamp, prefix=SINGLE), outcome
 
-    def persist_bundle(
-        self, source: str, operations: list[Operation], *, prefix: str = BUNDLE
-    ) -> tuple[str, list[Outcome]]:
+    def persist_bundle(self, source: str, operations: list[Operation]) -> tuple[str, list[Outcome]]:
         """Do all of them now, or none and raise what the first failure says."""
-        with self._settled():
+        with self._settled:
             stamp = self.clock.stamp()
             outcomes = [self._executor.do(source, operation, stamp) for operation in operations]
-            id_ = self._tasks.done(source, operations, stamp, prefix=prefix, target="")
-            return id_, outcomes
+            return self._tasks.done(source, operations, stamp, prefix=BUNDLE), outcomes
 
     def accept(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             if not self._tasks.busy(source, operation):
                 self._executor.expect(source, operation)
             return self._accept(source, [operation], prefix=SINGLE, latency=latency)
 
     def accept_bulk(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             target = operations[0].target
             return self._accept(source, operations, prefix=BULK, target=target, latency=latency)
 
     def accept_bundle(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled():
+        with self._settled:
             return self._accept(source, operations, prefix=BUNDLE, latency=latency)
 
     def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled():
-            number, id_ = self._tasks.accept(source, [operation], prefix=PURGE, target="", latency=latency)
-            self._purges.begin(number, operation, self.clock.stamp())
+        with self._settled:
+            stamp = self.clock.stamp()
+            number, id_ = self._tasks.accept(
+                source, [operation], stamp, prefix=PURGE, target="", latency=latency
+            )
+            self._purges.begin(number, operation, stamp)
             return id_
 
     def record(self, source: str, target: str, type_: str, id_: str) -> Record:
         """By its id, or by one of its identifiers."""
-        with self._settled():
+        with self._settled:
             try:
                 return self._records.get(source, target, type_, id_)
             except ApiError:
@@ -93,12 +102,12 @@ class Registry:
                     raise
                 return self._records.find(source, target, type_, id_)
 
-    def task(self, source: str, id_: str) -> Task:
-        with self._settled():
-            return self._tasks.get(source, id_)
+    def task(self, source: str, id_: str, *, with_receipts: bool = False) -> Task:
+        with self._settled:
+            return self._tasks.get(source, id_, with_receipts=with_receipts)
 
-    def bulk(self, source: str, id_: str, target: str) -> Task:
-        task = self.task(source, id_)
+    def bulk(self, source: str, id_: str, target: str, *, with_receipts: bool = False) -> Task:
+        task = self.task(source, id_, with_receipts=with_receipts)
         if not task.id.startswith(BULK) or task.target != target:
             raise absent(f"bulk of {target.lower()}s")
         return task
@@ -110,12 +119,12 @@ class Registry:
         return self._purges.document(number_of(task.id), task)
 
     def browse(self, source: str, question: Question) -> dict[str, object]:
-        with self._settled():
+        with self._settled:
             return self._browsing.page(source, question)
 
     def delete_source(self, name: str) -> None:
         """With everything in it; what it had accepted will not be done."""
-        with self._settled():
+        with self._settled:
             self.catalog.remove_source(name)
             self._records.forget(name)
             self.definitions.forget(name)
@@ -123,42 +132,49 @@ class Registry:
 
     def decide(self, task_id: str, *, approved: bool) -> None:
         """What a reviewer says of everything in a task that waits for one."""
-        with self._settled():
+        with self._settled:
             work = self._tasks.in_review(task_id)
             stamp = self.clock.stamp()
             verdicts = self._approved(work, stamp) if approved else self._rejected(work)
             self._tasks.conclude(work, verdicts, stamp)
 
+    def tasks(self) -> dict[str, int]:
+        """How many there are, by status."""
+        with self._settled:
+            return self._tasks.count()
+
+    def absorbed(self) -> int:
+        with self._settled:
+            return self._absorbed.count()
+
     def count(self, target: str, type_: str | None = None) -> int:
-        with self._settled():
+        with self._settled:
             return self._records.count(target, type_)
 
     def stored(self, target: str) -> Iterator[Stored]:
-        with self._settled():
+        with self._settled:
             return self._records.stored(target)
-
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
-        """A transaction on the state that the clock says."""
-        self._settle()
-        with self._database:
-            self._database.execute("BEGIN")
-            yield
 
     def _settle(self) -> None:
         if not self._tasks.anything_due():
             return
-        with self._database:
-            self._database.execute("BEGIN")
-            for due in self._tasks.due():
-                if (work := self._tasks.work(due.number)) is not None:
-                    self._execute(work, self.clock.stamp(due.moment))
+        due = self._tasks.due()
+        while some := list(islice(due, _AT_ONCE)):
+            with self._database:
+                self._database.execute("BEGIN")
+                for moment, number in some:
+                    if (work := self._tasks.work(number)) is not None:
+                        self._execute(work, self.clock.stamp(moment))
+                self._absorbed.keep()
 
     def _accept(
         self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float
     ) -> str:
-        operations = self._without_conflicts(source, operations, together=prefix == BUNDLE)
-        return self._tasks.accept(source, operations, prefix=prefix, target=target, latency=latency)[1]
+        operations, stamp = (
+            self._without_conflicts(source, operations, together=prefix == BUNDLE),
+            self.clock.stamp(),
+        )
+        return self._tasks.accept(source, operations, stamp, prefix=prefix, target=target, latency=latency)[1]
 
     def _without_conflicts(
         self, source: str, operations: list[Operation], *, together: bool
@@ -166,7 +182,9 @@ class Registry:
         if self._settings.conflicts == "queue":
             return operations
         busy = [self._tasks.busy(source, operation) for operation in operations]
-        if together and any(busy):
+        if not any(busy):
+            return operations
+        if together:
             busy = [True] * len(busy)
         return [
             operation._replace(state=CANCELLED) if taken else operation
@@ -189,9 +207,7 @@ class Registry:
 
     def _purge(self, work: Work, stamp: str) -> list[Verdict | None]:
         (operation,) = work.operations
-        records, attached = self._records.purge(work.source, operation.target, operation.type)
-        deleted = records + attached * self._settings.purge_counts_relationships
-        self._purges.finish(work.number, deleted, stamp)
+        self._purges.finish(work.number, self._executor.purge(work.source, operation), stamp)
         return [Verdict("SUCCESS")]
 
     def _approved(self, work: Work, stamp: str) -> list[Verdict | None]:

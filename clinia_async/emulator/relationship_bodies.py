@@ -12,6 +12,9 @@ from .shapes import end_id, fields, key, mapping, relationship_id
 from .strict_json import encode
 from .tokens import TOKEN, Tokens
 
+_ENDS, _WRITE = frozenset({"from", "to"}), frozenset({"type", "from", "to"})
+_END = frozenset({"id", "type"})
+_MORE = frozenset({"data", "meta"})
 Now = Callable[[], datetime]
 """Asked only if a body has metadata, which must not lie in the future."""
 
@@ -25,10 +28,9 @@ class RelationshipBodies:
 
     def creation(self, type_: str, body: object) -> Operation:
         """A create of its own."""
-        document = fields(body, "the body", need={"from", "to"}, may={"data", "meta"})
-        return self._write(Operation(RELATIONSHIP, "CREATE", type_, ""), document)
+        return self._write("CREATE", type_, fields(body, "the body", need=_ENDS, may=_MORE))
 
-    def begin(self, action: str, payload: dict[str, object]) -> Operation:
+    def named(self, action: str, payload: dict[str, object]) -> Operation:
         """Type and id, valid or not, as the receipt will show them."""
         match payload:
             case {"type": str(type_), "from": {"id": str(from_)}, "to": {"id": str(to)}}:
@@ -38,43 +40,39 @@ class RelationshipBodies:
             case _:
                 raise invalid("an operation needs its type and the ids of both ends")
 
-    def removal(self, operation: Operation, payload: dict[str, object]) -> Operation:
+    def removal(self, payload: dict[str, object]) -> Operation:
         """No page shows the payload of a DELETE: an id will do, and so will both ends."""
         if "id" in payload:
-            fields(payload, "delete", need={"type", "id"})
+            fields(payload, "delete", need=_END)
             relationship_id(payload["id"])
-            return operation
-        ends = fields(payload, "delete", need={"type", "from", "to"})
-        self._end(ends["from"], "from")
-        self._end(ends["to"], "to")
-        return operation
+        else:
+            ends = fields(payload, "delete", need=_WRITE)
+            self._end(ends["from"], "from")
+            self._end(ends["to"], "to")
+        key(payload["type"], "type")
+        return self.named("DELETE", payload)
 
-    def write(self, operation: Operation, payload: dict[str, object]) -> Operation:
-        where = operation.action.lower()
-        may = {"data", "meta"}
-        return self._write(operation, fields(payload, where, need={"type", "from", "to"}, may=may))
+    def write(self, action: str, payload: dict[str, object]) -> Operation:
+        document = fields(payload, action.lower(), need=_WRITE, may=_MORE)
+        return self._write(action, key(document["type"], "type"), document)
 
-    def _write(self, operation: Operation, document: dict[str, object]) -> Operation:
+    def _write(self, action: str, type_: str, document: dict[str, object]) -> Operation:
         from_type, from_id = self._end(document["from"], "from")
         to_type, to_id = self._end(document["to"], "to")
-        meta = metadata.checked(document["meta"], self.now()) if "meta" in document else metadata.Meta()
-        return operation._replace(
-            id=f"{from_id}.{to_id}",
-            from_type=from_type,
-            from_id=from_id,
-            to_type=to_type,
-            to_id=to_id,
-            data=encode(mapping(document.get("data", {}), "data")),
-            **meta._asdict(),
-        )
+        data = encode(mapping(document["data"], "data")) if "data" in document else "{}"
+        ends = (from_type, from_id, to_type, to_id)
+        operation = Operation(RELATIONSHIP, action, type_, f"{from_id}.{to_id}", *ends, data)
+        if "meta" not in document:
+            return operation
+        return operation._replace(**metadata.checked(document["meta"], self.now())._asdict())
 
     def _end(self, value: object, where: str) -> tuple[str, str]:
         """Type and id."""
-        end = fields(value, where, need={"id", "type"})
-        id_ = self._name(end_id(end["id"], f"{where}.id"))
-        if self.tokens is not None and TOKEN.fullmatch(id_):
+        end = fields(value, where, need=_END)
+        id_ = end_id(end["id"], f"{where}.id")
+        if self.tokens is not None and TOKEN.fullmatch(id_ := self._name(id_)):
             raise invalid(f"{where}.id is a token that no resource of the bundle has")
         return key(end["type"], f"{where}.type"), id_
 
     def _name(self, id_: str) -> str:
-        return (self.tokens or {}).get(id_, id_)
+        return self.tokens.get(id_, id_) if self.tokens else id_

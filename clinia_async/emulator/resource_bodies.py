@@ -8,9 +8,12 @@ from . import contained, metadata
 from .errors import invalid
 from .operations import RESOURCE, Operation
 from .relationship_bodies import Now
-from .shapes import array, fields, mapping, resource_id
+from .shapes import array, fields, key, mapping, resource_id
 from .strict_json import encode
 from .tokens import ROOT, Properties, Tokens, replaced
+
+_WRITE, _REMOVAL = frozenset({"type", "data"}), frozenset({"type", "id"})
+_MORE = frozenset({"id", "meta", "contained"})
 
 
 @frozen(kw_only=True)
@@ -35,21 +38,23 @@ class ResourceBodies:
         document = fields(body, "the body", need={"data"}, may={"meta", "contained"})
         return self._write(Operation(RESOURCE, "UPSERT", type_, id_), document)
 
-    def begin(self, action: str, payload: dict[str, object]) -> Operation:
+    def named(self, action: str, payload: dict[str, object]) -> Operation:
         """Type and id, valid or not, as the receipt will show them."""
         if not isinstance(type_ := payload.get("type"), str):
             raise invalid("an operation needs its type")
         return Operation(RESOURCE, action, type_, self._named(action, payload))
 
-    def removal(self, operation: Operation, payload: dict[str, object]) -> Operation:
-        fields(payload, "delete", need={"type", "id"})
+    def removal(self, payload: dict[str, object]) -> Operation:
+        fields(payload, "delete", need=_REMOVAL)
+        key(payload["type"], "type")
+        operation = self.named("DELETE", payload)
         resource_id(operation.id)
         return operation
 
-    def write(self, operation: Operation, payload: dict[str, object]) -> Operation:
-        where = operation.action.lower()
-        may = {"id", "meta", "contained"}
-        return self._write(operation, fields(payload, where, need={"type", "data"}, may=may))
+    def write(self, action: str, payload: dict[str, object]) -> Operation:
+        document = fields(payload, action.lower(), need=_WRITE, may=_MORE)
+        operation = Operation(RESOURCE, action, key(document["type"], "type"), self._named(action, document))
+        return self._write(operation, document)
 
     def new_entry(self, body: object) -> dict[str, object]:
         """A contained resource to create; its body may bring an id."""
@@ -72,13 +77,13 @@ class ResourceBodies:
 
     def _write(self, operation: Operation, document: dict[str, object]) -> Operation:
         resource_id(operation.id)
-        meta = metadata.checked(document["meta"], self.now()) if "meta" in document else metadata.Meta()
         tokens = self.tokens or ({ROOT: operation.id} if document.get("id") == ROOT else {})
         data = mapping(document["data"], "data")
         content = {"data": encode(replaced(data, tokens, self._properties(operation.type, tokens)))}
         if "contained" in document:
             content["contained"] = encode(self._contained(document["contained"], tokens))
-        return operation._replace(**content, **meta._asdict())
+        meta = metadata.checked(document["meta"], self.now())._asdict() if "meta" in document else {}
+        return operation._replace(**content, **meta)
 
     def _contained(self, value: object, tokens: Tokens) -> object:
         """References of contained resources may lead to the root, too."""

@@ -36,10 +36,12 @@ class Route(NamedTuple):
 
 
 ROUTES = (
-    # A path without a placeholder comes before the one whose placeholder would swallow it.
+    # A path without a placeholder comes before the one whose placeholder would swallow it, and what is
+    # called most often comes as early as it may: paths are tried in this order.
     Route("bulk_relationships", "POST", f"{_SOURCE}/relationships/bulk", "relationships.bulk"),
-    Route("get_bulk_relationships", "GET", f"{_SOURCE}/relationships/bulk/{{id}}", "relationships.get_bulk"),
     Route("create_relationship", "POST", f"{_SOURCE}/relationships/{{type}}", "relationships.create"),
+    Route("get_task", "GET", f"{_SOURCE}/tasks/{{id}}", "source.get_task"),
+    Route("get_bulk_relationships", "GET", f"{_SOURCE}/relationships/bulk/{{id}}", "relationships.get_bulk"),
     Route("get_relationship", "GET", _RELATIONSHIP, "relationships.get"),
     Route("update_relationship", "PATCH", _RELATIONSHIP, "relationships.patch"),
     Route("delete_relationship", "DELETE", _RELATIONSHIP, "relationships.delete"),
@@ -55,7 +57,6 @@ ROUTES = (
     Route("bundle", "POST", f"{_SOURCE}/bundle", "source.bundle"),
     Route("purge", "POST", f"{_SOURCE}/purge", "source.purge"),
     Route("get_purge", "GET", f"{_SOURCE}/purge/{{id}}", "source.get_purge"),
-    Route("get_task", "GET", f"{_SOURCE}/tasks/{{id}}", "source.get_task"),
     Route("browse", "POST", f"{_SOURCE}/browse", "source.browse"),
     Route("put_relationship_definition", "PUT", f"{_DEFINITIONS}/{{key}}", "source.put_definition"),
     Route("get_relationship_definition", "GET", f"{_DEFINITIONS}/{{key}}", "source.get_definition"),

@@ -1,6 +1,7 @@
 """What a strict registry asks of a write beyond its shape."""
 
 from .definitions import PROFILE, RELATIONSHIP_DEFINITION, Definitions, cardinality
+from .ends import Ends
 from .errors import invalid, refused
 from .operations import RELATIONSHIP, RESOURCE, Operation
 from .records import Record, Records
@@ -11,10 +12,11 @@ from .shapes import mapping
 class Rules:
     """Checks nothing at all unless the settings say strict."""
 
-    def __init__(self, settings: Settings, definitions: Definitions, records: Records) -> None:
+    def __init__(self, settings: Settings, definitions: Definitions, records: Records, ends: Ends) -> None:
         self._settings = settings
         self._definitions = definitions
         self._records = records
+        self._ends = ends
 
     def check_type(self, source: str, target: str, type_: str) -> None:
         """A type must be defined before anything of it is written."""
@@ -57,7 +59,7 @@ class Rules:
     def _check_links(self, source: str, relationship: Operation | Record, *, before: int) -> None:
         """`includeCardinality` of a side: how many of these links a resource at that side may have."""
         for side, others in zip(
-            self._sides(source, relationship.type), self._records.links(relationship, source), strict=True
+            self._sides(source, relationship.type), self._ends.links(relationship, source), strict=True
         ):
             least, most = str(cardinality(side)).split(":")
             links = others + before

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -18,12 +19,16 @@ from attrs.converters import optional
 
 from .app import build
 from .catalog_api import CatalogApi
+from .chaos import chaos
 from .door import Door
 from .exchange import Listener
 from .faults import Faults
 from .gate import Gate
+from .inspection import Inspection
 from .latency import Constant, Latency, Mode, Persisted
 from .operations import RELATIONSHIP, RESOURCE
+from .patience import patiently
+from .quiet import LOGGER
 from .records import Stored
 from .records_api import RelationshipsApi, ResourcesApi
 from .registry import Registry
@@ -80,6 +85,16 @@ class Emulator:
     purge: Latency = field(factory=lambda: Constant(0.05))
     """How long purges take; they are always accepted."""
 
+    chaos: int | None = None
+    """A seed of its own for the faults, and faults of every kind on every route to begin with, each
+    seldom; it opens the inspection, too. The same seed after a restart tells the same faults again."""
+
+    inspection: bool = False
+    """Whether `GET /emulator`, with the key, tells counts: for whoever runs it in another process."""
+
+    patience: float = 0.0
+    """Seconds that `start()` keeps trying while another process still has the port or the file."""
+
     settings: Settings = field(factory=Settings)
     requests: "Counter[str]" = field(init=False, factory=Counter)
     """Requests so far by route name, refused ones included."""
@@ -95,7 +110,9 @@ class Emulator:
         if self._key is not None and not re.fullmatch(r"[!-~]+", self._key):
             raise ValueError("the key must be visible ASCII characters, and not empty")
         self._key = self._key or secrets.token_urlsafe(32)
-        self.faults = Faults(ROUTE_NAMES, self.seed)
+        self.faults = Faults(ROUTE_NAMES, self.seed if self.chaos is None else self.chaos)
+        for fault in chaos() if self.chaos is not None else ():
+            self.faults.add(fault)
 
     def __repr__(self) -> str:
         state = f"at {self._running.url}" if self._running else "closed"
@@ -163,6 +180,12 @@ class Emulator:
         self._open.registry.decide(task_id, approved=False)
 
     @property
+    def absorbed(self) -> int:
+        """How many creates, sent again or done again, were refused with ALREADY_EXISTS by a record that
+        already held the very same content. Kept with the data."""
+        return self._open.registry.absorbed()
+
+    @property
     def _open(self) -> "_Running":
         if self._running is None:
             raise RuntimeError("the emulator is not running")
@@ -180,9 +203,10 @@ class _Running:
     @classmethod
     async def start(cls, emulator: Emulator) -> Self:
         async with AsyncExitStack() as stack:
-            registry = Registry(emulator.data, seed=emulator.seed, settings=emulator.settings)
+            registry = await patiently(partial(_registry, emulator), emulator.patience)
             stack.enter_context(closing(registry))
-            listener = stack.enter_context(_listen(emulator.host, emulator.port))
+            listener = await patiently(partial(_listen, emulator.host, emulator.port), emulator.patience)
+            stack.enter_context(listener)
             runner = _runner(emulator, registry, listener.getsockname()[1])
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
@@ -190,14 +214,23 @@ class _Running:
             return cls(url=_url(listener), registry=registry, stack=stack.pop_all())
 
 
+def _registry(emulator: Emulator) -> Registry:
+    return Registry(emulator.data, seed=emulator.seed, settings=emulator.settings)
+
+
 def _runner(emulator: Emulator, registry: Registry, port: int) -> web.AppRunner:
     names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
     door = Door(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
     gate = Gate(door=door, faults=emulator.faults, listeners=Emulator.listeners, requests=emulator.requests)
-    # Never inflates a body; aiohttp's access log would tell ids.
-    return web.AppRunner(
-        build(_api(emulator, registry), gate), access_log=None, auto_decompress=False, shutdown_timeout=_GRACE
-    )
+    app = build(_api(emulator, registry), gate, _inspection(emulator, registry))
+    # Never inflates a body; aiohttp's access log would tell ids, and its other one what it cannot read.
+    return web.AppRunner(app, access_log=None, logger=LOGGER, auto_decompress=False, shutdown_timeout=_GRACE)
+
+
+def _inspection(emulator: Emulator, registry: Registry) -> Inspection | None:
+    if not emulator.inspection and emulator.chaos is None:
+        return None
+    return Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
 
 
 def _api(emulator: Emulator, registry: Registry) -> Api:

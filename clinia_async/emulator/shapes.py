@@ -65,6 +65,8 @@ def fields(
     value: object, where: str, *, need: AbstractSet[str] = _NOTHING, may: AbstractSet[str] = _NOTHING
 ) -> dict[str, object]:
     """The object itself, if it has every field of `need` and none beyond `may`."""
+    if isinstance(value, dict) and value.keys() == need:
+        return value
     document = mapping(value, where, need=need)
     if not document.keys() <= need | may:
         raise invalid(f"{where} has an unknown field; known are {', '.join(sorted(need | may))}")

@@ -42,8 +42,8 @@ class SourceApi:
 
     async def get_task(self, request: web.Request) -> web.Response:
         source, id_ = self._source(request), task_id(request.match_info["id"])
-        with_receipts = flag(request, "withReceipts")
-        return answer(self.registry.task(source, id_).document(with_receipts=with_receipts))
+        task = self.registry.task(source, id_, with_receipts=flag(request, "withReceipts"))
+        return answer(task.document())
 
     async def browse(self, request: web.Request) -> web.Response:
         source = self._source(request)

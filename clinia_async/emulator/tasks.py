@@ -14,11 +14,17 @@ from .ids import Ids, names, number_of
 from .operations import DONE, READY, REVIEWED, Operation
 from .receipts import Receipt, Verdict, judge, pending, task_status
 
-_GET = "SELECT id, target, status, received_at, receipts FROM tasks WHERE number = ? AND source = ?"
+_GET = "SELECT id, target, status, received_at FROM tasks WHERE number = ? AND source = ?"
 _WORK = "SELECT id, source, operations FROM tasks JOIN pending USING (number) WHERE number = ?"
+_RECEIPTS = "SELECT receipts FROM tasks WHERE number = ?"
+_LAST = """
+SELECT max(ifnull(max(number), 0), ifnull((SELECT value FROM counters WHERE name = 'task'), 0)) FROM tasks
+"""
+_KEEP_LAST = "INSERT OR REPLACE INTO counters VALUES ('task', ?)"
 SINGLE, BULK, BUNDLE, PURGE = "s_", "bk_", "bd_", "pg_"
 """Prefixes of the ids of tasks."""
 
+_SUCCESS = Verdict("SUCCESS")
 _Key = tuple[str, str, str, str]
 
 
@@ -39,20 +45,19 @@ class Work(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A row; `receipts` is JSON of what they do not share."""
-
     id: str
     target: str
     status: str
     received_at: str
-    receipts: str
+    receipts: list[Receipt] | None = None
+    """What they do not share; None if nobody asked for them."""
 
-    def document(self, *, with_receipts: bool) -> dict[str, object]:
+    def document(self) -> dict[str, object]:
         """As the API shows it."""
         task: dict[str, object] = {"status": self.status, "taskId": self.id}
-        if with_receipts:
+        if self.receipts is not None:
             start = {"receivedAt": self.received_at, "taskId": self.id}
-            task["receipts"] = [start | receipt for receipt in loads(self.receipts)]
+            task["receipts"] = [start | receipt for receipt in self.receipts]
         return task
 
 
@@ -61,31 +66,37 @@ class Tasks:
         self._database = database
         self._clock = clock
         self._update_action = update_action
-        self.ids = Ids(seed, _last(database))
+        (last,) = database.execute(_LAST).fetchone()
+        self.ids = Ids(seed, last)
         self._queue = self._interrupted()
         heapq.heapify(self._queue)
         self._busy = Counter(
             key for work in self._unfinished() for key in _keys(work.source, work.operations)
         )
 
-    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str, target: str) -> str:
+    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str) -> str:
         """The id of a task born complete: that of a write that was persisted at once."""
         number, id_ = self.ids.task(prefix)
-        receipts = self._receipts(operations)
+        receipts = self._pending(operations)
         for receipt in receipts:
-            judge(receipt, Verdict("SUCCESS"), stamp)
-        self._insert(number, Task(id_, target, "SUCCESS", stamp, dumps(receipts).decode()), source)
+            judge(receipt, _SUCCESS, stamp)
+        self._insert(number, source, Task(id_, "", "SUCCESS", stamp, receipts))
         return id_
 
     def accept(
-        self, source: str, operations: list[Operation], *, prefix: str, target: str, latency: float
+        self,
+        source: str,
+        operations: list[Operation],
+        stamp: str,
+        *,
+        prefix: str,
+        target: str,
+        latency: float,
     ) -> tuple[int, str]:
         """Number and id of a task that is due after `latency` seconds of the loop's clock."""
         number, id_ = self.ids.task(prefix)
-        receipts = [] if prefix == PURGE else self._receipts(operations)
-        task = Task(id_, target, "PENDING", self._clock.stamp(), dumps(receipts).decode())
         work = (number, latency, dumps(operations, default=tuple).decode())
-        self._insert(number, task, source)
+        self._insert(number, source, Task(id_, target, "PENDING", stamp, [] if prefix == PURGE else None))
         self._database.execute("INSERT INTO pending VALUES (?, ?, ?)", work)
         heapq.heappush(self._queue, Due(self._clock.now() + latency, number))
         self._busy.update(_keys(source, operations))
@@ -119,26 +130,29 @@ class Tasks:
 
     def conclude(self, work: Work, verdicts: list[Verdict | None], stamp: str) -> None:
         """Write down how operations ended. Those that have no verdict are a reviewer's, and wait."""
-        (text,) = self._database.execute(
-            "SELECT receipts FROM tasks WHERE number = ?", (work.number,)
-        ).fetchone()
-        receipts = loads(text)
+        receipts = self._receipts(work.number, work)
         for receipt, verdict in zip(receipts, verdicts, strict=False):
             if verdict is not None:
                 judge(receipt, verdict, stamp)
-        status = task_status(receipt["status"] for receipt in receipts)
+        status = task_status(str(receipt["status"]) for receipt in receipts)
         update = "UPDATE tasks SET status = ?, receipts = ? WHERE number = ?"
         self._database.execute(update, (status, dumps(receipts).decode(), work.number))
         self._put_away(work, verdicts)
 
-    def get(self, source: str, asked: str) -> Task:
-        row = self._database.execute(_GET, (number_of(asked), source)).fetchone()
+    def get(self, source: str, asked: str, *, with_receipts: bool = False) -> Task:
+        number = number_of(asked)
+        row = self._database.execute(_GET, (number, source)).fetchone()
         if row is None or not names(row[0], asked):
             raise absent("task in this source")
-        return Task(*row)
+        return Task(*row)._replace(receipts=self._receipts(number) if with_receipts else None)
+
+    def count(self) -> dict[str, int]:
+        """How many there are, by status."""
+        return dict(self._database.execute("SELECT status, count(*) FROM tasks GROUP BY status").fetchall())
 
     def forget(self, source: str) -> None:
-        """What is in the queue will find nothing to do."""
+        """What is in the queue will find nothing to do, and no number comes again."""
+        self._database.execute(_KEEP_LAST, (self.ids.last,))
         for work in self._unfinished():
             if work.source == source:
                 self._free(_keys(source, work.operations))
@@ -166,11 +180,21 @@ class Tasks:
             if not self._busy[key]:
                 del self._busy[key]
 
-    def _insert(self, number: int, task: Task, source: str) -> None:
-        row = (number, task.id, source, *task[1:])
+    def _insert(self, number: int, source: str, task: Task) -> None:
+        receipts = None if task.receipts is None else dumps(task.receipts).decode()
+        row = (number, task.id, source, task.target, task.status, task.received_at, receipts)
         self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _receipts(self, operations: list[Operation]) -> list[Receipt]:
+    def _receipts(self, number: int, work: Work | None = None) -> list[Receipt]:
+        """As they are written down, or as its operations tell while none of them has ended."""
+        (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
+        if text is None:
+            work = work or self.work(number)
+            return self._pending(work.operations if work else [])
+        receipts: list[Receipt] = loads(text)
+        return receipts
+
+    def _pending(self, operations: list[Operation]) -> list[Receipt]:
         return [pending(operation, self._update_action) for operation in operations]
 
     def _unfinished(self) -> Iterator[Work]:
@@ -184,12 +208,6 @@ class Tasks:
         return [Due(now + latency, number) for number, latency in rows]
 
 
-def _last(database: Connection) -> int:
-    """The highest number that a task has ever had, of those too that went with their source."""
-    row = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
-    return int(row[0]) if row else 0
-
-
 _OF_TASKS = (
     "DELETE FROM pending WHERE number IN (SELECT number FROM tasks WHERE source = ?)",
     "DELETE FROM purges WHERE number IN (SELECT number FROM tasks WHERE source = ?)",
@@ -198,7 +216,7 @@ _OF_TASKS = (
 
 
 def _work(number: int, id_: str, source: str, operations: str) -> Work:
-    return Work(number, id_, source, [Operation(*row) for row in loads(operations)])
+    return Work(number, id_, source, list(map(Operation._make, loads(operations))))
 
 
 def _keys(source: str, operations: list[Operation]) -> Iterator[_Key]:

@@ -87,7 +87,7 @@ class ColumnMapping:
         try:
             items = next(csv.reader([text], strict=True), [])
         except csv.Error:
-            items = []
+            items = [""]  # refused below
         columns: dict[str, str] = {}
         for item in items:
             name, equals, value = item.partition("=")

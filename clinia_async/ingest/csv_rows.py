@@ -20,6 +20,8 @@ from clinia_async.ingest.lines import LARGEST_LINE
 from clinia_async.ingest.records import BadRecord, Blank, Item
 from clinia_async.ingest.rows import RowReader
 
+_BATCH = 1000
+"""Rows."""
 _BOM = b"\xef\xbb\xbf"
 
 RowsFor = Callable[[ColumnMapping], RowReader]
@@ -107,7 +109,7 @@ class _Table:
     def rows(self) -> Sequence[_Row]:
         """The rows of what has been read, or of the next block; none at the end."""
         rows: list[_Row] = []
-        while self._error is None and (self._left or not rows):
+        while self._error is None and (self._left or not rows) and len(rows) < _BATCH:
             try:
                 row = self._row()
             except InputError as error:

@@ -2,10 +2,12 @@
 
 import os
 import tempfile
+from contextlib import ExitStack
 from hashlib import blake2b
 from types import TracebackType
 from typing import IO, Self
 
+from clinia_async.errors import ConfigError
 from clinia_async.receipts import Key
 
 _SHARES = 64
@@ -24,22 +26,31 @@ class DistinctKeys:
     def __init__(self) -> None:
         self.added = 0
         self._secret = os.urandom(32)
-        self._shares: list[IO[bytes]] = [tempfile.SpooledTemporaryFile(_IN_MEMORY) for _ in range(_SHARES)]
+        self._open = ExitStack()
+        self._shares: list[IO[bytes]] = [
+            self._open.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115
+            for _ in range(_SHARES)
+        ]
 
     def add(self, key: Key) -> None:
         target, type_, id_ = key
         text = f"{target}\0{type_}\0{id_}".encode("utf-8", "surrogatepass")
         digest = blake2b(text, digest_size=_DIGEST, key=self._secret).digest()
-        self._shares[digest[0] % _SHARES].write(digest)
         self.added += 1
+        try:
+            self._shares[digest[0] % _SHARES].write(digest)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return
+        raise ConfigError(f"no room for temporary files: {reason}")
 
     def repeated(self) -> int:
         """How many of the keys added were there before."""
         return self.added - sum(map(_distinct, self._shares))
 
     def close(self) -> None:
-        for share in self._shares:
-            share.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

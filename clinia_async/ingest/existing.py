@@ -1,5 +1,6 @@
 """What to do about a record whose key is taken."""
 
+import asyncio
 from enum import StrEnum
 from typing import cast
 
@@ -7,11 +8,14 @@ from clinia_async.calls import Read, Settled
 from clinia_async.errors import NotFound
 from clinia_async.ingest.outcomes import Disposition
 from clinia_async.ingest.records import Record
-from clinia_async.models import ErrorType, TaskSubmission
+from clinia_async.models import Action, ErrorType, TaskSubmission
 from clinia_async.settling import settle
+
+_FIRST_PAUSE = 0.1
 
 DIFFERENT = "another record is there, with different data"
 UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
+UNSETTLED = "an answer was lost, its repeat was refused, and what is there is not what was sent"
 VANISHED = "its key was taken, and nothing is there to be read"
 
 
@@ -42,12 +46,22 @@ async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadli
     """For a record that may have been sent twice and was then refused: what is there tells.
 
     Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
+    Only a create that meets another record is refused for good.
     """
-    try:
-        found = await settle(settled(record), read, deadline)
-    except NotFound:
-        return Disposition.UNKNOWN, UNSEEN
-    return (Disposition.PERSISTED, None) if found is not None else different(policy)
+    loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+    while True:
+        try:
+            found = await settle(settled(record), read, deadline)
+        except NotFound:
+            return Disposition.UNKNOWN, UNSEEN
+        if found is not None:
+            return Disposition.PERSISTED, None
+        if record.action is Action.CREATE:
+            return different(policy)
+        if loop.time() + pause >= deadline:
+            return Disposition.UNKNOWN, UNSETTLED
+        await asyncio.sleep(pause)
+        pause *= 2
 
 
 async def settle_once(record: Record, read: Read) -> bool:

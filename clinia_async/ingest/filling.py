@@ -48,7 +48,8 @@ class Filling:
             try:
                 operation = record.operation()
             except InvalidWrite as error:
-                await self._flight.settle(RecordOutcome(record, Disposition.INVALID, str(error)))
+                self._flight.settle([RecordOutcome(record, Disposition.INVALID, str(error))])
+                await self._flight.room()
                 continue
             if (chunk := self._add(record, operation)) is not None:
                 return chunk

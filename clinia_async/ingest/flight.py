@@ -20,7 +20,8 @@ class Flight:
         self._intake = intake
         self._report = report
         self._outcomes = outcomes
-        self._claimed: dict[Record, bool] = {}
+        self._claimed: dict[Record, Chunk | None] = {}
+        """With the chunk that may have brought it there."""
 
     async def next(self, until: float | None) -> Record | Chunk | None:
         """The next record; None at the end of the input, or where none came before `until`.
@@ -29,10 +30,10 @@ class Flight:
         """
         while True:
             if until is None and (chunk := self._intake.left()) is not None:
-                self._claimed.update(dict.fromkeys(chunk.records, False))
+                self._claimed.update(dict.fromkeys(chunk.records, None))
                 return chunk
             if (record := self._intake.take()) is not None:
-                self._claimed[record] = False
+                self._claimed[record] = None
                 return record
             if not await self._intake.news(until):
                 return None
@@ -40,21 +41,30 @@ class Flight:
     def is_doubtful(self, record: Record) -> bool:
         return self._intake.is_doubtful(record)
 
-    def depart(self, records: Iterable[Record]) -> None:
-        for record in records:
-            self._report.sent += not self._claimed[record]
-            self._claimed[record] = True
+    def depart(self, chunk: Chunk) -> None:
+        for record in chunk.records:
+            self._report.sent += self._claimed[record] is None
+            self._claimed[record] = chunk
 
-    async def settle(self, outcome: RecordOutcome) -> None:
-        """Tells the outcome and frees the key."""
-        del self._claimed[outcome.sent]
-        self._intake.released(outcome.sent, doubtful=outcome.doubtful)
-        await self.tell(outcome)
+    def recall(self, chunk: Chunk) -> None:
+        """It did not get there, and its records will be sent again. If that is proven, they never left."""
+        if chunk.doubtful:
+            return
+        for record in chunk.records:
+            self._report.sent -= self._claimed[record] is not None
+            self._claimed[record] = None
 
-    def recall(self, records: Iterable[Record]) -> None:
-        """They did not get there, and will be sent again."""
-        for record in records:
-            self._claimed[record] = False
+    def settle(self, outcomes: Iterable[RecordOutcome]) -> None:
+        """Tells the outcomes and frees the keys. Waits for nothing, so a cancel can lose none of them."""
+        for outcome in outcomes:
+            del self._claimed[outcome.sent]
+            doubtful = outcome.doubtful or outcome.disposition is Disposition.UNKNOWN
+            self._intake.released(outcome.sent, doubtful=doubtful)
+            self._tell_now(outcome)
+
+    async def room(self) -> None:
+        """Waits for whoever takes the outcomes, where he is slow."""
+        await self._outcomes.room()
 
     def stranded(self, chunk: Chunk, why: str, *, is_proven: bool) -> None:
         """The job cannot go on, and these are the records that met the reason."""
@@ -69,19 +79,25 @@ class Flight:
 
     def strand_the_rest(self) -> None:
         """After the workers are gone: whatever has no outcome gets the one that is true."""
-        for record, departed in self._claimed.items():
-            self._strand(record, departed=departed or self.is_doubtful(record))
+        for record, chunk in self._claimed.items():
+            self._strand(record, chunk)
         for record in self._intake.untaken():
-            self._strand(record, departed=self.is_doubtful(record))
+            self._strand(record, None)
         self._claimed.clear()
 
     async def tell(self, outcome: RecordOutcome) -> None:
         self._report.add(outcome)
         await self._outcomes.put(outcome)
 
-    def _strand(self, record: Record, *, departed: bool) -> None:
-        disposition = Disposition.UNKNOWN if departed else Disposition.UNSENT
-        self._tell_now(RecordOutcome(record, disposition, STOPPED_IN_FLIGHT if departed else STOPPED))
+    def _strand(self, record: Record, chunk: Chunk | None) -> None:
+        if chunk is not None:
+            task, attempts = chunk.task, max(1, chunk.requests)
+        elif self.is_doubtful(record):
+            task, attempts = self._intake.of_former_run(record)
+        else:
+            self._tell_now(RecordOutcome(record, Disposition.UNSENT, STOPPED))
+            return
+        self._tell_now(RecordOutcome(record, Disposition.UNKNOWN, STOPPED_IN_FLIGHT, task, attempts=attempts))
 
     def _tell_now(self, outcome: RecordOutcome) -> None:
         self._report.add(outcome)

@@ -12,13 +12,16 @@ from clinia_async.ingest.journal_rows import Failure, Unfinished
 from clinia_async.ingest.keys_in_flight import KeysInFlight
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import BadRecord, Blank, Record
-from clinia_async.ingest.replay import Replay
+from clinia_async.ingest.replay import Place, Replay
 from clinia_async.ingest.report import Report
 from clinia_async.models import Action
+from clinia_async.receipts import Key
+from clinia_async.task_id import TaskId
 
 Item = BatchWrite | Record | BadRecord | Blank
 Emit = Callable[[RecordOutcome], Awaitable[None]]
 
+OVERTAKEN = "a later write of the same record was sent since, and this one would undo it"
 AHEAD = 256
 """Records that are read before a lane asks for them."""
 
@@ -49,10 +52,14 @@ class Intake:
         self._may_have_arrived = may_have_arrived
         self._ready: deque[Record] = deque()
         self._left: deque[Chunk] = deque()
-        self._gathered: list[Record] = []
-        """Of chunks that a former run left, while they are not yet whole."""
-        self._doubtful: set[Record] = set()
+        self._gathered: dict[Key | Record, tuple[Record, Unfinished]] = {}
+        """Of chunks that a former run left, while they are not yet whole: by key, where they have one."""
+        self._doubtful: dict[Record, Unfinished | None] = {}
+        """With the chunk of a former run that may have brought it there."""
         self._fenced: dict[Record, asyncio.TimerHandle] = {}
+        self._late: dict[Key, Action] = {}
+        """What a former run sent twice: with that run the wait for the first of the two was forgotten."""
+        self._late_until = asyncio.get_running_loop().time() + fence
         self._hungry: deque[asyncio.Future[None]] = deque()
         self._room = asyncio.Event()
         self._ended = False
@@ -80,6 +87,10 @@ class Intake:
             self._replay.check_ended()
         finally:
             self._ended = True
+            if not self._replay.is_over:
+                self._stopped = (
+                    True  # it is not proven to be the input of this job, and nothing of it is sent
+                )
             self._wake_all()
             await self._close()
 
@@ -107,6 +118,11 @@ class Intake:
     def is_doubtful(self, record: Record) -> bool:
         """Whether it may have arrived already, in a former run."""
         return record in self._doubtful
+
+    def of_former_run(self, record: Record) -> tuple[TaskId | None, int]:
+        """The task of a doubtful record, and how often it was sent."""
+        left = self._doubtful[record]
+        return (None, 0) if left is None else (left.task, left.attempts)
 
     async def news(self, until: float | None) -> bool:
         """Waits for something to take; False if there will be nothing more, or not before `until`.
@@ -137,25 +153,27 @@ class Intake:
         another. Then what follows waits until that is past belief.
         """
         following = self._keys.release(record)
-        self._doubtful.discard(record)
+        self._doubtful.pop(record, None)
         if following is None:
             return
         harmless = record.action is following.action is Action.CREATE
         if doubtful and not harmless and not self._stopped:
-            loop = asyncio.get_running_loop()
-            self._fenced[following] = loop.call_later(self._fence, self._unfence, following)
+            self._put_behind_fence(following, asyncio.get_running_loop().time() + self._fence)
         else:
             self._offer(following, first=True)
         self._room.set()
 
     def untaken(self) -> Iterator[Record]:
         """What was read and never given out."""
-        yield from self._gathered
+        yield from (record for record, _ in self._gathered.values())
         yield from self._ready
         yield from self._fenced
         for chunk in self._left:
             yield from chunk.records
         yield from self._keys.parked()
+
+    def _put_behind_fence(self, record: Record, until: float) -> None:
+        self._fenced[record] = asyncio.get_running_loop().call_at(until, self._unfence, record)
 
     def _unfence(self, record: Record) -> None:
         del self._fenced[record]
@@ -177,6 +195,8 @@ class Intake:
         record.position = self._report.read + 1
         before = self._replay.is_over
         place = await self._replay.place_of(record)
+        if isinstance(record, Record) and record.key is not None and place is not None:
+            await self._look_back(record, record.key, place, emit)
         self._report.read += 1
         if isinstance(record, BadRecord):
             reason = f"{record.path}: {record.reason}"
@@ -193,15 +213,41 @@ class Intake:
             self._wake_all()
 
     def _claim(self, record: Record, chunk: Unfinished | None) -> None:
-        if self._may_have_arrived or (chunk is not None and chunk.attempts):
-            self._doubtful.add(record)
+        if self._may_have_arrived or (chunk is not None and chunk.may_have_arrived):
+            self._doubtful[record] = chunk
         if not self._keys.claim(record):
             return
+        late = None if record.key is None else self._late.pop(record.key, None)
         if chunk is not None:
             chunk.records.append(record)
-            self._gathered.append(record)
-        else:
+            self._gathered[record.key or record] = record, chunk
+        elif late is None or late is record.action is Action.CREATE or self._is_late_no_more():
             self._offer(record)
+        else:
+            self._put_behind_fence(record, self._late_until)
+
+    def _is_late_no_more(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._late_until
+
+    async def _look_back(self, record: Record, key: Key, place: Place, emit: Emit) -> None:
+        """A former run had the record: what does it mean for an earlier one of the same key?"""
+        earlier, left = self._gathered.get(key, (None, None))
+        if earlier is not None and left is not None and _is_past(earlier, record, place):
+            # whatever became of it, sending it now would undo what has followed
+            del self._gathered[key]
+            left.records.remove(earlier)
+            self._doubtful.pop(earlier, None)
+            if (following := self._keys.release(earlier)) is not None:
+                self._offer(following)
+            disposition = Disposition.UNKNOWN if left.may_have_arrived else Disposition.UNSENT
+            self._late[key] = earlier.action
+            await emit(
+                RecordOutcome(earlier, disposition, OVERTAKEN, left.task, attempts=left.attempts, former=True)
+            )
+        if not isinstance(place, Unfinished) and self._replay.is_late(record):
+            self._late[key] = record.action
+        elif earlier is None:
+            self._late.pop(key, None)
 
     def _offer(self, record: Record, *, first: bool = False) -> None:
         if first:
@@ -236,6 +282,16 @@ class Intake:
         closing = getattr(self._items, "aclose", None)
         if closing is not None:
             await closing()
+
+
+def _is_past(earlier: Record, record: Record, place: Place) -> bool:
+    """Whether `earlier`, which a former run left, must not be sent any more, because `record` was."""
+    if isinstance(place, Unfinished):
+        return place.may_have_arrived
+    if isinstance(place, Failure) and not place.attempts:
+        return False
+    # a create that is sent again can undo no other create
+    return not earlier.action is record.action is Action.CREATE
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

@@ -53,8 +53,9 @@ class Ingestion:
     Whatever ends the job is raised at the end of the iteration, after every outcome: `AccessRefused`,
     `NetworkGivenUp`, `JournalError`, or what `writes` raises.
 
-    `workers` requests are prepared at once (32 single ones, or 4 chunks); how many of them are in flight
-    is found out from what the service bears. A job goes on for `patience` seconds (60) without a single
+    `workers` requests are prepared at once (32 single ones, or 4 chunks). How many of them are in flight,
+    with the looks at their tasks, is found out from what the service bears, within `limits`; that holds for
+    whatever else the session sends meanwhile. A job goes on for `patience` seconds (60) without a single
     good answer before it is given up; what the service asks to wait does not count. After a write that
     may arrive late the next write of the same record waits for `fence` seconds (60), unless both are
     creates. `on_unknown` is for creates whose id the service makes: only they could be doubled by a
@@ -122,7 +123,11 @@ class Ingestion:
         journal: Journal | None = None
         try:
             journal = await self._open()
-            await self._work(journal)
+            with self._session.guarded(self._options.limits) as gate:
+                try:
+                    await self._work(journal)
+                finally:
+                    self.report.note_gate(gate)
         except BaseException as error:
             if self.report.stopped_by is None:
                 self.report.stopped_by = str(error) or type(error).__name__
@@ -175,7 +180,7 @@ class Ingestion:
         options = self._options
 
         async def work() -> None:
-            filling = Filling(flight, options.limits, mixed=options.via is Via.BUNDLE)
+            filling = Filling(flight, options.fill, mixed=options.via is Via.BUNDLE)
             lane = Lane(
                 filling,
                 carrier,

@@ -36,17 +36,16 @@ class Journal:
     async def open(cls, path: Path, job: JobIdentity) -> Self:
         """Makes the journal at `path`, or opens the one that is there. Raises `JournalError`."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="clinia-journal")
-        opening = asyncio.ensure_future(_on(thread, lambda: _opened(path, job)))
+        opened: list[sqlite3.Connection] = []
         try:
-            connection, history = await asyncio.shield(opening)
+            history = await _on(thread, lambda: _opened(path, job, opened))
         except BaseException:
-            # a thread cannot be cancelled: until it has come to its end the file is not free
-            await asyncio.wait([opening])
-            if not opening.cancelled() and opening.exception() is None:
-                await _on(thread, opening.result()[0].close)
+            # also for a cancel: the thread goes on, and what it opens would stay open and locked
+            closing = asyncio.get_running_loop().run_in_executor(thread, _close, opened)
             thread.shutdown(wait=False)
+            await closing
             raise
-        return cls(connection, thread, history)
+        return cls(opened[0], thread, history)
 
     async def write(self, *statements: Statement) -> None:
         """Returns when they are on the disk. Raises `JournalError`, and from then on always."""
@@ -69,11 +68,13 @@ class Journal:
         return await _on(self._thread, lambda: rows.failures(self._connection, first))
 
     async def close(self) -> None:
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
-        with contextlib.suppress(JournalError):
-            await _on(self._thread, self._connection.close)
-        self._thread.shutdown()
+        try:
+            if self._writer is not None:
+                await asyncio.wait([self._writer])
+        finally:  # a second cancel, too, must leave nothing open
+            closing = asyncio.get_running_loop().run_in_executor(self._thread, _close, [self._connection])
+            self._thread.shutdown(wait=False)
+            await closing
 
     async def _commit_all(self) -> None:
         """One commit after the other, each of all that has come in since the one before began."""
@@ -85,6 +86,8 @@ class Journal:
                     await _on(self._thread, partial(_commit, self._connection, statements))
             except JournalError as error:
                 self._broken = error
+            except Exception as fault:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+                self._broken = JournalError(f"the journal cannot be written ({type(fault).__name__})")
             if self._broken is None:
                 batch.set_result(None)
             else:
@@ -105,13 +108,15 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     raise error
 
 
-def _opened(path: Path, job: JobIdentity) -> tuple[sqlite3.Connection, History]:
-    connection = open_file(path)
-    try:
-        return connection, rows.history(connection, job)
-    except BaseException:
-        connection.close()
-        raise
+def _opened(path: Path, job: JobIdentity, opened: list[sqlite3.Connection]) -> History:
+    opened.append(open_file(path))
+    return rows.history(opened[0], job)
+
+
+def _close(opened: Iterable[sqlite3.Connection]) -> None:
+    for connection in opened:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
 
 
 def _commit(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:

@@ -53,6 +53,15 @@ class Unfinished:
     task: TaskId | None
     records: list[Record] = field(factory=list)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether an answer to it may be lost. What was taken, or withdrawn, tells by itself."""
+        return self.doubtful or self.state is ChunkState.SENDING
+
+    @property
+    def may_have_arrived(self) -> bool:
+        return self.doubtful or self.state is not ChunkState.PLANNED
+
 
 @define
 class History:
@@ -64,6 +73,8 @@ class History:
     """The highest number of a chunk."""
     landed: Mapping[Disposition, Positions] = field(factory=dict)
     unfinished: Sequence[Unfinished] = ()
+    late: Positions = field(factory=Positions)
+    """Records that were told of and may have been sent twice: one of the two may still be carried out."""
 
     def landed_as(self, position: int) -> Disposition | None:
         for disposition, where in self.landed.items():
@@ -89,11 +100,11 @@ def history(connection: sqlite3.Connection, job: JobIdentity) -> History:
     _check_same(job, JobIdentity(*row[:4]))
     (last,) = connection.execute("SELECT max(id) FROM chunk").fetchone()
     try:
-        landed, unfinished = _landed(connection), _unfinished(connection)
+        landed, unfinished, late = _landed(connection), _unfinished(connection), _late(connection)
     except (LookupError, TypeError, ValueError):
         pass
     else:
-        return History(row[4], row[5], last or 0, landed, unfinished)
+        return History(row[4], row[5], last or 0, landed, unfinished, late)
     raise JournalError("the journal is damaged: a row of it makes no sense")
 
 
@@ -115,6 +126,13 @@ def _landed(connection: sqlite3.Connection) -> dict[Disposition, Positions]:
             disposition, _, where = part.partition("=")
             found[Disposition(disposition)].extend(positions.read(where))
     return {disposition: Positions(ranges) for disposition, ranges in found.items()}
+
+
+def _late(connection: sqlite3.Connection) -> Positions:
+    found = connection.execute(
+        "SELECT positions FROM chunk WHERE doubtful AND state IN ('SETTLED', 'REJECTED')"
+    )
+    return Positions(each for (text,) in found for each in positions.read(text))
 
 
 def _unfinished(connection: sqlite3.Connection) -> list[Unfinished]:

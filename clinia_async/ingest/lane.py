@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from clinia_async.calls import Repeat, Write
-from clinia_async.errors import CliniaError, ContentTooLarge, Outcome, RequestError, TaskPollError
+from clinia_async.errors import (
+    CliniaError,
+    ContentTooLarge,
+    InvalidWrite,
+    Outcome,
+    RequestError,
+    TaskPollError,
+)
 from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.filling import Filling
 from clinia_async.ingest.flight import Flight
@@ -16,6 +23,7 @@ from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.service import JobStopped, PatientSession
 from clinia_async.ingest.verdicts import TOO_LARGE, told
+from clinia_async.task_id import TaskId
 from clinia_async.tasks import Task
 
 IN_DOUBT = "it may have arrived, and a second one would be a second record"
@@ -71,29 +79,38 @@ class Lane:
                 todo.extend(await self._finish(todo.pop()))
 
     async def _finish(self, chunk: Chunk) -> Sequence[Chunk]:
-        """Brings a chunk to its end; gives the parts of one that was too large."""
+        """Brings a chunk to its end; gives the parts of one that cannot go as a whole."""
         try:
-            outcomes = await self._carried(chunk)
+            outcomes = await self._outcomes(chunk)
         except JobStopped as stop:
             await self._stopped(chunk, stop)
             raise
-        except JournalError:
-            raise
-        except ContentTooLarge as error:
-            chunk.doubtful = chunk.doubtful or error.outcome is not Outcome.REJECTED
-            if len(chunk.records) > 1:
-                return await self._halves(chunk)
-            outcomes = told(chunk, Disposition.REJECTED, TOO_LARGE)
-        except CliniaError as error:
-            outcomes = await self._refused(chunk, error)
+        if outcomes is None:
+            return await self._halves(chunk)
         try:
             await self._ledger.settled(chunk, outcomes)
         finally:  # what is known is told, even where it cannot be written down
-            for outcome in outcomes:
-                await self._flight.settle(outcome)
+            self._flight.settle(outcomes)
+        await self._flight.room()
         return ()
 
+    async def _outcomes(self, chunk: Chunk) -> Sequence[RecordOutcome] | None:
+        """None where its records cannot go together, and so must go apart."""
+        try:
+            return await self._carried(chunk)
+        except (JobStopped, JournalError):
+            raise
+        except (ContentTooLarge, InvalidWrite) as error:
+            if len(chunk.records) > 1:
+                return None
+            refusal: CliniaError = error
+        except CliniaError as error:
+            refusal = error
+        return await self._refused(chunk, refusal)
+
     async def _refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
+        if isinstance(error, ContentTooLarge) and error.outcome is Outcome.REJECTED:
+            return told(chunk, Disposition.REJECTED, TOO_LARGE)
         try:
             return await self._carrier.refused(chunk, error)
         except RequestError as unread:
@@ -130,17 +147,25 @@ class Lane:
         if chunk.doubtful and write.repeat is Repeat.ONCE:
             self._report.resent += len(chunk.records)
         await self._ledger.sending(chunk)
-        self._flight.depart(chunk.records)
+        self._flight.depart(chunk)
         try:
             task = await self._service.submit(write, doubtful=chunk.doubtful)
         except RequestError as error:
             chunk.requests += error.attempts
+            chunk.doubtful = chunk.doubtful or error.outcome is Outcome.UNKNOWN
             raise
         chunk.requests += task.attempts
         chunk.doubtful = task.doubtful
         if task.id is not None and not task.done():
-            await self._ledger.accepted(chunk, task.id, doubtful=task.doubtful)
+            await self._accepted(chunk, task.id)
         return task
+
+    async def _accepted(self, chunk: Chunk, task: TaskId) -> None:
+        try:
+            await self._ledger.accepted(chunk, task, doubtful=chunk.doubtful)
+        except JournalError:
+            # nothing more is sent; but this was taken, and what becomes of it can still be told
+            self._flight.stop()
 
     def _is_given_up(self, chunk: Chunk, write: Write[object]) -> bool:
         """Whether it may have arrived and must not be sent again."""
@@ -150,11 +175,17 @@ class Lane:
     async def _halves(self, chunk: Chunk) -> Sequence[Chunk]:
         middle = len(chunk.records) // 2
         halves = [
-            Chunk(chunk.records[part], chunk.operations[part], doubtful=chunk.doubtful)
+            Chunk(
+                chunk.records[part],
+                chunk.operations[part],
+                requests=chunk.requests,
+                doubtful=chunk.doubtful,
+                retold=chunk.retold,
+            )
             for part in (slice(middle), slice(middle, None))
         ]
         await self._ledger.split(chunk, halves)
-        self._flight.recall(chunk.records)
+        self._flight.recall(chunk)
         return halves[::-1]
 
     def _note_lag(self, task: Task[object]) -> None:

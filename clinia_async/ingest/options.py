@@ -7,6 +7,7 @@ from attrs import evolve, field, frozen
 
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
+from clinia_async.gate import GateLimits
 from clinia_async.ingest.chunks import ChunkLimits
 from clinia_async.ingest.existing import OnExisting
 
@@ -39,6 +40,7 @@ class IngestionOptions(TypedDict, total=False):
     chunk: ChunkLimits
     patience: float
     fence: float
+    limits: GateLimits
     may_have_arrived: bool
 
 
@@ -56,6 +58,7 @@ class Options:
     chunk: ChunkLimits = field(factory=ChunkLimits)
     patience: float = 60.0
     fence: float = 60.0
+    limits: GateLimits = field(factory=GateLimits)
     may_have_arrived: bool = False
 
     @workers.validator
@@ -68,7 +71,8 @@ class Options:
         return self.workers or _WORKERS[self.via]
 
     @property
-    def limits(self) -> ChunkLimits:
+    def fill(self) -> ChunkLimits:
+        """How large the chunks of this way may be."""
         if self.via is Via.SINGLE:
             return evolve(self.chunk, operations=1)
         if self.via is Via.BUNDLE:

@@ -18,6 +18,9 @@ class OutcomeStream:
     async def put(self, outcome: RecordOutcome) -> None:
         """Takes the outcome at once, so that a cancel cannot lose it, and then waits for room."""
         self.put_now(outcome)
+        await self.room()
+
+    async def room(self) -> None:
         while len(self._outcomes) > self._limit:
             self._room.clear()
             await self._room.wait()

@@ -1,4 +1,4 @@
-"""One partition of a distributed job, as an engine such as Spark, Dask or Ray runs it: rows in, a receipt out.
+"""One partition of a distributed job, as an engine such as Spark or Dask runs it: rows in, a receipt out.
 
 What goes in and what comes out can be pickled, and the key is in neither.
 """

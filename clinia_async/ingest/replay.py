@@ -1,10 +1,12 @@
 """The part of the input that former runs of a job have read: each record again finds its place in it."""
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from clinia_async.ingest.chunks import Chunk, ChunkState
+from clinia_async.errors import InvalidWrite
+from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.journal import Journal
 from clinia_async.ingest.journal_file import JournalMismatch
 from clinia_async.ingest.journal_rows import Failure, Unfinished
@@ -41,13 +43,17 @@ class Replay:
             return None
         history = self._journal.history
         if record.position == history.read_to:
-            self.is_over = True
             if self.digest != history.digest:
                 raise JournalMismatch(CHANGED)
+            self.is_over = True
         if isinstance(record, BadRecord):
             return None
         landed = history.landed_as(record.position)
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
+
+    def is_late(self, record: Record) -> bool:
+        """Whether it was sent twice in a former run, and told of."""
+        return self._journal is not None and record.position in self._journal.history.late
 
     def check_ended(self) -> None:
         """At the end of the input, which may not come sooner than in the run before."""
@@ -74,8 +80,10 @@ class Replay:
 
 def _content(record: Record | BadRecord) -> bytes:
     text = record.text
-    if text is None:
-        text = record.operation() if isinstance(record, Record) else b""
+    if text is None and isinstance(record, Record):
+        with contextlib.suppress(InvalidWrite):  # it is told as such in its turn
+            text = record.operation()
+    text = text or b""
     return len(text).to_bytes(8, "little") + text
 
 
@@ -87,8 +95,7 @@ def _chunk(left: Unfinished) -> Chunk:
         state=left.state,
         attempts=left.attempts,
         requests=left.attempts,
-        # an accepted one has its answer, and one that was planned again has been proven not to have arrived
-        doubtful=left.doubtful or left.state is ChunkState.SENDING,
+        doubtful=left.is_in_doubt,
         task=left.task,
         retold=left.state == "UNKNOWN",
     )

@@ -4,6 +4,7 @@ from collections import Counter
 
 from attrs import define, field
 
+from clinia_async.gate import Gate
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 
 
@@ -63,6 +64,12 @@ class Report:
         """A record that landed in a former run."""
         self.by_disposition[disposition] += 1
         self.former += 1
+
+    def note_gate(self, gate: Gate) -> None:
+        self.throttles = gate.throttles
+        self.concurrency = int(gate.limit)
+        self.most_in_flight = gate.peak_in_flight
+        self.most_bytes_in_flight = gate.peak_bytes
 
     @property
     def settled(self) -> int:

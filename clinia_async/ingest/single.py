@@ -1,15 +1,18 @@
 """One request a record."""
 
+import asyncio
 from collections.abc import Sequence
 
 from clinia_async.calls import Write
+from clinia_async.conclusions import SETTLE_WITHIN
 from clinia_async.errors import AlreadyExists, CliniaError, InvalidWrite, TaskFailed, WriteConflict
 from clinia_async.ingest.chunks import Chunk, ChunkState
-from clinia_async.ingest.existing import OnExisting, different, settle_existing
+from clinia_async.ingest.existing import Finding, OnExisting, different, settle_doubtful, settle_existing
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.records import Record
 from clinia_async.ingest.service import PatientSession
 from clinia_async.ingest.verdicts import outcome_of, told, verdict
-from clinia_async.models import ErrorType
+from clinia_async.models import Action, ErrorType
 from clinia_async.tasks import Task
 
 
@@ -34,11 +37,19 @@ class Single:
     async def refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
         record = chunk.records[0]
         if isinstance(error, WriteConflict):
-            return [outcome_of(record, chunk, different(self._on_existing))]
+            found = await self._after_a_conflict(record)
+            return [outcome_of(record, chunk, found, reconciled=found[0] is Disposition.PERSISTED)]
         if _says_taken(error):
             found = await settle_existing(record, self._on_existing, self._service.read)
             return [outcome_of(record, chunk, found)]
         return told(chunk, *verdict(error))
+
+    async def _after_a_conflict(self, record: Record) -> Finding:
+        if record.action is Action.CREATE:
+            return different(self._on_existing)
+        # the first of two is still on its way, or was undone by somebody else
+        deadline = asyncio.get_running_loop().time() + SETTLE_WITHIN
+        return await settle_doubtful(record, self._on_existing, self._service.read, deadline)
 
 
 def _says_taken(error: CliniaError) -> bool:

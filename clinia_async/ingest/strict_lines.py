@@ -224,6 +224,6 @@ def _contained(members: Members) -> ContainedIn | None:
         return None
     try:
         return codec.structure(value, ContainedIn)  # type: ignore[type-abstract]
-    except DecodeError as error:
-        path, expected = error.path.replace("$", "$.contained", 1), error.expected
-    raise InvalidWrite(path, f"must be {expected}")
+    except DecodeError:
+        pass  # raised below: its path would quote keys of the line
+    raise InvalidWrite("$.contained", "must be an object of lists of {type, id, data, contained}")

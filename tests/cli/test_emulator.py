@@ -1,9 +1,11 @@
 """The emulator as a program: what it prints leads a client to it, and a signal ends it well."""
 
+import json
 import signal
 import socket
 import subprocess
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -68,6 +70,34 @@ def test_a_key_of_ones_own_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert _stopped(process, signal.SIGINT) == (0, "", "")
 
 
+def test_a_key_from_a_file_or_the_environment_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("key").write_text(f"{LONG_KEY}\n")
+    process = start("emulator", "--key-file", "key")
+    _check_key(process, cli, monkeypatch)
+    monkeypatch.setenv("CLINIA_EMULATOR_KEY", LONG_KEY)
+    process = start("emulator", "--accept-all", "0.01~0.5", "--bulk-latency", "0.01~1")
+    _check_key(process, cli, monkeypatch)
+
+
+def _check_key(process: subprocess.Popen[bytes], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert process.stdout is not None
+    url = process.stdout.readline().decode().strip().partition("=")[2]
+    _lead({"CLINIA_BASE_URL": url, "CLINIA_API_KEY": LONG_KEY}, monkeypatch)
+    assert cli("ingest", _some_records(), "--source", "s").code == 0
+    assert _stopped(process, signal.SIGTERM) == (0, "", "")
+
+
+def test_faults_and_chaos(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, variables = _running("--chaos", "1", "--fault", "unavailable-executed:bulk_relationships:0.5:0")
+    _lead(variables, monkeypatch)
+    assert cli("ingest", _some_records(), "--source", "s").code == 0
+    request = Request(f"{variables['CLINIA_BASE_URL']}/emulator")
+    request.add_header("X-Clinia-API-Key", variables["CLINIA_API_KEY"])
+    with urlopen(request) as response:
+        assert json.load(response)["relationships"] == 10
+    assert _stopped(process, signal.SIGTERM) == (0, "", "")
+
+
 def test_what_is_kept_in_a_file_is_there_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for disposition in ("succeeded", "existing"):
         process, variables = _running("--data", "registry.db")
@@ -92,6 +122,11 @@ def test_what_is_kept_in_a_file_is_there_again(cli: Cli, monkeypatch: pytest.Mon
         ("--bulk-latency", "nan"),
         ("--data", "no-database"),
         ("--data", "no/such/folder"),
+        ("--bulk-latency", "1~2~3"),
+        ("--accept", "type=1~wide"),
+        ("--fault", "lost-reply:nowhere"),
+        ("--key-file", "no-such-file"),
+        ("--patience", "-1"),
     ],
     ids=" ".join,
 )

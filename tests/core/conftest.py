@@ -7,6 +7,7 @@ import pytest
 
 from clinia_async import Session
 from clinia_async.emulator import Emulator, Settings
+from clinia_async.transport.connections import BackDoor
 from tests.core.sending import session_at
 
 
@@ -27,6 +28,13 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert complaints == []
+
+
+@pytest.fixture(params=["behind", "front"])
+def each_way_through_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is behind `ClientSession.request`, and by that, as with a version that is not known."""
+    if request.param == "front":
+        monkeypatch.setattr(BackDoor, "KNOWN", "none")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
 from tests.core.sending import ID, ONCE, SOURCE, create, create_partition, record, session_at, write
 from tests.hostile import Hostile, accepted, after, answer, by_target, close, persisted, refusal, stall, task
 
+pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
+
 
 async def cancelled(work: Coroutine[Any, Any, Any], after_seconds: float) -> None:
     waiter = asyncio.ensure_future(work)

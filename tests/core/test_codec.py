@@ -4,7 +4,7 @@ import json
 import math
 import string
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -32,8 +32,10 @@ from clinia_async import (
     TaskStatus,
     codec,
     models,
+    rfc3339,
     strict_json,
 )
+from clinia_async.hot_answers import USUAL
 from clinia_async.models import SubmissionStatus, TaskSubmission
 
 CANARY = "CANARY-7f3a"
@@ -244,6 +246,73 @@ def test_times_that_are_none(text: str) -> None:
 def test_times_are_text(number: object) -> None:
     with pytest.raises(DecodeError):
         codec.decode(json.dumps({"createdAt": number}).encode(), Meta)
+
+
+# The answers that come by the thousand
+
+USUAL_TIME = "2025-05-13T14:03:21.123Z"
+usual_times = st.one_of(
+    st.just(USUAL_TIME), st.from_regex(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.[0-9+:, .WZ-]{0,7}Z\Z")
+)
+usual_leaves = st.one_of(usual_times, st.sampled_from(["SUCCESS", "s_1", "UPSERT", "NOBODY_KNOWS"]), values)
+
+
+def told(make: Callable[[], object]) -> object:
+    try:
+        return exactly(make())
+    except DecodeError as error:
+        return error.path, error.expected
+
+
+@pytest.mark.parametrize("kind", USUAL)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_what_is_made_without_the_converter_is_what_it_would_make(
+    kind: type[Any], data: st.DataObject
+) -> None:
+    document = json.loads(codec.encode(data.draw(STRATEGIES[kind])))
+    for place, key in list(all_places(document)):
+        if key in {"createdAt", "updatedAt", "receivedAt", "completedAt"}:
+            place[key] = data.draw(usual_times)
+    for place, key in data.draw(st.lists(st.sampled_from(list(all_places(document)) or [({}, "")]))):
+        place[key] = data.draw(usual_leaves)
+    text = json.dumps(document).encode()
+    expected = told(lambda: codec.structure(strict_json.loads(text), kind))
+    assert told(lambda: codec.decode(text, kind)) == expected
+
+
+@given(st.one_of(usual_times, texts, st.none(), st.integers()))
+def test_a_usual_time_is_a_time(text: object) -> None:
+    try:
+        found = rfc3339.parse_usual(text)
+    except ValueError:
+        return
+    assert found == rfc3339.parse(text)
+
+
+def test_the_usual_needs_no_converter() -> None:
+    ends = {"from": {"id": "a", "type": "b"}, "to": {"id": "c", "type": "d"}}
+    meta = {"createdAt": USUAL_TIME, "identifier": [{"system": "npi", "value": "1"}], "source": "ehr"}
+    joint = {"id": "a.c", "type": "at", **ends, "data": {"a": 1}, "meta": meta}
+    error = {"type": "ALREADY_EXISTS", "code": 409, "message": "taken", "details": [{"type": "INTERNAL"}]}
+    receipt = {
+        "action": "CREATE",
+        "status": "FAILURE",
+        "targetType": "RELATIONSHIP",
+        "type": "at",
+        "id": "a.c",
+    }
+    more = {"taskId": "bk_1", "receivedAt": USUAL_TIME, "completedAt": USUAL_TIME, "error": error}
+    reviewed = {**receipt, "pipelineExecution": {"id": "1", "status": "IN_REVIEW"}}
+    usual: Mapping[type[Any], object] = {
+        Relationship: joint,
+        models.Resource: {"id": "a", "type": "b", "data": {}, "meta": meta},
+        TaskSubmission: {"status": "PERSISTED", "taskId": "s_1", "relationship": joint},
+        TaskSnapshot: {"status": "FAILURE", "taskId": "bk_1", "receipts": [{**receipt, **more}, reviewed]},
+    }
+    assert usual.keys() == USUAL.keys()
+    for kind, document in usual.items():
+        assert exactly(USUAL[kind](document)) == exactly(codec.structure(document, kind))
 
 
 # Wrong shapes

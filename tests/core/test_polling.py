@@ -1,11 +1,27 @@
 """The poll scheduler: odd answers mean "ask again", and looks are paced and capped."""
 
 import asyncio
+import gc
 import itertools
+import sys
+import tracemalloc
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from clinia_async import Polling, ShareOfAge, TaskKind, TaskPollError, TaskStatus, TaskTimeout
+from clinia_async import (
+    Polling,
+    ShareOfAge,
+    TaskId,
+    TaskKind,
+    TaskPollError,
+    TaskSnapshot,
+    TaskStats,
+    TaskStatus,
+    TaskTimeout,
+)
+from clinia_async.polling import Poller
+from clinia_async.watch import Keeper, Watch
 from tests.core.sending import SMOOTH, SOURCE, create, receipt, session_at, write
 from tests.core.test_transport import UNKNOWN
 from tests.hostile import (
@@ -163,7 +179,8 @@ async def test_a_hint_holds_all_looks() -> None:
 
 async def test_looks_share_the_age() -> None:
     looks = by_target({"/tasks/": [after(0, task("PENDING"))] * 20 + [task("SUCCESS")]}, accepted())
-    async with Hostile(otherwise=looks) as server, session_at(server, polling=SMOOTH) as session:
+    polling = Polling(pace=ShareOfAge(), jitter=0.0)
+    async with Hostile(otherwise=looks) as server, session_at(server, polling=polling) as session:
         made = await create(session)
         await made.wait()
         times = [
@@ -256,6 +273,177 @@ async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:
         with pytest.raises(TaskPollError):
             await (await create(session))
     assert [type(complaint) for complaint in complaints] == [ZeroDivisionError]
+
+
+class Pupil:
+    """Looks every 0.2 s and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[TaskKind, str, float, float]] = []
+
+    def pause(self, kind: TaskKind, source: str, age: float) -> float:
+        assert kind is TaskKind.SINGLE
+        assert source == SOURCE
+        assert age >= 0
+        return 0.2
+
+    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+        self.told.append((kind, source, after, by))
+
+
+async def test_a_pace_learns_from_good_looks() -> None:
+    pupil = Pupil()
+    script = by_target(
+        {"/tasks/": [task("PENDING"), after(0.1, task("PENDING")), refusal(503), task("FAILURE")]}, accepted()
+    )
+    polling = Polling(pace=pupil, jitter=0.0)
+    async with Hostile(otherwise=script) as server, session_at(server, polling=polling) as session:
+        made = await create(session)
+        await made.wait()
+        await made.refresh()
+        asked = [
+            request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
+        ]
+    assert len(pupil.told) == 1
+    kind, source, since, by = pupil.told[0]
+    assert (kind, source) == (TaskKind.SINGLE, SOURCE)
+    assert since == pytest.approx(0.4, abs=0.05)
+    assert since <= asked[1]  # "pending" holds for the time of asking, and not for that of the answer
+    assert by == pytest.approx(asked[3], abs=0.05)
+
+
+async def test_what_ended_at_the_first_look_is_learned_too() -> None:
+    pupil = Pupil()
+    async with (
+        Hostile([accepted(), task("SUCCESS")]) as server,
+        session_at(server, polling=Polling(pace=pupil, jitter=0.0)) as session,
+    ):
+        await (await create(session)).wait()
+    assert [(after, by) for _, _, after, by in pupil.told] == [(0, pytest.approx(0.2, abs=0.05))]
+
+
+async def test_nothing_is_learned_from_a_resumed_task() -> None:
+    pupil = Pupil()
+    script = by_target({"/tasks/": [task("PENDING"), task("SUCCESS")]})
+    async with (
+        Hostile(otherwise=script) as server,
+        session_at(server, polling=Polling(pace=pupil)) as session,
+    ):
+        await session.task("s_1", source=SOURCE).wait()
+    assert pupil.told == []
+
+
+@pytest.mark.parametrize("pause", [float("nan"), float("inf")])
+async def test_a_pace_that_gives_no_number_leaves_nobody_waiting(pause: float) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    polling = Polling(pace=lambda _, age: pause if age > 0.05 else 0.1)
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server, polling=polling) as session,
+    ):
+        with pytest.raises(TaskPollError):
+            await (await create(session))
+        assert session._engine.open().poller.watching == 0
+
+
+async def test_there_is_one_timer_however_many_looks() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [answer({"status": "PENDING"})]})) as server,
+        session_at(server) as session,
+    ):
+        waits = [session.task(f"s_{number}", source=SOURCE).ending() for number in range(30)]
+        await asyncio.sleep(20)
+        assert server.count("GET") > 300
+        timers = [handle for handle in loop._scheduled if not handle.cancelled() and "Poller" in repr(handle)]
+        assert len(timers) == 1
+        for wait in waits:
+            wait.cancel()
+
+
+async def test_looks_that_wait_for_nothing_leave_the_loop_its_turn() -> None:
+    looks = 0
+
+    async def look(watch: Watch, _: bool) -> TaskSnapshot:
+        nonlocal looks
+        looks += 1
+        return TaskSnapshot(TaskStatus.PENDING if looks < 100_000 else TaskStatus.SUCCESS, watch.id)
+
+    poller = Poller(look, Polling(pace=lambda *_: 0.0, per_second=1e9))
+    keeper, now = (
+        Keeper(look, lambda watch: look(watch, True), poller.begin),
+        asyncio.get_running_loop().time(),
+    )
+    ids = [TaskId(f"s_{number}") for number in range(500)]
+    watches = [
+        Watch(
+            each, SOURCE, keeper=keeper, snapshot=TaskSnapshot(TaskStatus.PENDING, each), stats=TaskStats(now)
+        )
+        for each in ids
+    ]
+    waits = [watch.ending() for watch in watches]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert 0 < looks < 100_000
+    for wait in waits:
+        wait.cancel()
+    poller.close()
+    await poller.closed()
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer has memory of its own")
+async def test_a_pending_task_costs_little_memory() -> None:
+    count = 2000
+
+    async def wait_for(what: Awaitable[object]) -> None:
+        await what
+
+    def held() -> float:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] / count
+
+    async def cost(make: Callable[[], list[Awaitable[object]]]) -> float:
+        before = held()
+        waits = [asyncio.create_task(wait_for(what)) for what in make()]
+        await asyncio.sleep(0)
+        cost = held() - before
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+        waits.clear()
+        await asyncio.sleep(0.1)
+        return cost
+
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=stall) as server, session_at(server) as session:
+        ids = [TaskId(f"s_{number}") for number in range(count)]
+        session.task("s_0", source=SOURCE)
+        tracemalloc.start()
+        try:
+            own = await cost(lambda: [loop.create_future() for _ in ids])
+            ours = await cost(lambda: [session.task(each, source=SOURCE) for each in ids])
+        finally:
+            tracemalloc.stop()
+    assert ours - own < 700
+
+
+async def test_waits_given_up_do_not_add_up() -> None:
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING")]}, accepted())) as server,
+        session_at(server) as session,
+    ):
+        made = await create(session)
+        waits = [made.ending() for _ in range(10)]
+        for _ in range(1000):
+            made.ending().cancel()
+        held = made._watch._ended
+        assert isinstance(held, list)
+        assert len(held) < 50
+        assert all(wait in held for wait in waits)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.sleep(20)
+        assert session._engine.open().poller.watching == 0
 
 
 async def test_receipts_of_a_review_are_seen_and_waited_out() -> None:

@@ -109,7 +109,7 @@ async def test_two_handles_of_one_id_share_one_stream(emulator: Emulator) -> Non
         made = await create(session, "b")
         emulator.requests["get_task"] = 0
         other = session.task(made.token())
-        assert other.stats is made.stats
+        assert other.stats == made.stats
         await asyncio.gather(made.wait(), other.wait())
         assert emulator.requests["get_task"] == alone.stats.polls
 

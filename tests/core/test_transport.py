@@ -62,6 +62,8 @@ from tests.hostile import (
     trickled,
 )
 
+pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
+
 SELF_SIGNED = Path(__file__).with_name("self_signed.pem")
 RECORD = b'{"status":"PERSISTED","taskId":"s_1","relationship":'
 

@@ -198,6 +198,28 @@ async def test_nothing_is_logged(raw: Raw, caplog: pytest.LogCaptureFixture) -> 
     assert "SECRET" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"SECRET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nSECRET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: SECRET\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_not_logged(
+    emulator: Emulator, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    reader, writer = await asyncio.open_connection(*emulator.url.removeprefix("http://").split(":"))
+    writer.write(request_)
+    assert (await reader.read()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    await writer.wait_closed()
+    assert "a request was not HTTP" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_the_key_is_random_and_not_shown() -> None:
     first, second = Emulator(), Emulator()
     assert len(first.key) >= 32

@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinia_async.emulator import Emulator
+from clinia_async.emulator.errors import ApiError
+from clinia_async.emulator.strict_json import decode, encode
 from tests.emulator.raw import RELATIONSHIPS, Raw, write
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -51,6 +53,36 @@ async def test_numbers_travel_as_text(raw: Raw, number: str) -> None:
     url = f"{raw.emulator.url}{RELATIONSHIPS}/t/prac-1.org-9"
     async with raw.http.get(url, headers={"X-Clinia-API-Key": raw.emulator.key}) as response:
         assert f'"data":{{"x":{number}}}' in await response.text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"b":[1.5,-0.0,true,null]}',
+        '{"a":1e400}',
+        '{"a":-0}',
+        '{"a":1.10}',
+        '{"a":1E2}',
+        '{"a": 1}',
+        '{"a":18446744073709551616}',
+        '{"a":123456789012345678901.5}',
+        '{"a":"\\u00e9"}',
+        '{"a":"é/\\u2028"}',
+    ],
+)
+def test_whatever_way_it_is_written_its_numbers_stay(text: str) -> None:
+    stored = encode(decode(text.encode()))
+    assert json.loads(stored, parse_int=str, parse_float=str) == json.loads(
+        text, parse_int=str, parse_float=str
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"a":1}', '{"a":{"b":1,"b":2}}', "[NaN]", "[" * 2000, '"\\ud800"', "1.", ""]
+)
+def test_json_that_would_not_survive(text: str) -> None:
+    with pytest.raises(ApiError):
+        decode(text.encode())
 
 
 @pytest.mark.parametrize("bulk", [False, True])

@@ -1,15 +1,30 @@
 """The real files: what is wrong in them is found, what is right lands, and the counts are exact."""
 
 import csv
+import gc
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from clinia_async import BadRecord, Disposition, InputError, Record, escape_dots, read_ndjson, unescape_dots
+from clinia_async import (
+    BadRecord,
+    ColumnMapping,
+    ConfigError,
+    Disposition,
+    InputError,
+    Record,
+    escape_dots,
+    identity_of,
+    read_ndjson,
+    read_records,
+    unescape_dots,
+)
 from clinia_async.emulator import Emulator
 from clinia_async.ingest.records import Blank
+from tests.ingest.reading import read_file, told
 from tests.ingest.running import BOTH_WAYS, SOURCE, run
 
 DATA = Path(__file__).parent.parent / "data"
@@ -102,15 +117,112 @@ async def test_bytes_that_are_no_text_are_one_bad_record(tmp_path: Path) -> None
     ]
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"x" * 9000)[:-9], gzip.compress(b"x")[:5] + b"rubbish"])
-async def test_a_damaged_archive_is_an_error_of_the_input(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "damaged.gz"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="damaged"):
-        _ = [each async for each in read_ndjson(path, SOURCE)]
-
-
 @pytest.mark.parametrize("name", ["missing", "."])
 async def test_what_is_no_file_is_an_error_of_the_input(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="regular file"):
         _ = [each async for each in read_ndjson(tmp_path / name, SOURCE)]
+
+
+GOOD = b'{"type":"t","from":{"id":"%d","type":"a"},"to":{"id":"z","type":"b"}}'
+
+
+async def test_a_byte_order_mark_belongs_at_the_start_alone(tmp_path: Path) -> None:
+    path = tmp_path / "marked"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD % 1 + b"\n\xef\xbb\xbf" + GOOD % 2 + b"\n" + GOOD % 3)
+    found = await read_file(path)
+    assert told(found) == [(2, "$", "expected JSON")]
+    assert [type(each) for each in found] == [Record, BadRecord, Record]
+
+
+async def test_a_last_line_that_is_cut_off_is_bad_and_the_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "growing"
+    path.write_bytes(GOOD % 1 + b"\n" + GOOD % 2 + b"\n" + (GOOD % 3)[:-20])
+    assert told(await read_file(path)) == [(3, "$", "expected JSON")]
+
+
+async def test_keys_given_twice_are_refused_and_many_or_odd_ones_are_not(tmp_path: Path) -> None:
+    many = json.dumps({f"k{number}": number for number in range(10_000)}).encode()
+    path = tmp_path / "keys"
+    lines = [
+        (GOOD % 1)[:-1] + b',"data":{"x":1,"x":2}}',
+        (GOOD % 2)[:-1] + b',"data":{"__proto__":{"x":1}}}',
+        (GOOD % 3)[:-1] + b',"data":' + many + b"}",
+    ]
+    path.write_bytes(b"\n".join(lines))
+    found = await read_file(path)
+    assert told(found) == [(1, "$", "expected each key once")]
+    assert isinstance(found[2], Record)
+    assert many in found[2].operation()
+
+
+@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet", "fhir"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "device", "loop"])
+async def test_only_regular_files_are_read(tmp_path: Path, format_: str, kind: str) -> None:
+    path = tmp_path / "input"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+    with pytest.raises(InputError, match="regular file"):
+        await read_file(path, format=format_)
+
+
+async def test_a_record_that_needs_an_id_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "resources"
+    path.write_bytes(b'{"type":"patient","data":{}}\n' * 2)
+    assert told(await read_file(path, action="UPSERT")) == [
+        (1, "$.id", "is required"),
+        (2, "$.id", "is required"),
+    ]
+    assert [each.key for each in await read_file(path) if isinstance(each, Record)] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["data.ndjson", "data.csv", "data.parquet", "data.fhir.json"])
+async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"some content")
+    columns = ColumnMapping({"type": "=t", "id": "a"})
+    others = [
+        await identity_of(path, format="ndjson" if name != "data.ndjson" else "csv"),
+        await identity_of(path, action="DELETE"),
+        await identity_of(path, map_id=escape_dots),
+        await identity_of(path, columns=columns),
+        await identity_of(path, columns=ColumnMapping({"type": "=t", "id": "b"})),
+    ]
+    first = await identity_of(path)
+    assert len({first, *others}) == 6
+    copy = tmp_path / "elsewhere" / name
+    copy.parent.mkdir()
+    copy.write_bytes(b"some content")
+    assert await identity_of(copy) == first
+    copy.write_bytes(b"some other content")
+    assert await identity_of(copy) != first
+    copy.write_bytes(b"some conten")
+    assert await identity_of(copy) != first
+    assert await identity_of(None) is None
+    with pytest.raises(InputError, match="regular file"):
+        await identity_of(tmp_path)
+
+
+async def test_options_that_do_not_go_together_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with pytest.raises(ConfigError, match="CSV and Parquet"):
+        read_records(path, SOURCE, columns=ColumnMapping({"type": "=t"}))
+    with pytest.raises(ConfigError, match="format"):
+        read_records(path, SOURCE, format="xml")
+    with pytest.raises(ConfigError, match="action"):
+        read_records(path, SOURCE, action="MERGE")
+
+
+async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes((GOOD % 1 + b"\n") * 100_000)
+    records = read_records(path, SOURCE)
+    first = await anext(records)
+    assert first.line == 1
+    await records.aclose()  # a file that stays open is a warning, and warnings are errors
+    gc.collect()

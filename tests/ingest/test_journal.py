@@ -31,7 +31,7 @@ SMALL = ChunkLimits(operations=10)
 
 
 async def cut_off(emulator: Emulator, items: object, after: int, **options: object) -> Ingestion:
-    """Runs a job and drops it without a word after so many outcomes, as far as a process can do it to itself."""
+    """Runs a job and drops it without a word after so many outcomes, as far as a process can to itself."""
     async with session_for(emulator) as session:
         job = Ingestion(session, SOURCE, items, **options)  # type: ignore[arg-type]
         async with job:
@@ -104,9 +104,11 @@ async def test_what_somebody_else_stored_is_no_success_of_a_job_that_waited_for_
     options = {"via": "bulk", "chunk": SMALL, "journal": tmp_path / "j", "on_existing": "fail"}
     async with Emulator(bulk=Constant(5)) as emulator:
         await run(emulator, writes(10))
-        async with session_for(emulator) as session:
-            async with Ingestion(session, SOURCE, writes(10), **options):  # type: ignore[arg-type]
-                await asyncio.sleep(2)
+        async with (
+            session_for(emulator) as session,
+            Ingestion(session, SOURCE, writes(10), **options),  # type: ignore[arg-type]
+        ):
+            await asyncio.sleep(2)
         assert emulator.requests["bulk_relationships"] == 2
         found = await run(emulator, writes(10), **options)
     assert found.told == {Disposition.FAILED: 10}
@@ -226,12 +228,23 @@ async def test_a_folder_that_is_unfit_is_refused(tmp_path: Path) -> None:
 async def test_a_journal_is_private_and_holds_no_record_and_no_key(tmp_path: Path) -> None:
     journal = tmp_path / "j"
     items = [write("canary-one", "canary-two", note="canary-three"), write("canary-one", "canary-two", n=2)]
-    async with Emulator() as emulator, session_for(emulator) as session:
-        async with Ingestion(session, SOURCE, items, journal=journal) as job:
-            async for _ in job:
-                for each in tmp_path.iterdir():
-                    assert each.stat().st_mode & 0o777 == 0o600
-                    content = each.read_bytes()
-                    assert b"canary" not in content
-                    assert emulator.key.encode() not in content
-    assert [each.name for each in tmp_path.iterdir()] == ["j"]
+    async with (
+        Emulator() as emulator,
+        session_for(emulator) as session,
+        Ingestion(session, SOURCE, items, journal=journal) as job,
+    ):
+        async for _ in job:
+            check_private(tmp_path, emulator.key)
+    assert names_in(tmp_path) == ["j"]
+
+
+def check_private(folder: Path, key: str) -> None:
+    for each in folder.iterdir():
+        assert each.stat().st_mode & 0o777 == 0o600
+        content = each.read_bytes()
+        assert b"canary" not in content
+        assert key.encode() not in content
+
+
+def names_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]

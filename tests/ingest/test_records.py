@@ -4,23 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinia_async import BadRecord, Record, strict_json
-from clinia_async.ingest.lines import Line, _Cutter
-from clinia_async.ingest.records import parse
-from tests.ingest.running import SOURCE
+from clinia_async import CreateRelationship, strict_json
+from tests.ingest.reading import bad, good, read_line
 
 CANARY = "CANARY-7731"
 END = '{"id":"a","type":"x"}'
-
-
-def line(text: str | bytes) -> Line:
-    return Line(1, text if isinstance(text, bytes) else text.encode())
-
-
-def bad(text: str | bytes) -> BadRecord:
-    found = parse(line(text), SOURCE)
-    assert isinstance(found, BadRecord), found
-    return found
 
 
 @pytest.mark.parametrize(
@@ -65,12 +53,10 @@ def test_what_is_wrong_is_named_by_place_and_rule_and_never_quoted(text: str, pa
     "raw", ['{"n":1.10}', '{"n": 1E5}', '{ "n" : 123456789012345678901234567890 }', '{"n":-0.0}']
 )
 def test_data_goes_out_in_its_own_bytes(raw: str) -> None:
-    found = parse(line(f'{{"data":{raw},"type":"t","from":{END},"to":{END}}}'), SOURCE)
-    assert isinstance(found, Record)
-    body = found.write.request().body
-    assert body is not None
-    assert raw.encode() in body
-    assert raw.encode() in found.write.operation()
+    found = good(f'{{"data":{raw},"type":"t","from":{END},"to":{END}}}')
+    assert isinstance(found.write, CreateRelationship)
+    assert raw.encode() in (found.write.request().body or b"")
+    assert raw.encode() in found.operation()
 
 
 JSON = st.recursive(
@@ -90,27 +76,4 @@ def test_members_are_parsed_and_kept_as_they_stand(value: dict[str, object]) -> 
 
 @given(st.text())
 def test_no_line_raises_anything(text: str) -> None:
-    parse(line(text.encode("utf-8", "surrogatepass")), SOURCE)
-
-
-@given(st.binary(), st.lists(st.integers(0, 50)), st.integers(1, 40))
-def test_lines_are_the_same_however_the_blocks_fall(content: bytes, cuts: list[int], largest: int) -> None:
-    cutter = _Cutter(largest)
-    found: list[Line] = []
-    rest = content
-    for size in cuts:
-        block, rest = rest[:size], rest[size:]
-        found += cutter.cut(block)
-    found += cutter.cut(rest)
-    found += cutter.rest()
-    expected = content.split(b"\n")
-    if not expected[-1]:
-        expected.pop()
-    assert [each.number for each in found] == list(range(1, len(expected) + 1))
-    for each, text in zip(found, expected, strict=True):
-        if len(text) > largest:
-            assert each.text is None
-        else:
-            assert each.text == text.removesuffix(b"\r").removeprefix(
-                b"\xef\xbb\xbf" if each.number == 1 else b""
-            )
+    read_line(text.encode("utf-8", "surrogatepass"))

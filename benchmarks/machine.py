@@ -1,0 +1,49 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_OURS = ("aiohttp", "attrs", "cattrs", "orjson", "yarl", "multidict", "uvloop")
+_PEERS = ("httpx", "elasticsearch", "qdrant-client", "algoliasearch", "backoff", "azure-core")
+_MORE = ("google-api-core", "clinia-context-engine")
+
+
+def description() -> list[str]:
+    system = f"{platform.system()} {platform.release()}"
+    return [
+        f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+        f"{system}, {platform.python_implementation()} {platform.python_version()}",
+        f"clinia_async at {_commit()}",
+        ", ".join(f"{name} {_version(name)}" for name in (*_OURS, *_PEERS, *_MORE)),
+    ]
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The last commit that changed the library, whatever else the folder holds."""
+    named = _git("log", "-1", "--format=%h", "--", "clinia_async") or "an unknown commit"
+    return f"{named}, changed since" if _git("status", "--porcelain", "--", "clinia_async") else named
+
+
+def _git(*arguments: str) -> str:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=root)
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,1 @@
+"""What each command compares, and the goals that it holds against it."""

@@ -1,0 +1,64 @@
+"""What it costs to import the library and to ask its command line for help."""
+
+from benchmarks.plan import Plan
+from benchmarks.quartiles import AtMost
+from benchmarks.rounds import Contender, interleaved
+from benchmarks.tables import Comparison, Table
+
+IMPORT, LOADED, HELP = AtMost(1.15, 1.15), AtMost(1.15), AtMost(2.5, 2.5)
+
+_THEIRS = "import aiohttp, attrs, cattrs.preconf.orjson"
+_CLICK = """
+import click
+
+@click.command()
+@click.argument("file")
+@click.option("--source", required=True, help="Where to.")
+def send(file, source):
+    "Sends a file."
+
+send(["--help"])
+"""
+ALONE = Contender("aiohttp, attrs, cattrs' orjson converter", "importing:statement", {"code": _THEIRS})
+IMPORTED = (
+    Contender("import clinia_async", "importing:statement", {"code": "import clinia_async"}, is_ours=True),
+    Contender(
+        "clinia_async and its Session",
+        "importing:statement",
+        {"code": "from clinia_async import Session"},
+        is_ours=True,
+    ),
+)
+BARE = Contender("a program of click, --help", "importing:program", {"code": _CLICK}, needs="click")
+HELPED = Contender(
+    "clinia-async --help",
+    "importing:program",
+    {"code": "from clinia_async.cli import main; main(['--help'])"},
+    needs="click",
+    is_ours=True,
+)
+NOTHING = Contender("the interpreter alone", "importing:program", {"code": ""})
+
+
+def measure(plan: Plan) -> list[Table]:
+    rounds = plan.times(11, 7)
+    imported = Comparison(
+        "Importing, in a fresh process, without the start of the interpreter",
+        interleaved([ALONE, *IMPORTED], rounds),
+        ALONE.name,
+        "cpu_ms",
+        "CPU ms",
+        {IMPORTED[0].name: IMPORT, IMPORTED[1].name: LOADED},
+        ratio_of_cost=True,
+    )
+    helped = Comparison(
+        "Help of the command line, the whole process",
+        interleaved([BARE, HELPED, NOTHING], rounds),
+        BARE.name,
+        "cpu_ms",
+        "CPU ms",
+        {HELPED.name: HELP},
+        ratio_of_cost=True,
+    )
+    lazy = "most of the library is loaded when it is first used, so its Session is imported too"
+    return [imported.table([lazy]), helped.table()]

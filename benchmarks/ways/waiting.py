@@ -1,0 +1,63 @@
+"""Creates that are accepted, all at once, and the wait for their tasks: ours."""
+
+import asyncio
+from collections.abc import Sequence
+
+import clinia_async as clinia
+from benchmarks import workload
+from benchmarks.ways.lags import due, measured
+
+
+async def ours(url: str, count: int, source: str, round: int = 0, batches: int = 1) -> dict[str, float]:
+    """Noticing is measured to the moment when the waiting coroutine goes on."""
+
+    async with clinia.Session(base_url=url, api_key="k") as session:
+
+        async def run() -> tuple[Sequence[float], int]:
+            lags: list[float] = []
+            looks = 0
+            for batch in range(batches):
+                callers = (_wait(session, source, number, f"{round}-{batch}") for number in range(count))
+                for lag, more in await asyncio.gather(*callers):
+                    lags.append(lag)
+                    looks += more
+            return lags, looks
+
+        await _wait(session, "instant", 0, "warm")
+        return await measured(run)
+
+
+async def read_back(url: str, count: int, source: str, round: int = 0) -> dict[str, float]:
+    """`await task` and not `task.wait()`: the record is read back too, one GET more."""
+    async with clinia.Session(base_url=url, api_key="k") as session:
+
+        async def one(number: int) -> tuple[float, int]:
+            task = await _create(session, source, number, str(round))
+            await task
+            return asyncio.get_running_loop().time() - due(str(task.id)), task.stats.polls + 1
+
+        async def run() -> tuple[Sequence[float], int]:
+            seen = await asyncio.gather(*(one(number) for number in range(count)))
+            return [lag for lag, _ in seen], sum(looks for _, looks in seen)
+
+        await _wait(session, "instant", 0, "warm")
+        return await measured(run)
+
+
+async def _wait(session: clinia.Session, source: str, number: int, run: str) -> tuple[float, int]:
+    task = await _create(session, source, number, run)
+    await task.wait()
+    return asyncio.get_running_loop().time() - due(str(task.id)), task.stats.polls
+
+
+async def _create(
+    session: clinia.Session, source: str, number: int, run: str
+) -> clinia.Task[clinia.Relationship]:
+    from_, to = workload.ends(number, run)
+    return await session.create_relationship(
+        source,
+        workload.TYPE,
+        from_=clinia.Ref(from_, "practitioner"),
+        to=clinia.Ref(to, "organization"),
+        data=workload.DATA | {"visits": number},
+    )

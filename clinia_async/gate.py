@@ -1,0 +1,186 @@
+"""How many requests may be in flight: a state machine without a clock. Every method is given the time.
+
+The limit grows with good answers and shrinks where the service throttles (AIMD). Three things are
+added to that, each because a simulated brown-out went wrong without it:
+
+* Below one request in flight there is still a `gap` between requests, which shrinks and grows likewise.
+* A limit that was throttled once is passed slowly, and the quicker the longer all goes well. So few
+  answers are refusals even where many clients have a small limit each, and yet the way up is short.
+* Where answers take much longer than they did, more in flight would only be queued: nothing grows.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from enum import Enum
+
+from attrs import define, field, frozen
+
+from clinia_async.errors import ConfigError
+
+_QUICKENING = 0.01
+"""By how much more of itself the limit grows with each good answer since the last throttle."""
+
+_SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
+_JITTER = 0.2
+_CAUTION = 4.0
+"""After a Retry-After, for how many times its length the limit stays below the one that was too much."""
+
+_SLOWER, _NOISE = 2.0, 0.1
+"""An answer is late that took this many times the shortest round trip, and so many seconds more."""
+
+_FORGETTING = 60.0
+"""After so many seconds without a shorter one, the shortest round trip counts at least twice as long."""
+
+
+@frozen
+class GateLimits:
+    """How hard a session may press the service while a job is at work.
+
+    The requests in flight begin at `start` and stay between `least` and `most`. A throttled one takes
+    them down to the share `decrease`, once an `epoch` (seconds, or a round trip where that is longer).
+    `rate` caps the requests a second and spaces them evenly. `bytes` bounds the bodies in flight
+    together; a body that is larger than that goes alone.
+    """
+
+    start: int = 4
+    least: int = 1
+    most: int = 32
+    decrease: float = 0.7
+    epoch: float = 0.2
+    rate: float | None = None
+    bytes: int = 64 * 1024 * 1024
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.least <= self.start <= self.most:
+            raise ConfigError("a gate needs 1 <= least <= start <= most")
+        if not (0 < self.decrease < 1 and 0 <= self.epoch < math.inf and self.bytes >= 1):
+            raise ConfigError("a gate needs 0 < decrease < 1, epoch >= 0 and bytes >= 1")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ConfigError("rate must be a positive number of requests a second")
+
+
+class Verdict(Enum):
+    """What the answer to a request tells about the load it came under."""
+
+    GOOD = "good"
+    THROTTLED = "throttled"
+    NEITHER = "neither"
+    REFUSED = "refused"
+    """The key is not accepted: nothing enters any more."""
+
+
+@frozen
+class Passage:
+    """One request in flight: how many bytes, since when, and after how many decreases it entered."""
+
+    size: int
+    at: float
+    epoch: int
+
+
+@define
+class Gate:
+    limits: GateLimits = field(factory=GateLimits)
+    jitter: Callable[[], float] = field(default=random.random, repr=False)
+    """Gives numbers between 0 and 1, so that many clients do not come back in step."""
+
+    limit: float = field(init=False)
+    latched: bool = field(default=False, init=False)
+    in_flight: int = field(default=0, init=False)
+    bytes_in_flight: int = field(default=0, init=False)
+    peak_in_flight: int = field(default=0, init=False)
+    peak_bytes: int = field(default=0, init=False)
+    throttles: int = field(default=0, init=False)
+    """How many answers were throttled."""
+
+    _gap: float = field(default=0.0, init=False)
+    _proven: float = field(default=math.inf, init=False)
+    """The limit that was left after the last decrease: up to it growth is fast."""
+    _run: int = field(default=0, init=False)
+    """Good answers since the last decrease."""
+    _epoch: int = field(default=0, init=False)
+    _epoch_ends: float = field(default=-math.inf, init=False)
+    _opens_at: float = field(default=-math.inf, init=False)
+    _careful_until: float = field(default=-math.inf, init=False)
+    _entered_at: float = field(default=-math.inf, init=False)
+    _shortest: dict[int, tuple[float, float]] = field(factory=dict, init=False)
+    """By the magnitude of a request: its shortest round trip, and as of when."""
+
+    def __attrs_post_init__(self) -> None:
+        self.limit = float(self.limits.start)
+
+    def opens_at(self, size: int) -> float:
+        """From when on a request of so many bytes may enter; infinity if another one has to leave first."""
+        is_full = self.in_flight + 1 > self.limit
+        is_heavy = self.in_flight > 0 and self.bytes_in_flight + size > self.limits.bytes
+        if self.latched or is_full or is_heavy:
+            return math.inf
+        spacing = max(self._gap, 1 / self.limits.rate if self.limits.rate else 0.0)
+        return max(self._opens_at, self._entered_at + spacing)
+
+    def enter(self, size: int, now: float) -> Passage:
+        """Only where `opens_at` is not later than `now`. Whoever enters has to `leave`."""
+        self.in_flight += 1
+        self.bytes_in_flight += size
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        self.peak_bytes = max(self.peak_bytes, self.bytes_in_flight)
+        self._entered_at = now
+        return Passage(size, now, self._epoch)
+
+    def leave(
+        self, passage: Passage, verdict: Verdict, now: float, *, retry_after: float | None = None
+    ) -> None:
+        is_used = self.in_flight * 2 >= self.limit
+        self.in_flight -= 1
+        self.bytes_in_flight -= passage.size
+        # what entered before the last decrease tells of a load that is no more
+        is_current = passage.epoch == self._epoch
+        if verdict is Verdict.REFUSED:
+            self.latched = True
+        elif verdict is Verdict.GOOD and is_current:
+            self._good(passage, now, is_used=is_used)
+        elif verdict is Verdict.THROTTLED:
+            self.throttles += 1
+            if is_current and now >= self._epoch_ends:
+                self._shrink(now, now - passage.at)
+            if retry_after:
+                self._close(now, retry_after)
+
+    def _good(self, passage: Passage, now: float, *, is_used: bool) -> None:
+        is_late = self._is_late(passage, now)
+        if now >= self._careful_until:
+            self._run += 1
+        if self._gap:
+            self._gap /= 1 + _QUICKENING * self._run
+            if self._gap < now - passage.at:
+                self._gap = 0.0
+        elif is_used and (not is_late or self.limit < self.limits.start):
+            self.limit = min(self.limit + self._step(), float(self.limits.most))
+
+    def _step(self) -> float:
+        if self.limit < self._proven:
+            return min(1.0, self._proven - self.limit)
+        return min(1 / self.limit, _QUICKENING * self._run * self.limit)
+
+    def _is_late(self, passage: Passage, now: float) -> bool:
+        took, magnitude = now - passage.at, passage.size.bit_length()
+        shortest, as_of = self._shortest.get(magnitude, (took, now))
+        shortest = min(took, shortest * (1 + (now - as_of) / _FORGETTING))
+        self._shortest[magnitude] = shortest, now
+        return took > _SLOWER * shortest + _NOISE
+
+    def _shrink(self, now: float, round_trip: float) -> None:
+        if self.limit <= self.limits.least:
+            gap = max(self._gap, round_trip, _SHORTEST_GAP) * (1.5 + self.jitter())
+            self._gap = min(gap, _LONGEST_GAP)
+        self.limit = self._proven = max(self.limit * self.limits.decrease, float(self.limits.least))
+        self._run = 0
+        self._epoch += 1
+        self._epoch_ends = now + self.limits.epoch
+
+    def _close(self, now: float, retry_after: float) -> None:
+        """The hint is a floor; what comes back after it comes back one by one."""
+        self.limit = float(self.limits.least)
+        self._opens_at = max(self._opens_at, now + retry_after * (1 + _JITTER * self.jitter()))
+        self._careful_until = self._opens_at + retry_after * _CAUTION

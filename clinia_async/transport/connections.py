@@ -1,0 +1,162 @@
+"""One request over a connection of aiohttp's pool: by aiohttp's front door, or by what is behind it."""
+
+import asyncio
+from functools import lru_cache
+from typing import ClassVar
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.payload import Payload
+from aiohttp.tracing import Trace
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+_PIECE = 256 * 1024
+
+
+class Departure:
+    """Whether any byte of a request was handed to its connection: where not, nothing of it left."""
+
+    __slots__ = ("happened",)
+
+    def __init__(self) -> None:
+        self.happened = False
+
+
+class _Body(Payload):
+    """The bytes of a body, which tell of their departure: headers go out with the first of them."""
+
+    _autoclose = True
+
+    def __init__(self, content: bytes, departure: Departure) -> None:
+        super().__init__(content, content_type="application/json")
+        self._size = len(content)
+        self._departure = departure
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("the body of a request is not for reading")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._departure.happened = True
+        content: bytes = self._value
+        if len(content) <= _PIECE:
+            await writer.write(content)
+            return
+        for start in range(0, len(content), _PIECE):
+            await writer.write(content[start : start + _PIECE])
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connects in a task of its own: aiohttp's timers for that are bound to the task that they start in.
+
+    A write may move to another task while it is under way, see `submission`.
+    """
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        connecting = asyncio.ensure_future(super()._create_connection(req, traces, timeout))
+        try:
+            return await connecting
+        except BaseException:
+            if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+                connecting.result().close()  # made in the very turn in which nobody wanted it any more
+            raise
+
+
+class FrontDoor:
+    """`ClientSession.request`: for every version of aiohttp, and for bodies of any size."""
+
+    def __init__(self, client: aiohttp.ClientSession) -> None:
+        self._client = client
+
+    async def request(
+        self, method: str, url: URL, body: bytes | None, departure: Departure
+    ) -> aiohttp.ClientResponse:
+        data = None if body is None else _Body(body, departure)
+        return await self._client.request(method, url, data=data, allow_redirects=False)
+
+
+class BackDoor:
+    """Straight over a pooled connection, without the objects that a `ClientSession` makes for each request.
+
+    They cost more than half of a small request, and serve what is turned off here: redirects, cookies,
+    proxies, traces, authentication, streamed bodies. What is used in their place is known of some
+    versions of aiohttp only.
+    """
+
+    KNOWN: ClassVar[str] = "3.14."
+    LARGEST: ClassVar[int] = 32 * 1024
+    """Bytes of a body: with a larger one it may take time until the connection has taken it."""
+
+    def __init__(self, client: aiohttp.ClientSession, connector: aiohttp.TCPConnector) -> None:
+        self._client = client
+        self._connector = connector
+        self._template = lru_cache(maxsize=8)(self._make_template)
+
+    async def request(self, method: str, url: URL, body: bytes | None, departure: Departure) -> "Exchange":
+        template, headers = self._template(url.origin())
+        try:
+            connection = await self._connector.connect(template, [], self._client.timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        try:
+            protocol = connection.protocol
+            transport = connection.transport
+            if protocol is None or transport is None or transport.is_closing():
+                raise aiohttp.ServerDisconnectedError
+            protocol.set_response_params(read_until_eof=True)
+            length = "" if body is None and method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
+            head = f"{method} {url.raw_path_qs} HTTP/1.1\r\n{headers}{length}\r\n".encode()
+            departure.happened = True
+            transport.write(head if body is None else head + body)
+            message, content = await protocol.read()
+            while 100 <= message.code < 200:
+                message, content = await protocol.read()
+        except BaseException:
+            connection.close()
+            raise
+        return Exchange(message.code, message.headers, content, connection)
+
+    def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, str]:
+        """What tells the pool where to connect, and the headers that are always the same."""
+        request = aiohttp.ClientRequest(
+            "GET", origin, headers=self._client.headers, loop=asyncio.get_running_loop(), session=self._client
+        )
+        return request, "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+
+
+class Exchange:
+    """An answer whose body is still to be read, and the connection that it comes over."""
+
+    __slots__ = ("_connection", "content", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        content: aiohttp.StreamReader,
+        connection: Connection,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content = content
+        self._connection = connection
+
+    async def read(self) -> bytes:
+        return self.content.read_nowait() if self.content.is_eof() else await self.content.read()
+
+    def release(self) -> None:
+        """Gives the connection back, for the next request if the answer came to its end."""
+        self._connection.release()
+
+    def close(self) -> None:
+        if self.content.is_eof():
+            self._connection.release()
+        else:
+            self._connection.close()

@@ -1,0 +1,55 @@
+"""Each way to do the work runs, does all of it, and tells its figures. What they are is no matter here."""
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("benchmarks.rounds", reason="the benchmarks are not beside the tests here")
+
+from benchmarks.measures.ndjson import ndjson
+from benchmarks.rounds import Contender, sample
+from benchmarks.stub import Stub, serving
+
+ONE_BY_ONE, MANY = {"cpu_us", "per_second"}, {"cpu_us", "per_second", "peak_mb"}
+WAITED = {"looks", "p50_ms", "p90_ms", "p99_ms", "mean_ms", "cpu_us", "seconds", "peak_mb"}
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    with serving() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "figures"),
+    [
+        ("single_raw:create", {"in_flight": 2}, ONE_BY_ONE),
+        ("single:ours", {"in_flight": 2}, ONE_BY_ONE),
+        ("bulk_raw:create", {}, MANY),
+        ("bulk:typed", {}, MANY),
+        ("waiting:ours", {"source": "instant"}, WAITED),
+        ("waiting:read_back", {"source": "instant"}, WAITED),
+        ("waiting_paces:paced", {"source": "instant", "pace": "constant", "settings": [0.01]}, WAITED),
+        ("pending:ours", {"traced": True}, {"bytes"}),
+        ("pending:callers", {"traced": False}, {"bytes"}),
+    ],
+)
+def test_against_the_stub(stub: Stub, way: str, given: dict[str, object], figures: set[str]) -> None:
+    found = sample(Contender("it", way, given), url=stub.url, count=20)
+    assert set(found) == figures
+
+
+def test_a_file_goes_through_the_command_line(stub: Stub) -> None:
+    with ndjson(20) as path:
+        found = sample(Contender("it", "bulk:file", {"path": path}), url=stub.url, count=20)
+    assert set(found) == MANY
+
+
+@pytest.mark.parametrize("way", ["emulating:bare", "emulating:emulator"])
+def test_a_server_under_load(way: str) -> None:
+    assert set(sample(Contender("it", way), count=20)) == {"cpu_us", "per_cpu_second"}
+
+
+@pytest.mark.parametrize("way", ["importing:statement", "importing:program"])
+def test_a_fresh_interpreter(way: str) -> None:
+    assert sample(Contender("it", way), code="import json", times=1)["cpu_ms"] > 0

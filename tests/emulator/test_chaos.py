@@ -1,0 +1,73 @@
+"""Faults from text, and chaos: of every kind, seldom, and told by a seed."""
+
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from clinia_async.emulator import Emulator, LostReply, TooManyRequests, Unavailable
+from clinia_async.emulator.chaos import faults
+from clinia_async.emulator.routes import ROUTE_NAMES
+from tests.emulator.raw import Raw, write
+
+
+async def _outcomes(chaos: int, seed: int = 0) -> list[str]:
+    async with Emulator(chaos=chaos, seed=seed) as emulator, Raw(emulator) as raw:
+        return [await _outcome(raw, number) for number in range(400)]
+
+
+async def _outcome(raw: Raw, number: int) -> str:
+    try:
+        return str((await raw.create(write(f"p-{number}"))).status)
+    except aiohttp.ClientError as error:
+        return type(error).__name__
+
+
+async def test_chaos_is_told_by_its_own_seed() -> None:
+    first = await _outcomes(1)
+    assert await _outcomes(1, seed=5) == first
+    assert await _outcomes(2) != first
+    assert {"201", "429", "503", "ClientPayloadError"} < set(first)
+    assert 0.8 < Counter(first)["201"] / len(first) < 0.97
+
+
+async def test_chaos_strikes_in_every_way_and_can_be_inspected() -> None:
+    async with Emulator(chaos=3) as emulator, Raw(emulator) as raw:
+        for number in range(400):
+            await _outcome(raw, number)
+        counts = (await raw.send("GET", "/emulator")).body
+        struck = {"LostReply", "DroppedRequest", "TruncatedBody", "TooManyRequests", "Unavailable"}
+        assert counts["faults"].keys() == struck
+        played = {(type(one), one.executed) for one in emulator.faults.played}
+        assert {(Unavailable, True), (Unavailable, False)} < played
+        done = 400 - sum(n for one, n in emulator.faults.played.items() if not one.executed)
+        assert emulator.relationships() == done
+        emulator.faults.clear()
+        assert (await raw.create(write())).status == 201
+
+
+def test_faults_from_text() -> None:
+    (lost,) = faults("lost-reply:bulk_relationships:0.1")
+    assert (type(lost), lost.route, lost.probability) == (LostReply, "bulk_relationships", 0.1)
+    (always,) = faults("unavailable-executed:browse")
+    assert isinstance(always, Unavailable)
+    assert (always.probability, always.executed, always.retry_after) == (1.0, True, None)
+    many = list(faults("too-many-requests:*:0.5:7"))
+    assert [one.route for one in many] == list(ROUTE_NAMES)
+    assert {(type(one), one.probability, getattr(one, "retry_after", None)) for one in many} == {
+        (TooManyRequests, 0.5, "7")
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "lost-reply", "lost:browse", "lost-reply:x", "lost-reply:browse:2", "lost-reply:browse:often"],
+)
+def test_text_that_is_no_fault(text: str) -> None:
+    with pytest.raises(ValueError, match=r"fault|route"):
+        list(faults(text))
+
+
+def test_only_answers_say_when_to_come_again() -> None:
+    with pytest.raises(ValueError, match="again"):
+        list(faults("lost-reply:browse:1:5"))

@@ -1,0 +1,125 @@
+"""What an emulator was asked and what it did, in order: the truth that a job's claims are held against."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from attrs import field, frozen
+
+from clinia_async.calls import BatchWrite
+from clinia_async.emulator.execution import Executor, Outcome
+from clinia_async.emulator.operations import Operation
+from clinia_async.emulator.receipts import Verdict
+from clinia_async.emulator.registry import Registry
+from clinia_async.emulator.submissions import Submissions
+
+Key = tuple[str, str, str]
+"""Target, type and id of a record."""
+Sign = tuple[str, str, str, str, str]
+"""All that tells one write from another: its key without one if the service makes the id, action and data."""
+
+
+def sign_of(write: BatchWrite) -> Sign:
+    data = getattr(write, "data", None) or {}
+    return (str(write.target), write.type, write.id or "", str(write.action), _text(data))
+
+
+def key_of(write: BatchWrite) -> Key:
+    assert write.id is not None
+    return str(write.target), write.type, write.id
+
+
+def _text(data: object) -> str:
+    return json.dumps(data, sort_keys=True)
+
+
+@frozen
+class Witness:
+    """`arrived` are the writes that came in; `done` those that took effect, rolled back ones left out."""
+
+    arrived: list[Operation] = field(factory=list)
+    done: list[Operation] = field(factory=list)
+    on_arrival: list[Callable[[], None]] = field(factory=list)
+
+    def came(self, sign: Sign) -> bool:
+        return any(_is(operation, sign) for operation in self.arrived)
+
+    def times(self, sign: Sign) -> int:
+        return sum(_is(operation, sign) for operation in self.done)
+
+    def history(self) -> dict[Key, list[Operation]]:
+        found: defaultdict[Key, list[Operation]] = defaultdict(list)
+        for operation in self.done:
+            found[operation.target, operation.type, operation.id].append(operation)
+        return found
+
+
+def _is(operation: Operation, sign: Sign) -> bool:
+    target, type_, id_, action, data = sign
+    if (operation.target, operation.type, operation.action) != (target, type_, action):
+        return False
+    if id_ and operation.id != id_:
+        return False
+    return action == "DELETE" or _text(json.loads(operation.data)) == data
+
+
+@contextmanager
+def witnessed() -> Iterator[Witness]:
+    """Of all emulators that run meanwhile."""
+    seen = Witness()
+    patched = [*_arrivals(seen), *_effects(seen)]
+    for owner, name, replacement in patched:
+        setattr(owner, f"_plain_{name}", getattr(owner, name))
+        setattr(owner, name, replacement)
+    try:
+        yield seen
+    finally:
+        for owner, name, _ in patched:
+            setattr(owner, name, getattr(owner, f"_plain_{name}"))
+            delattr(owner, f"_plain_{name}")
+
+
+Patch = tuple[type, str, Callable[..., object]]
+
+
+def _arrivals(seen: Witness) -> Iterator[Patch]:
+    def told(operations: Iterable[Operation]) -> None:
+        seen.arrived.extend(operations)
+        for call in list(seen.on_arrival):
+            call()
+
+    for name in ("single", "bulk", "bundle"):
+
+        def arrive(self: Submissions, source: str, work: object, name: str = name) -> object:
+            told([work] if isinstance(work, Operation) else work)  # type: ignore[arg-type]
+            return getattr(self, f"_plain_{name}")(source, work)
+
+        yield Submissions, name, arrive
+
+
+def _effects(seen: Witness) -> Iterator[Patch]:
+    def do(self: Executor, source: str, operation: Operation, stamp: str) -> Outcome:
+        outcome: Outcome = self._plain_do(source, operation, stamp)  # type: ignore[attr-defined]
+        seen.done.append(operation)
+        return outcome
+
+    def together(self: Executor, source: str, operations: list[Operation], stamp: str) -> object:
+        before = len(seen.done)
+        verdicts: list[Verdict | None] = self._plain_together(source, operations, stamp)  # type: ignore[attr-defined]
+        if any(verdict and verdict.error for verdict in verdicts):
+            del seen.done[before:]
+        return verdicts
+
+    def persist_bundle(self: Registry, *args: object, **options: object) -> object:
+        self._settle()  # what is due is none of this write's doing
+        before = len(seen.done)
+        try:
+            return self._plain_persist_bundle(*args, **options)  # type: ignore[attr-defined]
+        except BaseException:
+            del seen.done[before:]
+            raise
+
+    yield Executor, "do", do
+    yield Executor, "together", together
+    yield Registry, "persist_bundle", persist_bundle
