@@ -149,19 +149,17 @@ def held(emulator: Emulator) -> dict[tuple[str, str], object]:
 
 async def live(case: Case, emulator: Emulator, folder: Path, loss: Loss) -> Told | None:
     """A run of the job until it ends or the power fails; what it told, if it ended by itself."""
-    outcomes: list[RecordOutcome] = []
     Emulator.listeners.append(loss.on_exchange)
     try:
         with recording(folder / "journal", loss.on_disk) as loss.disk:
             async with Session(base_url=emulator.url, api_key=emulator.key) as session:
-                job = case.job(session, folder)
-                running = asyncio.create_task(_collect(job, outcomes))
+                running = asyncio.create_task(collected(case.job(session, folder)))
                 await _until_over(running, loss)
                 if not running.done():
                     await session.aclose(grace=0)
                     loss.cut_off.set()
                     running.cancel()
-                ended = await asyncio.gather(running, return_exceptions=True)
+                (ended,) = await asyncio.gather(running, return_exceptions=True)
     finally:
         loss.cut_off.set()
         Emulator.listeners.remove(loss.on_exchange)
@@ -170,15 +168,16 @@ async def live(case: Case, emulator: Emulator, folder: Path, loss: Loss) -> Told
                 thread.join()  # a journal that was being opened is still being opened
     if loss.image is not None:
         return None
-    if isinstance(ended[0], BaseException):
-        raise ended[0]
-    return _told(job, outcomes)
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended
 
 
-async def _collect(job: Ingestion, outcomes: list[RecordOutcome]) -> None:
+async def collected(job: Ingestion) -> Told:
+    """Runs a job to its end; what it told."""
     async with job:
-        async for outcome in job:
-            outcomes.append(outcome)  # noqa: PERF401  what came before an error counts too
+        outcomes = [outcome async for outcome in job]
+    return _told(job, outcomes)
 
 
 async def _until_over(running: asyncio.Task[None], loss: Loss) -> None:
