@@ -51,3 +51,5 @@ class Chunk:
     task: TaskId | None = None
     retold: bool = False
     """A former run of the job told that its records are unknown."""
+    resent: bool = False
+    """This run has sent it again though a second record of each may have been made."""

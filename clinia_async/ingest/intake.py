@@ -96,7 +96,12 @@ class Intake:
 
     def left(self) -> Chunk | None:
         """A chunk of a former run."""
-        return self._left.popleft() if self._left and not self._stopped else None
+        if not self._left or self._stopped:
+            return None
+        chunk = self._left.popleft()
+        if self._is_over():
+            self._wake_all()
+        return chunk
 
     def stop(self) -> None:
         """Gives nothing more out."""
@@ -113,6 +118,8 @@ class Intake:
         record = self._ready.popleft()
         if len(self._ready) < AHEAD // 2:
             self._room.set()
+        if self._is_over():
+            self._wake_all()  # it was the last: those who wait for another wait in vain
         return record
 
     def is_doubtful(self, record: Record) -> bool:

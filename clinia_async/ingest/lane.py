@@ -144,12 +144,12 @@ class Lane:
     async def _task(self, chunk: Chunk, write: Write[object]) -> Task[object]:
         if chunk.task is not None:
             return self._service.resume(write, chunk.task, doubtful=chunk.doubtful)
-        if chunk.doubtful and write.repeat is Repeat.ONCE:
-            self._report.resent += len(chunk.records)
         await self._ledger.sending(chunk)
         self._flight.depart(chunk)
         try:
-            task = await self._service.submit(write, doubtful=chunk.doubtful)
+            task = await self._service.submit(
+                write, doubtful=chunk.doubtful, before_repeat=lambda: self._note_repeat(chunk)
+            )
         except RequestError as error:
             chunk.requests += error.attempts
             chunk.doubtful = chunk.doubtful or error.outcome is Outcome.UNKNOWN
@@ -181,12 +181,17 @@ class Lane:
                 requests=chunk.requests,
                 doubtful=chunk.doubtful,
                 retold=chunk.retold,
+                resent=chunk.resent,
             )
             for part in (slice(middle), slice(middle, None))
         ]
         await self._ledger.split(chunk, halves)
         self._flight.recall(chunk)
         return halves[::-1]
+
+    def _note_repeat(self, chunk: Chunk) -> None:
+        self._report.resent += 0 if chunk.resent else len(chunk.records)
+        chunk.resent = True
 
     def _note_lag(self, task: Task[object]) -> None:
         gap = task.stats.detection_gap

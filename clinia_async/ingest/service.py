@@ -51,11 +51,16 @@ class PatientSession:
         self._resend = resend
         self._last_good = asyncio.get_running_loop().time()
 
-    async def submit(self, write: Write[R], *, doubtful: bool) -> Task[R]:
+    async def submit(
+        self, write: Write[R], *, doubtful: bool, before_repeat: Callable[[], None] = lambda: None
+    ) -> Task[R]:
+        """Calls `before_repeat` before each attempt that may make a second record."""
         sent = 0
 
         async def attempt(doubt: bool) -> Task[R]:
             nonlocal sent
+            if (doubt or doubtful) and write.repeat is Repeat.ONCE:
+                before_repeat()
             try:
                 task = await self._session.submit(write, doubtful=doubt or doubtful)
             except RequestError as error:
