@@ -97,9 +97,7 @@ class Flight:
         else:
             self._tell_now(RecordOutcome(record, Disposition.UNSENT, STOPPED))
             return
-        self._tell_now(
-            RecordOutcome(record, Disposition.UNKNOWN, STOPPED_IN_FLIGHT, task, attempts=attempts)
-        )
+        self._tell_now(RecordOutcome(record, Disposition.UNKNOWN, STOPPED_IN_FLIGHT, task, attempts=attempts))
 
     def _tell_now(self, outcome: RecordOutcome) -> None:
         self._report.add(outcome)

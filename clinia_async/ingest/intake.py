@@ -88,7 +88,9 @@ class Intake:
         finally:
             self._ended = True
             if not self._replay.is_over:
-                self._stopped = True  # it is not proven to be the input of this job, and nothing of it is sent
+                self._stopped = (
+                    True  # it is not proven to be the input of this job, and nothing of it is sent
+                )
             self._wake_all()
             await self._close()
 
@@ -247,9 +249,7 @@ class Intake:
             disposition = Disposition.UNKNOWN if left.may_have_arrived else Disposition.UNSENT
             self._late[key] = earlier.action
             await emit(
-                RecordOutcome(
-                    earlier, disposition, OVERTAKEN, left.task, attempts=left.attempts, former=True
-                )
+                RecordOutcome(earlier, disposition, OVERTAKEN, left.task, attempts=left.attempts, former=True)
             )
         if not isinstance(place, Unfinished) and self._replay.is_late(record):
             self._late[key] = record.action

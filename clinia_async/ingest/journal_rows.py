@@ -130,7 +130,9 @@ def _landed(connection: sqlite3.Connection) -> dict[Disposition, Positions]:
 
 
 def _late(connection: sqlite3.Connection) -> Positions:
-    found = connection.execute("SELECT positions FROM chunk WHERE doubtful AND state IN ('SETTLED', 'REJECTED')")
+    found = connection.execute(
+        "SELECT positions FROM chunk WHERE doubtful AND state IN ('SETTLED', 'REJECTED')"
+    )
     return Positions(each for (text,) in found for each in positions.read(text))
 
 

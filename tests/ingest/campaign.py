@@ -189,9 +189,7 @@ async def played(seed: int, folder: Path) -> Tale:
 
 async def _played(tale: Tale, folder: Path) -> None:
     plan, witness = tale.plan, tale.witness
-    async with Emulator(
-        seed=plan.seed, default=plan.mode, bulk=plan.latency, bundle=plan.mode
-    ) as emulator:
+    async with Emulator(seed=plan.seed, default=plan.mode, bulk=plan.latency, bundle=plan.mode) as emulator:
         await _fill(emulator, plan)
         witness.arrived.clear()
         witness.done.clear()
@@ -372,7 +370,9 @@ async def killed(emulator: Emulator, tale: Tale, journal: Path | None) -> Path |
     return await _at_an_arrival(emulator, tale, journal, killed=True)
 
 
-async def _at_an_arrival(emulator: Emulator, tale: Tale, journal: Path | None, *, killed: bool) -> Path | None:
+async def _at_an_arrival(
+    emulator: Emulator, tale: Tale, journal: Path | None, *, killed: bool
+) -> Path | None:
     run, draw = Run(emulator, tale, journal), tale.plan.random
     left_over, copy = draw.randrange(1, 12), None
     async with session_for(emulator) as session:
@@ -564,7 +564,9 @@ def _check_state(tale: Tale, state: dict[Key, object]) -> None:
             possible[key_of(write)].append(effect)
     for key, states in possible.items():
         ran = [(each.action, each.data) for each in tale.witness.history().get(key, ())]
-        check(state.get(key) in states, key, "is", state.get(key), "not", states, "\n ", trace[key], "\n ", ran)
+        check(
+            state.get(key) in states, key, "is", state.get(key), "not", states, "\n ", trace[key], "\n ", ran
+        )
 
 
 async def _check_leaks(before: set[asyncio.Task[object]]) -> None:

@@ -36,7 +36,9 @@ class CountingLoop(VirtualTimeLoop):
         super()._run_once()  # type: ignore[misc]
 
 
-async def run_cancelled(emulator: Emulator, sent: list[CreateRelationship], options: dict[str, object]) -> bool:
+async def run_cancelled(
+    emulator: Emulator, sent: list[CreateRelationship], options: dict[str, object]
+) -> bool:
     """Whether the job was over before its cancel."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, CountingLoop)

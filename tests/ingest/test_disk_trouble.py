@@ -75,9 +75,7 @@ def check_told(found: Ran, emulator: Emulator) -> None:
     assert found.report.stopped_by == str(found.error)
     held = stored_data(emulator)
     by_id = {each.id: number for number, each in enumerate(writes(RECORDS), 1)}
-    landed = {
-        line for kind in (Disposition.PERSISTED, Disposition.SUCCEEDED) for line in found.lines(kind)
-    }
+    landed = {line for kind in (Disposition.PERSISTED, Disposition.SUCCEEDED) for line in found.lines(kind)}
     assert {by_id[id_] for id_ in held} == landed, "what flew came to its end, and nothing else is there"
     assert set(found.told) <= {Disposition.PERSISTED, Disposition.UNSENT}
     assert all(bool(each.attempts) is each.disposition.has_landed for each in found.outcomes)

@@ -129,7 +129,11 @@ class JournalStates(RuleBasedStateMachine):
 
     @rule(chunk=chunks)
     def sending(self, chunk: Chunk) -> None:
-        if (mine := self.now(chunk)) and mine.state in {ChunkState.PLANNED, ChunkState.SENDING, ChunkState.UNKNOWN}:
+        if (mine := self.now(chunk)) and mine.state in {
+            ChunkState.PLANNED,
+            ChunkState.SENDING,
+            ChunkState.UNKNOWN,
+        }:
             self.do(self.ledger.sending(mine))
             self.known.put(mine)
 
@@ -276,7 +280,9 @@ class JournalStates(RuleBasedStateMachine):
             assert [each.position for each in found] == sorted(each.position for each in found)
             # what is tried again is asked for among the chunks first, and what landed is not asked for here
             again = {p for row in self.known.unfinished.values() for p in row[0]}  # type: ignore[attr-defined]
-            over = {each.position: each for each in found if each.position not in {*again, *self.known.landed}}
+            over = {
+                each.position: each for each in found if each.position not in {*again, *self.known.landed}
+            }
             assert over == {p: each for p, each in self.known.failures.items() if p not in again}
 
 
