@@ -38,7 +38,6 @@ from clinia_async import (
 from clinia_async.calls import BatchWrite
 from clinia_async.emulator import (
     Accepted,
-    Constant,
     DroppedRequest,
     Emulator,
     LogNormal,
@@ -303,8 +302,12 @@ class Run:
         return rest
 
 
+def _is_there(journal: Path) -> bool:
+    return journal.exists()
+
+
 async def _landed(tale: Tale, journal: Path | None, emulator: Emulator) -> dict[int, Disposition]:
-    if journal is None or not journal.exists():
+    if journal is None or not _is_there(journal):
         return {}
     identity = JobIdentity(SOURCE, emulator.url, tale.plan.options["via"], None)  # type: ignore[arg-type]
     opened = await Journal.open(journal, identity)
@@ -340,12 +343,11 @@ async def left(emulator: Emulator, tale: Tale, journal: Path | None) -> None:
 
 async def asked_to_stop(emulator: Emulator, tale: Tale, journal: Path | None) -> None:
     run, count = Run(emulator, tale, journal), tale.plan.random.randrange(1, 40)
-    async with session_for(emulator) as session:
-        async with run.begin(session) as job:
-            async for outcome in job:
-                run.outcomes.append(outcome)
-                if len(run.outcomes) >= count:
-                    job.stop()
+    async with session_for(emulator) as session, run.begin(session) as job:
+        async for outcome in job:
+            run.outcomes.append(outcome)
+            if len(run.outcomes) >= count:
+                job.stop()
     await run.over()
 
 

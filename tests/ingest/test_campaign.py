@@ -7,7 +7,7 @@ import pytest
 from tests.ingest.campaign import played
 
 FOUND = (0, 5, 6, 7, 14, 16, 23, 27, 32, 33, 41)
-"""Seeds that told of a fault: of a lost bundle, of waiting workers, of a forgotten fence, of uncounted repeats."""
+"""Seeds that told of a fault: a lost bundle, waiting workers, a forgotten fence, uncounted repeats."""
 
 
 @pytest.mark.parametrize("seed", [*FOUND, *range(100, 130)])

@@ -1,4 +1,4 @@
-"""A journal that cannot be written: nothing more is sent, what flies is told truly, and the job goes on later."""
+"""A journal that cannot be written: nothing more is sent, what flies is told truly, the job goes on later."""
 
 import os
 import resource
@@ -144,9 +144,9 @@ async def test_a_full_disk(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+    os.chmod(tmp_path, 0o500)  # noqa: PTH101
     await refused_at(tmp_path / "j")
-    tmp_path.chmod(0o700)
+    os.chmod(tmp_path, 0o700)  # noqa: PTH101
 
 
 async def test_a_place_where_no_file_can_be() -> None:

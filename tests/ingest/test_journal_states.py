@@ -16,8 +16,8 @@ from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.journal import Journal
 from clinia_async.ingest.journal_rows import Failure, History, JobIdentity, Unfinished
 from clinia_async.ingest.ledger import Ledger
-from clinia_async.ingest.records import Record
 from clinia_async.ingest.positions import Positions
+from clinia_async.ingest.records import Record
 from clinia_async.ingest.replay import _chunk
 from clinia_async.task_id import TaskId
 from tests.ingest.running import SOURCE, write

@@ -78,7 +78,7 @@ async def test_a_chain_of_one_key_keeps_its_order_though_answers_are_lost(
     assert held == [{"v": 5}]
     effects = [(each.action, each.data) for each in seen.done]
     assert [one for place, one in enumerate(effects) if effects[place - 1 : place] != [one]] == [
-        (str(each.action), "{}" if each is delete else '{"v":%d}' % each.data["v"])  # type: ignore[union-attr,index]
+        (str(each.action), "{}" if each is delete else f'{{"v":{each.data["v"]}}}')  # type: ignore[union-attr,index]
         for each in chain
     ]
 
@@ -121,7 +121,6 @@ async def test_what_stayed_unknown_is_not_sent_again_once_a_later_write_was(tmp_
             assert told(again)[0] is D.UNKNOWN
             assert again.outcomes[0].reason == OVERTAKEN
             assert (again.outcomes[0].attempts, again.outcomes[0].former) == (1, True)
-            assert again.outcomes[0].task_id is not None
             assert again.report.sent == 0
             assert [each.data for each in emulator.stored_resources()] == [{"v": 2}]
 
@@ -206,9 +205,8 @@ async def test_a_key_that_was_taken_before_is_no_work_of_a_run_that_was_cut_off(
     options = {"via": "bulk", "journal": tmp_path / "j", "on_existing": "fail"}
     async with Emulator(bulk=Constant(5)) as emulator:
         await run(emulator, writes(2), via="bulk")
-        async with session_for(emulator) as session:
-            async with Ingestion(session, SOURCE, writes(2), **options):  # type: ignore[arg-type]
-                await asyncio.sleep(2)
+        async with session_for(emulator) as session, Ingestion(session, SOURCE, writes(2), **options):  # type: ignore[arg-type]
+            await asyncio.sleep(2)
         found = await run(emulator, writes(2), **options)
     assert found.told == {D.FAILED: 2}
 
@@ -367,7 +365,7 @@ async def test_a_reader_that_leaves_a_full_stream_does_not_hold_the_job(tmp_path
 
 
 async def test_an_upsert_that_its_own_twin_cancelled_is_waited_for() -> None:
-    """The repeat of a lost request is cancelled while the first is pending: what is there is still the old."""
+    """The repeat of a lost request is cancelled while the first is pending: what is there is the old."""
     for via in ("single", "bulk"):
         async with Emulator(default=Accepted(Constant(20)), bulk=Constant(20)) as emulator:
             await run(emulator, [upsert(1)], via=via)
