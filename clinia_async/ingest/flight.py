@@ -47,7 +47,7 @@ class Flight:
             self._claimed[record] = chunk
 
     def recall(self, chunk: Chunk) -> None:
-        """It did not get there, and its records will be sent again. If that is proven, they never left."""
+        """Its records will be sent again. Where it provably did not get there, it is as if it never was."""
         if chunk.doubtful:
             return
         for record in chunk.records:
@@ -55,7 +55,7 @@ class Flight:
             self._claimed[record] = None
 
     def settle(self, outcomes: Iterable[RecordOutcome]) -> None:
-        """Tells the outcomes and frees the keys. Waits for nothing, so a cancel can lose none of them."""
+        """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
         for outcome in outcomes:
             del self._claimed[outcome.sent]
             doubtful = outcome.doubtful or outcome.disposition is Disposition.UNKNOWN

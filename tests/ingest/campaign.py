@@ -302,8 +302,12 @@ class Run:
         return rest
 
 
+def _is_there(journal: Path) -> bool:
+    return journal.exists()
+
+
 async def _landed(tale: Tale, journal: Path | None, emulator: Emulator) -> dict[int, Disposition]:
-    if journal is None or not journal.exists():
+    if journal is None or not _is_there(journal):
         return {}
     identity = JobIdentity(SOURCE, emulator.url, tale.plan.options["via"], None)  # type: ignore[arg-type]
     opened = await Journal.open(journal, identity)
