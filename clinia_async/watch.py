@@ -68,8 +68,9 @@ class Watch:
         self._look = look
         self._read = read
         self._begin = begin
-        self._changed: list[asyncio.Future[None]] = []
-        self._ended: list[asyncio.Future[None]] = []
+        # in the order in which they came; a thousand may wait for one bulk, and each is taken out
+        self._changed: dict[asyncio.Future[None], None] = {}
+        self._ended: dict[asyncio.Future[None], None] = {}
 
     @property
     def kind(self) -> TaskKind:
@@ -148,19 +149,19 @@ class Watch:
             if not future.done():
                 future.set_exception(fresh(error))
 
-    async def _one_of(self, waiters: list[asyncio.Future[None]]) -> None:
+    async def _one_of(self, waiters: dict[asyncio.Future[None], None]) -> None:
         await self._waiter(waiters)
 
-    def _waiter(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+    def _waiter(self, waiters: dict[asyncio.Future[None], None]) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
-        waiters.append(future)
-        future.add_done_callback(waiters.remove)
+        waiters[future] = None
+        future.add_done_callback(waiters.__delitem__)
         if not self.snapshot.status.is_terminal:
             self._begin(self)
         return future
 
     @staticmethod
-    def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    def _wake(waiters: dict[asyncio.Future[None], None]) -> None:
         for future in waiters:
             if not future.done():
                 future.set_result(None)
