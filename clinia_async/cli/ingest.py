@@ -17,9 +17,9 @@ _HELP = f"""Send the records in FILE, and report what became of each.
 
 {INPUT_HELP}
 SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, within the grace, and the report
-is printed. A second one stops it at once. With --journal the same command again goes on where it was stopped, even if
-it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an equal record that
-is there already is taken for landed.
+is printed. A second one stops it at once. With --journal the same command again goes on where it was
+stopped, even if it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an
+equal record that is there already is taken for landed.
 """
 
 
