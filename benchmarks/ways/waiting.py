@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import clinia_async as clinia
 from benchmarks import workload
-from benchmarks.ways.lags import due, measured
+from benchmarks.ways.lags import WARM_UP, due, measured
 
 
 async def ours(
@@ -33,7 +33,7 @@ async def ours(
                     looks += more
             return lags, looks
 
-        await _wait(session, "instant", 0, "warm")
+        await asyncio.gather(*(_wait(session, "instant", number, "warm") for number in range(WARM_UP)))
         return await measured(run)
 
 
@@ -50,7 +50,7 @@ async def read_back(url: str, count: int, source: str, round: int = 0) -> dict[s
             seen = await asyncio.gather(*(one(number) for number in range(count)))
             return [lag for lag, _ in seen], sum(looks for _, looks in seen)
 
-        await _wait(session, "instant", 0, "warm")
+        await asyncio.gather(*(_wait(session, "instant", number, "warm") for number in range(WARM_UP)))
         return await measured(run)
 
 
