@@ -387,17 +387,25 @@ async def _at_an_arrival(
             if left_over == 0:
                 if journal is not None and killed:
                     copy = _copied(journal)
+                    _silence(emulator)  # who was killed sends nothing more
                 caller.cancel()
 
         tale.witness.on_arrival.append(end)
         await asyncio.wait([caller])
         tale.witness.on_arrival.remove(end)
         await session.aclose(grace=0)
+    emulator.faults.clear()
     if copy is None:
         await run.over()
     else:
         tale.resent += run.job.report.resent
     return copy
+
+
+def _silence(emulator: Emulator) -> None:
+    emulator.faults.clear()
+    for route in (*WRITES, *READS):
+        emulator.faults.add(DroppedRequest(route=route))
 
 
 def _copied(journal: Path) -> Path:
@@ -603,6 +611,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             notes = " | ".join(getattr(error, "__notes__", ())).replace("\n", "; ")
             print(f"{text}seed {seed}: {type(error).__name__}: {error}\n   {notes}", flush=True)
         else:
+            if seed % 100 == 99:
+                print(f"up to {seed}: {len(broken)} broken", flush=True)
             told.update(str(tale.disposition(n)) for n in range(1, len(tale.plan.writes) + 1))
     print(f"{chosen.seeds} seeds, {len(broken)} broken, {time.monotonic() - started:.0f} s: {broken}")
     print(dict(told))
