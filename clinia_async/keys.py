@@ -12,6 +12,7 @@ KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
 END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
 _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
+_PLAIN_JOINT = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII)
 _LONGEST_END = 256
 _LONGEST_ID = 2048
 _ESCAPED = re.compile(r"_(2E|5F)")
@@ -25,6 +26,17 @@ def is_key(text: object) -> bool:
 @lru_cache(maxsize=1024)  # the same few keys come with every write
 def _is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def are_keys(*texts: str) -> bool:
+    """`is_key` of them all, for those that always come together."""
+    return all(map(is_key, texts))
+
+
+def is_plain_joint(text: str) -> bool:
+    """Whether `text` is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
+    return _PLAIN_JOINT.fullmatch(text) is not None
 
 
 def is_end_id(text: object) -> bool:

@@ -37,8 +37,11 @@ class Matched:
 
 
 def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
-    expected = set(keys)
-    found: dict[Key, Receipt] = {}
+    expected, receipts = set(keys), list(receipts)
+    found = {(receipt.target_type, receipt.type, receipt.id): receipt for receipt in receipts}
+    if len(found) == len(receipts) and found.keys() <= expected:
+        return Matched(found, (), 0)
+    found = {}
     contradicted: set[Key] = set()
     foreign: list[Receipt] = []
     doubled = 0

@@ -51,6 +51,15 @@ def dumps(value: object, path: str = "$") -> bytes:
     return text
 
 
+def plain(value: object) -> bytes | None:
+    """`dumps` of what is plainly right; None where only a closer look can tell, as `dumps` takes it."""
+    try:
+        text = orjson.dumps(value, option=_OPTIONS)
+    except TypeError:
+        return None
+    return None if b"null" in text else text
+
+
 def raw(value: object, path: str = "$") -> RawJson:
     """`value` encoded once; what is raw already stays as it is."""
     return value if isinstance(value, RawJson) else RawJson(dumps(value, path))

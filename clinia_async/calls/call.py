@@ -136,6 +136,11 @@ def stored(record: T | None) -> T:
     return record
 
 
+def operation_head(action: Action) -> bytes:
+    """What stands before the payload of an operation; a brace follows it."""
+    return f'{{"action":"{action}","{action.lower()}":'.encode()
+
+
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:
     """One operation of a bulk or a bundle: the payload stands under the name of the action."""
     return strict_json.dumps({"action": str(action), str(action).lower(): payload})

@@ -11,9 +11,11 @@ from clinia_async.keys import (
     END_RULE,
     KEY_RULE,
     NEW_ID_RULE,
+    are_keys,
     is_end_id,
     is_key,
     is_new_id,
+    is_plain_joint,
     is_record_id,
     is_token,
 )
@@ -57,6 +59,16 @@ def check_end(value: Ref, path: str) -> None:
         hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
         raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
     check_key(value.type, f"{path}.type")
+
+
+def joins_plainly(source: str, type: str, from_: Ref, to: Ref) -> bool:
+    """Whether all that names a relationship is plainly right; if not, the checks tell what is wrong."""
+    if from_.__class__ is not Ref or to.__class__ is not Ref:
+        return False
+    try:
+        return is_plain_joint(from_.id + "." + to.id) and are_keys(source, type, from_.type, to.type)
+    except TypeError:  # one of them is no text
+        return False
 
 
 def check_contained(value: Contained, path: str) -> None:

@@ -9,11 +9,11 @@ from clinia_async.conclusions import SETTLE_WITHIN, is_echo
 from clinia_async.errors import AlreadyExists, CliniaError, NotFound, RequestError
 from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.crew import work_together
-from clinia_async.ingest.existing import Finding, OnExisting, settle_doubtful, settle_existing
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.existing import OnExisting, settle_doubtful, settle_existing
+from clinia_async.ingest.outcomes import Disposition, Finding, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.service import PatientSession
-from clinia_async.ingest.verdicts import CANCELLED, DROPPED, outcome_of, reason_of, told, verdict
+from clinia_async.ingest.verdicts import CANCELLED, DROPPED, reason_of, told, verdict
 from clinia_async.models import Action, ErrorType, Receipt, TaskStatus
 from clinia_async.receipts import Key, match_receipts
 from clinia_async.tasks import Task
@@ -22,6 +22,7 @@ NO_RECEIPT = "the task ended without a receipt to rely on"
 NOT_TOLD_APART = "receipts do not tell which of the records that were to get an id failed"
 WITH_ITS_BUNDLE = "its bundle was refused because of another record"
 _READS_AT_ONCE = 16
+_STORED: Finding = (Disposition.SUCCEEDED, None)
 
 
 class Batch:
@@ -45,11 +46,12 @@ class Batch:
         if chunk.state is not ChunkState.ACCEPTED:  # stored at once: there is nothing that may still fail
             return told(chunk, Disposition.PERSISTED, None)
         receipts = await self._service.receipts(task)
-        matched = match_receipts((record.key for record in chunk.records if record.key), receipts)
-        made = _made(chunk.records, matched.foreign)
+        keys = [record.key for record in chunk.records]
+        matched = match_receipts(filter(None, keys), receipts)
+        made = _made(chunk.records, matched.foreign) if None in keys else {}
         found: list[Finding | None] = [
-            self._at_once(chunk, matched.of.get(record.key)) if record.key else made[record.write.type]
-            for record in chunk.records
+            self._at_once(chunk, matched.of.get(key)) if key else made[record.write.type]
+            for key, record in zip(keys, chunk.records, strict=True)
         ]
         await self._read(chunk, found, matched.of)
         return _outcomes(chunk, found)
@@ -64,11 +66,11 @@ class Batch:
 
     def _at_once(self, chunk: Chunk, receipt: Receipt | None) -> Finding | None:
         """What a receipt proves, or None where only reading the record back can tell."""
+        if receipt is not None and receipt.status is TaskStatus.SUCCESS:
+            # without a pipeline there was no review that could have dropped it
+            return _STORED if receipt.pipeline_execution is None else None
         if receipt is None or not receipt.status.is_terminal:
             return Disposition.UNKNOWN, NO_RECEIPT
-        if receipt.status == TaskStatus.SUCCESS:
-            # without a pipeline there was no review that could have dropped it
-            return (Disposition.SUCCEEDED, None) if receipt.pipeline_execution is None else None
         if _is_taken(receipt) or (chunk.doubtful and is_echo(receipt)):
             return None
         if receipt.status == TaskStatus.CANCELLED:
@@ -159,13 +161,10 @@ def _fate(receipt: Receipt) -> Finding:
     return Disposition.UNKNOWN, NO_RECEIPT
 
 
-def _outcomes(chunk: Chunk, found: Sequence[Finding | None]) -> list[RecordOutcome]:
-    outcomes = []
-    for record, finding in zip(chunk.records, found, strict=True):
-        assert finding is not None
-        reconciled = finding[0] is Disposition.PERSISTED
-        outcomes.append(outcome_of(record, chunk, finding, reconciled=reconciled))
-    return outcomes
+def _outcomes(chunk: Chunk, found: Sequence[Finding | None]) -> Settlement:
+    findings = [finding for finding in found if finding is not None]
+    assert len(findings) == len(found)
+    return Settlement(chunk, findings, reconciles=True)
 
 
 def _is_taken(receipt: Receipt) -> bool:

@@ -6,7 +6,7 @@ from typing import cast
 
 from clinia_async.calls import Read, Settled
 from clinia_async.errors import NotFound
-from clinia_async.ingest.outcomes import Disposition
+from clinia_async.ingest.outcomes import Disposition, Finding
 from clinia_async.ingest.records import Record
 from clinia_async.models import Action, ErrorType, TaskSubmission
 from clinia_async.settling import settle
@@ -26,9 +26,6 @@ class OnExisting(StrEnum):
     """Read it back: what is there stays and is no failure; the report says if it differs."""
     FAIL = "fail"
     """A failure, without looking."""
-
-
-Finding = tuple[Disposition, str | None]
 
 
 async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Finding:

@@ -1,6 +1,7 @@
 """How records become chunks: by what may go together, by number, by size, and by how long they wait."""
 
 import asyncio
+from collections.abc import Sequence
 
 from attrs import define, field
 
@@ -9,7 +10,7 @@ from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.chunks import Chunk, ChunkLimits
 from clinia_async.ingest.flight import Flight
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
-from clinia_async.ingest.records import Record
+from clinia_async.ingest.records import Kind, Record
 from clinia_async.models import TargetType
 
 _Kind = tuple[TargetType | None, bool, bool]
@@ -20,6 +21,8 @@ whether they must not be sent twice, and whether they may have arrived already."
 @define(eq=False)
 class _Open:
     since: float
+    kind: Kind
+    """The one of the record that it was made for."""
     records: list[Record] = field(factory=list)
     operations: list[bytes] = field(factory=list)
     size: int = 0
@@ -36,15 +39,23 @@ class Filling:
         self._limits = limits
         self._mixed = mixed
         self._open: dict[_Kind, _Open] = {}
+        self._last: _Open | None = None
+        """The one that was filled last, while it is open."""
 
     async def next(self) -> Chunk | None:
         """The next chunk, or None at the end of the input."""
         while True:
-            record = await self._flight.next(self._until())
-            if record is None:
+            taken = await self._flight.next(self._until(), self._wanted())
+            if taken is None:
                 return self._oldest() if self._open else None
-            if isinstance(record, Chunk):
-                return record
+            if isinstance(taken, Chunk):
+                return taken
+            if (chunk := await self._fill(taken)) is not None:
+                return chunk
+
+    async def _fill(self, records: Sequence[Record]) -> Chunk | None:
+        """The chunk that is full by now, if one is. What it has no room for goes back."""
+        for place, record in enumerate(records, 1):
             try:
                 operation = record.operation()
             except InvalidWrite as error:
@@ -52,7 +63,12 @@ class Filling:
                 await self._flight.room()
                 continue
             if (chunk := self._add(record, operation)) is not None:
+                self._flight.give_back(records[place:])
                 return chunk
+        return None
+
+    def _wanted(self) -> int:
+        return self._limits.operations - (len(self._last.records) if self._last is not None else 0)
 
     def _until(self) -> float | None:
         if not self._open:
@@ -61,13 +77,29 @@ class Filling:
 
     def _add(self, record: Record, operation: bytes) -> Chunk | None:
         """The chunk that is full by now, if one is."""
+        opened = self._last
+        if (
+            opened is None
+            or opened.kind is not record.kind
+            or self._flight.has_doubtful
+            or len(opened.records) + 1 >= self._limits.operations
+            or opened.size + len(operation) + 1 > self._limits.bytes
+        ):
+            return self._add_to_any(record, operation)
+        opened.records.append(record)
+        opened.operations.append(operation)
+        opened.size += len(operation) + 1
+        return None
+
+    def _add_to_any(self, record: Record, operation: bytes) -> Chunk | None:
         kind = self._kind(record)
         opened = self._open.get(kind)
         full = None
         if opened is not None and not opened.has_room(operation, self._limits):
             full, opened = self._closed(kind), None
         if opened is None:
-            opened = self._open[kind] = _Open(asyncio.get_running_loop().time())
+            opened = self._open[kind] = _Open(asyncio.get_running_loop().time(), record.kind)
+        self._last = opened
         opened.records.append(record)
         opened.operations.append(operation)
         opened.size += len(operation) + 1
@@ -80,6 +112,8 @@ class Filling:
 
     def _closed(self, kind: _Kind) -> Chunk:
         opened = self._open.pop(kind)
+        if opened is self._last:
+            self._last = None
         return Chunk(opened.records, opened.operations, doubtful=kind[2])
 
     def _kind(self, record: Record) -> _Kind:

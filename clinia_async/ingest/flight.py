@@ -1,11 +1,11 @@
 """Every record between the input and its outcome: no record is lost sight of, and none is told twice."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.intake import Intake
 from clinia_async.ingest.outcome_stream import OutcomeStream
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.report import Report
 
@@ -23,8 +23,8 @@ class Flight:
         self._claimed: dict[Record, Chunk | None] = {}
         """With the chunk that may have brought it there."""
 
-    async def next(self, until: float | None) -> Record | Chunk | None:
-        """The next record; None at the end of the input, or where none came before `until`.
+    async def next(self, until: float | None, most: int) -> Sequence[Record] | Chunk | None:
+        """The next records, at `most` so many; None at the end of the input, or if none came by `until`.
 
         Whoever holds nothing (`until` is None) may be given a chunk that a former run has left.
         """
@@ -32,19 +32,30 @@ class Flight:
             if until is None and (chunk := self._intake.left()) is not None:
                 self._claimed.update(dict.fromkeys(chunk.records, None))
                 return chunk
-            if (record := self._intake.take()) is not None:
-                self._claimed[record] = None
-                return record
+            if records := self._intake.take(most):
+                self._claimed.update(dict.fromkeys(records))
+                return records
             if not await self._intake.news(until):
                 return None
+
+    def give_back(self, records: Sequence[Record]) -> None:
+        """They were taken and are not needed now: they are the next to be taken."""
+        for record in records:
+            del self._claimed[record]
+        self._intake.give_back(records)
+
+    @property
+    def has_doubtful(self) -> bool:
+        """Whether there may be a doubtful record."""
+        return self._intake.has_doubtful
 
     def is_doubtful(self, record: Record) -> bool:
         return self._intake.is_doubtful(record)
 
     def depart(self, chunk: Chunk) -> None:
-        for record in chunk.records:
-            self._report.sent += self._claimed[record] is None
-            self._claimed[record] = chunk
+        before = [*map(self._claimed.__getitem__, chunk.records)]
+        self._report.sent += before.count(None)
+        self._claimed.update(dict.fromkeys(chunk.records, chunk))
 
     def recall(self, chunk: Chunk) -> None:
         """Its records will be sent again. Where it provably did not get there, it is as if it never was."""
@@ -54,8 +65,15 @@ class Flight:
             self._report.sent -= self._claimed[record] is not None
             self._claimed[record] = None
 
-    def settle(self, outcomes: Iterable[RecordOutcome]) -> None:
-        """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
+    def settle(self, outcomes: Sequence[RecordOutcome]) -> None:
+        """Tells the outcomes and frees the keys. Waits for nothing, so a cancel can lose none of them."""
+        if isinstance(outcomes, Settlement):
+            for record in outcomes.records:
+                del self._claimed[record]
+            self._intake.released_all(outcomes.records, outcomes.is_doubtful)
+            self._report.add_all(outcomes)
+            self._outcomes.put_now(outcomes)
+            return
         for outcome in outcomes:
             del self._claimed[outcome.sent]
             doubtful = outcome.doubtful or outcome.disposition is Disposition.UNKNOWN
@@ -101,4 +119,4 @@ class Flight:
 
     def _tell_now(self, outcome: RecordOutcome) -> None:
         self._report.add(outcome)
-        self._outcomes.put_now(outcome)
+        self._outcomes.put_now((outcome,))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import InvalidWrite
@@ -44,12 +44,13 @@ class Intake:
         may_have_arrived: bool,
     ) -> None:
         self._source = source
-        self._items = aiter(items) if isinstance(items, AsyncIterable) else _asynchronous(items)
+        self._blocks = _one_by_one(items) if isinstance(items, AsyncIterable) else _at_once(items)
         self._keys = keys
         self._report = report
         self._replay = replay
         self._fence = fence
         self._may_have_arrived = may_have_arrived
+        self._is_plain = replay.is_empty and not may_have_arrived
         self._ready: deque[Record] = deque()
         self._left: deque[Chunk] = deque()
         self._gathered: dict[Key | Record, tuple[Record, Unfinished]] = {}
@@ -76,14 +77,14 @@ class Intake:
     async def read(self, emit: Emit) -> None:
         """Reads the input to its end, as fast as records are taken. Raises what the source raises."""
         try:
-            async for item in self._items:
-                await self._take_in(item, emit)
-                if self._report.read % AHEAD == 0:
-                    await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
-                while not self._may_read_on():
-                    self._room.clear()
-                    self._wake()
-                    await self._room.wait()
+            async for items in self._blocks:
+                for item in items:
+                    if not self._takes_plainly(item):
+                        await self._take_in(item, emit)
+                    if self._report.read % AHEAD == 0:
+                        await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
+                    if len(self._ready) >= AHEAD or self._keys.is_crowded:
+                        await self._wait_for_room()
             self._replay.check_ended()
         finally:
             self._ended = True
@@ -110,16 +111,26 @@ class Intake:
         self._room.set()
         self._wake_all()
 
-    def take(self) -> Record | None:
-        """A record that may fly, if there is one now."""
+    def take(self, most: int) -> Sequence[Record]:
+        """Records that may fly, if there are any now."""
         if not self._ready or self._stopped or not self._replay.is_over:
-            return None
-        record = self._ready.popleft()
+            return ()
+        records = [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
         if len(self._ready) < AHEAD // 2:
             self._room.set()
         if self._is_over():
-            self._wake_all()  # it was the last: those who wait for another wait in vain
-        return record
+            self._wake_all()  # they were the last: those who wait for others wait in vain
+        return records
+
+    def give_back(self, records: Sequence[Record]) -> None:
+        """They were taken and are still to fly, before all others."""
+        self._ready.extendleft(reversed(records))
+        for _ in records:
+            self._wake()
+
+    @property
+    def has_doubtful(self) -> bool:
+        return bool(self._doubtful)
 
     def is_doubtful(self, record: Record) -> bool:
         """Whether it may have arrived already, in a former run."""
@@ -160,8 +171,19 @@ class Intake:
         """
         following = self._keys.release(record)
         self._doubtful.pop(record, None)
-        if following is None:
-            return
+        if following is not None:
+            self._let_follow(record, following, doubtful=doubtful)
+
+    def released_all(self, records: Sequence[Record], is_doubtful: Callable[[int], bool]) -> None:
+        """`released` of them all, with what is doubtful by their places."""
+        followed = self._keys.release_all(records)
+        if self._doubtful:
+            for record in records:
+                self._doubtful.pop(record, None)
+        for place, following in followed:
+            self._let_follow(records[place], following, doubtful=is_doubtful(place))
+
+    def _let_follow(self, record: Record, following: Record, *, doubtful: bool) -> None:
         harmless = record.action is following.action is Action.CREATE
         if doubtful and not harmless and not self._stopped:
             self._put_behind_fence(following, asyncio.get_running_loop().time() + self._fence)
@@ -185,6 +207,12 @@ class Intake:
         del self._fenced[record]
         self._offer(record, first=True)
 
+    async def _wait_for_room(self) -> None:
+        while not self._may_read_on():
+            self._room.clear()
+            self._wake()
+            await self._room.wait()
+
     def _may_read_on(self) -> bool:
         if self._ended or not self._replay.is_over:
             return True
@@ -192,6 +220,21 @@ class Intake:
 
     def _is_over(self) -> bool:
         return self._stopped or (self._ended and not (self._ready or self._left or self._fenced))
+
+    def _takes_plainly(self, item: Item) -> bool:
+        """Most items are records that nothing is known of, and are taken in with no more than this."""
+        if not self._is_plain:
+            return False
+        record = item if item.__class__ is Record else self._checked(item)
+        if not isinstance(record, Record) or record.kind.source != self._source:
+            return False
+        self._report.read += 1
+        record.position = self._report.read
+        if self._keys.claim(record):
+            self._ready.append(record)
+            if self._hungry:
+                self._wake()
+        return True
 
     async def _take_in(self, item: Item, emit: Emit) -> None:
         if isinstance(item, Blank):
@@ -285,7 +328,7 @@ class Intake:
         raise InvalidWrite(f"record {place}", "must be a write of a bulk or a record that was read")
 
     async def _close(self) -> None:
-        closing = getattr(self._items, "aclose", None)
+        closing = getattr(self._blocks, "aclose", None)
         if closing is not None:
             await closing()
 
@@ -311,6 +354,16 @@ def _told(record: Record, failure: Failure) -> RecordOutcome:
     )
 
 
-async def _asynchronous(items: Iterable[Item]) -> AsyncIterator[Item]:
-    for item in items:
-        yield item
+async def _at_once(items: Iterable[Item]) -> AsyncIterator[Iterable[Item]]:
+    yield items
+
+
+async def _one_by_one(items: AsyncIterable[Item]) -> AsyncIterator[Iterable[Item]]:
+    iterator = aiter(items)
+    try:
+        async for item in iterator:
+            yield (item,)
+    finally:
+        closing = getattr(iterator, "aclose", None)
+        if closing is not None:
+            await closing()

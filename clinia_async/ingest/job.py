@@ -112,8 +112,9 @@ class Ingestion:
     async def __aiter__(self) -> AsyncIterator[RecordOutcome]:
         if self._running is None:
             raise ConfigError("a job runs inside `async with`")
-        async for outcome in self._outcomes:
-            yield outcome
+        async for outcomes in self._outcomes:
+            for outcome in outcomes:
+                yield outcome
         await self._running
 
     async def __aexit__(

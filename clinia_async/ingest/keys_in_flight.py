@@ -1,6 +1,7 @@
 """Two writes of one key never fly together: the service cancels concurrent operations on one record."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from clinia_async.ingest.records import Record
 from clinia_async.receipts import Key
@@ -16,24 +17,22 @@ class KeysInFlight:
         self._waiting: dict[Key, deque[Record] | None] = {}
         self._parked = 0
         self._limit = limit
-
-    @property
-    def is_crowded(self) -> bool:
-        return self._parked >= self._limit
+        self.is_crowded = False
 
     def claim(self, record: Record) -> bool:
         """Whether the record may fly now; if not, it will come out of `release` in its turn."""
         key = record.key
         if key is None:
             return True
-        if key not in self._waiting:
-            self._waiting[key] = None
+        waiting = self._waiting
+        if key not in waiting:
+            waiting[key] = None
             return True
-        queue = self._waiting[key]
+        queue = waiting[key]
         if queue is None:
-            queue = self._waiting[key] = deque()
+            queue = waiting[key] = deque()
         queue.append(record)
-        self._parked += 1
+        self._park(1)
         return False
 
     def release(self, record: Record) -> Record | None:
@@ -41,12 +40,28 @@ class KeysInFlight:
         key = record.key
         if key is None:
             return None
-        queue = self._waiting[key]
+        queue = self._waiting.pop(key)
         if not queue:
-            del self._waiting[key]
             return None
-        self._parked -= 1
+        self._waiting[key] = queue
+        self._park(-1)
         return queue.popleft()
+
+    def release_all(self, records: Iterable[Record]) -> list[tuple[int, Record]]:
+        """`release` of them all: the records that now hold a claim, each with the place of the one before."""
+        free = self._waiting.pop
+        followed = []
+        for place, record in enumerate(records):
+            key = record.key
+            if key is not None and (queue := free(key)):
+                self._waiting[key] = queue
+                self._park(-1)
+                followed.append((place, queue.popleft()))
+        return followed
+
+    def _park(self, count: int) -> None:
+        self._parked += count
+        self.is_crowded = self._parked >= self._limit
 
     def parked(self) -> list[Record]:
         return [record for queue in self._waiting.values() for record in queue or ()]

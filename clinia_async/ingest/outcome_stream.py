@@ -2,14 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from clinia_async.ingest.outcomes import RecordOutcome
 
 
 class OutcomeStream:
-    def __init__(self, limit: int = 10_000) -> None:
-        self._outcomes: deque[RecordOutcome] = deque()
+    """Holds what came together together, and gives it out so; at most `limit` outcomes wait, or one chunk."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._waiting: deque[Sequence[RecordOutcome]] = deque()
+        self._given: Iterator[RecordOutcome] = iter(())
+        """What was given out last: whoever stopped amid it goes on there."""
+        self._held = 0
         self._limit = limit
         self._closed = False
         self._news = asyncio.Event()
@@ -17,28 +22,32 @@ class OutcomeStream:
 
     async def put(self, outcome: RecordOutcome) -> None:
         """Takes the outcome at once, so that a cancel cannot lose it, and then waits for room."""
-        self.put_now(outcome)
+        self.put_now((outcome,))
         await self.room()
 
     async def room(self) -> None:
-        while len(self._outcomes) > self._limit:
+        while self._held > self._limit:
             self._room.clear()
             await self._room.wait()
 
-    def put_now(self, outcome: RecordOutcome) -> None:
-        self._outcomes.append(outcome)
+    def put_now(self, outcomes: Sequence[RecordOutcome]) -> None:
+        self._waiting.append(outcomes)
+        self._held += len(outcomes)
         self._news.set()
 
     def close(self) -> None:
         self._closed = True
         self._news.set()
 
-    async def __aiter__(self) -> AsyncIterator[RecordOutcome]:
+    async def __aiter__(self) -> AsyncIterator[Iterator[RecordOutcome]]:
+        yield self._given
         while True:
-            while self._outcomes:
-                outcome = self._outcomes.popleft()
+            while self._waiting:
+                outcomes = self._waiting.popleft()
+                self._held -= len(outcomes)
                 self._room.set()
-                yield outcome
+                self._given = iter(outcomes)
+                yield self._given
             if self._closed:
                 return
             self._news.clear()

@@ -1,9 +1,12 @@
 """What became of one record."""
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import overload
 
-from attrs import field, frozen
+from attrs import define, field
 
+from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.records import BadRecord, Record
 from clinia_async.task_id import TaskId
 
@@ -32,6 +35,9 @@ class Disposition(StrEnum):
     UNSENT = "unsent"
     """The job ended before it was sent."""
 
+    # Enum hashes by name, in Python; outcomes are counted by the million.
+    __hash__ = str.__hash__
+
     @property
     def has_landed(self) -> bool:
         """Whether nothing needs to be done about it."""
@@ -40,10 +46,15 @@ class Disposition(StrEnum):
 
 _LANDED = frozenset({Disposition.PERSISTED, Disposition.SUCCEEDED, Disposition.EXISTING, Disposition.KEPT})
 
+Finding = tuple[Disposition, str | None]
+"""What became of a record, and the reason."""
 
-@frozen
+
+@define(unsafe_hash=True)
 class RecordOutcome:
-    """`reason` names a rule or a type of error, and never quotes the record.
+    """What became of one record: a value, which nobody changes; not frozen, as they come by the million.
+
+    `reason` names a rule or a type of error, and never quotes the record.
 
     `attempts` counts the requests that carried it; 0 if none did.
     """
@@ -69,3 +80,52 @@ class RecordOutcome:
         """The record, where it is one that could be sent."""
         assert isinstance(self.record, Record)
         return self.record
+
+
+class Settlement(Sequence[RecordOutcome]):
+    """What became of the records of one chunk. An outcome is made of it when somebody asks for it.
+
+    `reconciles` says that a record found PERSISTED was found so by reading it back.
+    """
+
+    __slots__ = ("_attempts", "_doubtful", "_reconciles", "_task", "findings", "records")
+
+    def __init__(self, chunk: Chunk, findings: Sequence[Finding], *, reconciles: bool = False) -> None:
+        assert len(findings) == len(chunk.records)
+        self.records = chunk.records
+        self.findings = findings
+        self._task = chunk.task
+        self._attempts = chunk.requests
+        self._doubtful = chunk.doubtful
+        self._reconciles = reconciles
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, place: int) -> RecordOutcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[RecordOutcome]: ...
+    def __getitem__(self, place: int | slice) -> RecordOutcome | Sequence[RecordOutcome]:
+        if isinstance(place, slice):
+            return [
+                self._outcome(*each) for each in zip(self.records[place], self.findings[place], strict=True)
+            ]
+        return self._outcome(self.records[place], self.findings[place])
+
+    def __iter__(self) -> Iterator[RecordOutcome]:
+        return map(self._outcome, self.records, self.findings)
+
+    def is_doubtful(self, place: int) -> bool:
+        """Whether a record may have arrived twice, or may still arrive."""
+        return self._doubtful or self.findings[place][0] is Disposition.UNKNOWN
+
+    def is_reconciled(self, finding: Finding) -> bool:
+        return self._reconciles and finding[0] is Disposition.PERSISTED
+
+    def _outcome(self, record: Record, finding: Finding) -> RecordOutcome:
+        disposition, reason = finding
+        reconciled = self._reconciles and disposition is Disposition.PERSISTED
+        return RecordOutcome(
+            record, disposition, reason, self._task, reconciled, self._attempts, self._doubtful
+        )

@@ -1,10 +1,12 @@
 """One record of the input: a write that can be sent, or the reason why not."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from attrs import define, field, frozen
 
 from clinia_async.calls import BatchWrite, Repeat
+from clinia_async.calls.call import operation_head
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key
@@ -26,8 +28,16 @@ class Kind:
 
     @prefix.default
     def _prefix(self) -> bytes:
-        action = str(self.action)
-        return f'{{"action":"{action}","{action.lower()}":'.encode()
+        return operation_head(self.action)
+
+
+@lru_cache(maxsize=256)
+def _kind_of(write: type[BatchWrite], source: str, is_keyed: bool) -> Kind:
+    """What writes of one class have in common: whether they may be repeated is a matter of their ids."""
+    repeat = Repeat.IDEMPOTENT
+    if write.action is Action.CREATE:
+        repeat = Repeat.KEYED if is_keyed else Repeat.ONCE
+    return Kind(source, write.target, write.action, repeat)
 
 
 @define(eq=False, init=False)
@@ -51,8 +61,9 @@ class Record:
         self.line = line
         self.text = text
         self.position = position
-        self.key = None if write.id is None else (write.target, write.type, write.id)
-        self.kind = Kind(write.source, write.target, write.action, write.repeat)
+        id_ = write.id
+        self.key = None if id_ is None else (write.target, write.type, id_)
+        self.kind = _kind_of(type(write), write.source, id_ is not None)  # type: ignore[arg-type]  # mypy
         self.payload = None
         self._write = write
 

@@ -27,6 +27,7 @@ class Replay:
         self._failures: deque[Failure] = deque()
         self._asked_to = 0
         self._digest = blake2b(digest_size=16)
+        self.is_empty = journal is None
         self.is_over = journal is None or journal.history.read_to == 0
 
     @property
@@ -97,5 +98,5 @@ def _chunk(left: Unfinished) -> Chunk:
         requests=left.attempts,
         doubtful=left.is_in_doubt,
         task=left.task,
-        retold=left.state == "UNKNOWN",
+        retold=left.attempts > 0,
     )

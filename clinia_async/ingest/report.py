@@ -5,7 +5,7 @@ from collections import Counter
 from attrs import define, field
 
 from clinia_async.gate import Gate
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 
 
 @define
@@ -59,6 +59,15 @@ class Report:
         self.former += outcome.former
         if outcome.reason is not None:
             self.reasons[outcome.disposition, outcome.reason] += 1
+
+    def add_all(self, settlement: Settlement) -> None:
+        for finding, count in Counter(settlement.findings).items():
+            disposition, reason = finding
+            self.by_disposition[disposition] += count
+            if settlement.is_reconciled(finding):
+                self.reconciled += count
+            if reason is not None:
+                self.reasons[disposition, reason] += count
 
     def add_former(self, disposition: Disposition) -> None:
         """A record that landed in a former run."""

@@ -7,8 +7,8 @@ from clinia_async.calls import Write
 from clinia_async.conclusions import SETTLE_WITHIN
 from clinia_async.errors import AlreadyExists, CliniaError, InvalidWrite, TaskFailed, WriteConflict
 from clinia_async.ingest.chunks import Chunk, ChunkState
-from clinia_async.ingest.existing import Finding, OnExisting, different, settle_doubtful, settle_existing
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.existing import OnExisting, different, settle_doubtful, settle_existing
+from clinia_async.ingest.outcomes import Disposition, Finding, RecordOutcome
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.service import PatientSession
 from clinia_async.ingest.verdicts import outcome_of, told, verdict

@@ -13,7 +13,7 @@ from clinia_async.errors import (
 )
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.existing import DIFFERENT
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes import Disposition, Finding, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.models import Receipt
 
@@ -44,14 +44,12 @@ def verdict(error: CliniaError) -> tuple[Disposition, str]:
     return row
 
 
-def told(chunk: Chunk, disposition: Disposition, reason: str | None) -> list[RecordOutcome]:
+def told(chunk: Chunk, disposition: Disposition, reason: str | None) -> Settlement:
     """The same for every record of a chunk."""
-    return [outcome_of(record, chunk, (disposition, reason)) for record in chunk.records]
+    return Settlement(chunk, [(disposition, reason)] * len(chunk.records))
 
 
-def outcome_of(
-    record: Record, chunk: Chunk, finding: tuple[Disposition, str | None], *, reconciled: bool = False
-) -> RecordOutcome:
+def outcome_of(record: Record, chunk: Chunk, finding: Finding, *, reconciled: bool = False) -> RecordOutcome:
     return RecordOutcome(
         record,
         *finding,
