@@ -221,7 +221,7 @@ def _unreadable() -> ProtocolError:
 
 async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: Read) -> TaskSubmission:
     """What a failed task's lost twin did, if there was one and what is there is what was sent."""
-    receipts = await task.receipts()
+    receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
     failure = failed(task, snapshot, receipts)
     if not (task.doubtful and hasattr(write, "settle") and any(map(is_echo, receipts))):
         raise failure

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from typing import TypedDict, TypeVar
+from collections.abc import Coroutine
+from typing import TypedDict, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from attrs import frozen
 
 from clinia_async.addresses import Addresses
 from clinia_async.admission import Admission
-from clinia_async.calls import Call, GetPurge, GetTask, Write
+from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Write
+from clinia_async.coalescing import Coalescer, KeyedWrite, Record, Service
 from clinia_async.conclusions import conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.gate import GateLimits
-from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus
+from clinia_async.interruptible import Waiting
+from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.polling import Poller, Polling
 from clinia_async.retry import RetryPolicy
 from clinia_async.secret import Secret
@@ -43,6 +46,7 @@ class SessionOptions(TypedDict, total=False):
     retry: RetryPolicy
     polling: Polling
     wire: Wire
+    coalesce: bool
 
 
 @frozen
@@ -66,6 +70,10 @@ class Engine:
         self._closing: asyncio.Task[None] | None = None
         self._guards = 0
         self.submissions = Submissions()
+        self._coalescer: Coalescer | None = None
+        if options.get("coalesce", False):
+            service = Service(self._deliver_bulk, self._alone, self._handle_of_one, self.read)
+            self._coalescer = Coalescer(service, self.submissions)
 
     @property
     def state(self) -> str:
@@ -86,33 +94,52 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def read(self, call: Call[R], /, *, timeout: float | None = None) -> R:
-        return (await self._deliver(call, timeout)).answer
+        return (await self._deliver(self.open(), call, timeout)).answer
 
     async def perform(self, call: Call[R], timeout: float | None) -> Task[R]:
         """A write that the service answers at once and without a task: its handle is resolved at birth."""
 
+        works = self.open()
+
         async def send() -> Task[R]:
-            delivered = await self._deliver(call, timeout)
+            delivered = await self._deliver(works, call, timeout)
             return self._resolved(delivered, delivered.answer, None, None)
 
-        self.open()
         return await self.submissions.run(call, send())
 
     async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
-        async def send() -> Task[R]:
-            delivered = await self._deliver(write, timeout, doubtful=doubtful)
-            submission = delivered.answer
-            if submission.status != _ACCEPTED:
-                return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
-            return Task(
-                self._watch(submission.task_id, write.source),
-                conclusion_of(write, self.read),
-                doubtful=delivered.doubtful,
-                attempts=delivered.attempts,
-            )
+        works = self.open()
+        coalescer = self._coalescer
+        if coalescer is not None and timeout is None and not doubtful and coalescer.takes(write):
+            return cast("Task[R]", await coalescer.submit(cast("KeyedWrite", write)))
+        return await self.submissions.run(write, self._submit(works, write, timeout, doubtful=doubtful))
 
-        self.open()
-        return await self.submissions.run(write, send())
+    async def _submit(
+        self, works: _Works, write: Write[R], timeout: float | None = None, *, doubtful: bool = False
+    ) -> Task[R]:
+        delivered = await self._deliver(works, write, timeout, doubtful=doubtful)
+        submission = delivered.answer
+        if submission.status != _ACCEPTED:
+            return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
+        return self._pending(delivered, write.source, conclusion_of(write, self.read))
+
+    def _pending(self, delivered: Delivered[TaskSubmission], source: str, conclude: Conclude[R]) -> Task[R]:
+        watch = self._watch(delivered.answer.task_id, source)
+        return Task(watch, conclude, doubtful=delivered.doubtful, attempts=delivered.attempts)
+
+    async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivered[TaskSubmission]:
+        return await self._deliver(self._at_work(), bulk)
+
+    async def _alone(self, write: KeyedWrite) -> Task[Record]:
+        return await self._submit(self._at_work(), cast("Write[Record]", write))
+
+    def _handle_of_one(
+        self, delivered: Delivered[TaskSubmission], write: KeyedWrite, conclude: Conclude[Record]
+    ) -> Task[Record]:
+        """The handle of a write that was delivered in a bulk."""
+        if delivered.answer.status == _ACCEPTED:
+            return self._pending(delivered, write.source, conclude)
+        return self._resolved(delivered, write.as_sent(), delivered.answer.task_id, write.source)
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()
@@ -141,7 +168,10 @@ class Engine:
             self._works.delivery.admission = None
 
     async def _close(self, grace: float) -> None:
-        await self.submissions.drain(grace)
+        draining = [self.submissions.drain(grace)]
+        if self._coalescer is not None:
+            draining.append(self._coalescer.drain(grace))
+        await asyncio.gather(*draining)
         if self._works is not None:
             await self._works.poller.closed()
             await self._works.transport.close()
@@ -162,12 +192,13 @@ class Engine:
         keeper = Keeper(self._look, self._read_receipts, poller.begin)
         return _Works(loop, transport, delivery, poller, keeper)
 
-    async def _deliver(self, call: Call[R], timeout: float | None, *, doubtful: bool = False) -> Delivered[R]:
-        works = self.open()
+    def _deliver(
+        self, works: _Works, call: Call[R], timeout: float | None = None, *, doubtful: bool = False
+    ) -> Coroutine[Waiting, None, Delivered[R]]:
         if timeout is not None:
-            return await works.delivery.send(call, works.loop.time() + timeout, doubtful=doubtful)
+            return works.delivery.send(call, works.loop.time() + timeout, doubtful=doubtful)
         deadline, slowest = works.loop.time() + self._timeout, self._wire.slowest
-        return await works.delivery.send(call, deadline, doubtful=doubtful, slowest=slowest)
+        return works.delivery.send(call, deadline, doubtful=doubtful, slowest=slowest)
 
     def _resolved(self, delivered: Delivered[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
         now = asyncio.get_running_loop().time()

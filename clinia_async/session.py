@@ -38,6 +38,8 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     `timeout` is for one call with all its repeats; it does not bound the wait for a task. A call with
     a large body gets the time that its bytes need on top, unless it is given a `timeout` of its own.
 
+    `coalesce` sends writes of single records that are awaited together as one bulk: see `coalescing`.
+
     `http_session` is borrowed: its connections and trace configs are used and it is never closed, but its
     headers, cookies, redirects and proxies are left alone.
     """

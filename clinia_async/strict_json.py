@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import NoReturn
+from typing import NoReturn, cast
 from uuid import UUID
 
 import orjson
@@ -68,6 +68,11 @@ def raw(value: object, path: str = "$") -> RawJson:
 def embedded(value: object, path: str = "$") -> orjson.Fragment:
     """`value`, encoded once, to stand in what goes through `dumps` next."""
     return orjson.Fragment(value.text if isinstance(value, RawJson) else dumps(value, path))
+
+
+def parsed(value: Mapping[str, object] | RawJson) -> Mapping[str, object]:
+    """An object as its reader will find it."""
+    return cast("Mapping[str, object]", loads(value.text if isinstance(value, RawJson) else dumps(value)))
 
 
 def loads(text: bytes) -> object:

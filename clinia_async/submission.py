@@ -44,6 +44,23 @@ class Submissions:
         """Awaits `work`, which a cancel of the caller does not reach."""
         return Submission(call, work, self)
 
+    def doubt(self, call: Call[object], answer: "asyncio.Future[Task[R]]") -> None:
+        """The caller is gone, and `answer` is for whoever looks at `in_doubt`."""
+        entry: InDoubt[R] = InDoubt(call)
+        self.in_doubt.append(entry)  # type: ignore[arg-type]
+        answer.add_done_callback(lambda done: self._tell(entry, done))
+
+    def _tell(self, entry: InDoubt[R], answer: "asyncio.Future[Task[R]]") -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            entry.task = answer.result()
+        elif isinstance(error, CliniaError):
+            entry.error = error
+            if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
+                self.in_doubt.remove(entry)  # type: ignore[arg-type]
+
     async def drain(self, grace: float) -> None:
         """Gives the writes in flight `grace` seconds for their answers, then lets them go as unknown."""
         endings = [submission.ending() for submission in self.running]
@@ -57,7 +74,7 @@ class Submissions:
 class Submission(Interruptible[Task[R]], Generic[R]):
     """One write in flight: awaited by its caller and, if that one is cancelled, by the session."""
 
-    __slots__ = ("_call", "_ending", "_entry", "_submissions")
+    __slots__ = ("_call", "_ending", "_left_caller", "_submissions")
 
     def __init__(
         self, call: Call[object], work: Coroutine[Waiting, None, Task[R]], submissions: Submissions
@@ -65,7 +82,7 @@ class Submission(Interruptible[Task[R]], Generic[R]):
         super().__init__(work)
         self._call = call
         self._submissions = submissions
-        self._entry: InDoubt[R] | None = None
+        self._left_caller = False
         self._ending: asyncio.Future[None] | None = None
 
     def ending(self) -> "asyncio.Future[None]":
@@ -74,16 +91,16 @@ class Submission(Interruptible[Task[R]], Generic[R]):
         return self._ending
 
     def __await__(self) -> Generator[Waiting, None, Task[R]]:
-        if self._entry is not None:  # this is the session's task
+        if self._left_caller:  # this is the session's task
             return (yield from self._from(self._waiting))
         self._submissions.running.add(self)  # type: ignore[arg-type]
         try:
             return (yield from self._for_caller())
         except asyncio.CancelledError:
-            if self._entry is not None:
+            if self._left_caller:
                 raise
         finally:
-            if self._entry is None:
+            if not self._left_caller:
                 self._end()
         raise SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
 
@@ -100,28 +117,16 @@ class Submission(Interruptible[Task[R]], Generic[R]):
             return end.value  # type: ignore[no-any-return]
 
     def _leave_to_session(self) -> None:
-        self._entry = InDoubt(self._call)
-        self._submissions.in_doubt.append(self._entry)  # type: ignore[arg-type]
+        self._left_caller = True
 
         async def rest() -> Task[R]:
             return await self
 
-        asyncio.get_running_loop().create_task(rest(), name="clinia-write").add_done_callback(self._arrived)
+        task = asyncio.get_running_loop().create_task(rest(), name="clinia-write")
+        self._submissions.doubt(self._call, task)
+        task.add_done_callback(self._end)
 
-    def _arrived(self, rest: "asyncio.Task[Task[R]]") -> None:
-        assert self._entry is not None
-        self._end()
-        if rest.cancelled():
-            return
-        error = rest.exception()
-        if error is None:
-            self._entry.task = rest.result()
-        elif isinstance(error, CliniaError):
-            self._entry.error = error
-            if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
-                self._submissions.in_doubt.remove(self._entry)  # type: ignore[arg-type]
-
-    def _end(self) -> None:
+    def _end(self, _: object = None) -> None:
         self._submissions.running.discard(self)
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(None)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 FACTS = (
     "read            100,000",
-    "succeeded        91,988",
     "existing          7,970",
     "kept                 42",
+    "the emulator holds 91,988 relationships",
 )
+STORED = {"bulk": "succeeded        91,988", "single": "persisted        91,988"}
 
 
 def commands(readme: str) -> list[str]:
@@ -22,13 +23,12 @@ def commands(readme: str) -> list[str]:
 
 def main(folder: Path) -> None:
     ingest, test = commands((folder / "README.md").read_text(encoding="utf-8"))
-    for via in ("bulk", "single"):
+    for via, stored in STORED.items():
         ran = subprocess.run(
             ["bash", "-c", f"{ingest} --via {via}"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
         )
         print(ran.stdout, flush=True)
-        assert all(fact in ran.stdout for fact in FACTS), "the report is not what it should be"
-        assert "the emulator holds 91,988 relationships" in ran.stdout
+        assert all(fact in ran.stdout for fact in (stored, *FACTS)), "the report is not what it should be"
     subprocess.run(["bash", "-c", test], cwd=folder, check=True)
 
 

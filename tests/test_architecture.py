@@ -25,6 +25,7 @@ FLOORS = [
     {"transport", "polling", "waiting", "submission", "settling", "paging", "bundling", "admission"},
     {"conclusions"},
     {"delivery"},
+    {"coalescing"},
     {"engine"},
     {"calling"},
     {"registry_methods", "definition_methods", "catalog_methods"},

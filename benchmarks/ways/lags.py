@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from benchmarks.ways.spent import megabytes
 
+WARM_UP = 100
+"""Tasks that end at once, so that as many connections are there before the measuring begins."""
+
 _DUE = re.compile(r"-(\d+)$")
 
 

@@ -5,25 +5,35 @@ from collections.abc import Sequence
 
 import clinia_async as clinia
 from benchmarks import workload
-from benchmarks.ways.lags import due, measured
+from benchmarks.ways.lags import WARM_UP, due, measured
 
 
-async def ours(url: str, count: int, source: str, round: int = 0, batches: int = 1) -> dict[str, float]:
-    """Noticing is measured to the moment when the waiting coroutine goes on."""
+async def ours(
+    *, url: str, count: int, source: str, round: int = 0, batches: int = 1, at_once: int = 100_000
+) -> dict[str, float]:
+    """Noticing is measured to the moment when the waiting coroutine goes on.
 
+    `at_once` creates are under way at any time; the waits that follow are not bounded.
+    """
+    gate = asyncio.Semaphore(at_once)
     async with clinia.Session(base_url=url, api_key="k") as session:
+
+        async def one(number: int, run: str) -> tuple[float, int]:
+            async with gate:
+                task = await _create(session, source, number, run)
+            return await _noticed(task)
 
         async def run() -> tuple[Sequence[float], int]:
             lags: list[float] = []
             looks = 0
             for batch in range(batches):
-                callers = (_wait(session, source, number, f"{round}-{batch}") for number in range(count))
+                callers = (one(number, f"{round}-{batch}") for number in range(count))
                 for lag, more in await asyncio.gather(*callers):
                     lags.append(lag)
                     looks += more
             return lags, looks
 
-        await _wait(session, "instant", 0, "warm")
+        await asyncio.gather(*(_wait(session, "instant", number, "warm") for number in range(WARM_UP)))
         return await measured(run)
 
 
@@ -40,12 +50,15 @@ async def read_back(url: str, count: int, source: str, round: int = 0) -> dict[s
             seen = await asyncio.gather(*(one(number) for number in range(count)))
             return [lag for lag, _ in seen], sum(looks for _, looks in seen)
 
-        await _wait(session, "instant", 0, "warm")
+        await asyncio.gather(*(_wait(session, "instant", number, "warm") for number in range(WARM_UP)))
         return await measured(run)
 
 
 async def _wait(session: clinia.Session, source: str, number: int, run: str) -> tuple[float, int]:
-    task = await _create(session, source, number, run)
+    return await _noticed(await _create(session, source, number, run))
+
+
+async def _noticed(task: clinia.Task[clinia.Relationship]) -> tuple[float, int]:
     await task.wait()
     return asyncio.get_running_loop().time() - due(str(task.id)), task.stats.polls
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import aiohttp
 
 from benchmarks import workload
-from benchmarks.ways.lags import due, measured
+from benchmarks.ways.lags import WARM_UP, due, measured
 
 Pauses = Iterator[float]
 
@@ -55,24 +55,32 @@ PACES: dict[str, Callable[..., Pauses]] = {
 async def paced(
     *, url: str, count: int, source: str, pace: str, settings: Sequence[float] = (), round: int = 0
 ) -> dict[str, float]:
-    async with aiohttp.ClientSession(f"{url}/sources/{source}/v1/") as session:
+    async with aiohttp.ClientSession(url) as session:
+
+        async def one(number: int) -> tuple[float, int]:
+            return await _wait(session, f"/sources/{source}/v1", (number, str(round)), PACES[pace](*settings))
 
         async def run() -> tuple[Sequence[float], int]:
-            one = (_wait(session, number, str(round), PACES[pace](*settings)) for number in range(count))
-            seen = await asyncio.gather(*one)
+            seen = await asyncio.gather(*(one(number) for number in range(count)))
             return [lag for lag, _ in seen], sum(looks for _, looks in seen)
 
+        warm = (
+            _wait(session, "/sources/instant/v1", (number, "warm"), constant(0)) for number in range(WARM_UP)
+        )
+        await asyncio.gather(*warm)
         return await measured(run)
 
 
-async def _wait(session: aiohttp.ClientSession, number: int, run: str, pauses: Pauses) -> tuple[float, int]:
-    content = json.dumps(workload.body(number, run), separators=(",", ":")).encode()
-    async with session.post(f"relationships/{workload.TYPE}", data=content) as answer:
+async def _wait(
+    session: aiohttp.ClientSession, place: str, record: tuple[int, str], pauses: Pauses
+) -> tuple[float, int]:
+    content = json.dumps(workload.body(*record), separators=(",", ":")).encode()
+    async with session.post(f"{place}/relationships/{workload.TYPE}", data=content) as answer:
         task: str = json.loads(await answer.read())["taskId"]
     for looks, pause in enumerate(pauses, start=1):
         if pause:
             await asyncio.sleep(pause)
-        async with session.get(f"tasks/{task}") as answer:
+        async with session.get(f"{place}/tasks/{task}") as answer:
             if json.loads(await answer.read())["status"] != "PENDING":
                 return asyncio.get_running_loop().time() - due(task), looks
     raise AssertionError("a pace does not end")

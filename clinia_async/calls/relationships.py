@@ -139,6 +139,12 @@ class _Joins:
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
 
+    def as_sent(self) -> Relationship:
+        """The record that this makes, without what the service adds to it."""
+        return Relationship(
+            self.id, self.type, self.from_, self.to, strict_json.parsed(self.data or {}), self.meta
+        )
+
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
         sent = strict_json.raw(self.data or {}).value()

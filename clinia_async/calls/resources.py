@@ -96,6 +96,13 @@ class _Content:
             and _holds(strict_json.loads(codec.encode(self.contained or {})), found.contained or {})
         )
 
+    def _as_sent(self, type: str, id: str) -> Resource:
+        """The record that this makes, without what the service adds to it."""
+        contained = None
+        if self.contained is not None:
+            contained = strict_json.parsed(RawJson(codec.encode(self.contained)))
+        return Resource(id, type, strict_json.parsed(self.data), self.meta, contained)
+
 
 def _holds(sent: object, found: object) -> bool:
     """Whether what is contained is what was sent; only ids may be the service's."""
@@ -179,6 +186,9 @@ class CreateResource(_Content):
             raise ProtocolError("the task does not tell which resource it made")
         return GetResource(self.source, self.type, id_)
 
+    def as_sent(self) -> Resource:
+        return self._as_sent(self.type, self.id or "")
+
     def is_echo(self, error: ApiError) -> bool:
         return self.id is not None and error.type == ErrorType.ALREADY_EXISTS
 
@@ -220,6 +230,9 @@ class UpsertResource(_Content):
 
     def result(self, submission: TaskSubmission) -> Resource:
         return stored(submission.resource)
+
+    def as_sent(self) -> Resource:
+        return self._as_sent(self.type, self.id)
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)

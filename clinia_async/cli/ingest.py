@@ -16,10 +16,10 @@ from clinia_async.cli.parameters import EXISTING_FILE_OR_STANDARD_INPUT, seconds
 _HELP = f"""Send the records in FILE, and report what became of each.
 
 {INPUT_HELP}
-SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, and the report is printed. A
-second one stops it at once. With --journal the same command again goes on where it was stopped, even if
-it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an equal record that
-is there already is taken for landed.
+SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, within the grace, and the report
+is printed. A second one stops it at once. With --journal the same command again goes on where it was
+stopped, even if it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an
+equal record that is there already is taken for landed.
 """
 
 
@@ -112,6 +112,14 @@ is there already is taken for landed.
     help="Give up after so long without one good answer.",
 )
 @click.option(
+    "--grace",
+    type=seconds,
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After a first signal what is in flight has so long to come to its end.",
+)
+@click.option(
     "--emulator",
     is_flag=True,
     help="Send to an emulator that lasts as long as the run: no account is needed, and nothing is kept.",
@@ -136,6 +144,7 @@ def ingest(
     linger: float,
     dead_letters: Path | None,
     patience: float,
+    grace: float,
     emulator: bool,
     as_json: bool,
 ) -> int:
@@ -160,6 +169,7 @@ def ingest(
         reading=reading,
         dead_letters=letters,
         patience=patience,
+        grace=grace,
         connection=None if emulator else connection,
         as_json=as_json,
     )

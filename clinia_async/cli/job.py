@@ -51,6 +51,7 @@ class Order:
     reading: InputOptions
     dead_letters: Path
     patience: float
+    grace: float
     connection: Connection | None
     """None is for an emulator of its own."""
     as_json: bool
@@ -186,7 +187,7 @@ class _Run:
     def _stop(self, let_go: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:
             click.echo(STOPPING, err=True)
-            self.job.stop()
+            self.job.stop(self.order.grace)
             let_go()
 
         return stop

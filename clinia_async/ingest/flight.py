@@ -58,7 +58,7 @@ class Flight:
         self._claimed.update(dict.fromkeys(chunk.records, chunk))
 
     def recall(self, chunk: Chunk) -> None:
-        """It did not get there, and its records will be sent again. If that is proven, they never left."""
+        """Its records will be sent again. Where it provably did not get there, it is as if it never was."""
         if chunk.doubtful:
             return
         for record in chunk.records:
@@ -66,7 +66,7 @@ class Flight:
             self._claimed[record] = None
 
     def settle(self, outcomes: Sequence[RecordOutcome]) -> None:
-        """Tells the outcomes and frees the keys. Waits for nothing, so a cancel can lose none of them."""
+        """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
         if isinstance(outcomes, Settlement):
             for record in outcomes.records:
                 del self._claimed[record]

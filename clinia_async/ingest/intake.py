@@ -90,9 +90,8 @@ class Intake:
         finally:
             self._ended = True
             if not self._replay.is_over:
-                self._stopped = (
-                    True  # it is not proven to be the input of this job, and nothing of it is sent
-                )
+                # it is not proven to be the input of this job, and nothing of it is sent
+                self._stopped = True
             self._wake_all()
             await self._close()
 

@@ -83,6 +83,7 @@ class Ingestion:
         self._input_id = input_id
         self._outcomes = OutcomeStream()
         self._flight: Flight | None = None
+        self._crew: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> Report:
@@ -92,12 +93,17 @@ class Ingestion:
                 pass
         return self.report
 
-    def stop(self) -> None:
-        """Takes no further record; those in flight come to their end, and the rest is told as unsent."""
+    def stop(self, grace: float | None = None) -> None:
+        """Takes no further record; those in flight come to their end, and the rest is told as unsent.
+
+        What has not come to its end after `grace` seconds is told as unknown. May be called again.
+        """
         if self.report.stopped_by is None:
             self.report.stopped_by = "asked to stop"
         if self._flight is not None:
             self._flight.stop()
+        if grace is not None and self._crew is not None:
+            asyncio.get_running_loop().call_later(grace, self._crew.cancel)
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
@@ -174,16 +180,19 @@ class Ingestion:
             flight.stop()
         reader = asyncio.create_task(intake.read(flight.tell), name="clinia-reader")
         reader.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._crew = asyncio.create_task(self._at_work(flight, ledger), name="clinia-crew")
         try:
-            await self._crew(flight, ledger)
+            await asyncio.wait([self._crew])
         finally:
             intake.stop()
-            reader.cancel()
-            await asyncio.wait([reader])
-        if not reader.cancelled():
-            reader.result()
+            for task in (self._crew, reader):
+                task.cancel()
+            await asyncio.wait([self._crew, reader])
+        for task in (self._crew, reader):
+            if not task.cancelled():
+                task.result()
 
-    async def _crew(self, flight: Flight, ledger: Ledger) -> None:
+    async def _at_work(self, flight: Flight, ledger: Ledger) -> None:
         service = PatientSession(
             self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
         )

@@ -41,9 +41,7 @@ class Journal:
             history = await _on(thread, lambda: _opened(path, job, opened))
         except BaseException:
             # also for a cancel: the thread goes on, and what it opens would stay open and locked
-            closing = asyncio.get_running_loop().run_in_executor(thread, _close, opened)
-            thread.shutdown(wait=False)
-            await closing
+            await _end(thread, opened)
             raise
         return cls(opened[0], thread, history)
 
@@ -71,10 +69,8 @@ class Journal:
         try:
             if self._writer is not None:
                 await asyncio.wait([self._writer])
-        finally:  # a second cancel, too, must leave nothing open
-            closing = asyncio.get_running_loop().run_in_executor(self._thread, _close, [self._connection])
-            self._thread.shutdown(wait=False)
-            await closing
+        finally:
+            await _end(self._thread, [self._connection])
 
     async def _commit_all(self) -> None:
         """One commit after the other, each of all that has come in since the one before began."""
@@ -111,6 +107,14 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
 def _opened(path: Path, job: JobIdentity, opened: list[sqlite3.Connection]) -> History:
     opened.append(open_file(path))
     return rows.history(opened[0], job)
+
+
+async def _end(thread: ThreadPoolExecutor, opened: Iterable[sqlite3.Connection]) -> None:
+    """Closes behind all that the thread still has to do."""
+    try:
+        await asyncio.get_running_loop().run_in_executor(thread, _close, opened)
+    finally:
+        thread.shutdown()  # waits for a moment, where a second cancel came: nothing is left open or locked
 
 
 def _close(opened: Iterable[sqlite3.Connection]) -> None:

@@ -32,7 +32,10 @@ class TaskStatus(OpenEnum):
     @property
     def is_terminal(self) -> bool:
         """An unknown status is not terminal: it means "look again"."""
-        return self in {TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCELLED}
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCELLED})
 
 
 class Action(OpenEnum):

@@ -76,3 +76,17 @@ def test_a_signal_while_a_task_is_waited_for(served: Served) -> None:
     assert (ran.code, ran.out) == (130, "")
     assert ran.err.startswith("the task goes on; resume with: clinia-async task wait '{")
     assert ran.err.count("\n") == 1
+
+
+def test_one_signal_waits_no_longer_than_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = Path("records.ndjson")
+    records.write_text("".join(line(f"prac-{number}") for number in range(30)))
+    arguments = ("ingest", records, "--chunk-operations", "10", "--journal", "j.db", "--json")
+    with Served(bulk=Constant(3600)) as served:
+        lead_to(served, monkeypatch)
+        process = start(*arguments, "--grace", "0.1")
+        served.arrivals.wait("get_task")
+        process.send_signal(signal.SIGINT)
+        ran = ended(process)
+        assert (ran.code, ran.json["complete"]) == (130, False)
+        assert ran.json["by_disposition"]["unknown"] >= 10

@@ -302,8 +302,12 @@ class Run:
         return rest
 
 
+def _is_there(journal: Path) -> bool:
+    return journal.exists()
+
+
 async def _landed(tale: Tale, journal: Path | None, emulator: Emulator) -> dict[int, Disposition]:
-    if journal is None or not journal.exists():
+    if journal is None or not _is_there(journal):
         return {}
     identity = JobIdentity(SOURCE, emulator.url, tale.plan.options["via"], None)  # type: ignore[arg-type]
     opened = await Journal.open(journal, identity)
@@ -383,17 +387,25 @@ async def _at_an_arrival(
             if left_over == 0:
                 if journal is not None and killed:
                     copy = _copied(journal)
+                    _silence(emulator)  # who was killed sends nothing more
                 caller.cancel()
 
         tale.witness.on_arrival.append(end)
         await asyncio.wait([caller])
         tale.witness.on_arrival.remove(end)
         await session.aclose(grace=0)
+    emulator.faults.clear()
     if copy is None:
         await run.over()
     else:
         tale.resent += run.job.report.resent
     return copy
+
+
+def _silence(emulator: Emulator) -> None:
+    emulator.faults.clear()
+    for route in (*WRITES, *READS):
+        emulator.faults.add(DroppedRequest(route=route))
 
 
 def _copied(journal: Path) -> Path:
@@ -599,6 +611,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             notes = " | ".join(getattr(error, "__notes__", ())).replace("\n", "; ")
             print(f"{text}seed {seed}: {type(error).__name__}: {error}\n   {notes}", flush=True)
         else:
+            if seed % 100 == 99:
+                print(f"up to {seed}: {len(broken)} broken", flush=True)
             told.update(str(tale.disposition(n)) for n in range(1, len(tale.plan.writes) + 1))
     print(f"{chosen.seeds} seeds, {len(broken)} broken, {time.monotonic() - started:.0f} s: {broken}")
     print(dict(told))

@@ -36,6 +36,10 @@ class CountingLoop(VirtualTimeLoop):
         super()._run_once()  # type: ignore[misc]
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def run_cancelled(
     emulator: Emulator, sent: list[CreateRelationship], options: dict[str, object]
 ) -> bool:
@@ -72,13 +76,13 @@ async def go_on(turns: list[int], via: str, folder: Path) -> bool:
     }
     mode = Accepted(Constant(0.3))
     async with Emulator(default=mode, bulk=Constant(0.3), bundle=mode) as emulator:
-        files = len(os.listdir("/proc/self/fd"))
+        files = open_files()
         loop.turns_left = turns
         was_over = await run_cancelled(emulator, sent, options)
         await asyncio.sleep(1)
         assert {task.get_name() for task in asyncio.all_tasks() if "clinia" in task.get_name()} == set()
         assert [each.name for each in threading.enumerate() if each.name.startswith("clinia")] == []
-        assert len(os.listdir("/proc/self/fd")) <= files
+        assert open_files() <= files
         found = await run(emulator, sent, **options)
         assert found.error is None
         assert found.told == {Disposition.PERSISTED: 4}

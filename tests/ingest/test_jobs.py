@@ -298,3 +298,23 @@ async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
         found = await run(emulator, broken(), via="bulk", workers=3, chunk=ChunkLimits(operations=10))
         assert emulator.relationships() == 25
     assert found.told == {Disposition.PERSISTED: 25}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_stop_waits_no_longer_than_its_grace(via: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with Emulator(default=Accepted(Constant(3600)), bulk=Constant(3600)) as emulator:
+        async with session_for(emulator) as session:
+            job = Ingestion(session, SOURCE, writes(50), via=via, chunk=ChunkLimits(operations=10))
+            outcomes = []
+            async with job:
+                await asyncio.sleep(60)
+                job.stop(grace=20)
+                stopped = loop.time()
+                async for outcome in job:
+                    outcomes.append(outcome)
+    assert 20 <= loop.time() - stopped < 30, "virtual seconds"
+    counts = job.report.by_disposition
+    assert counts[Disposition.UNKNOWN] > 0
+    assert counts[Disposition.UNKNOWN] + counts[Disposition.UNSENT] == len(outcomes) == job.report.read == 50
+    assert job.report.stopped_by == "asked to stop"
