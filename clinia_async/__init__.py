@@ -28,8 +28,8 @@ _HOMES = {
     "ingest": (
         "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
         " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
-        " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome Report"
-        " RowFailure Via identity_of ingest_partition read_ndjson read_records"
+        " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
+        " RecordStream Report RowFailure Via identity_of ingest_partition read_ndjson read_records"
     ),
     "keys": "escape_dots unescape_dots",
     "models": (

@@ -86,6 +86,7 @@ from clinia_async.ingest import PartitionConfig as PartitionConfig
 from clinia_async.ingest import PartitionReceipt as PartitionReceipt
 from clinia_async.ingest import Record as Record
 from clinia_async.ingest import RecordOutcome as RecordOutcome
+from clinia_async.ingest import RecordStream as RecordStream
 from clinia_async.ingest import Report as Report
 from clinia_async.ingest import RowFailure as RowFailure
 from clinia_async.ingest import Via as Via

@@ -1,7 +1,7 @@
 """How the records of a file are read: options that become the reading of it."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -36,7 +36,7 @@ class InputOptions:
 
     def records(
         self, path: Path | None, source: str, passed_over: Counter[str] | None = None
-    ) -> "AsyncGenerator[clinia.Record | clinia.BadRecord | clinia.Blank, None]":
+    ) -> "clinia.RecordStream":
         """As `clinia.read_records`."""
         return clinia.read_records(
             path,

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -17,20 +17,18 @@ from clinia_async.cli.input import InputOptions
 from clinia_async.cli.progress import progress
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.standard_input import stoppable
-from clinia_async.emulator import Emulator
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.gate import GateLimits
 from clinia_async.ingest import (
-    BadRecord,
-    Blank,
     ChunkLimits,
     DeadLetters,
     Disposition,
     Ingestion,
     InputError,
-    Record,
     Report,
 )
+from clinia_async.ingest.record_stream import RecordStream
+from clinia_async.ingest.records import Item
 from clinia_async.polling import Polling
 from clinia_async.session import Session
 
@@ -82,10 +80,9 @@ class Result:
 async def ingest(order: Order) -> int:
     # the whole file is read for it, so it is asked for only where a journal compares it
     input_id = await order.reading.identity(order.file) if order.journal else None
-    async with _service(order) as (session, emulator):
+    async with _service(order) as (session, held):
         result = await _Run(order, session, input_id).to_its_end()
-        if emulator is not None:
-            result.emulator_holds = emulator.relationships()
+        result.emulator_holds = held()
     _tell(order, result)
     if result.fault is not None:
         raise result.fault
@@ -93,18 +90,21 @@ async def ingest(order: Order) -> int:
 
 
 @asynccontextmanager
-async def _service(order: Order) -> AsyncIterator[tuple[Session, Emulator | None]]:
+async def _service(order: Order) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
+    """The session, and what tells how many relationships an emulator of its own holds."""
     # a task whose looks bring nothing good is waited for as long as the job is patient
     options = Options(polling=Polling(patience=order.patience))
     if order.connection is not None:
         async with order.connection.session(options) as session:
-            yield session, None
+            yield session, lambda: None
         return
+    from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
+
     async with (
         Emulator() as emulator,
         Session(api_key=emulator.key, base_url=emulator.url, **options) as session,
     ):
-        yield session, emulator
+        yield session, emulator.relationships
 
 
 @define
@@ -116,15 +116,15 @@ class _Input:
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by the reason."""
 
-    async def __aiter__(self) -> AsyncIterator[Record | BadRecord | Blank]:
+    async def blocks(self) -> AsyncGenerator[Iterable[Item], None]:
         order = self.order
         try:
             if order.file is None and sys.stdin is None:
                 raise InputError("standard input is closed")
             records = order.reading.records(order.file, order.source, self.passed_over)
             async with aclosing(records):
-                async for record in records:
-                    yield record
+                async for block in records.blocks:
+                    yield block
         except InputError as error:
             self.error = error
         except OSError as error:
@@ -145,7 +145,7 @@ class _Run:
         self.job = Ingestion(
             self.session,
             order.source,
-            self.input,
+            RecordStream(self.input.blocks()),
             journal=order.journal,
             input_id=self.input_id,
             via=order.via,
@@ -181,9 +181,8 @@ class _Run:
             return self._result(letters, collecting, signals)
 
     async def _collect(self, letters: DeadLetters) -> None:
-        async for outcome in self.job:
-            if not outcome.disposition.has_landed:
-                letters.add(outcome)
+        async for outcome in self.job.unlanded():
+            letters.add(outcome)
 
     def _stop(self, let_go: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:

@@ -16,6 +16,7 @@ from clinia_async.ingest.partitioned import (
     ingest_partition,
 )
 from clinia_async.ingest.reading import InputFormat, identity_of, read_ndjson, read_records
+from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.service import AccessRefused, JobStopped, NetworkGivenUp
@@ -43,6 +44,7 @@ __all__ = [
     "PartitionReceipt",
     "Record",
     "RecordOutcome",
+    "RecordStream",
     "Report",
     "RowFailure",
     "Via",

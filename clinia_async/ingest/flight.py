@@ -66,7 +66,7 @@ class Flight:
             self._claimed[record] = None
 
     def settle(self, outcomes: Sequence[RecordOutcome]) -> None:
-        """Tells the outcomes and frees the keys. Waits for nothing, so a cancel can lose none of them."""
+        """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
         if isinstance(outcomes, Settlement):
             for record in outcomes.records:
                 del self._claimed[record]

@@ -11,6 +11,7 @@ from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.journal_rows import Failure, Unfinished
 from clinia_async.ingest.keys_in_flight import KeysInFlight
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.replay import Place, Replay
 from clinia_async.ingest.report import Report
@@ -44,7 +45,7 @@ class Intake:
         may_have_arrived: bool,
     ) -> None:
         self._source = source
-        self._blocks = _one_by_one(items) if isinstance(items, AsyncIterable) else _at_once(items)
+        self._blocks = _blocks(items)
         self._keys = keys
         self._report = report
         self._replay = replay
@@ -225,11 +226,16 @@ class Intake:
         """Most items are records that nothing is known of, and are taken in with no more than this."""
         if not self._is_plain:
             return False
-        record = item if item.__class__ is Record else self._checked(item)
-        if not isinstance(record, Record) or record.kind.source != self._source:
+        place = self._report.read + 1
+        if type(item) is Record:
+            record = item
+        elif isinstance(item, BatchWrite):
+            record = Record(place, item)
+        else:
             return False
-        self._report.read += 1
-        record.position = self._report.read
+        if record.kind.source != self._source:
+            return False
+        self._report.read = record.position = place
         if self._keys.claim(record):
             self._ready.append(record)
             if self._hungry:
@@ -352,6 +358,12 @@ def _told(record: Record, failure: Failure) -> RecordOutcome:
     return RecordOutcome(
         record, failure.disposition, failure.reason, failure.task, attempts=failure.attempts, former=True
     )
+
+
+def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item]]:
+    if isinstance(items, RecordStream):
+        return items.blocks
+    return _one_by_one(items) if isinstance(items, AsyncIterable) else _at_once(items)
 
 
 async def _at_once(items: Iterable[Item]) -> AsyncIterator[Iterable[Item]]:

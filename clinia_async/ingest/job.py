@@ -89,7 +89,7 @@ class Ingestion:
     async def run(self) -> Report:
         """The whole job, for whoever needs no outcome by itself."""
         async with self:
-            async for _ in self:
+            async for _ in self.unlanded():
                 pass
         return self.report
 
@@ -109,10 +109,20 @@ class Ingestion:
         self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
         return self
 
-    async def __aiter__(self) -> AsyncIterator[RecordOutcome]:
+    def __aiter__(self) -> AsyncIterator[RecordOutcome]:
+        return self._told(landed=True)
+
+    def unlanded(self) -> AsyncIterator[RecordOutcome]:
+        """The outcomes of records that did not land, and what ended the job; `report` counts the others too.
+
+        For whoever has nothing to do about what landed, in place of iterating over the job, and cheaper.
+        """
+        return self._told(landed=False)
+
+    async def _told(self, *, landed: bool) -> AsyncIterator[RecordOutcome]:
         if self._running is None:
             raise ConfigError("a job runs inside `async with`")
-        async for outcomes in self._outcomes:
+        async for outcomes in self._outcomes.batches(landed=landed):
             for outcome in outcomes:
                 yield outcome
         await self._running

@@ -13,7 +13,7 @@ from clinia_async.calls import BatchWrite, Repeat
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
 from clinia_async.ingest.strict_lines import ACTIONS, Rules, read_strictly
-from clinia_async.keys import is_end_id, is_key, is_new_id
+from clinia_async.keys import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key
 from clinia_async.strict_json import faithful
@@ -136,6 +136,26 @@ def _repeat(action: Action) -> Repeat:
 
 def _relationship_key(value: Object) -> Key | None:
     """The key of what is a relationship and no more: type, from, to and perhaps data."""
+    return _usual_key(value) or _key_with_odd_ids(value)
+
+
+def _usual_key(value: Object) -> Key | None:
+    """It is sure of what it gives; what it does not give it has not looked at closely."""
+    try:
+        type_, from_, to = value["type"], value["from"], value["to"]
+        if type(from_) is not dict or type(to) is not dict or type(type_) is not str:
+            return None
+        if len(from_) != 2 or len(to) != 2 or len(value) != (4 if type(value.get("data")) is dict else 3):
+            return None
+        id_ = from_["id"] + "." + to["id"]
+        if is_plain_joint(id_) and are_keys(type_, from_["type"], to["type"]):
+            return _RELATIONSHIP, type_, id_
+    except (KeyError, TypeError):
+        pass
+    return None
+
+
+def _key_with_odd_ids(value: Object) -> Key | None:
     type_ = value.get("type")
     if len(value) != (4 if type(value.get("data")) is dict else 3) or not _is_key(type_):
         return None

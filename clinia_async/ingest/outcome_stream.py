@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from clinia_async.ingest.outcomes import RecordOutcome
+from clinia_async.ingest.outcomes import RecordOutcome, unlanded
 
 
 class OutcomeStream:
@@ -39,16 +39,21 @@ class OutcomeStream:
         self._closed = True
         self._news.set()
 
-    async def __aiter__(self) -> AsyncIterator[Iterator[RecordOutcome]]:
-        yield self._given
+    async def batches(self, *, landed: bool = True) -> AsyncIterator[Iterator[RecordOutcome]]:
+        """What comes, each batch to be gone through; with or without the outcomes of what has `landed`."""
+        yield self._given if landed else filter(_is_unlanded, self._given)
         while True:
             while self._waiting:
                 outcomes = self._waiting.popleft()
                 self._held -= len(outcomes)
                 self._room.set()
-                self._given = iter(outcomes)
+                self._given = iter(outcomes if landed else unlanded(outcomes))
                 yield self._given
             if self._closed:
                 return
             self._news.clear()
             await self._news.wait()
+
+
+def _is_unlanded(outcome: RecordOutcome) -> bool:
+    return not outcome.disposition.has_landed

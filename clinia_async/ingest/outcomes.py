@@ -116,6 +116,11 @@ class Settlement(Sequence[RecordOutcome]):
     def __iter__(self) -> Iterator[RecordOutcome]:
         return map(self._outcome, self.records, self.findings)
 
+    def unlanded(self) -> Sequence[RecordOutcome]:
+        return [
+            self[place] for place, (disposition, _) in enumerate(self.findings) if disposition not in _LANDED
+        ]
+
     def is_doubtful(self, place: int) -> bool:
         """Whether a record may have arrived twice, or may still arrive."""
         return self._doubtful or self.findings[place][0] is Disposition.UNKNOWN
@@ -129,3 +134,10 @@ class Settlement(Sequence[RecordOutcome]):
         return RecordOutcome(
             record, disposition, reason, self._task, reconciled, self._attempts, self._doubtful
         )
+
+
+def unlanded(outcomes: Sequence[RecordOutcome]) -> Sequence[RecordOutcome]:
+    """Those of records that did not land."""
+    if isinstance(outcomes, Settlement):
+        return outcomes.unlanded()
+    return [outcome for outcome in outcomes if not outcome.disposition.has_landed]

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
 from clinia_async import strict_json
@@ -19,6 +20,7 @@ from clinia_async.ingest.fhir_references import PassedOver
 from clinia_async.ingest.line_reader import LineReader
 from clinia_async.ingest.lines import LARGEST_LINE, LineCutter
 from clinia_async.ingest.parquet_rows import read_parquet
+from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import IdMapping, Item
 from clinia_async.ingest.rows import RowReader
 from clinia_async.ingest.strict_lines import Rules
@@ -48,13 +50,13 @@ def read_ndjson(
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     largest_line: int = LARGEST_LINE,
-) -> AsyncGenerator[Item, None]:
+) -> RecordStream:
     """The records of an NDJSON file, plain, gzip or zstd; None reads standard input.
 
     `action` is for lines that name none. Nothing is sent for a line that is wrong: it comes as a
     `BadRecord`. Raises `InputError` where the file itself cannot be read on.
     """
-    return _read_lines(path, _line_reader(source, action, map_id), largest_line)
+    return RecordStream(_read_lines(path, _line_reader(source, action, map_id), largest_line))
 
 
 def read_records(
@@ -66,7 +68,7 @@ def read_records(
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     passed_over: PassedOver | None = None,
-) -> AsyncGenerator[Item, None]:
+) -> RecordStream:
     """The records of a file in any format; None reads standard input.
 
     Without a `format` it is told by the name: `.csv`, `.parquet`, `.fhir.json`, `.fhir.ndjson`, all but
@@ -84,8 +86,8 @@ def read_records(
         raise ConfigError("columns are for CSV and Parquet")
     lines = _line_reader(source, action, map_id)
     if known == InputFormat.NDJSON:
-        return _read_lines(path, lines, LARGEST_LINE)
-    return _read(path, known, columns, lines, Counter() if passed_over is None else passed_over)
+        return RecordStream(_read_lines(path, lines, LARGEST_LINE))
+    return RecordStream(_read(path, known, columns, lines, Counter() if passed_over is None else passed_over))
 
 
 async def identity_of(
@@ -152,18 +154,25 @@ async def _read(
     columns: ColumnMapping | None,
     lines: LineReader,
     passed_over: PassedOver,
-) -> AsyncGenerator[Item, None]:
+) -> AsyncGenerator[Iterable[Item], None]:
     if path is not None and await asyncio.to_thread(_holds_letters, path):
         format_ = InputFormat.NDJSON
-    records = _read_lines(path, lines, LARGEST_LINE)
-    if format_ == InputFormat.FHIR:
-        records = read_fhir(path, lines, passed_over)
-    elif format_ != InputFormat.NDJSON:
+    if format_ == InputFormat.NDJSON:
+        blocks = _read_lines(path, lines, LARGEST_LINE)
+    elif format_ == InputFormat.FHIR:
+        blocks = _one_by_one(read_fhir(path, lines, passed_over))
+    else:
         read_table = read_csv if format_ == InputFormat.CSV else read_parquet
-        records = read_table(path, columns, lambda mapping: RowReader(lines, mapping))
-    async with aclosing(records):
-        async for record in records:
-            yield record
+        blocks = _one_by_one(read_table(path, columns, lambda mapping: RowReader(lines, mapping)))
+    async with aclosing(blocks):
+        async for block in blocks:
+            yield block
+
+
+async def _one_by_one(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Iterable[Item], None]:
+    async with aclosing(items):
+        async for item in items:
+            yield (item,)
 
 
 def _holds_letters(path: Path) -> bool:
@@ -174,14 +183,14 @@ def _holds_letters(path: Path) -> bool:
             return False  # whoever reads on will tell
 
 
-async def _read_lines(path: Path | None, lines: LineReader, largest_line: int) -> AsyncGenerator[Item, None]:
-    read = lines.read
+async def _read_lines(
+    path: Path | None, reader: LineReader, largest_line: int
+) -> AsyncGenerator[Iterable[Item], None]:
     cutter = LineCutter(largest_line)
-    number = 0
+    number = 1
     async with aclosing(read_blocks(path)) as blocks:
         async for block in blocks:
-            for line in cutter.cut(block):
-                number += 1
-                yield read(number, line)
-    for line in cutter.rest():
-        yield read(number + 1, line)
+            lines = cutter.cut(block)
+            yield map(reader.read, count(number), lines)
+            number += len(lines)
+    yield map(reader.read, count(number), cutter.rest())
