@@ -113,7 +113,7 @@ async def test_the_fence_also_holds_what_is_read_later_or_comes_behind_another_c
             yield each
             await asyncio.sleep(5)
 
-    for items in ([upsert(1), upsert(2)], [create(1), create(1), delete]):
+    for items in ([upsert(1), upsert(2)], [upsert(1), create(1)], [create(1), create(1), delete]):
         for source in (items, slow(items)):
             at: list[float] = []
             with witnessed() as seen:
