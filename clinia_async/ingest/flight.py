@@ -70,7 +70,7 @@ class Flight:
         if isinstance(outcomes, Settlement):
             for record in outcomes.records:
                 del self._claimed[record]
-            self._intake.released_all(outcomes.records, outcomes.is_doubtful)
+            self._intake.released_all(outcomes.records, outcomes.doubtful())
             self._report.add_all(outcomes)
             self._outcomes.put_now(outcomes)
             return

@@ -9,7 +9,7 @@ from clinia_async.calls import BatchWrite
 from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.journal_rows import Failure, Unfinished
-from clinia_async.ingest.keys_in_flight import KeysInFlight
+from clinia_async.ingest.keys_in_flight import KeysInFlight, LateKeys
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
@@ -49,7 +49,6 @@ class Intake:
         self._keys = keys
         self._report = report
         self._replay = replay
-        self._fence = fence
         self._may_have_arrived = may_have_arrived
         self._is_plain = replay.is_empty and not may_have_arrived
         self._ready: deque[Record] = deque()
@@ -59,9 +58,7 @@ class Intake:
         self._doubtful: dict[Record, Unfinished | None] = {}
         """With the chunk of a former run that may have brought it there."""
         self._fenced: dict[Record, asyncio.TimerHandle] = {}
-        self._late: dict[Key, Action] = {}
-        """What a former run sent twice: with that run the wait for the first of the two was forgotten."""
-        self._late_until = asyncio.get_running_loop().time() + fence
+        self._late = LateKeys(fence)
         self._hungry: deque[asyncio.Future[None]] = deque()
         self._room = asyncio.Event()
         self._ended = False
@@ -167,29 +164,29 @@ class Intake:
     def released(self, record: Record, *, doubtful: bool) -> None:
         """`record` is settled: what waited for its key may fly.
 
-        If it may have arrived twice, and late, it could undo what follows it; one create cannot undo
-        another. Then what follows waits until that is past belief.
+        If it may have arrived twice, and late, it could undo what follows it. Then that waits until this
+        is past belief.
         """
         following = self._keys.release(record)
         self._doubtful.pop(record, None)
+        if doubtful and record.key is not None:
+            self._late.add(record.key, record.action, _now())
         if following is not None:
-            self._let_follow(record, following, doubtful=doubtful)
+            self._let_go(following, first=True)
+            self._room.set()
 
-    def released_all(self, records: Sequence[Record], is_doubtful: Callable[[int], bool]) -> None:
-        """`released` of them all, with what is doubtful by their places."""
+    def released_all(self, records: Sequence[Record], doubtful: Iterable[int]) -> None:
+        """`released` of them all, with the places of what is doubtful."""
         followed = self._keys.release_all(records)
         if self._doubtful:
             for record in records:
                 self._doubtful.pop(record, None)
-        for place, following in followed:
-            self._let_follow(records[place], following, doubtful=is_doubtful(place))
-
-    def _let_follow(self, record: Record, following: Record, *, doubtful: bool) -> None:
-        harmless = record.action is following.action is Action.CREATE
-        if doubtful and not harmless and not self._stopped:
-            self._put_behind_fence(following, asyncio.get_running_loop().time() + self._fence)
-        else:
-            self._offer(following, first=True)
+        for place in doubtful:
+            record = records[place]
+            if record.key is not None:
+                self._late.add(record.key, record.action, _now())
+        for following in followed:
+            self._let_go(following, first=True)
         self._room.set()
 
     def untaken(self) -> Iterator[Record]:
@@ -201,8 +198,13 @@ class Intake:
             yield from chunk.records
         yield from self._keys.parked()
 
-    def _put_behind_fence(self, record: Record, until: float) -> None:
-        self._fenced[record] = asyncio.get_running_loop().call_at(until, self._unfence, record)
+    def _let_go(self, record: Record, *, first: bool = False) -> None:
+        """It holds its key; but an earlier write of it may still be on its way."""
+        until = self._late.until(record, _now())
+        if until is None or self._stopped:
+            self._offer(record, first=first)
+        else:
+            self._fenced[record] = asyncio.get_running_loop().call_at(until, self._unfence, record)
 
     def _unfence(self, record: Record) -> None:
         del self._fenced[record]
@@ -237,9 +239,12 @@ class Intake:
             return False
         self._report.read = record.position = place
         if self._keys.claim(record):
-            self._ready.append(record)
-            if self._hungry:
-                self._wake()
+            if self._late:
+                self._let_go(record)
+            else:
+                self._ready.append(record)
+                if self._hungry:
+                    self._wake()
         return True
 
     async def _take_in(self, item: Item, emit: Emit) -> None:
@@ -272,17 +277,11 @@ class Intake:
             self._doubtful[record] = chunk
         if not self._keys.claim(record):
             return
-        late = None if record.key is None else self._late.pop(record.key, None)
         if chunk is not None:
             chunk.records.append(record)
             self._gathered[record.key or record] = record, chunk
-        elif late is None or late is record.action is Action.CREATE or self._is_late_no_more():
-            self._offer(record)
         else:
-            self._put_behind_fence(record, self._late_until)
-
-    def _is_late_no_more(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._late_until
+            self._let_go(record)
 
     async def _look_back(self, record: Record, key: Key, place: Place, emit: Emit) -> None:
         """A former run had the record: what does it mean for an earlier one of the same key?"""
@@ -293,16 +292,17 @@ class Intake:
             left.records.remove(earlier)
             self._doubtful.pop(earlier, None)
             if (following := self._keys.release(earlier)) is not None:
-                self._offer(following)
+                self._let_go(following)
             disposition = Disposition.UNKNOWN if left.may_have_arrived else Disposition.UNSENT
-            self._late[key] = earlier.action
+            self._late.add(key, earlier.action, _now())
             await emit(
                 RecordOutcome(earlier, disposition, OVERTAKEN, left.task, attempts=left.attempts, former=True)
             )
-        if not isinstance(place, Unfinished) and self._replay.is_late(record):
-            self._late[key] = record.action
         elif earlier is None:
-            self._late.pop(key, None)
+            self._late.waited(record, _now())
+        if not isinstance(place, Unfinished) and self._replay.is_late(record):
+            # with the run that sent it twice, the wait for the first of the two was forgotten
+            self._late.add(key, record.action, _now())
 
     def _offer(self, record: Record, *, first: bool = False) -> None:
         if first:
@@ -347,6 +347,10 @@ def _is_past(earlier: Record, record: Record, place: Place) -> bool:
         return False
     # a create that is sent again can undo no other create
     return not earlier.action is record.action is Action.CREATE
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

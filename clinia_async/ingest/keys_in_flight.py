@@ -1,9 +1,13 @@
-"""Two writes of one key never fly together: the service cancels concurrent operations on one record."""
+"""Two writes of one key never fly together: the service cancels concurrent operations on one record.
+
+Nor does one fly while an earlier one, whose answer was lost, may still be carried out and undo it.
+"""
 
 from collections import deque
 from collections.abc import Iterable
 
 from clinia_async.ingest.records import Record
+from clinia_async.models import Action
 from clinia_async.receipts import Key
 
 
@@ -47,16 +51,16 @@ class KeysInFlight:
         self._park(-1)
         return queue.popleft()
 
-    def release_all(self, records: Iterable[Record]) -> list[tuple[int, Record]]:
-        """`release` of them all: the records that now hold a claim, each with the place of the one before."""
+    def release_all(self, records: Iterable[Record]) -> list[Record]:
+        """`release` of them all: the records that now hold a claim."""
         free = self._waiting.pop
         followed = []
-        for place, record in enumerate(records):
+        for record in records:
             key = record.key
             if key is not None and (queue := free(key)):
                 self._waiting[key] = queue
                 self._park(-1)
-                followed.append((place, queue.popleft()))
+                followed.append(queue.popleft())
         return followed
 
     def _park(self, count: int) -> None:
@@ -65,3 +69,36 @@ class KeysInFlight:
 
     def parked(self) -> list[Record]:
         return [record for queue in self._waiting.values() for record in queue or ()]
+
+
+class LateKeys:
+    """Keys of writes that may be carried out late, for `fence` seconds after they were settled.
+
+    One create can undo no other; but what is neither must wait behind all that may be late.
+    """
+
+    def __init__(self, fence: float) -> None:
+        self._fence = fence
+        self._until: dict[Key, tuple[float, bool]] = {}
+        """In the order of time, with whether all that may be late are creates."""
+
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
+    def add(self, key: Key, action: Action, now: float) -> None:
+        while self._until and self._until[oldest := next(iter(self._until))][0] <= now:
+            del self._until[oldest]
+        _, creates = self._until.pop(key, (0.0, True))
+        self._until[key] = now + self._fence, creates and action is Action.CREATE
+
+    def until(self, record: Record, now: float) -> float | None:
+        """When `record` may fly; None for now."""
+        if record.key is None or record.key not in self._until:
+            return None
+        until, creates = self._until[record.key]
+        return None if until <= now or (creates and record.action is Action.CREATE) else until
+
+    def waited(self, record: Record, now: float) -> None:
+        """`record` was sent by a former run, so whatever it had to wait for was past."""
+        if record.key is not None and self.until(record, now) is not None:
+            del self._until[record.key]

@@ -1,6 +1,6 @@
 """What became of one record."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import overload
 
@@ -121,9 +121,15 @@ class Settlement(Sequence[RecordOutcome]):
             self[place] for place, (disposition, _) in enumerate(self.findings) if disposition not in _LANDED
         ]
 
-    def is_doubtful(self, place: int) -> bool:
-        """Whether a record may have arrived twice, or may still arrive."""
-        return self._doubtful or self.findings[place][0] is Disposition.UNKNOWN
+    def doubtful(self) -> Iterable[int]:
+        """The places of records that may have arrived twice, or may still arrive."""
+        if self._doubtful:
+            return range(len(self.records))
+        return [
+            place
+            for place, (disposition, _) in enumerate(self.findings)
+            if disposition is Disposition.UNKNOWN
+        ]
 
     def is_reconciled(self, finding: Finding) -> bool:
         return self._reconciles and finding[0] is Disposition.PERSISTED

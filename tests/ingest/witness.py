@@ -99,27 +99,41 @@ def _arrivals(seen: Witness) -> Iterator[Patch]:
 
 
 def _effects(seen: Witness) -> Iterator[Patch]:
+    loose: list[Operation] | None = []
+    """What was done by itself since the last request; None where the verdicts will tell."""
+
     def do(self: Executor, source: str, operation: Operation, stamp: str) -> Outcome:
         outcome: Outcome = self._plain_do(source, operation, stamp)  # type: ignore[attr-defined]
-        seen.done.append(operation)
+        if loose is not None:
+            loose.append(operation)
+            seen.done.append(operation)
         return outcome
 
-    def together(self: Executor, source: str, operations: list[Operation], stamp: str) -> object:
-        before = len(seen.done)
-        verdicts: list[Verdict | None] = self._plain_together(source, operations, stamp)  # type: ignore[attr-defined]
-        if any(verdict and verdict.error for verdict in verdicts):
-            del seen.done[before:]
-        return verdicts
+    def by_verdicts(name: str) -> Callable[..., object]:
+        def many(self: Executor, source: str, operations: list[Operation], stamp: str) -> object:
+            nonlocal loose
+            kept, loose = loose, None
+            try:
+                verdicts: list[Verdict | None] = getattr(self, f"_plain_{name}")(source, operations, stamp)
+            finally:
+                loose = kept
+            if loose is not None:
+                pairs = zip(operations, verdicts, strict=True)
+                seen.done.extend(each for each, verdict in pairs if verdict and verdict.status == "SUCCESS")
+            return verdicts
+
+        return many
 
     def persist_bundle(self: Registry, *args: object, **options: object) -> object:
-        self._settle()  # what is due is none of this write's doing
-        before = len(seen.done)
+        assert loose is not None
+        loose.clear()
         try:
             return self._plain_persist_bundle(*args, **options)  # type: ignore[attr-defined]
         except BaseException:
-            del seen.done[before:]
+            seen.done[:] = [each for each in seen.done if not any(each is gone for gone in loose)]
             raise
 
     yield Executor, "do", do
-    yield Executor, "together", together
+    yield Executor, "each", by_verdicts("each")
+    yield Executor, "together", by_verdicts("together")
     yield Registry, "persist_bundle", persist_bundle
