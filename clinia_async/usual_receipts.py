@@ -33,6 +33,7 @@ _ACTIONS, _TARGETS, _STATUSES = members_of(Action), members_of(TargetType), memb
 _ERRORS, _PIPELINES = members_of(ErrorType), members_of(PipelineStatus)
 _action, _status, _target = itemgetter("action"), itemgetter("status"), itemgetter("targetType")
 _type, _id = itemgetter("type"), itemgetter("id")
+_key = itemgetter("targetType", "type", "id")
 _SUCCESS = str(TaskStatus.SUCCESS)
 
 Objects = list[dict[str, object]]
@@ -77,20 +78,20 @@ class UsualReceipts(Sequence[Receipt]):
     def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""
         values = self._values
-        keys = [*zip(map(_target, values), map(_type, values), map(_id, values), strict=True)]
-        stored = {
-            key
-            for key, value in zip(keys, values, strict=True)
-            # without a pipeline there was no review that could have dropped it
-            if value["status"] == _SUCCESS and value.get("pipelineExecution") is None
-        }
-        if len(stored) == len(values):
-            return stored, ()
-        if len(set(keys)) < len(keys):
+        keys = [*map(_key, values)]
+        all_keys = set(keys)
+        if len(all_keys) < len(keys):
             return set(), self
-        return stored, [
-            self._receipt(value) for key, value in zip(keys, values, strict=True) if key not in stored
+        others = [
+            value
+            for value in values
+            # without a pipeline there was no review that could have dropped it
+            if value["status"] != _SUCCESS or value.get("pipelineExecution") is not None
         ]
+        if not others:
+            return all_keys, ()
+        stored = all_keys.difference(map(_key, others))
+        return stored, [*map(self._receipt, others)]
 
     def _all(self) -> tuple[Receipt, ...]:
         if self._made is None:
@@ -124,7 +125,7 @@ def _check(values: Objects) -> None:
     for column in (_type, _id):
         if not set(map(type, map(column, values))) <= {str}:
             raise TypeError
-    for value in values:
+    for value in [value for value in values if "error" in value or "pipelineExecution" in value]:
         if value.get("error") is not None:
             _error(value["error"])
         if value.get("pipelineExecution") is not None:
