@@ -50,6 +50,6 @@ class Chunk:
     doubtful: bool = False
     task: TaskId | None = None
     retold: bool = False
-    """A former run of the job told that its records are unknown."""
+    """A former run of the job may have told that its records are unknown."""
     resent: bool = False
     """This run has sent it again though a second record of each may have been made."""

@@ -98,5 +98,5 @@ def _chunk(left: Unfinished) -> Chunk:
         requests=left.attempts,
         doubtful=left.is_in_doubt,
         task=left.task,
-        retold=left.state == "UNKNOWN",
+        retold=left.attempts > 0,
     )
