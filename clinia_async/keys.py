@@ -12,7 +12,6 @@ KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
 END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
 _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
-_PLAIN_JOINT = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII)
 _LONGEST_END = 256
 _LONGEST_ID = 2048
 _ESCAPED = re.compile(r"_(2E|5F)")
@@ -34,9 +33,8 @@ def are_keys(*texts: str) -> bool:
     return all(map(is_key, texts))
 
 
-def is_plain_joint(text: str) -> bool:
-    """Whether `text` is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
-    return _PLAIN_JOINT.fullmatch(text) is not None
+is_plain_joint = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch
+"""Whether a text is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
 
 
 def is_end_id(text: object) -> bool:

@@ -37,7 +37,10 @@ class Matched:
 
 
 def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
-    expected, receipts = set(keys), list(receipts)
+    receipts = list(receipts)
+    if not receipts:
+        return Matched({}, (), 0)
+    expected = set(keys)
     found = {(receipt.target_type, receipt.type, receipt.id): receipt for receipt in receipts}
     if len(found) == len(receipts) and found.keys() <= expected:
         return Matched(found, (), 0)

@@ -190,7 +190,8 @@ def faithful(text: bytes, value: object) -> bytes | None:
     marks of both texts are counted. What is nested deep, or spells the mark by its number, is left to
     whoever reads to the letter: then, and where marks are missing, there is None.
     """
-    if text.count(b"{") + text.count(b"[") > DEEPEST:
+    # a text that is shorter cannot be nested so deep
+    if len(text) >= 2 * DEEPEST and text.count(b"{") + text.count(b"[") > DEEPEST:
         return None
     again = orjson.dumps(value)
     if again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text):

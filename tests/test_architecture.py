@@ -18,6 +18,7 @@ FLOORS = [
     {"receipts"},
     {"errors"},
     {"strict_json", "retry", "gate", "durations", "addresses", "rfc3339", "interruptible"},
+    {"usual_receipts"},
     {"hot_answers", "deadlines"},
     {"codec", "watch", "timetable"},
     {"tasks", "pacing"},

@@ -66,7 +66,8 @@ def joins_plainly(source: str, type: str, from_: Ref, to: Ref) -> bool:
     if from_.__class__ is not Ref or to.__class__ is not Ref:
         return False
     try:
-        return is_plain_joint(from_.id + "." + to.id) and are_keys(source, type, from_.type, to.type)
+        is_plain = is_plain_joint(from_.id + "." + to.id) is not None
+        return is_plain and are_keys(source, type, from_.type, to.type)
     except TypeError:  # one of them is no text
         return False
 

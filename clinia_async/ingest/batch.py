@@ -17,6 +17,7 @@ from clinia_async.ingest.verdicts import CANCELLED, DROPPED, reason_of, told, ve
 from clinia_async.models import Action, ErrorType, Receipt, TaskStatus
 from clinia_async.receipts import Key, match_receipts
 from clinia_async.tasks import Task
+from clinia_async.usual_receipts import UsualReceipts
 
 NO_RECEIPT = "the task ended without a receipt to rely on"
 NOT_TOLD_APART = "receipts do not tell which of the records that were to get an id failed"
@@ -47,12 +48,20 @@ class Batch:
             return told(chunk, Disposition.PERSISTED, None)
         receipts = await self._service.receipts(task)
         keys = [record.key for record in chunk.records]
+        are_keyed = None not in keys
+        stored: set[Key] = set()
+        if are_keyed and isinstance(receipts, UsualReceipts):
+            stored, receipts = receipts.apart()
         matched = match_receipts(filter(None, keys), receipts)
-        made = _made(chunk.records, matched.foreign) if None in keys else {}
-        found: list[Finding | None] = [
-            self._at_once(chunk, matched.of.get(key)) if key else made[record.write.type]
-            for key, record in zip(keys, chunk.records, strict=True)
-        ]
+        if are_keyed:
+            of = matched.of.get
+            found = [_STORED if key in stored else self._at_once(chunk, of(key)) for key in keys if key]
+        else:
+            made = _made(chunk.records, matched.foreign)
+            found = [
+                self._at_once(chunk, matched.of.get(key)) if key else made[record.write.type]
+                for key, record in zip(keys, chunk.records, strict=True)
+            ]
         await self._read(chunk, found, matched.of)
         return _outcomes(chunk, found)
 

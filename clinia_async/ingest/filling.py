@@ -55,6 +55,8 @@ class Filling:
 
     async def _fill(self, records: Sequence[Record]) -> Chunk | None:
         """The chunk that is full by now, if one is. What it has no room for goes back."""
+        opened = None if self._flight.has_doubtful else self._last
+        most, largest = self._limits.operations - 1, self._limits.bytes
         for place, record in enumerate(records, 1):
             try:
                 operation = record.operation()
@@ -62,9 +64,17 @@ class Filling:
                 self._flight.settle([RecordOutcome(record, Disposition.INVALID, str(error))])
                 await self._flight.room()
                 continue
+            if opened is not None and opened.kind is record.kind:  # mostly it goes where the last one went
+                size = opened.size + len(operation) + 1
+                if size <= largest and len(opened.records) < most:
+                    opened.size = size
+                    opened.records.append(record)
+                    opened.operations.append(operation)
+                    continue
             if (chunk := self._add(record, operation)) is not None:
                 self._flight.give_back(records[place:])
                 return chunk
+            opened = None if self._flight.has_doubtful else self._last
         return None
 
     def _wanted(self) -> int:
@@ -77,21 +87,6 @@ class Filling:
 
     def _add(self, record: Record, operation: bytes) -> Chunk | None:
         """The chunk that is full by now, if one is."""
-        opened = self._last
-        if (
-            opened is None
-            or opened.kind is not record.kind
-            or self._flight.has_doubtful
-            or len(opened.records) + 1 >= self._limits.operations
-            or opened.size + len(operation) + 1 > self._limits.bytes
-        ):
-            return self._add_to_any(record, operation)
-        opened.records.append(record)
-        opened.operations.append(operation)
-        opened.size += len(operation) + 1
-        return None
-
-    def _add_to_any(self, record: Record, operation: bytes) -> Chunk | None:
         kind = self._kind(record)
         opened = self._open.get(kind)
         full = None

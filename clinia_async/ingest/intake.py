@@ -74,14 +74,15 @@ class Intake:
 
     async def read(self, emit: Emit) -> None:
         """Reads the input to its end, as fast as records are taken. Raises what the source raises."""
+        report, ready, keys, takes_plainly = self._report, self._ready, self._keys, self._takes_plainly
         try:
             async for items in self._blocks:
                 for item in items:
-                    if not self._takes_plainly(item):
+                    if not takes_plainly(item):
                         await self._take_in(item, emit)
-                    if self._report.read % AHEAD == 0:
+                    if not report.read % AHEAD:
                         await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
-                    if len(self._ready) >= AHEAD or self._keys.is_crowded:
+                    if len(ready) >= AHEAD or keys.is_crowded:
                         await self._wait_for_room()
             self._replay.check_ended()
         finally:

@@ -53,7 +53,7 @@ class LineReader:
         again = faithful(text, value)
         if again is None or type(value) is not dict:
             return None
-        key = _relationship_key(value)
+        key = _usual_key(value) or _key_with_odd_ids(value)
         if key is not None and (self._is_plain or self._leaves_as_it_is(value)):
             return Record.spliced(number, text, self._relationship, key, text.strip())
         if again != text:  # what is dumped once more would not be in the line's own bytes

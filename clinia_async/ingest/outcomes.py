@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import repeat
+from operator import itemgetter
 from typing import overload
 
 from attrs import define, field
@@ -46,6 +48,7 @@ class Disposition(StrEnum):
 
 _LANDED = frozenset({Disposition.PERSISTED, Disposition.SUCCEEDED, Disposition.EXISTING, Disposition.KEPT})
 
+_DISPOSITION, _REASON = itemgetter(0), itemgetter(1)
 Finding = tuple[Disposition, str | None]
 """What became of a record, and the reason."""
 
@@ -97,7 +100,7 @@ class Settlement(Sequence[RecordOutcome]):
         self._task = chunk.task
         self._attempts = chunk.requests
         self._doubtful = chunk.doubtful
-        self._reconciles = reconciles
+        self._reconciles = reconciles and Disposition.PERSISTED in map(_DISPOSITION, findings)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -114,7 +117,10 @@ class Settlement(Sequence[RecordOutcome]):
         return self._outcome(self.records[place], self.findings[place])
 
     def __iter__(self) -> Iterator[RecordOutcome]:
-        return map(self._outcome, self.records, self.findings)
+        dispositions, reasons = map(_DISPOSITION, self.findings), map(_REASON, self.findings)
+        reconciled = map(self.is_reconciled, self.findings) if self._reconciles else repeat(False)
+        about = repeat(self._task), reconciled, repeat(self._attempts), repeat(self._doubtful)
+        return map(RecordOutcome, self.records, dispositions, reasons, *about)
 
     def unlanded(self) -> Sequence[RecordOutcome]:
         return [

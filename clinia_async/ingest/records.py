@@ -107,9 +107,8 @@ class Record:
 
     def operation(self) -> bytes:
         """This record as one operation of a bulk. Raises `InvalidWrite` for data that JSON cannot carry."""
-        if self.payload is None:
-            return self.write.operation()
-        return self.kind.prefix + self.payload + b"}"
+        payload = self.payload
+        return self.write.operation() if payload is None else self.kind.prefix + payload + b"}"
 
 
 @frozen

@@ -132,7 +132,7 @@ def exactly(value: Any) -> Any:
         )
     if isinstance(value, dict):
         return {key: exactly(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [exactly(item) for item in value]
     if isinstance(value, datetime):
         return value

@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -296,9 +297,9 @@ class Run:
 
     def rest(self) -> list[RecordOutcome]:
         """What was told and not taken."""
-        queue = self.job._outcomes._outcomes
-        rest = list(queue)
-        queue.clear()
+        stream = self.job._outcomes
+        rest = [*stream._given, *chain.from_iterable(stream._waiting)]
+        stream._waiting.clear()
         return rest
 
 
