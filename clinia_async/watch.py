@@ -47,6 +47,7 @@ class Watch:
         "snapshot",
         "source",
         "stats",
+        "wants_receipts",
     )
 
     def __init__(
@@ -65,6 +66,7 @@ class Watch:
         self.snapshot = snapshot
         self.stats = stats
         self.kept: Sequence[Receipt] | None = None
+        self.wants_receipts = False
         self._look = look
         self._read = read
         self._begin = begin
@@ -90,8 +92,8 @@ class Watch:
 
     @property
     def followed(self) -> bool:
-        """Whether somebody wants each change, and so the receipts; a purge has none."""
-        return bool(self._changed) and self.kind is not TaskKind.PURGE
+        """Whether somebody wants each change, or the receipts with the end; a purge has none."""
+        return (bool(self._changed) or self.wants_receipts) and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
         while not self.snapshot.status.is_terminal:

@@ -24,7 +24,7 @@ FLOORS = [
     {"calls"},
     {"transport", "polling", "waiting", "submission", "settling", "paging", "bundling"},
     {"conclusions"},
-    {"delivery"},
+    {"delivery", "one_of_many"},
     {"coalescing"},
     {"engine"},
     {"calling"},
