@@ -16,10 +16,9 @@ service makes its id, and if the service refuses the bulk as a whole.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import cast
 
 from attrs import define, field, frozen
 
@@ -31,19 +30,14 @@ from clinia_async.calls import (
     Repeat,
     UpsertResource,
 )
-from clinia_async.conclusions import OfRecord, RecordWrite
 from clinia_async.delivery import Delivered
-from clinia_async.errors import ApiError, CliniaError, Outcome, ProtocolError, SessionClosed, fresh
+from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, fresh
 from clinia_async.models import (
-    Receipt,
-    Relationship,
-    Resource,
     TargetType,
-    TaskSnapshot,
-    TaskStatus,
     TaskSubmission,
 )
-from clinia_async.receipts import Key, match_receipts
+from clinia_async.one_of_many import KeyedWrite, OfOne, Record, SharedReceipts
+from clinia_async.receipts import Key
 from clinia_async.submission import Submissions
 from clinia_async.tasks import Conclude, Task
 
@@ -55,12 +49,17 @@ PATIENCE = 0.002
 """Seconds that the first write of a bulk waits for others."""
 HOLD = 30.0
 """Seconds that a write waits for the end of an earlier one of the same record; then it goes, as alone."""
+_FEW_TURNS = 1000
 _OF_THE_SESSION = frozenset({401, 403, 429})
 """Statuses of a refusal that each write would meet alone, too."""
 
-KeyedWrite = CreateRelationship | CreateResource | UpsertResource
-Record = Relationship | Resource
 Group = tuple[str, TargetType]
+Name = tuple[str, Key]
+"""What a write is about: its source and its key."""
+
+
+Handle = Callable[[KeyedWrite, Conclude[Record]], Task[Record]]
+"""Makes the task of one write of a bulk that was delivered."""
 
 
 @frozen
@@ -69,7 +68,7 @@ class Service:
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivered[TaskSubmission]]]
     alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    handle: Callable[[Delivered[TaskSubmission], KeyedWrite, Conclude[Record]], Task[Record]]
+    handle_of: Callable[[Delivered[TaskSubmission], str], Handle]
     read: Read
 
 
@@ -78,14 +77,17 @@ class _Place:
     """One write on its way; `arrival` is for its caller, or for `in_doubt` once that one is cancelled."""
 
     write: KeyedWrite
+    key: Key
     operation: bytes
     arrival: "asyncio.Future[Task[Record]]"
+    task: Task[Record] | None = None
 
     @property
-    def key(self) -> tuple[str, Key]:
-        return self.write.source, _key(self.write)
+    def name(self) -> "Name":
+        return self.write.source, self.key
 
     def arrive(self, task: Task[Record]) -> None:
+        self.task = task
         if not self.arrival.done():
             self.arrival.set_result(task)
 
@@ -94,45 +96,27 @@ class _Place:
             self.arrival.set_exception(error)
 
 
-def _key(write: KeyedWrite) -> Key:
-    return write.target, write.type, write.id or ""
-
-
 @define(eq=False)
 class _Batch:
     group: Group
     timer: asyncio.TimerHandle
     places: list[_Place] = field(factory=list)
     size: int = 0
-    _receipts: Mapping[Key, Receipt] | None = None
-    _lock: asyncio.Lock = field(factory=asyncio.Lock)
-
-    async def receipt_of(self, write: KeyedWrite, task: Task[Record]) -> Receipt:
-        if self._receipts is None:
-            async with self._lock:  # one reads them for all
-                if self._receipts is None:
-                    keys = [_key(place.write) for place in self.places]
-                    self._receipts = match_receipts(keys, await task.receipts()).of
-        receipt = self._receipts.get(_key(write))
-        if receipt is None or not receipt.status.is_terminal:
-            raise ProtocolError("the write is without a receipt to rely on")
-        return receipt
 
 
-@frozen
-class _OfOne:
-    """What its receipt says of one write of a batch."""
+@define(eq=False)
+class _Turn:
+    """Whose turn it is to write one record, and who waits for theirs."""
 
-    write: KeyedWrite
-    batch: _Batch
-    read: Read
+    waiting: deque[_Place] | None = None
+    task: Task[Record] | None = None
+    """Of the one whose turn it is, once that was answered."""
+    until: float = 0.0
 
-    async def __call__(self, task: Task[Record], snapshot: TaskSnapshot) -> Record:
-        receipt = await self.batch.receipt_of(self.write, task)
-        if receipt.status == TaskStatus.SUCCESS and receipt.pipeline_execution is None:
-            return self.write.as_sent()  # without a pipeline there was no review that could have dropped it
-        conclude = OfRecord(cast("RecordWrite[Record]", self.write), self.read)
-        return await conclude(task, TaskSnapshot(receipt.status, task.id, (receipt,)))
+    def is_over(self) -> bool:
+        if self.task is None or self.waiting:
+            return False
+        return self.task.done() or asyncio.get_running_loop().time() >= self.until
 
 
 class Coalescer:
@@ -140,18 +124,21 @@ class Coalescer:
         self._service = service
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
-        self._under_way: dict[tuple[str, Key], deque[_Place]] = {}
-        """By key, who waits until the write before is done."""
+        self._turns: dict[Name, _Turn] = {}
+        self._sweep_at = _FEW_TURNS
         self._carriers: set[asyncio.Task[None]] = set()
         self._is_closing = False
 
     @staticmethod
     def takes(write: object) -> bool:
         """Whether the key is known before sending, so that a receipt can be matched to the write."""
-        return isinstance(write, KeyedWrite) and write.id is not None
+        if isinstance(write, CreateResource):
+            return write.id is not None
+        return isinstance(write, CreateRelationship) or isinstance(write, UpsertResource)  # noqa: SIM101
 
     async def submit(self, write: KeyedWrite) -> Task[Record]:
-        place = _Place(write, write.operation(), asyncio.get_running_loop().create_future())
+        key = write.target, write.type, write.id or ""
+        place = _Place(write, key, write.operation(), asyncio.get_running_loop().create_future())
         self._admit(place)
         try:
             return await place.arrival
@@ -177,11 +164,15 @@ class Coalescer:
         await asyncio.gather(*carriers, return_exceptions=True)
 
     def _admit(self, place: _Place) -> None:
-        if place.key in self._under_way:
-            self._under_way[place.key].append(place)
-        else:
-            self._under_way[place.key] = deque()
+        turn = self._turns.get(place.name)
+        if turn is None or turn.is_over():
+            self._turns[place.name] = _Turn()
             self._gather(place)
+            return
+        turn.waiting = turn.waiting or deque()
+        turn.waiting.append(place)
+        if turn.task is not None and len(turn.waiting) == 1:
+            self._own(self._let_next_go_after(turn.task, place.name))
 
     def _gather(self, place: _Place) -> None:
         group = (place.write.source, place.write.target)
@@ -197,9 +188,20 @@ class Coalescer:
     def _send(self, group: Group) -> None:
         batch = self._gathering.pop(group)
         batch.timer.cancel()
-        carrier = asyncio.get_running_loop().create_task(self._carry(batch), name="clinia-bulk")
+        self._own(self._carry(batch), then=partial(self._carried, batch))
+        if len(self._turns) > self._sweep_at:
+            self._turns = {name: turn for name, turn in self._turns.items() if not turn.is_over()}
+            self._sweep_at = 2 * len(self._turns) + _FEW_TURNS
+
+    def _own(
+        self, work: Coroutine[object, object, None], then: Callable[[asyncio.Task[None]], None] | None = None
+    ) -> None:
+        """Runs `work` in a task of the session, and `then` once it has ended in whatever way."""
+        carrier = asyncio.get_running_loop().create_task(work, name="clinia-bulk")
         self._carriers.add(carrier)
-        carrier.add_done_callback(partial(self._carried, batch))
+        carrier.add_done_callback(self._carriers.discard)
+        if then is not None:
+            carrier.add_done_callback(then)
 
     async def _carry(self, batch: _Batch) -> None:
         if len(batch.places) == 1:
@@ -211,55 +213,59 @@ class Coalescer:
         except CliniaError as error:
             failure = error
         else:
-            await self._hand_out(batch, delivered)
+            self._hand_out(batch, delivered)
             return
         if _may_be_of_one(failure):
             await asyncio.gather(*map(self._alone, batch.places))
         for place in batch.places:
             place.fail(fresh(failure))
 
-    async def _hand_out(self, batch: _Batch, delivered: Delivered[TaskSubmission]) -> None:
-        handle, read = self._service.handle, self._service.read
-        tasks = [handle(delivered, place.write, _OfOne(place.write, batch, read)) for place in batch.places]
-        for place, task in zip(batch.places, tasks, strict=True):
-            place.arrive(task)
-        await _end_of(tasks[0])
+    def _hand_out(self, batch: _Batch, delivered: Delivered[TaskSubmission]) -> None:
+        handle, read = self._service.handle_of(delivered, batch.group[0]), self._service.read
+        receipts = SharedReceipts([place.key for place in batch.places])
+        for place in batch.places:
+            place.arrive(handle(place.write, OfOne(place.write, place.key, receipts, read)))
 
     async def _alone(self, place: _Place) -> None:
         try:
-            task = await self._service.alone(place.write)
+            place.arrive(await self._service.alone(place.write))
         except CliniaError as error:
             place.fail(error)
-        else:
-            place.arrive(task)
-            await _end_of(task)
 
     def _carried(self, batch: _Batch, carrier: "asyncio.Task[None]") -> None:
-        self._carriers.discard(carrier)
         for place in batch.places:
-            place.fail(_closed(Outcome.UNKNOWN))  # unless it was told what became of it
-            self._let_next_go(place.key)
+            if not place.arrival.done():
+                place.fail(_closed(Outcome.UNKNOWN))
+            turn = self._turns[place.name]
+            if place.task is None:
+                self._let_next_go(place.name)
+            elif turn.waiting and not self._is_closing:
+                self._own(self._let_next_go_after(place.task, place.name))
+            elif turn.waiting:
+                self._let_next_go(place.name)
+            elif place.task.done():
+                del self._turns[place.name]
+            else:
+                turn.task, turn.until = place.task, asyncio.get_running_loop().time() + HOLD
         if not carrier.cancelled():
             carrier.result()  # a fault of ours: the loop's exception handler gets to see it
 
-    def _let_next_go(self, key: tuple[str, Key]) -> None:
-        waiting = self._under_way[key]
+    async def _let_next_go_after(self, task: Task[Record], name: Name) -> None:
+        try:
+            with suppress(CliniaError):
+                await task.wait(timeout=HOLD)
+        finally:
+            self._let_next_go(name)
+
+    def _let_next_go(self, name: Name) -> None:
+        turn = self._turns.pop(name)
         if self._is_closing:
-            for place in waiting:
+            for place in turn.waiting or ():
                 place.fail(_closed(Outcome.NOT_SENT))
-            waiting.clear()
-        if waiting:
-            self._gather(waiting.popleft())
-        else:
-            del self._under_way[key]
-
-
-async def _end_of(task: Task[Record]) -> None:
-    """The next write of a record waits until this one is done, but not as long as a review may take."""
-    if task.done():
-        return
-    with suppress(CliniaError):
-        await task.wait(timeout=HOLD)
+        elif turn.waiting:
+            place = turn.waiting.popleft()
+            self._turns[name] = _Turn(turn.waiting)
+            self._gather(place)
 
 
 def _may_be_of_one(failure: CliniaError) -> bool:

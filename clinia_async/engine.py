@@ -11,13 +11,14 @@ from attrs import frozen
 from clinia_async.addresses import Addresses
 from clinia_async.admission import Admission
 from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Write
-from clinia_async.coalescing import Coalescer, KeyedWrite, Record, Service
+from clinia_async.coalescing import Coalescer, Handle, Service
 from clinia_async.conclusions import conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.gate import GateLimits
 from clinia_async.interruptible import Waiting
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
+from clinia_async.one_of_many import KeyedWrite, Record
 from clinia_async.polling import Poller, Polling
 from clinia_async.retry import RetryPolicy
 from clinia_async.secret import Secret
@@ -72,7 +73,7 @@ class Engine:
         self.submissions = Submissions()
         self._coalescer: Coalescer | None = None
         if options.get("coalesce", False):
-            service = Service(self._deliver_bulk, self._alone, self._handle_of_one, self.read)
+            service = Service(self._deliver_bulk, self._alone, self._handle_of, self.read)
             self._coalescer = Coalescer(service, self.submissions)
 
     @property
@@ -121,10 +122,8 @@ class Engine:
         submission = delivered.answer
         if submission.status != _ACCEPTED:
             return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
-        return self._pending(delivered, write.source, conclusion_of(write, self.read))
-
-    def _pending(self, delivered: Delivered[TaskSubmission], source: str, conclude: Conclude[R]) -> Task[R]:
-        watch = self._watch(delivered.answer.task_id, source)
+        watch = self._watch(submission.task_id, write.source)
+        conclude = conclusion_of(write, self.read)
         return Task(watch, conclude, doubtful=delivered.doubtful, attempts=delivered.attempts)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivered[TaskSubmission]:
@@ -133,13 +132,14 @@ class Engine:
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
         return await self._submit(self._at_work(), cast("Write[Record]", write))
 
-    def _handle_of_one(
-        self, delivered: Delivered[TaskSubmission], write: KeyedWrite, conclude: Conclude[Record]
-    ) -> Task[Record]:
-        """The handle of a write that was delivered in a bulk."""
-        if delivered.answer.status == _ACCEPTED:
-            return self._pending(delivered, write.source, conclude)
-        return self._resolved(delivered, write.as_sent(), delivered.answer.task_id, write.source)
+    def _handle_of(self, delivered: Delivered[TaskSubmission], source: str) -> Handle:
+        """What makes the handles of the writes that were delivered in one bulk."""
+        id_, doubtful, attempts = delivered.answer.task_id, delivered.doubtful, delivered.attempts
+        if delivered.answer.status != _ACCEPTED:
+            return lambda write, _: self._resolved(delivered, write.as_sent(), id_, source)
+        watch = self._watch(id_, source)
+        watch.wants_receipts = True
+        return lambda _, conclude: Task(watch, conclude, doubtful=doubtful, attempts=attempts)
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()

@@ -57,7 +57,8 @@ class Submissions:
         if error is None:
             entry.task = answer.result()
         elif isinstance(error, CliniaError):
-            entry.error = error
+            if not isinstance(error, SessionClosed):
+                entry.error = error
             if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
                 self.in_doubt.remove(entry)  # type: ignore[arg-type]
 

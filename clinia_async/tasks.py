@@ -195,7 +195,8 @@ class Task(Generic[R]):
 
     async def _settle(self) -> None:
         snapshot = await self._watch.ended()
-        self._lock = self._lock or asyncio.Lock()
+        if self._lock is None:
+            self._lock = asyncio.Lock()
         async with self._lock:  # one waiter reads the result for all
             if self._known or self._error is not None:
                 return
@@ -212,6 +213,8 @@ class Task(Generic[R]):
         raise SessionClosed(str(closed), outcome=Outcome.UNKNOWN, token=self.token())
 
     async def _within(self, timeout: float | None, work: Awaitable[T]) -> T:
+        if timeout is None:
+            return await work
         limit = asyncio.timeout(timeout)
         try:
             async with limit:

@@ -79,6 +79,7 @@ class Watch:
         "seen_pending_at",
         "source",
         "submitted_at",
+        "wants_receipts",
     )
 
     def __init__(
@@ -102,6 +103,7 @@ class Watch:
         self.scheduled = False
         """Whether the scheduler has it; with `odd`, the scheduler's own note."""
         self.odd: Oddity | None = None
+        self.wants_receipts = False
         self._keeper = keeper
         self._changed: Waiters = None
         self._ended: Waiters = None
@@ -137,8 +139,8 @@ class Watch:
 
     @property
     def followed(self) -> bool:
-        """Whether somebody wants each change, and so the receipts; a purge has none."""
-        return _any_waits(self._changed) and self.kind is not TaskKind.PURGE
+        """Whether somebody wants each change, or the receipts with the end; a purge has none."""
+        return (self.wants_receipts or _any_waits(self._changed)) and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
         while not self.has_ended:

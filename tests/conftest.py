@@ -25,6 +25,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "off_contract: the emulator is set to answer what no page says")
     config.addinivalue_line("markers", "queued: the emulator carries out writes of one record in turn")
+    config.addinivalue_line("markers", "rivals: two writes of one record are under way at the same time")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -25,7 +25,7 @@ FLOORS = [
     {"calls"},
     {"transport", "polling", "waiting", "submission", "settling", "paging", "bundling", "admission"},
     {"conclusions"},
-    {"delivery"},
+    {"delivery", "one_of_many"},
     {"coalescing"},
     {"engine"},
     {"calling"},

@@ -8,6 +8,7 @@ import pytest
 from clinia_async import Session
 from clinia_async.emulator import Emulator, Settings
 from clinia_async.transport.connections import BackDoor
+from tests.core import sending
 from tests.core.sending import session_at
 
 
@@ -35,6 +36,13 @@ def each_way_through_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest
     """By what is behind `ClientSession.request`, and by that, as with a version that is not known."""
     if request.param == "front":
         monkeypatch.setattr(BackDoor, "KNOWN", "none")
+
+
+@pytest.fixture(params=[False, True], ids=["each", "coalesced"])
+def each_way_of_sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param and request.node.get_closest_marker("rivals"):
+        pytest.skip("coalesced, two writes of one record are never under way together")
+    monkeypatch.setitem(sending.DEFAULTS, "coalesce", request.param)
 
 
 @pytest.fixture

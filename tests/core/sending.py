@@ -29,9 +29,13 @@ ONCE = RetryPolicy(attempts=1)
 SMOOTH = Polling(jitter=0.0)
 
 
+DEFAULTS: dict[str, Any] = {}
+"""Options of every session here that is not given them."""
+
+
 def session_at(server: Emulator | Hostile, **options: Any) -> Session:
     key = server.key if isinstance(server, Emulator) else KEY
-    return Session(api_key=key, base_url=server.url, **options)
+    return Session(api_key=key, base_url=server.url, **(DEFAULTS | options))
 
 
 async def create(

@@ -11,7 +11,7 @@ from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
 from tests.core.sending import ID, ONCE, SOURCE, create, create_partition, record, session_at, write
 from tests.hostile import Hostile, accepted, after, answer, by_target, close, persisted, refusal, stall, task
 
-pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
+pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp", "each_way_of_sending")
 
 
 async def cancelled(work: Coroutine[Any, Any, Any], after_seconds: float) -> None:
@@ -100,7 +100,7 @@ async def test_a_cancelled_write_goes_on_to_be_settled(session: Session, emulato
     emulator.faults.add(LostReply(route="create_relationship", times=1))
     waiter = asyncio.ensure_future(create(session))
     while not emulator.requests["create_relationship"]:  # noqa: ASYNC110  until the server has it
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter

@@ -54,6 +54,8 @@ from tests.core.registry import (
 from tests.core.sending import ONCE
 from tests.hostile import Behaviour, accepted, answer, close, refusal, reply, reset, stall, task
 
+pytestmark = pytest.mark.usefixtures("each_way_of_sending")
+
 SET = [Patch(PatchOp.ADD, "/role", "nurse"), Patch(PatchOp.REPLACE, "/in/deep", None)]
 APPEND = [Patch(PatchOp.ADD, "/tags/-", "x")]
 PLACE = ["offices", "main"]

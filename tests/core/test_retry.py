@@ -34,6 +34,8 @@ from tests.hostile import (
     reset,
 )
 
+pytestmark = pytest.mark.usefixtures("each_way_of_sending")
+
 DATE = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 

@@ -59,6 +59,8 @@ from tests.hostile import (
     task,
 )
 
+pytestmark = pytest.mark.usefixtures("each_way_of_sending")
+
 DATA = {"since": "2019-04-01", "share": 0.1, "count": 2**70, "tags": ["a", None, True], "in": {"deep": {}}}
 
 Kind = Callable[..., Fault]
@@ -146,6 +148,7 @@ async def test_a_twin_that_was_cancelled_is_our_own_doing() -> None:
         assert made.reconciled
 
 
+@pytest.mark.rivals
 async def test_an_accepted_write_that_meets_another_record_conflicts(
     session: Session, emulator: Emulator
 ) -> None:
@@ -162,6 +165,7 @@ async def test_an_accepted_write_that_meets_another_record_conflicts(
 
 
 @pytest.mark.queued
+@pytest.mark.rivals
 async def test_an_accepted_write_without_doubt_is_not_settled(session: Session, emulator: Emulator) -> None:
     emulator.default = Accepted(Constant(5.0))
     rival = await create(session, data=DATA)

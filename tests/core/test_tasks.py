@@ -24,6 +24,8 @@ from clinia_async.emulator import Accepted, Constant, Emulator
 from tests.core.sending import ID, ONCE, SMOOTH, SOURCE, create, receipt, record, session_at, taken, write
 from tests.hostile import Hostile, accepted, answer, by_target, refusal, reply, stall, task
 
+pytestmark = pytest.mark.usefixtures("each_way_of_sending")
+
 
 def slow(emulator: Emulator, seconds: float = 1.0) -> None:
     emulator.default = Accepted(Constant(seconds))
@@ -173,6 +175,7 @@ async def test_timeouts_of_asyncio_are_not_ours(session: Session, emulator: Emul
 
 
 @pytest.mark.queued
+@pytest.mark.rivals
 async def test_failure_names_the_failed_operations(session: Session, emulator: Emulator) -> None:
     slow(emulator)
     first, second = await create(session), await create(session)
