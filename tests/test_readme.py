@@ -20,6 +20,7 @@ SNIPPETS = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 SAID = [
     ["SUCCESS practises-at 0"],
     ["single SUCCESS", "Relationship"],
+    ["200 creates in 1 request"],
     ["persisted         1,000", "settled by reading back"],
     ["0 before,", "1000 landed", "1000 stored"],
     ["True 0\nTrue 100\n"],

@@ -303,16 +303,14 @@ async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
 @pytest.mark.parametrize("via", BOTH_WAYS)
 async def test_a_stop_waits_no_longer_than_its_grace(via: str) -> None:
     loop = asyncio.get_running_loop()
-    async with Emulator(default=Accepted(Constant(3600)), bulk=Constant(3600)) as emulator:
-        async with session_for(emulator) as session:
-            job = Ingestion(session, SOURCE, writes(50), via=via, chunk=ChunkLimits(operations=10))
-            outcomes = []
-            async with job:
-                await asyncio.sleep(60)
-                job.stop(grace=20)
-                stopped = loop.time()
-                async for outcome in job:
-                    outcomes.append(outcome)
+    slow = Emulator(default=Accepted(Constant(3600)), bulk=Constant(3600))
+    async with slow as emulator, session_for(emulator) as session:
+        job = Ingestion(session, SOURCE, writes(50), via=via, chunk=ChunkLimits(operations=10))
+        async with job:
+            await asyncio.sleep(60)
+            job.stop(grace=20)
+            stopped = loop.time()
+            outcomes = [outcome async for outcome in job]
     assert 20 <= loop.time() - stopped < 30, "virtual seconds"
     counts = job.report.by_disposition
     assert counts[Disposition.UNKNOWN] > 0
