@@ -49,6 +49,8 @@ class Chunk:
     requests: int = 0
     doubtful: bool = False
     task: TaskId | None = None
+    has_ended: bool = False
+    """Its task was seen to end. One that is not watched to its end stays ACCEPTED, for the next run."""
     retold: bool = False
     """A former run of the job may have told that its records are unknown."""
     resent: bool = False

@@ -88,7 +88,8 @@ class Lane:
         if outcomes is None:
             return await self._halves(chunk)
         try:
-            await self._ledger.settled(chunk, outcomes)
+            if chunk.state is not ChunkState.ACCEPTED or chunk.has_ended:
+                await self._ledger.settled(chunk, outcomes)
         finally:  # what is known is told, even where it cannot be written down
             self._flight.settle(outcomes)
         await self._flight.room()
@@ -137,6 +138,7 @@ class Lane:
                     raise
                 await self._ledger.lost(chunk)
                 continue
+            chunk.has_ended = True
             self._note_lag(task)
             return await self._carrier.outcomes(chunk, task)
         raise AssertionError("the last send is told")

@@ -9,13 +9,14 @@ import pytest
 
 from clinia_async import (
     ChunkLimits,
+    CreateResource,
     Disposition,
     Ingestion,
     JournalBusy,
     JournalError,
     JournalMismatch,
 )
-from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, LostReply, Persisted
+from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, LostReply, Persisted, Unavailable
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,
@@ -113,6 +114,19 @@ async def test_what_somebody_else_stored_is_no_success_of_a_job_that_waited_for_
         found = await run(emulator, writes(10), **options)
     assert found.told == {Disposition.FAILED: 10}
     assert not found.report.reconciled
+
+
+async def test_a_task_that_could_not_be_watched_to_its_end_is_watched_by_the_next_run(tmp_path: Path) -> None:
+    """Even of creates whose ids the service makes: they are not sent again, and their ends are known."""
+    items = [CreateResource(SOURCE, "patient", data={"n": n}) for n in range(5)]
+    async with Emulator(bulk=Constant(30)) as emulator:
+        emulator.faults.add(Unavailable(route="get_task"))
+        first = await run(emulator, items, journal=tmp_path / "j")
+        emulator.faults.clear()
+        again = await run(emulator, items, journal=tmp_path / "j")
+        assert emulator.requests["bulk_resources"] == 1
+    assert set(first.report.by_disposition) == {Disposition.UNKNOWN}
+    assert again.report.by_disposition == {Disposition.SUCCEEDED: 5}
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
