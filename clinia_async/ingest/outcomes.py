@@ -123,6 +123,8 @@ class Settlement(Sequence[RecordOutcome]):
         return map(RecordOutcome, self.records, dispositions, reasons, *about)
 
     def unlanded(self) -> Sequence[RecordOutcome]:
+        if _LANDED.issuperset(map(_DISPOSITION, self.findings)):
+            return ()
         return [
             self[place] for place, (disposition, _) in enumerate(self.findings) if disposition not in _LANDED
         ]
@@ -131,6 +133,8 @@ class Settlement(Sequence[RecordOutcome]):
         """The places of records that may have arrived twice, or may still arrive."""
         if self._doubtful:
             return range(len(self.records))
+        if Disposition.UNKNOWN not in map(_DISPOSITION, self.findings):
+            return ()
         return [
             place
             for place, (disposition, _) in enumerate(self.findings)
