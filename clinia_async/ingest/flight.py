@@ -8,6 +8,7 @@ from clinia_async.ingest.outcome_stream import OutcomeStream
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.report import Report
+from clinia_async.ingest.runway import Runway
 
 STOPPED = "the job ended before its turn"
 STOPPED_IN_FLIGHT = "the job ended before its answer"
@@ -16,8 +17,9 @@ STOPPED_IN_FLIGHT = "the job ended before its answer"
 class Flight:
     """What lanes work on: a record is claimed, departs when it is put on the wire, and is settled once."""
 
-    def __init__(self, intake: Intake, report: Report, outcomes: OutcomeStream) -> None:
+    def __init__(self, intake: Intake, runway: Runway, report: Report, outcomes: OutcomeStream) -> None:
         self._intake = intake
+        self._runway = runway
         self._report = report
         self._outcomes = outcomes
         self._claimed: dict[Record, Chunk | None] = {}
@@ -29,28 +31,28 @@ class Flight:
         Whoever holds nothing (`until` is None) may be given a chunk that a former run has left.
         """
         while True:
-            if until is None and (chunk := self._intake.left()) is not None:
+            if until is None and (chunk := self._runway.left()) is not None:
                 self._claimed.update(dict.fromkeys(chunk.records, None))
                 return chunk
-            if records := self._intake.take(most):
+            if records := self._runway.take(most):
                 self._claimed.update(dict.fromkeys(records))
                 return records
-            if not await self._intake.news(until):
+            if not await self._runway.news(until):
                 return None
 
     def give_back(self, records: Sequence[Record]) -> None:
         """They were taken and are not needed now: they are the next to be taken."""
         for record in records:
             del self._claimed[record]
-        self._intake.give_back(records)
+        self._runway.give_back(records)
 
     @property
     def has_doubtful(self) -> bool:
         """Whether there may be a doubtful record."""
-        return self._intake.has_doubtful
+        return self._runway.has_doubtful
 
     def is_doubtful(self, record: Record) -> bool:
-        return self._intake.is_doubtful(record)
+        return self._runway.is_doubtful(record)
 
     def depart(self, chunk: Chunk) -> None:
         before = [*map(self._claimed.__getitem__, chunk.records)]
@@ -70,14 +72,14 @@ class Flight:
         if isinstance(outcomes, Settlement):
             for record in outcomes.records:
                 del self._claimed[record]
-            self._intake.released_all(outcomes.records, outcomes.doubtful())
+            self._runway.released_all(outcomes.records, outcomes.doubtful())
             self._report.add_all(outcomes)
             self._outcomes.put_now(outcomes)
             return
         for outcome in outcomes:
             del self._claimed[outcome.sent]
             doubtful = outcome.doubtful or outcome.disposition is Disposition.UNKNOWN
-            self._intake.released(outcome.sent, doubtful=doubtful)
+            self._runway.released(outcome.sent, doubtful=doubtful)
             self._tell_now(outcome)
 
     async def room(self) -> None:
@@ -93,13 +95,13 @@ class Flight:
 
     def stop(self) -> None:
         """Takes no further record; what is in flight comes to its end."""
-        self._intake.stop()
+        self._runway.stop()
 
     def strand_the_rest(self) -> None:
         """After the workers are gone: whatever has no outcome gets the one that is true."""
         for record, chunk in self._claimed.items():
             self._strand(record, chunk)
-        for record in self._intake.untaken():
+        for record in (*self._intake.gathered(), *self._runway.untaken()):
             self._strand(record, None)
         self._claimed.clear()
 
@@ -111,7 +113,7 @@ class Flight:
         if chunk is not None:
             task, attempts = chunk.task, max(1, chunk.requests)
         elif self.is_doubtful(record):
-            task, attempts = self._intake.of_former_run(record)
+            task, attempts = self._runway.of_former_run(record)
         else:
             self._tell_now(RecordOutcome(record, Disposition.UNSENT, STOPPED))
             return

@@ -18,7 +18,6 @@ from clinia_async.ingest.flight import Flight
 from clinia_async.ingest.intake import Intake, Item
 from clinia_async.ingest.journal import Journal
 from clinia_async.ingest.journal_rows import JobIdentity
-from clinia_async.ingest.keys_in_flight import KeysInFlight
 from clinia_async.ingest.lane import Carrier, Lane
 from clinia_async.ingest.ledger import Ledger
 from clinia_async.ingest.options import IngestionOptions, OnUnknown, Options, Via
@@ -26,6 +25,7 @@ from clinia_async.ingest.outcome_stream import OutcomeStream
 from clinia_async.ingest.outcomes import RecordOutcome
 from clinia_async.ingest.replay import Replay
 from clinia_async.ingest.report import Report
+from clinia_async.ingest.runway import Runway
 from clinia_async.ingest.service import PatientSession
 from clinia_async.ingest.single import Single
 from clinia_async.session import Session
@@ -164,17 +164,17 @@ class Ingestion:
         return await Journal.open(self._journal, identity)
 
     async def _work(self, journal: Journal | None) -> None:
-        keys, options = KeysInFlight(), self._options
+        options, replay = self._options, Replay(journal)
+        runway = Runway(options.fence, is_open=replay.is_over)
         intake = Intake(
             self._source,
             self._writes,
-            keys,
+            runway,
             self.report,
-            Replay(journal),
-            fence=options.fence,
+            replay,
             may_have_arrived=options.may_have_arrived,
         )
-        flight = self._flight = Flight(intake, self.report, self._outcomes)
+        flight = self._flight = Flight(intake, runway, self.report, self._outcomes)
         ledger = Ledger(journal, intake)
         if self.report.stopped_by is not None:
             flight.stop()
@@ -184,7 +184,7 @@ class Ingestion:
         try:
             await asyncio.wait([self._crew])
         finally:
-            intake.stop()
+            runway.stop()
             for task in (self._crew, reader):
                 task.cancel()
             await asyncio.wait([self._crew, reader])

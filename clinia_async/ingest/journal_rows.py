@@ -229,6 +229,10 @@ def _of_told(chunk: Chunk, groups: Mapping[Disposition, Sequence[RecordOutcome]]
     )
 
 
+def failed(outcomes: Iterable[RecordOutcome]) -> list[Statement]:
+    return [_failure(outcome) for outcome in outcomes]
+
+
 def _failure(outcome: RecordOutcome) -> Statement:
     return (
         "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)",

@@ -88,7 +88,9 @@ class Lane:
         if outcomes is None:
             return await self._halves(chunk)
         try:
-            if chunk.state is not ChunkState.ACCEPTED or chunk.has_ended:
+            if chunk.state is ChunkState.ACCEPTED and not chunk.has_ended:
+                await self._ledger.told(outcomes)
+            else:
                 await self._ledger.settled(chunk, outcomes)
         finally:  # what is known is told, even where it cannot be written down
             self._flight.settle(outcomes)

@@ -55,6 +55,11 @@ class Ledger:
             parts, statements = rows.settlement(chunk, list(outcomes))
             await self._journal.write(*statements, *map(self._insertion, parts))
 
+    async def told(self, outcomes: Sequence[RecordOutcome]) -> None:
+        """Of a chunk that stays as it is, for the next run to find out more."""
+        if self._journal is not None:
+            await self._journal.write(*rows.failed(outcomes))
+
     async def _moved(self, chunk: Chunk, state: ChunkState) -> None:
         chunk.state = state
         if self._journal is not None:

@@ -28,7 +28,7 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest.intake import AHEAD
+from clinia_async.ingest.runway import AHEAD
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,

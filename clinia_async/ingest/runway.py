@@ -1,0 +1,225 @@
+"""Where records wait that may fly: each holds its key, and none is behind a write that may still be late."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from clinia_async.ingest.chunks import Chunk
+from clinia_async.ingest.journal_rows import Unfinished
+from clinia_async.ingest.keys_in_flight import KeysInFlight, LateKeys
+from clinia_async.ingest.records import Record
+from clinia_async.task_id import TaskId
+
+AHEAD = 256
+"""Records that are read before a lane asks for them."""
+
+
+class Runway:
+    """The reader puts records here, and lanes take them: first the chunks that a former run has left.
+
+    It opens once the part of the input is read again that former runs have read.
+    """
+
+    def __init__(self, fence: float, *, is_open: bool) -> None:
+        self.keys = KeysInFlight()
+        self.late = LateKeys(fence)
+        self.is_open = is_open
+        self._ready: deque[Record] = deque()
+        self._left: deque[Chunk] = deque()
+        self._fenced: dict[Record, asyncio.TimerHandle] = {}
+        self._doubtful: dict[Record, Unfinished | None] = {}
+        """With the chunk of a former run that may have brought it there."""
+        self._hungry: deque[asyncio.Future[None]] = deque()
+        self._room = asyncio.Event()
+        self._ended = False
+        self._stopped = False
+
+    # For the reader
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._ready) >= AHEAD or self.keys.is_crowded
+
+    async def wait_for_room(self) -> None:
+        while self.is_open and not self._ended and self.is_full:
+            self._room.clear()
+            self._wake()
+            await self._room.wait()
+
+    def add(self, record: Record) -> None:
+        """It holds its key, and nothing else is known of it."""
+        if self.late:
+            self.let_go(record)
+            return
+        self._ready.append(record)
+        if self._hungry:
+            self._wake()
+
+    def let_go(self, record: Record, *, first: bool = False) -> None:
+        """It holds its key; but an earlier write of it may still be on its way."""
+        until = self.late.until(record, now())
+        if until is None or self._stopped:
+            self._offer(record, first=first)
+        else:
+            self._fenced[record] = asyncio.get_running_loop().call_at(until, self._unfence, record)
+
+    def doubt(self, record: Record, chunk: Unfinished | None) -> None:
+        """It may have arrived already, in a former run."""
+        self._doubtful[record] = chunk
+
+    def undoubt(self, record: Record) -> None:
+        self._doubtful.pop(record, None)
+
+    def open(self, left: Iterable[Chunk]) -> None:
+        self.is_open = True
+        self._left.extend(left)
+        self._wake_all()
+
+    def end(self) -> None:
+        """Nothing more will come. What was read for nothing is not sent."""
+        self._ended = True
+        self._stopped = self._stopped or not self.is_open
+        self._wake_all()
+
+    # For lanes
+
+    def left(self) -> Chunk | None:
+        """A chunk of a former run."""
+        if not self._left or self._stopped:
+            return None
+        chunk = self._left.popleft()
+        if self._is_over():
+            self._wake_all()
+        return chunk
+
+    def take(self, most: int) -> Sequence[Record]:
+        """Records that may fly, if there are any now."""
+        if not self._ready or self._stopped or not self.is_open:
+            return ()
+        records = [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
+        if len(self._ready) < AHEAD // 2:
+            self._room.set()
+        if self._is_over():
+            self._wake_all()  # they were the last: those who wait for others wait in vain
+        return records
+
+    def give_back(self, records: Sequence[Record]) -> None:
+        """They were taken and are still to fly, before all others."""
+        self._ready.extendleft(reversed(records))
+        for _ in records:
+            self._wake()
+
+    @property
+    def has_doubtful(self) -> bool:
+        return bool(self._doubtful)
+
+    def is_doubtful(self, record: Record) -> bool:
+        """Whether it may have arrived already, in a former run."""
+        return record in self._doubtful
+
+    def of_former_run(self, record: Record) -> tuple[TaskId | None, int]:
+        """The task of a doubtful record, and how often it was sent."""
+        left = self._doubtful[record]
+        return (None, 0) if left is None else (left.task, left.attempts)
+
+    async def news(self, until: float | None) -> bool:
+        """Waits for something to take; False if there will be nothing more, or not before `until`.
+
+        For whoever holds keys (`until` is given) also False while too many records wait for a key: he
+        would wait for himself.
+        """
+        if self._is_over() or (until is not None and self.keys.is_crowded):
+            return False
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._hungry.append(waiter)
+        self._room.set()
+        timer = None if until is None else loop.call_at(until, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with contextlib.suppress(ValueError):
+                self._hungry.remove(waiter)
+        return bool(self._ready or self._left) or not (self._is_over() or until is not None)
+
+    def released(self, record: Record, *, doubtful: bool) -> None:
+        """`record` is settled: what waited for its key may fly.
+
+        If it may have arrived twice, and late, it could undo what follows it. Then that waits until this
+        is past belief.
+        """
+        following = self.keys.release(record)
+        self._doubtful.pop(record, None)
+        if doubtful and record.key is not None:
+            self.late.add(record.key, record.action, now())
+        if following is not None:
+            self.let_go(following, first=True)
+            self._room.set()
+
+    def released_all(self, records: Sequence[Record], doubtful: Iterable[int]) -> None:
+        """`released` of them all, with the places of what is doubtful."""
+        followed = self.keys.release_all(records)
+        if self._doubtful:
+            for record in records:
+                self._doubtful.pop(record, None)
+        for place in doubtful:
+            record = records[place]
+            if record.key is not None:
+                self.late.add(record.key, record.action, now())
+        for following in followed:
+            self.let_go(following, first=True)
+        self._room.set()
+
+    def stop(self) -> None:
+        """Gives nothing more out."""
+        self._ended = self._stopped = True
+        for timer in self._fenced.values():
+            timer.cancel()
+        self._room.set()
+        self._wake_all()
+
+    def untaken(self) -> Iterator[Record]:
+        """What was never given out."""
+        yield from self._ready
+        yield from self._fenced
+        for chunk in self._left:
+            yield from chunk.records
+        yield from self.keys.parked()
+
+    def _unfence(self, record: Record) -> None:
+        del self._fenced[record]
+        self._offer(record, first=True)
+
+    def _is_over(self) -> bool:
+        return self._stopped or (self._ended and not (self._ready or self._left or self._fenced))
+
+    def _offer(self, record: Record, *, first: bool = False) -> None:
+        if first:
+            self._ready.appendleft(record)
+        else:
+            self._ready.append(record)
+        if self.is_open:
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._hungry:
+            waiter = self._hungry.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        for waiter in self._hungry:
+            _resolve(waiter)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
