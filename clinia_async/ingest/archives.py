@@ -42,7 +42,7 @@ class Blocks(Protocol):
 
 async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
     """The content of `path`, or of standard input for None. Reads in a thread, closes what it opened."""
-    raw = await asyncio.to_thread(open_input, path)
+    raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
     try:
         stream = await asyncio.to_thread(unpacked, raw)
         while block := await asyncio.to_thread(next_block, stream):

@@ -31,7 +31,7 @@ async def read_csv(
     path: Path | None, mapping: ColumnMapping | None, rows_for: RowsFor
 ) -> AsyncGenerator[Item, None]:
     """The records of a table; without a mapping the names of the columns are those of the members."""
-    raw = await asyncio.to_thread(open_input, path)
+    raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
     try:
         table = _Table(await asyncio.to_thread(unpacked, raw))
         header = await asyncio.to_thread(table.header)
