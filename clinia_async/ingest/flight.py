@@ -72,14 +72,13 @@ class Flight:
         if isinstance(outcomes, Settlement):
             for record in outcomes.records:
                 del self._claimed[record]
-            self._runway.released_all(outcomes.records, outcomes.doubtful())
+            self._runway.released_all(outcomes)
             self._report.add_all(outcomes)
             self._outcomes.put_now(outcomes)
             return
         for outcome in outcomes:
             del self._claimed[outcome.sent]
-            doubtful = outcome.doubtful or outcome.disposition is Disposition.UNKNOWN
-            self._runway.released(outcome.sent, doubtful=doubtful)
+            self._runway.released(outcome)
             self._tell_now(outcome)
 
     async def room(self) -> None:
@@ -101,7 +100,7 @@ class Flight:
         """After the workers are gone: whatever has no outcome gets the one that is true."""
         for record, chunk in self._claimed.items():
             self._strand(record, chunk)
-        for record in (*self._intake.gathered(), *self._runway.untaken()):
+        for record in (*self._intake.gathered, *self._runway.untaken()):
             self._strand(record, None)
         self._claimed.clear()
 

@@ -1,7 +1,7 @@
 """The end of the input that is read: what is wrong stays here, and what may be sent goes to the runway."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import InvalidWrite
@@ -12,13 +12,10 @@ from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.replay import Place, Replay
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.runway import AHEAD, Runway, now
-from clinia_async.models import Action
 from clinia_async.receipts import Key
 
 Item = BatchWrite | Record | BadRecord | Blank
 Emit = Callable[[RecordOutcome], Awaitable[None]]
-
-OVERTAKEN = "a later write of the same record was sent since, and this one would undo it"
 
 
 class Intake:
@@ -41,8 +38,8 @@ class Intake:
         self._replay = replay
         self._may_have_arrived = may_have_arrived
         self._is_plain = replay.is_empty and not may_have_arrived
-        self._gathered: dict[Key | Record, tuple[Record, Unfinished]] = {}
-        """Of chunks that a former run left, while they are not yet whole: by key, where they have one."""
+        self._gathered: list[Record] = []
+        """Of chunks that a former run left, while they are not yet whole."""
 
     @property
     def read_to(self) -> int:
@@ -69,9 +66,10 @@ class Intake:
             runway.end()
             await self._close()
 
-    def gathered(self) -> Iterator[Record]:
+    @property
+    def gathered(self) -> Sequence[Record]:
         """What was read of chunks that never became whole."""
-        return (record for record, _ in self._gathered.values())
+        return self._gathered
 
     def _takes_plainly(self, item: Item) -> bool:
         """Most items are records that nothing is known of, and are taken in with no more than this."""
@@ -100,7 +98,7 @@ class Intake:
         before = self._replay.is_over
         place = await self._replay.place_of(record)
         if isinstance(record, Record) and record.key is not None and place is not None:
-            await self._look_back(record, record.key, place, emit)
+            self._note_late(record, record.key, place)
         self._report.read += 1
         if isinstance(record, BadRecord):
             reason = f"{record.path}: {record.reason}"
@@ -122,27 +120,13 @@ class Intake:
             return
         if chunk is not None:
             chunk.records.append(record)
-            self._gathered[record.key or record] = record, chunk
+            self._gathered.append(record)
         else:
             self._runway.let_go(record)
 
-    async def _look_back(self, record: Record, key: Key, place: Place, emit: Emit) -> None:
-        """A former run had the record: what does it mean for an earlier one of the same key?"""
-        earlier, left = self._gathered.get(key, (None, None))
-        if earlier is not None and left is not None and _is_past(earlier, record, place):
-            # whatever became of it, sending it now would undo what has followed
-            del self._gathered[key]
-            left.records.remove(earlier)
-            self._runway.undoubt(earlier)
-            if (following := self._runway.keys.release(earlier)) is not None:
-                self._runway.let_go(following)
-            disposition = Disposition.UNKNOWN if left.may_have_arrived else Disposition.UNSENT
-            self._runway.late.add(key, earlier.action, now())
-            await emit(
-                RecordOutcome(earlier, disposition, OVERTAKEN, left.task, attempts=left.attempts, former=True)
-            )
-        elif earlier is None:
-            self._runway.late.waited(record, now())
+    def _note_late(self, record: Record, key: Key, place: Place) -> None:
+        """A former run had the record: what does it mean for a later one of the same key?"""
+        self._runway.late.waited(record, now())
         if not isinstance(place, Unfinished) and self._replay.is_late(record):
             # with the run that sent it twice, the wait for the first of the two was forgotten
             self._runway.late.add(key, record.action, now())
@@ -161,16 +145,6 @@ class Intake:
         closing = getattr(self._blocks, "aclose", None)
         if closing is not None:
             await closing()
-
-
-def _is_past(earlier: Record, record: Record, place: Place) -> bool:
-    """Whether `earlier`, which a former run left, must not be sent any more, because `record` was."""
-    if isinstance(place, Unfinished):
-        return place.may_have_arrived
-    if isinstance(place, Failure) and not place.attempts:
-        return False
-    # a create that is sent again can undo no other create
-    return not earlier.action is record.action is Action.CREATE
 
 
 def _told(record: Record, failure: Failure) -> RecordOutcome:

@@ -165,7 +165,7 @@ class Ingestion:
 
     async def _work(self, journal: Journal | None) -> None:
         options, replay = self._options, Replay(journal)
-        runway = Runway(options.fence, is_open=replay.is_over)
+        runway = Runway(options.fence, is_open=replay.is_over, holds_unknown=journal is not None)
         intake = Intake(
             self._source,
             self._writes,

@@ -19,6 +19,7 @@ class KeysInFlight:
 
     def __init__(self, limit: int = 10_000) -> None:
         self._waiting: dict[Key, deque[Record] | None] = {}
+        self._held: set[Key] = set()
         self._parked = 0
         self._limit = limit
         self.is_crowded = False
@@ -36,8 +37,15 @@ class KeysInFlight:
         if queue is None:
             queue = waiting[key] = deque()
         queue.append(record)
-        self._park(1)
+        if key not in self._held:
+            self._park(1)
         return False
+
+    def hold(self, record: Record) -> None:
+        """Whatever waits for its key waits for ever, and so does whatever comes."""
+        if record.key is not None:
+            self._held.add(record.key)
+            self._park(-len(self._waiting[record.key] or ()))
 
     def release(self, record: Record) -> Record | None:
         """`record` is settled: the next record of its key, which now holds the claim, if there is one."""

@@ -129,17 +129,13 @@ class Settlement(Sequence[RecordOutcome]):
             self[place] for place, (disposition, _) in enumerate(self.findings) if disposition not in _LANDED
         ]
 
+    @property
+    def has_unknown(self) -> bool:
+        return Disposition.UNKNOWN in map(_DISPOSITION, self.findings)
+
     def doubtful(self) -> Iterable[int]:
-        """The places of records that may have arrived twice, or may still arrive."""
-        if self._doubtful:
-            return range(len(self.records))
-        if Disposition.UNKNOWN not in map(_DISPOSITION, self.findings):
-            return ()
-        return [
-            place
-            for place, (disposition, _) in enumerate(self.findings)
-            if disposition is Disposition.UNKNOWN
-        ]
+        """The places of records that may have arrived twice, where none is unknown."""
+        return range(len(self.records)) if self._doubtful else ()
 
     def is_reconciled(self, finding: Finding) -> bool:
         return self._reconciles and finding[0] is Disposition.PERSISTED

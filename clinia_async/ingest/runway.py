@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.journal_rows import Unfinished
 from clinia_async.ingest.keys_in_flight import KeysInFlight, LateKeys
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.task_id import TaskId
 
@@ -18,13 +19,16 @@ AHEAD = 256
 class Runway:
     """The reader puts records here, and lanes take them: first the chunks that a former run has left.
 
-    It opens once the part of the input is read again that former runs have read.
+    It opens once the part of the input is read again that former runs have read. Where the job can go on
+    later (`holds_unknown`), nothing more of a record flies after it was told as unknown: the next run will
+    settle that first, and so no write overtakes another.
     """
 
-    def __init__(self, fence: float, *, is_open: bool) -> None:
+    def __init__(self, fence: float, *, is_open: bool, holds_unknown: bool) -> None:
         self.keys = KeysInFlight()
         self.late = LateKeys(fence)
         self.is_open = is_open
+        self._holds_unknown = holds_unknown
         self._ready: deque[Record] = deque()
         self._left: deque[Chunk] = deque()
         self._fenced: dict[Record, asyncio.TimerHandle] = {}
@@ -145,27 +149,36 @@ class Runway:
                 self._hungry.remove(waiter)
         return bool(self._ready or self._left) or not (self._is_over() or until is not None)
 
-    def released(self, record: Record, *, doubtful: bool) -> None:
-        """`record` is settled: what waited for its key may fly.
+    def released(self, outcome: RecordOutcome) -> None:
+        """Its record is settled: what waited for its key may fly.
 
         If it may have arrived twice, and late, it could undo what follows it. Then that waits until this
         is past belief.
         """
-        following = self.keys.release(record)
+        record, is_unknown = outcome.sent, outcome.disposition is Disposition.UNKNOWN
         self._doubtful.pop(record, None)
-        if doubtful and record.key is not None:
+        if is_unknown and self._holds_unknown:
+            self.keys.hold(record)
+            return
+        following = self.keys.release(record)
+        if (is_unknown or outcome.doubtful) and record.key is not None:
             self.late.add(record.key, record.action, now())
         if following is not None:
             self.let_go(following, first=True)
             self._room.set()
 
-    def released_all(self, records: Sequence[Record], doubtful: Iterable[int]) -> None:
-        """`released` of them all, with the places of what is doubtful."""
+    def released_all(self, settlement: Settlement) -> None:
+        """`released` of them all."""
+        if settlement.has_unknown:
+            for outcome in settlement:
+                self.released(outcome)
+            return
+        records = settlement.records
         followed = self.keys.release_all(records)
         if self._doubtful:
             for record in records:
                 self._doubtful.pop(record, None)
-        for place in doubtful:
+        for place in settlement.doubtful():
             record = records[place]
             if record.key is not None:
                 self.late.add(record.key, record.action, now())

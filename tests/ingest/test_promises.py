@@ -32,7 +32,6 @@ from clinia_async.emulator import (
     Settings,
     Unavailable,
 )
-from clinia_async.ingest.intake import OVERTAKEN
 from clinia_async.ingest.lane import IN_DOUBT
 from clinia_async.ingest.verdicts import TOO_LARGE
 from tests.ingest.running import SOURCE, Ran, either_way, ran, run, session_for, stored_data, write, writes
@@ -126,27 +125,24 @@ async def test_the_fence_also_holds_what_is_read_later_or_comes_behind_another_c
             assert at[-2] <= at[1] + 6
 
 
-async def test_what_stayed_unknown_is_not_sent_again_once_a_later_write_was(tmp_path: Path) -> None:
-    options = {"via": "single", "chunk": ONE, "journal": tmp_path / "j", "workers": 1}
-    sent = [upsert(1), upsert(2)]
-    async with Emulator(default=Accepted(Constant(0.1))) as emulator:
+@pytest.mark.parametrize("via", ["single", "bulk"])
+async def test_what_follows_an_unknown_write_is_left_to_the_next_run(via: str, tmp_path: Path) -> None:
+    options = {"via": via, "chunk": ONE, "journal": tmp_path / "j", "workers": 1}
+    sent = [upsert(1), upsert(2), *notes(2)]
+    mode = Accepted(Constant(0.1))
+    async with Emulator(default=mode, bulk=mode.latency) as emulator:
         emulator.faults.add(DroppedRequest(route="get_task"))
         async with session_for(emulator, polling=Polling(patience=5.0)) as session:
-            first, told_at = [], []
+            first: dict[int, D] = {}
             async with Ingestion(session, SOURCE, sent, **options) as job:  # type: ignore[arg-type]
                 async for outcome in job:
-                    first.append(outcome.disposition)
-                    told_at.append(asyncio.get_running_loop().time())
+                    first[outcome.line] = outcome.disposition
                     emulator.faults.clear()
-        assert told_at[1] >= told_at[0] + 60, "the first may still be carried out"
-        assert first == [D.UNKNOWN, D.SUCCEEDED]
-        for _ in range(2):
-            again = await run(emulator, sent, **options)
-            assert told(again)[0] is D.UNKNOWN
-            assert again.outcomes[0].reason == OVERTAKEN
-            assert (again.outcomes[0].attempts, again.outcomes[0].former) == (1, True)
-            assert again.report.sent == 0
-            assert [each.data for each in emulator.stored_resources()] == [{"v": 2}]
+        assert first == {1: D.UNKNOWN, 2: D.UNSENT, 3: D.SUCCEEDED, 4: D.SUCCEEDED}
+        again = await run(emulator, sent, **options)
+        assert again.report.by_disposition == {D.SUCCEEDED: 4}
+        assert again.report.sent == 1, "the first is watched, and only the second is sent"
+        assert {"v": 2} in [each.data for each in emulator.stored_resources()]
 
 
 @pytest.mark.parametrize("via", WAYS)
