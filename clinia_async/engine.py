@@ -10,9 +10,9 @@ from attrs import frozen
 
 from clinia_async.addresses import Addresses
 from clinia_async.admission import Admission
-from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Write
+from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Write
 from clinia_async.coalescing import Coalescer, Handle, Service
-from clinia_async.conclusions import conclusion_of
+from clinia_async.conclusions import OfResumed, conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.gate import GateLimits
@@ -71,6 +71,9 @@ class Engine:
         self._closing: asyncio.Task[None] | None = None
         self._guards = 0
         self.submissions = Submissions()
+        self._reads: Read = self.read
+        """One for all handles, as there may be a hundred thousand."""
+        self._of_resumed = OfResumed(self._reads)
         self._coalescer: Coalescer | None = None
         if options.get("coalesce", False):
             service = Service(self._deliver_bulk, self._alone, self._handle_of, self.read)
@@ -123,7 +126,7 @@ class Engine:
         if submission.status != _ACCEPTED:
             return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
         watch = self._watch(submission.task_id, write.source)
-        conclude = conclusion_of(write, self.read)
+        conclude = conclusion_of(write, self._reads)
         return Task(watch, conclude, doubtful=delivered.doubtful, attempts=delivered.attempts)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivered[TaskSubmission]:
@@ -145,8 +148,12 @@ class Engine:
         self.open()
         return Task(self._watch(id, source, resumed=True), conclude, doubtful=doubtful)
 
+    def resume_unknown(self, id: TaskId, source: str) -> Task[object]:
+        """The handle of a task of which nothing is known here but its id."""
+        return self.resume(id, source, self._of_resumed)
+
     def resume_write(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
-        return self.resume(id, write.source, conclusion_of(write, self.read), doubtful=doubtful)
+        return self.resume(id, write.source, conclusion_of(write, self._reads), doubtful=doubtful)
 
     @property
     def registry(self) -> str:

@@ -12,7 +12,6 @@ from clinia_async import waiting
 from clinia_async.addresses import CATALOG_HOST, REGISTRY_HOST, Addresses
 from clinia_async.calls import Call, GetTask, Write
 from clinia_async.catalog_methods import CatalogMethods
-from clinia_async.conclusions import OfResumed
 from clinia_async.definition_methods import DefinitionMethods
 from clinia_async.engine import Engine, SessionOptions
 from clinia_async.errors import ConfigError
@@ -118,7 +117,7 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         if source is None:
             raise ConfigError("a task id needs the source that it belongs to")
         GetTask(source, task_id)  # checks the source
-        return self._engine.resume(task_id, source, OfResumed(self._engine.read))
+        return self._engine.resume_unknown(task_id, source)
 
     def resume(self, write: Write[R], id: TaskId | str, *, doubtful: bool = False) -> Task[R]:
         """The handle that `submit(write)` gave, in this process or another; nothing is sent for it.
