@@ -18,7 +18,7 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
 from clinia_async import models, rfc3339, strict_json
 from clinia_async.errors import DecodeError
-from clinia_async.hot_answers import USUAL
+from clinia_async.hot_answers import HOLDS_NO_DATA, USUAL
 from clinia_async.strict_json import RawJson
 from clinia_async.task_id import TaskId
 
@@ -31,14 +31,14 @@ class _Unexpected(ValueError):
 
 def decode(body: bytes, model: type[T]) -> T:
     """The `model` in `body`. Raises `DecodeError`."""
-    value = strict_json.loads(body)
     make: Any = USUAL.get(model)
     if make is not None:
+        parse = orjson.loads if model in HOLDS_NO_DATA else strict_json.loads
         try:
-            return make(value)  # type: ignore[no-any-return]
+            return make(parse(body))  # type: ignore[no-any-return]
         except (LookupError, TypeError, ValueError):
             pass  # the converter takes what is unusual, and explains what is wrong
-    return structure(value, model)
+    return structure(strict_json.loads(body), model)
 
 
 def decode_page(body: bytes, entry: type[T]) -> models.Page[T]:

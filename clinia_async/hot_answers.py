@@ -127,3 +127,6 @@ USUAL: Mapping[object, Callable[[object], object]] = {
     Resource: _resource,
 }
 """By model, what makes it of a parsed answer."""
+
+HOLDS_NO_DATA = frozenset({TaskSnapshot})
+"""Those without a number that could be too large for a plain parser and still be of the usual shape."""

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from clinia_async.models import Action, Receipt, TargetType, TaskStatus
 
-Key = tuple[TargetType, str, str]
+Key = tuple[str, str, str]
 """Target type, type and id of a record."""
 
 
@@ -41,7 +41,9 @@ def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
     if not receipts:
         return Matched({}, (), 0)
     expected = set(keys)
-    found = {(receipt.target_type, receipt.type, receipt.id): receipt for receipt in receipts}
+    found: dict[Key, Receipt] = {
+        (receipt.target_type, receipt.type, receipt.id): receipt for receipt in receipts
+    }
     if len(found) == len(receipts) and found.keys() <= expected:
         return Matched(found, (), 0)
     found = {}

@@ -60,6 +60,15 @@ def plain(value: object) -> bytes | None:
     return None if b"null" in text else text
 
 
+def all_plain(values: Sequence[object]) -> list[bytes] | None:
+    """`plain` of them all; None where it is None for one."""
+    try:
+        texts = [orjson.dumps(value, option=_OPTIONS) for value in values]
+    except TypeError:
+        return None
+    return None if b"null" in b"".join(texts) else texts
+
+
 def raw(value: object, path: str = "$") -> RawJson:
     """`value` encoded once; what is raw already stays as it is."""
     return value if isinstance(value, RawJson) else RawJson(dumps(value, path))
@@ -190,13 +199,29 @@ def faithful(text: bytes, value: object) -> bytes | None:
     marks of both texts are counted. What is nested deep, or spells the mark by its number, is left to
     whoever reads to the letter: then, and where marks are missing, there is None.
     """
-    # a text that is shorter cannot be nested so deep
-    if len(text) >= 2 * DEEPEST and text.count(b"{") + text.count(b"[") > DEEPEST:
+    if _may_be_deep(text):
         return None
     again = orjson.dumps(value)
     if again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text):
         return again
     return None
+
+
+def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
+    """Whether nothing is lost of any of the `texts` that `whole` is made of, as `faithful` looks at one.
+
+    `value` is what orjson made of `whole`. No text can make up for what is lost of another, and what
+    stands between them must hold no quotation mark.
+    """
+    if max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts)):
+        return False
+    again = orjson.dumps(value)
+    return again == whole or (again.count(b'"') == whole.count(b'"') and b"\\u0022" not in whole)
+
+
+def _may_be_deep(text: bytes) -> bool:
+    # a text that is shorter cannot be nested so deep
+    return len(text) >= 2 * DEEPEST and text.count(b"{") + text.count(b"[") > DEEPEST
 
 
 _EXACT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_exact_float)

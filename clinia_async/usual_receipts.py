@@ -31,8 +31,9 @@ def members_of(kind: type[E]) -> Mapping[object, E]:
 
 _ACTIONS, _TARGETS, _STATUSES = members_of(Action), members_of(TargetType), members_of(TaskStatus)
 _ERRORS, _PIPELINES = members_of(ErrorType), members_of(PipelineStatus)
-_action, _status, _target = itemgetter("action"), itemgetter("status"), itemgetter("targetType")
-_type, _id = itemgetter("type"), itemgetter("id")
+_REQUIRED = {name: itemgetter(name) for name in ("action", "status", "targetType", "type", "id")}
+_OTHERS = {name: itemgetter(name) for name in ("taskId", "receivedAt", "completedAt")}
+_NAMES = (*_REQUIRED, *_OTHERS)
 _key = itemgetter("targetType", "type", "id")
 _SUCCESS = str(TaskStatus.SUCCESS)
 
@@ -42,15 +43,20 @@ Objects = list[dict[str, object]]
 class UsualReceipts(Sequence[Receipt]):
     """Equal to a tuple of the same. Most are never looked at: they say that a record is stored."""
 
-    __slots__ = ("_made", "_tasks", "_times", "_values")
+    __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values")
 
     def __init__(self, values: Objects) -> None:
-        _check(values)
+        columns, have_no_more = _columns(values)
+        distinct = {name: _distinct(columns[name]) for name in _NAMES if name != "id"}
+        _check(distinct, columns["id"])
+        with_more = not have_no_more and _check_more(values)
         self._values = values
         self._made: tuple[Receipt, ...] | None = None
-        tasks = {value.get("taskId") for value in values}
-        times = {value.get("receivedAt") for value in values} | {value.get("completedAt") for value in values}
-        self._tasks = {task: None if task is None else TaskId(task) for task in tasks}  # type: ignore[arg-type]
+        self._only_success = not with_more and distinct["status"] == {_SUCCESS}
+        """None of them failed, is still going on or went through a pipeline."""
+        self._keys = columns["targetType"], columns["type"], columns["id"]
+        times = distinct["receivedAt"] | distinct["completedAt"]
+        self._tasks = {task: None if task is None else TaskId(task) for task in distinct["taskId"]}  # type: ignore[arg-type]
         self._times = {time: None if time is None else parse_usual(time) for time in times}
 
     def __len__(self) -> int:
@@ -74,6 +80,10 @@ class UsualReceipts(Sequence[Receipt]):
 
     def __repr__(self) -> str:
         return repr(self._all())
+
+    def say_stored(self, keys: Sequence[Key | None]) -> bool:
+        """Whether they say of each of `keys`, in this order, that it is stored, and of nothing else."""
+        return self._only_success and [*zip(*self._keys, strict=True)] == keys
 
     def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""
@@ -115,21 +125,45 @@ class UsualReceipts(Sequence[Receipt]):
         )
 
 
-def _check(values: Objects) -> None:
-    """Column by column, which is many times faster than receipt by receipt."""
-    if not set(map(type, values)) <= {dict}:
-        raise TypeError
-    for column, known in ((_action, _ACTIONS), (_status, _STATUSES), (_target, _TARGETS)):
-        if not set(map(column, values)) <= known.keys():
+def _columns(values: Objects) -> tuple[Mapping[str, Sequence[object]], bool]:
+    """What stands under each name, and whether there is nothing else.
+
+    Column by column is many times faster than receipt by receipt.
+    """
+    required = {name: [*map(column, values)] for name, column in _REQUIRED.items()}
+    try:
+        others = {name: [*map(column, values)] for name, column in _OTHERS.items()}
+    except KeyError:  # some do not say everything
+        return required | {name: [value.get(name) for value in values] for name in _OTHERS}, False
+    return required | others, set(map(len, values)) <= {len(_NAMES)}
+
+
+def _distinct(column: Sequence[object]) -> set[object]:
+    """What is in a column; most hold the same all the way, and then it is not hashed."""
+    if column and column.count(column[0]) == len(column):
+        return {column[0]}
+    return set(column)
+
+
+def _check(distinct: Mapping[str, set[object]], ids: Sequence[object]) -> None:
+    for name, known in (("action", _ACTIONS), ("status", _STATUSES), ("targetType", _TARGETS)):
+        if not distinct[name] <= known.keys():
             raise LookupError
-    for column in (_type, _id):
-        if not set(map(type, map(column, values))) <= {str}:
-            raise TypeError
-    for value in [value for value in values if "error" in value or "pipelineExecution" in value]:
-        if value.get("error") is not None:
-            _error(value["error"])
-        if value.get("pipelineExecution") is not None:
-            _execution(value["pipelineExecution"])
+    if not set(map(type, distinct["type"])) | set(map(type, ids)) <= {str}:
+        raise TypeError
+
+
+def _check_more(values: Objects) -> bool:
+    """Checks what only some receipts have; whether there is any such."""
+    errors = [value["error"] for value in values if value.get("error") is not None]
+    executions = [
+        value["pipelineExecution"] for value in values if value.get("pipelineExecution") is not None
+    ]
+    for error in errors:
+        _error(error)
+    for execution in executions:
+        _execution(execution)
+    return bool(errors or executions)
 
 
 def _error(value: object) -> ErrorInfo:

@@ -61,15 +61,15 @@ def check_end(value: Ref, path: str) -> None:
     check_key(value.type, f"{path}.type")
 
 
-def joins_plainly(source: str, type: str, from_: Ref, to: Ref) -> bool:
-    """Whether all that names a relationship is plainly right; if not, the checks tell what is wrong."""
+def plain_joint(source: str, type: str, from_: Ref, to: Ref) -> str | None:
+    """The id of a relationship, where all that names it is plainly right; if not, the checks tell more."""
     if from_.__class__ is not Ref or to.__class__ is not Ref:
-        return False
+        return None
     try:
-        is_plain = is_plain_joint(from_.id + "." + to.id) is not None
-        return is_plain and are_keys(source, type, from_.type, to.type)
+        id_ = from_.id + "." + to.id
+        return id_ if is_plain_joint(id_) and are_keys(source, type, from_.type, to.type) else None
     except TypeError:  # one of them is no text
-        return False
+        return None
 
 
 def check_contained(value: Contained, path: str) -> None:

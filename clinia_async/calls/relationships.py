@@ -1,7 +1,8 @@
 """Relationships."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import ClassVar, Self, cast
 
 from attrs import field, frozen
 
@@ -21,11 +22,12 @@ from clinia_async.calls.checks import (
     check_end,
     check_key,
     check_meta,
-    joins_plainly,
+    plain_joint,
 )
 from clinia_async.calls.comparison import same_json, same_meta
 from clinia_async.calls.places import DeleteRecord, OneRecord
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.keys import are_plain_joints
 from clinia_async.models import (
     Action,
     ErrorType,
@@ -80,6 +82,7 @@ class _Joins:
     to: Ref
     data: Json | RawJson | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
+    id: str = field(init=False, eq=False, repr=False)
 
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     action: ClassVar[Action]
@@ -94,11 +97,13 @@ class _Joins:
         data: Json | RawJson | None = None,
         meta: Meta | None = None,
     ) -> None:
-        if not joins_plainly(source, type, from_, to):
+        id_ = plain_joint(source, type, from_, to)
+        if id_ is None:
             check_key(source, "$.source")
             check_key(type, "$.type")
             check_end(from_, "$.from")
             check_end(to, "$.to")
+            id_ = relationship_id(from_, to)
         if data.__class__ is not dict:
             check_data(data, "$.data")
         if meta is not None:
@@ -109,24 +114,52 @@ class _Joins:
         _set_to(self, to)
         _set_data(self, data)
         _set_meta(self, meta)
+        _set_id(self, id_)
 
-    @property
-    def id(self) -> str:
-        return relationship_id(self.from_, self.to)
+    @classmethod
+    def of_line(cls, source: str, line: bytes) -> Self:
+        """The write that `line` is of."""
+        members = cast("Mapping[str, object]", strict_json.loads(line))
+        found = codec.structure({**members, "id": ""}, Relationship)
+        return cls(source, found.type, found.from_, found.to, found.data, found.meta)
 
     def line(self) -> bytes:
         """This write as one line of NDJSON, without its source."""
-        from_, to, data = self.from_, self.to, self.data
-        if data.__class__ is dict and self.meta is None:
-            ends = {"from": {"id": from_.id, "type": from_.type}, "to": {"id": to.id, "type": to.type}}
-            line = strict_json.plain({"type": self.type, **ends, "data": data})
-            if line is not None:
-                return line
-        return strict_json.dumps({"type": self.type, **self.body()})
+        line = self._plain()
+        text = None if line is None else strict_json.plain(line)
+        return strict_json.dumps({"type": self.type, **self.body()}) if text is None else text
 
     def operation(self) -> bytes:
         """This write as one operation of a bulk or a bundle."""
         return self.head + self.line() + b"}"
+
+    @staticmethod
+    def lines(writes: Sequence["_Joins"]) -> list[bytes]:
+        """`line` of each. Raises `InvalidWrite` where one of them has none."""
+        data = [write.data for write in writes]
+        if not _are_plain(writes, set(map(type, data))):
+            return [write.line() for write in writes]
+        ends = [
+            f'{{"type":"{write.type}","from":{{"id":"{(from_ := write.from_).id}","type":"{from_.type}"}},'
+            f'"to":{{"id":"{(to := write.to).id}","type":"{to.type}"}}'.encode()
+            for write in writes
+        ]
+        if data[0] is None:
+            return [end + b"}" for end in ends]
+        texts = strict_json.all_plain(data)
+        if texts is None:
+            return [write.line() for write in writes]
+        return [b'%b,"data":%b}' % both for both in zip(ends, texts, strict=True)]
+
+    def _plain(self) -> dict[str, object] | None:
+        """The line, where nothing of it is made of more than what JSON knows."""
+        from_, to, data = self.from_, self.to, self.data
+        if self.meta is not None or not (data is None or data.__class__ is dict):
+            return None
+        from_end, to_end = {"id": from_.id, "type": from_.type}, {"id": to.id, "type": to.type}
+        if data is None:
+            return {"type": self.type, "from": from_end, "to": to_end}
+        return {"type": self.type, "from": from_end, "to": to_end, "data": data}
 
     def body(self) -> dict[str, object]:
         body: dict[str, object] = {"from": _end(self.from_), "to": _end(self.to)}
@@ -159,9 +192,19 @@ class _Joins:
         return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
 
 
+def _are_plain(writes: Sequence[_Joins], kinds_of_data: set[type]) -> bool:
+    """Whether nothing but data needs an encoder, and all have data or none has."""
+    if kinds_of_data not in _PLAIN_DATA or any(write.meta is not None for write in writes):
+        return False
+    return are_plain_joints([write.id for write in writes])
+
+
+_PLAIN_DATA: tuple[set[type], ...] = ({dict}, {NoneType})
+
+
 # The slots themselves, which cost half of the way around what freezes the class.
-_set_source, _set_type, _set_from, _set_to, _set_data, _set_meta = (
-    vars(_Joins)[name].__set__ for name in ("source", "type", "from_", "to", "data", "meta")
+_set_source, _set_type, _set_from, _set_to, _set_data, _set_meta, _set_id = (
+    vars(_Joins)[name].__set__ for name in ("source", "type", "from_", "to", "data", "meta", "id")
 )
 
 

@@ -29,6 +29,7 @@ from clinia_async.ingest import (
 )
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import Item
+from clinia_async.ingest.stretches import Stretch
 from clinia_async.polling import Polling
 from clinia_async.session import Session
 
@@ -116,7 +117,7 @@ class _Input:
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by the reason."""
 
-    async def blocks(self) -> AsyncGenerator[Iterable[Item], None]:
+    async def blocks(self) -> AsyncGenerator[Iterable[Item | Stretch], None]:
         order = self.order
         try:
             if order.file is None and sys.stdin is None:

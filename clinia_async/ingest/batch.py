@@ -38,16 +38,18 @@ class Batch:
         self._atomic = atomic
 
     def write(self, chunk: Chunk) -> Write[object]:
-        first = chunk.records[0]
         if self._atomic:
             return Bundle(self._source, [record.write for record in chunk.records])
-        return EncodedBulk(self._source, first.target, chunk.operations, first.repeat)
+        kind = chunk.records.kind
+        return EncodedBulk(self._source, kind.target, chunk.records.operations(), kind.repeat)
 
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
         if chunk.state is not ChunkState.ACCEPTED:  # stored at once: there is nothing that may still fail
             return told(chunk, Disposition.PERSISTED, None)
         receipts = await self._service.receipts(task)
-        keys = [record.key for record in chunk.records]
+        keys = chunk.records.keys()
+        if isinstance(receipts, UsualReceipts) and receipts.say_stored(keys):
+            return Settlement(chunk, [_STORED] * len(keys))
         are_keyed = None not in keys
         stored: set[Key] = set()
         if are_keyed and isinstance(receipts, UsualReceipts):

@@ -1,11 +1,10 @@
 """A chunk: records that go in one request, with what the journal knows of it."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from clinia_async.ingest.records import Record
+from clinia_async.ingest.stretches import Records
 from clinia_async.task_id import TaskId
 
 
@@ -41,8 +40,7 @@ class Chunk:
     `attempts` counts the times that it was put on its way, `requests` what was sent then.
     """
 
-    records: Sequence[Record]
-    operations: Sequence[bytes] = field(repr=False)
+    records: Records
     number: int = 0
     state: ChunkState = ChunkState.PLANNED
     attempts: int = 0
@@ -53,5 +51,7 @@ class Chunk:
     """Its task was seen to end. One that is not watched to its end stays ACCEPTED, for the next run."""
     retold: bool = False
     """A former run of the job may have told that its records are unknown."""
+    has_departed: bool = False
+    """This run has put it on the wire, and it may have arrived."""
     resent: bool = False
     """This run has sent it again though a second record of each may have been made."""

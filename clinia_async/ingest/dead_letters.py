@@ -75,7 +75,7 @@ def _line(record: Record) -> bytes | None:
             return None  # an identifier: a line names the two ends
         return dumps({"action": "DELETE", "type": write.type, "from": {"id": from_}, "to": {"id": to}})
     try:
-        payload = record.operation()[len(record.kind.prefix) : -1]
+        payload = record.payload()
     except InvalidWrite:
         return None
     return b'{"action":"%b",%b' % (str(record.action).encode(), payload[1:])

@@ -1,6 +1,7 @@
 """Every record between the input and its outcome: no record is lost sight of, and none is told twice."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.intake import Intake
@@ -9,6 +10,7 @@ from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.report import Report
 from clinia_async.ingest.runway import Runway
+from clinia_async.ingest.stretches import Stretch
 
 STOPPED = "the job ended before its turn"
 STOPPED_IN_FLIGHT = "the job ended before its answer"
@@ -22,62 +24,63 @@ class Flight:
         self._runway = runway
         self._report = report
         self._outcomes = outcomes
-        self._claimed: dict[Record, Chunk | None] = {}
-        """With the chunk that may have brought it there."""
+        self._taken: set[Stretch] = set()
+        """By lanes, for their next chunk."""
+        self._under_way: set[Chunk] = set()
 
-    async def next(self, until: float | None, most: int) -> Sequence[Record] | Chunk | None:
+    async def next(self, until: float | None, most: int) -> Stretch | Chunk | None:
         """The next records, at `most` so many; None at the end of the input, or if none came by `until`.
 
         Whoever holds nothing (`until` is None) may be given a chunk that a former run has left.
         """
         while True:
             if until is None and (chunk := self._runway.left()) is not None:
-                self._claimed.update(dict.fromkeys(chunk.records, None))
+                self._under_way.add(chunk)
                 return chunk
-            if records := self._runway.take(most):
-                self._claimed.update(dict.fromkeys(records))
-                return records
+            if (stretch := self._runway.take(most)) is not None:
+                self._taken.add(stretch)
+                return stretch
             if not await self._runway.news(until):
                 return None
 
-    def give_back(self, records: Sequence[Record]) -> None:
-        """They were taken and are not needed now: they are the next to be taken."""
-        for record in records:
-            del self._claimed[record]
-        self._runway.give_back(records)
+    def give_back(self, stretch: Stretch, kept: int) -> Stretch | None:
+        """All but the first `kept` are not needed now, and are the next to be taken; gives those."""
+        self._taken.discard(stretch)
+        self._runway.give_back(stretch.cut(kept, len(stretch)))
+        if not kept:
+            return None
+        first = stretch.cut(0, kept)
+        self._taken.add(first)
+        return first
 
-    @property
-    def has_doubtful(self) -> bool:
-        """Whether there may be a doubtful record."""
-        return self._runway.has_doubtful
-
-    def is_doubtful(self, record: Record) -> bool:
-        return self._runway.is_doubtful(record)
+    def board(self, chunk: Chunk) -> None:
+        """What was taken for it is in it."""
+        self._taken.difference_update(chunk.records.pieces)
+        self._under_way.add(chunk)
 
     def depart(self, chunk: Chunk) -> None:
-        before = [*map(self._claimed.__getitem__, chunk.records)]
-        self._report.sent += before.count(None)
-        self._claimed.update(dict.fromkeys(chunk.records, chunk))
+        if not chunk.has_departed:
+            self._report.sent += len(chunk.records)
+            chunk.has_departed = True
 
-    def recall(self, chunk: Chunk) -> None:
-        """Its records will be sent again. Where it provably did not get there, it is as if it never was."""
-        if chunk.doubtful:
-            return
-        for record in chunk.records:
-            self._report.sent -= self._claimed[record] is not None
-            self._claimed[record] = None
+    def recall(self, chunk: Chunk, parts: Sequence[Chunk]) -> None:
+        """Its parts will be sent instead. Where it provably did not get there, it is as if it never was."""
+        self._under_way.remove(chunk)
+        self._under_way.update(parts)
+        if chunk.has_departed and not chunk.doubtful:
+            self._report.sent -= len(chunk.records)
+        for part in parts:
+            part.has_departed = chunk.has_departed and chunk.doubtful
 
-    def settle(self, outcomes: Sequence[RecordOutcome]) -> None:
+    def settle(self, chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> None:
         """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
+        self._under_way.remove(chunk)
         if isinstance(outcomes, Settlement):
-            for record in outcomes.records:
-                del self._claimed[record]
             self._runway.released_all(outcomes)
             self._report.add_all(outcomes)
             self._outcomes.put_now(outcomes)
             return
         for outcome in outcomes:
-            del self._claimed[outcome.sent]
             self._runway.released(outcome)
             self._tell_now(outcome)
 
@@ -87,9 +90,9 @@ class Flight:
 
     def stranded(self, chunk: Chunk, why: str, *, is_proven: bool) -> None:
         """The job cannot go on, and these are the records that met the reason."""
+        self._under_way.remove(chunk)
         disposition = Disposition.UNSENT if is_proven else Disposition.UNKNOWN
         for record in chunk.records:
-            del self._claimed[record]
             self._tell_now(RecordOutcome(record, disposition, why, chunk.task, attempts=chunk.requests))
 
     def stop(self) -> None:
@@ -98,21 +101,23 @@ class Flight:
 
     def strand_the_rest(self) -> None:
         """After the workers are gone: whatever has no outcome gets the one that is true."""
-        for record, chunk in self._claimed.items():
-            self._strand(record, chunk)
-        for record in (*self._intake.gathered, *self._runway.untaken()):
+        for chunk in self._under_way:
+            for record in chunk.records:
+                self._strand(record, chunk)
+        for record in (*chain.from_iterable(self._taken), *self._intake.gathered, *self._runway.untaken()):
             self._strand(record, None)
-        self._claimed.clear()
+        self._under_way.clear()
+        self._taken.clear()
 
     async def tell(self, outcome: RecordOutcome) -> None:
         self._report.add(outcome)
         await self._outcomes.put(outcome)
 
     def _strand(self, record: Record, chunk: Chunk | None) -> None:
-        if chunk is not None:
+        if chunk is not None and chunk.has_departed:
             task, attempts = chunk.task, max(1, chunk.requests)
-        elif self.is_doubtful(record):
-            task, attempts = self._runway.of_former_run(record)
+        elif record.former is not None:
+            task, attempts = record.former
         else:
             self._tell_now(RecordOutcome(record, Disposition.UNSENT, STOPPED))
             return

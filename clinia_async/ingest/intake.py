@@ -5,13 +5,16 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import InvalidWrite
+from clinia_async.ingest.bunches import bunches
+from clinia_async.ingest.encoding import stretch_of
 from clinia_async.ingest.journal_rows import Failure, Unfinished
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.replay import Place, Replay
 from clinia_async.ingest.report import Report
-from clinia_async.ingest.runway import AHEAD, Runway, now
+from clinia_async.ingest.runway import AHEAD, AT_ONCE, Runway, now
+from clinia_async.ingest.stretches import Stretch
 from clinia_async.receipts import Key
 
 Item = BatchWrite | Record | BadRecord | Blank
@@ -37,7 +40,7 @@ class Intake:
         self._report = report
         self._replay = replay
         self._may_have_arrived = may_have_arrived
-        self._is_plain = replay.is_empty and not may_have_arrived
+        self._pause_at = AHEAD
         self._gathered: list[Record] = []
         """Of chunks that a former run left, while they are not yet whole."""
 
@@ -51,19 +54,15 @@ class Intake:
 
     async def read(self, emit: Emit) -> None:
         """Reads the input to its end, as fast as records are taken. Raises what the source raises."""
-        report, runway, takes_plainly = self._report, self._runway, self._takes_plainly
         try:
             async for items in self._blocks:
-                for item in items:
-                    if not takes_plainly(item):
-                        await self._take_in(item, emit)
-                    if not report.read % AHEAD:
-                        await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
-                    if runway.is_full:
-                        await runway.wait_for_room()
+                await self._take_all_in(items, emit)
+                if self._report.read >= self._pause_at:
+                    self._pause_at = self._report.read + AHEAD
+                    await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
             self._replay.check_ended()
         finally:
-            runway.end()
+            self._runway.end()
             await self._close()
 
     @property
@@ -71,22 +70,32 @@ class Intake:
         """What was read of chunks that never became whole."""
         return self._gathered
 
-    def _takes_plainly(self, item: Item) -> bool:
-        """Most items are records that nothing is known of, and are taken in with no more than this."""
-        if not self._is_plain:
+    async def _take_all_in(self, items: Iterable[Item | Stretch], emit: Emit) -> None:
+        if isinstance(items, list) and (stretch := stretch_of(items, self._report.read + 1)) is not None:
+            items = (stretch,)
+        for item in items:
+            if not isinstance(item, Stretch):
+                await self._take_in(item, emit)
+            elif not self._takes_at_once(item):
+                for record in item:
+                    await self._take_in(record, emit)
+            if self._runway.is_full:
+                await self._runway.wait_for_room()
+
+    def _takes_at_once(self, stretch: Stretch) -> bool:
+        """What no former run has read, and is all of the job's source, is taken in with no more than this."""
+        if not self._replay.is_over or stretch.kind.source != self._source:
             return False
-        place = self._report.read + 1
-        if type(item) is Record:
-            record = item
-        elif isinstance(item, BatchWrite):
-            record = Record(place, item)
-        else:
-            return False
-        if record.kind.source != self._source:
-            return False
-        self._report.read = record.position = place
-        if self._runway.keys.claim(record):
-            self._runway.add(record)
+        first = self._report.read + 1
+        stretch.positions = range(first, first + len(stretch))
+        stretch.is_doubtful = self._may_have_arrived
+        self._report.read += len(stretch)
+        self._replay.pass_by(stretch)
+        keys = self._runway.keys
+        taken = keys.claim_all(stretch.keys)
+        for place in taken:
+            keys.claim(stretch.record(place))
+        self._runway.add(stretch.without(taken) if taken else stretch)
         return True
 
     async def _take_in(self, item: Item, emit: Emit) -> None:
@@ -107,6 +116,8 @@ class Intake:
             self._report.add_former(place)
         elif isinstance(place, Failure):
             await emit(_told(record, place))
+        elif (refusal := _refusal(record)) is not None:
+            await emit(RecordOutcome(record, Disposition.INVALID, refusal))
         else:
             self._claim(record, place)
         if self._replay.is_over and not before:
@@ -114,8 +125,10 @@ class Intake:
             self._runway.open(self._replay.chunks())
 
     def _claim(self, record: Record, chunk: Unfinished | None) -> None:
-        if self._may_have_arrived or (chunk is not None and chunk.may_have_arrived):
-            self._runway.doubt(record, chunk)
+        if chunk is not None and (chunk.may_have_arrived or self._may_have_arrived):
+            record.former = chunk.task, chunk.attempts
+        elif self._may_have_arrived:
+            record.former = None, 0
         if not self._runway.keys.claim(record):
             return
         if chunk is not None:
@@ -147,28 +160,20 @@ class Intake:
             await closing()
 
 
+def _refusal(record: Record) -> str | None:
+    """Why it cannot be sent, if it cannot."""
+    try:
+        record.operation()
+    except InvalidWrite as error:
+        return str(error)
+    return None
+
+
 def _told(record: Record, failure: Failure) -> RecordOutcome:
     return RecordOutcome(
         record, failure.disposition, failure.reason, failure.task, attempts=failure.attempts, former=True
     )
 
 
-def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item]]:
-    if isinstance(items, RecordStream):
-        return items.blocks
-    return _one_by_one(items) if isinstance(items, AsyncIterable) else _at_once(items)
-
-
-async def _at_once(items: Iterable[Item]) -> AsyncIterator[Iterable[Item]]:
-    yield items
-
-
-async def _one_by_one(items: AsyncIterable[Item]) -> AsyncIterator[Iterable[Item]]:
-    iterator = aiter(items)
-    try:
-        async for item in iterator:
-            yield (item,)
-    finally:
-        closing = getattr(iterator, "aclose", None)
-        if closing is not None:
-            await closing()
+def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item | Stretch]]:
+    return items.blocks if isinstance(items, RecordStream) else bunches(items, AT_ONCE)

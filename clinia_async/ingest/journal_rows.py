@@ -9,9 +9,10 @@ from attrs import define, field, frozen
 from clinia_async.ingest import positions
 from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.journal_file import JournalError, JournalMismatch
-from clinia_async.ingest.outcomes import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement, unlanded
 from clinia_async.ingest.positions import Positions, Range
 from clinia_async.ingest.records import Record
+from clinia_async.ingest.stretches import Records
 from clinia_async.task_id import TaskId
 
 Statement = tuple[str, tuple[object, ...]]
@@ -171,7 +172,7 @@ def progress(read_to: int, digest: bytes) -> Statement:
 
 
 def insertion(chunk: Chunk) -> Statement:
-    where = _written(record.position for record in chunk.records)
+    where = _written(chunk.records.ranges())
     values = (chunk.number, chunk.state, where, chunk.attempts, chunk.doubtful, _text(chunk.task))
     return "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, NULL)", values
 
@@ -189,17 +190,14 @@ def deletion(chunk: Chunk) -> Statement:
 
 def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Chunk], list[Statement]]:
     """The chunks that are left over from this one, and how to write down what became of the rest."""
-    groups: defaultdict[Disposition, list[RecordOutcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[outcome.disposition].append(outcome)
-    unknown, unsent = groups.pop(Disposition.UNKNOWN, []), groups.pop(Disposition.UNSENT, [])
+    where = _where(outcomes)
     parts = []
-    if unknown:
-        parts.append(_rest(chunk, unknown, ChunkState.UNKNOWN, doubtful=True))
-    if unsent:
-        parts.append(_rest(chunk, unsent, ChunkState.PLANNED, doubtful=chunk.doubtful))
-    statements = [_of_told(chunk, groups)]
-    for outcome in outcomes:
+    if where.pop(Disposition.UNKNOWN, None):
+        parts.append(_rest(chunk, outcomes, Disposition.UNKNOWN))
+    if where.pop(Disposition.UNSENT, None):
+        parts.append(_rest(chunk, outcomes, Disposition.UNSENT))
+    statements = [_of_told(chunk, where)]
+    for outcome in outcomes if chunk.retold else unlanded(outcomes):
         if outcome.disposition.has_landed or outcome.disposition is Disposition.UNSENT:
             if chunk.retold:
                 statements.append(("DELETE FROM failure WHERE position = ?", (outcome.record.position,)))
@@ -208,21 +206,34 @@ def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Ch
     return parts, statements
 
 
-def _rest(chunk: Chunk, outcomes: Iterable[RecordOutcome], state: ChunkState, *, doubtful: bool) -> Chunk:
-    records = [outcome.sent for outcome in outcomes]
-    return Chunk(records, (), state=state, attempts=chunk.attempts, doubtful=doubtful)
+def _where(outcomes: Sequence[RecordOutcome]) -> dict[Disposition, list[Range]]:
+    """The positions of what became of records, by that."""
+    if isinstance(outcomes, Settlement) and len(outcomes.counts) == 1:  # nearly always
+        return {outcomes[0].disposition: outcomes.records.ranges()}
+    found: defaultdict[Disposition, list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        found[outcome.disposition].append(outcome.record.position)
+    return {disposition: positions.ranges_of(sorted(where)) for disposition, where in found.items()}
 
 
-def _of_told(chunk: Chunk, groups: Mapping[Disposition, Sequence[RecordOutcome]]) -> Statement:
-    if not groups:
-        return deletion(chunk)
-    chunk.state = ChunkState.REJECTED if set(groups) == {Disposition.REJECTED} else ChunkState.SETTLED
-    landed = ";".join(
-        f"{disposition}={_written(each.record.position for each in group)}"
-        for disposition, group in groups.items()
-        if disposition.has_landed
+def _rest(chunk: Chunk, outcomes: Iterable[RecordOutcome], disposition: Disposition) -> Chunk:
+    is_unknown = disposition is Disposition.UNKNOWN
+    return Chunk(
+        Records.of(outcome.sent for outcome in outcomes if outcome.disposition is disposition),
+        state=ChunkState.UNKNOWN if is_unknown else ChunkState.PLANNED,
+        attempts=chunk.attempts,
+        doubtful=is_unknown or chunk.doubtful,
     )
-    told = _written(each.record.position for group in groups.values() for each in group)
+
+
+def _of_told(chunk: Chunk, where: Mapping[Disposition, Sequence[Range]]) -> Statement:
+    if not where:
+        return deletion(chunk)
+    chunk.state = ChunkState.REJECTED if set(where) == {Disposition.REJECTED} else ChunkState.SETTLED
+    landed = ";".join(
+        f"{disposition}={_written(ranges)}" for disposition, ranges in where.items() if disposition.has_landed
+    )
+    told = _written(each for ranges in where.values() for each in ranges)
     return (
         "UPDATE chunk SET state = ?, positions = ?, doubtful = ?, landed = ? WHERE id = ?",
         (chunk.state, told, chunk.doubtful, landed or None, chunk.number),
@@ -246,8 +257,8 @@ def _failure(outcome: RecordOutcome) -> Statement:
     )
 
 
-def _written(where: Iterable[int]) -> str:
-    return positions.written(positions.ranges_of(sorted(where)))
+def _written(ranges: Iterable[Range]) -> str:
+    return positions.written(positions.merged(ranges))
 
 
 def _text(task: TaskId | None) -> str | None:

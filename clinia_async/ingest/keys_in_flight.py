@@ -4,7 +4,7 @@ Nor does one fly while an earlier one, whose answer was lost, may still be carri
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from clinia_async.ingest.records import Record
 from clinia_async.models import Action
@@ -41,6 +41,23 @@ class KeysInFlight:
             self._park(1)
         return False
 
+    def claim_all(self, keys: Sequence[Key | None]) -> list[int]:
+        """`claim` for many at once: the places of those that may not fly now, and are yet to be parked."""
+        waiting = self._waiting
+        if not keys or keys[0] is None:
+            return []
+        fresh: dict[Key, deque[Record] | None] = dict.fromkeys(keys)  # type: ignore[arg-type]  # none is None
+        if len(fresh) == len(keys) and waiting.keys().isdisjoint(fresh):
+            waiting.update(fresh)
+            return []
+        taken = []
+        for place, key in enumerate(keys):
+            if key in waiting:
+                taken.append(place)
+            else:
+                waiting[key] = None  # type: ignore[index]
+        return taken
+
     def hold(self, record: Record) -> None:
         """Whatever waits for its key waits for ever, and so does whatever comes."""
         if record.key is not None:
@@ -59,14 +76,16 @@ class KeysInFlight:
         self._park(-1)
         return queue.popleft()
 
-    def release_all(self, records: Iterable[Record]) -> list[Record]:
+    def release_all(self, keys: Sequence[Key | None]) -> list[Record]:
         """`release` of them all: the records that now hold a claim."""
-        free = self._waiting.pop
+        held = keys if None not in keys else [*filter(None, keys)]
+        queues = [*map(self._waiting.pop, held)]  # type: ignore[arg-type]
+        if not any(queues):
+            return []
         followed = []
-        for record in records:
-            key = record.key
-            if key is not None and (queue := free(key)):
-                self._waiting[key] = queue
+        for key, queue in zip(held, queues, strict=True):
+            if queue:
+                self._waiting[key] = queue  # type: ignore[index]
                 self._park(-1)
                 followed.append(queue.popleft())
         return followed

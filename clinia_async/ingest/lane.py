@@ -93,7 +93,7 @@ class Lane:
             else:
                 await self._ledger.settled(chunk, outcomes)
         finally:  # what is known is told, even where it cannot be written down
-            self._flight.settle(outcomes)
+            self._flight.settle(chunk, outcomes)
         await self._flight.room()
         return ()
 
@@ -180,17 +180,16 @@ class Lane:
         middle = len(chunk.records) // 2
         halves = [
             Chunk(
-                chunk.records[part],
-                chunk.operations[part],
+                records,
                 requests=chunk.requests,
                 doubtful=chunk.doubtful,
                 retold=chunk.retold,
                 resent=chunk.resent,
             )
-            for part in (slice(middle), slice(middle, None))
+            for records in (chunk.records[:middle], chunk.records[middle:])
         ]
         await self._ledger.split(chunk, halves)
-        self._flight.recall(chunk)
+        self._flight.recall(chunk, halves)
         return halves[::-1]
 
     def _note_repeat(self, chunk: Chunk) -> None:

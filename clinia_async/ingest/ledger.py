@@ -52,7 +52,7 @@ class Ledger:
     async def settled(self, chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> None:
         """What became of each record of a chunk. What is unknown or unsent stays, as a chunk of its own."""
         if self._journal is not None:
-            parts, statements = rows.settlement(chunk, list(outcomes))
+            parts, statements = rows.settlement(chunk, outcomes)
             await self._journal.write(*statements, *map(self._insertion, parts))
 
     async def told(self, outcomes: Sequence[RecordOutcome]) -> None:

@@ -4,20 +4,26 @@ The quick way gives a record only where the strict way would give the same one. 
 know it leaves to the strict way, which alone finds fault.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import TypeGuard
 
 import orjson
 
 from clinia_async.calls import BatchWrite, Repeat
 from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.ingest.plain_lines import read_at_once
 from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
+from clinia_async.ingest.stretches import Stretch
 from clinia_async.ingest.strict_lines import ACTIONS, Rules, read_strictly
 from clinia_async.keys import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key
 from clinia_async.strict_json import faithful
 
+_AT_ONCE = 128
+"""Lines: one that is not plainly right slows down no more than these."""
 _LONGEST_KEY = 62
 _RELATIONSHIP, _RESOURCE = TargetType.RELATIONSHIP, TargetType.RESOURCE
 _seen_key = lru_cache(maxsize=1024)(is_key)  # types are few
@@ -32,12 +38,21 @@ class LineReader:
         self._rules = rules
         self._is_plain = rules.map_id is None and rules.action != Action.DELETE
         self._kinds = {
-            (target, action): Kind(rules.source, target, action, _repeat(action), self._write_of)
+            (target, action): Kind(
+                rules.source, target, action, _repeat(action), self._write_of, as_text=True
+            )
             for target in (_RELATIONSHIP, _RESOURCE)
             for action in Action
         }
         self._relationship = self._kinds[_RELATIONSHIP, rules.action]
         self._resource = self._kinds[_RESOURCE, rules.action]
+
+    def read_all(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | Stretch]:
+        """The records on the lines from number `first` on; those of many together, where that can be."""
+        for start in range(0, len(lines), _AT_ONCE):
+            part = lines[start : start + _AT_ONCE]
+            stretch = read_at_once(first + start, part, self._rules, self._relationship)
+            yield from map(self.read, count(first + start), part) if stretch is None else (stretch,)
 
     def read(self, number: int, text: bytes | None) -> Item:
         """The record on line `number`; a `text` of None was too large to keep."""
@@ -55,7 +70,7 @@ class LineReader:
             return None
         key = _usual_key(value) or _key_with_odd_ids(value)
         if key is not None and (self._is_plain or self._leaves_as_it_is(value)):
-            return Record.spliced(number, text, self._relationship, key, text.strip())
+            return Record.encoded(number, self._relationship, key, text.strip(), text=text)
         if again != text:  # what is dumped once more would not be in the line's own bytes
             return None
         if "from" in value:
@@ -87,10 +102,10 @@ class LineReader:
         if key is None:
             return None
         if kind.action is not Action.DELETE:
-            return Record.spliced(number, text, kind, key, orjson.dumps(value))
+            return Record.encoded(number, kind, key, orjson.dumps(value), text=text)
         _, type_, id_ = key
         payload = orjson.dumps({"id": id_, "type": type_})
-        return None if "data" in value else Record.spliced(number, text, kind, key, payload)
+        return None if "data" in value else Record.encoded(number, kind, key, payload, text=text)
 
     def _resource_of(self, number: int, text: bytes, value: Object) -> Record | None:
         before = len(value)
@@ -101,7 +116,7 @@ class LineReader:
         if type(value.get("data")) is not dict or not _is_key(type_) or not _is_id(id_):
             return None
         payload = text if len(value) == before else orjson.dumps(value)
-        return Record.spliced(number, text, kind, (_RESOURCE, type_, id_), payload)
+        return Record.encoded(number, kind, (_RESOURCE, type_, id_), payload, text=text)
 
     def _named(self, value: Object, default: Kind) -> Kind | None:
         """The kind that the line names itself, which is taken out of it; None if there is doubt."""
@@ -123,8 +138,10 @@ class LineReader:
         except DecodeError as error:
             return BadRecord(number, error.path, f"expected {error.expected}", text)
         record = Record(number, line.write, line.text)
-        record.payload = line.payload
-        return record
+        if line.payload is None:
+            return record
+        kind, key = record.kind, record.key
+        return Record.encoded(number, kind, key, line.payload, text=line.text, write=line.write)
 
     def _write_of(self, text: bytes) -> BatchWrite:
         return read_strictly(text, self._rules).write

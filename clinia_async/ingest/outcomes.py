@@ -1,6 +1,7 @@
 """What became of one record."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import repeat
 from operator import itemgetter
@@ -10,6 +11,7 @@ from attrs import define, field
 
 from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.records import BadRecord, Record
+from clinia_async.ingest.stretches import Records
 from clinia_async.task_id import TaskId
 
 
@@ -40,13 +42,12 @@ class Disposition(StrEnum):
     # Enum hashes by name, in Python; outcomes are counted by the million.
     __hash__ = str.__hash__
 
-    @property
-    def has_landed(self) -> bool:
-        """Whether nothing needs to be done about it."""
-        return self in _LANDED
+    has_landed: bool
+    """Whether nothing needs to be done about it."""
 
+    def __init__(self, _: str) -> None:
+        self.has_landed = self.value in {"persisted", "succeeded", "existing", "kept"}
 
-_LANDED = frozenset({Disposition.PERSISTED, Disposition.SUCCEEDED, Disposition.EXISTING, Disposition.KEPT})
 
 _DISPOSITION, _REASON = itemgetter(0), itemgetter(1)
 Finding = tuple[Disposition, str | None]
@@ -62,7 +63,8 @@ class RecordOutcome:
     `attempts` counts the requests that carried it; 0 if none did.
     """
 
-    record: Record | BadRecord = field(repr=False)
+    _of: Record | BadRecord | Records = field(repr=False, alias="record")
+    """The record; or, made by the million, those it is one of."""
     disposition: Disposition
     reason: str | None = None
     task_id: TaskId | None = None
@@ -73,6 +75,11 @@ class RecordOutcome:
     """An answer was lost on the way, so it may have arrived more than once."""
     former: bool = False
     """A former run of the job told it already; this one has sent nothing for it."""
+    _place: int = field(default=0, repr=False)
+
+    @property
+    def record(self) -> Record | BadRecord:
+        return self._of[self._place] if isinstance(self._of, Records) else self._of
 
     @property
     def line(self) -> int:
@@ -81,8 +88,9 @@ class RecordOutcome:
     @property
     def sent(self) -> Record:
         """The record, where it is one that could be sent."""
-        assert isinstance(self.record, Record)
-        return self.record
+        record = self.record
+        assert isinstance(record, Record)
+        return record
 
 
 class Settlement(Sequence[RecordOutcome]):
@@ -91,19 +99,21 @@ class Settlement(Sequence[RecordOutcome]):
     `reconciles` says that a record found PERSISTED was found so by reading it back.
     """
 
-    __slots__ = ("_attempts", "_doubtful", "_reconciles", "_task", "findings", "records")
+    __slots__ = ("_attempts", "_reconciles", "_task", "counts", "findings", "is_doubtful", "records")
 
     def __init__(self, chunk: Chunk, findings: Sequence[Finding], *, reconciles: bool = False) -> None:
         assert len(findings) == len(chunk.records)
         self.records = chunk.records
         self.findings = findings
+        self.counts = _counted(findings)
+        self.is_doubtful = chunk.doubtful
+        """Each of them may have arrived twice."""
         self._task = chunk.task
         self._attempts = chunk.requests
-        self._doubtful = chunk.doubtful
-        self._reconciles = reconciles and Disposition.PERSISTED in map(_DISPOSITION, findings)
+        self._reconciles = reconciles
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.findings)
 
     @overload
     def __getitem__(self, place: int) -> RecordOutcome: ...
@@ -111,41 +121,53 @@ class Settlement(Sequence[RecordOutcome]):
     def __getitem__(self, place: slice) -> Sequence[RecordOutcome]: ...
     def __getitem__(self, place: int | slice) -> RecordOutcome | Sequence[RecordOutcome]:
         if isinstance(place, slice):
-            return [
-                self._outcome(*each) for each in zip(self.records[place], self.findings[place], strict=True)
-            ]
-        return self._outcome(self.records[place], self.findings[place])
+            return [self._outcome(each) for each in range(*place.indices(len(self)))]
+        return self._outcome(range(len(self))[place])
 
     def __iter__(self) -> Iterator[RecordOutcome]:
         dispositions, reasons = map(_DISPOSITION, self.findings), map(_REASON, self.findings)
-        reconciled = map(self.is_reconciled, self.findings) if self._reconciles else repeat(False)
-        about = repeat(self._task), reconciled, repeat(self._attempts), repeat(self._doubtful)
-        return map(RecordOutcome, self.records, dispositions, reasons, *about)
+        any_is = any(map(self.is_reconciled, self.counts))
+        reconciled = map(self.is_reconciled, self.findings) if any_is else repeat(False)
+        sent = repeat(self._task), reconciled, repeat(self._attempts), repeat(self.is_doubtful)
+        places = range(len(self.findings))
+        return map(RecordOutcome, repeat(self.records), dispositions, reasons, *sent, repeat(False), places)
 
     def unlanded(self) -> Sequence[RecordOutcome]:
-        if _LANDED.issuperset(map(_DISPOSITION, self.findings)):
+        if self.all_landed:
             return ()
         return [
-            self[place] for place, (disposition, _) in enumerate(self.findings) if disposition not in _LANDED
+            self._outcome(place)
+            for place, (disposition, _) in enumerate(self.findings)
+            if not disposition.has_landed
         ]
 
     @property
-    def has_unknown(self) -> bool:
-        return Disposition.UNKNOWN in map(_DISPOSITION, self.findings)
+    def all_landed(self) -> bool:
+        return all(disposition.has_landed for disposition, _ in self.counts)
 
-    def doubtful(self) -> Iterable[int]:
-        """The places of records that may have arrived twice, where none is unknown."""
-        return range(len(self.records)) if self._doubtful else ()
+    @property
+    def has_unknown(self) -> bool:
+        return Disposition.UNKNOWN in map(_DISPOSITION, self.counts)
 
     def is_reconciled(self, finding: Finding) -> bool:
         return self._reconciles and finding[0] is Disposition.PERSISTED
 
-    def _outcome(self, record: Record, finding: Finding) -> RecordOutcome:
-        disposition, reason = finding
-        reconciled = self._reconciles and disposition is Disposition.PERSISTED
+    def _outcome(self, place: int) -> RecordOutcome:
+        finding = self.findings[place]
         return RecordOutcome(
-            record, disposition, reason, self._task, reconciled, self._attempts, self._doubtful
+            self.records,
+            *finding,
+            self._task,
+            self.is_reconciled(finding),
+            self._attempts,
+            self.is_doubtful,
+            place=place,
         )
+
+
+def _counted(findings: Sequence[Finding]) -> Mapping[Finding, int]:
+    count = findings.count(findings[0]) if findings else 0
+    return {findings[0]: count} if count and count == len(findings) else Counter(findings)
 
 
 def unlanded(outcomes: Sequence[RecordOutcome]) -> Sequence[RecordOutcome]:

@@ -18,6 +18,17 @@ def ranges_of(positions: Iterable[int]) -> list[Range]:
     return found
 
 
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same positions as ascending ranges, as few as can be. `ranges` must not overlap."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and found[-1][1] == first - 1:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
+
+
 def written(ranges: Iterable[Range]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
@@ -33,14 +44,9 @@ class Positions:
     """Many positions, asked one by one. `ranges` may come in any order and must not overlap."""
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-        for first, last in sorted(ranges):
-            if self._lasts and self._lasts[-1] == first - 1:
-                self._lasts[-1] = last
-            else:
-                self._firsts.append(first)
-                self._lasts.append(last)
+        ascending = merged(ranges)
+        self._firsts = [first for first, _ in ascending]
+        self._lasts = [last for _, last in ascending]
 
     def __contains__(self, position: int) -> bool:
         place = bisect_right(self._firsts, position) - 1

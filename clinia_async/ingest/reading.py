@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from enum import StrEnum
-from itertools import count
 from pathlib import Path
 
 from clinia_async import strict_json
@@ -23,6 +22,7 @@ from clinia_async.ingest.parquet_rows import read_parquet
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import IdMapping, Item
 from clinia_async.ingest.rows import RowReader
+from clinia_async.ingest.stretches import Stretch
 from clinia_async.ingest.strict_lines import Rules
 from clinia_async.models import Action
 
@@ -154,7 +154,7 @@ async def _read(
     columns: ColumnMapping | None,
     lines: LineReader,
     passed_over: PassedOver,
-) -> AsyncGenerator[Iterable[Item], None]:
+) -> AsyncGenerator[Iterable[Item | Stretch], None]:
     if path is not None and await asyncio.to_thread(_holds_letters, path):
         format_ = InputFormat.NDJSON
     if format_ == InputFormat.NDJSON:
@@ -169,7 +169,7 @@ async def _read(
             yield block
 
 
-async def _one_by_one(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Iterable[Item], None]:
+async def _one_by_one(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Iterable[Item | Stretch], None]:
     async with aclosing(items):
         async for item in items:
             yield (item,)
@@ -185,12 +185,12 @@ def _holds_letters(path: Path) -> bool:
 
 async def _read_lines(
     path: Path | None, reader: LineReader, largest_line: int
-) -> AsyncGenerator[Iterable[Item], None]:
+) -> AsyncGenerator[Iterable[Item | Stretch], None]:
     cutter = LineCutter(largest_line)
     number = 1
     async with aclosing(read_blocks(path)) as blocks:
         async for block in blocks:
             lines = cutter.cut(block)
-            yield map(reader.read, count(number), lines)
+            yield reader.read_all(number, lines)
             number += len(lines)
-    yield map(reader.read, count(number), cutter.rest())
+    yield reader.read_all(number, cutter.rest())

@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 
 from clinia_async.ingest.records import Item
+from clinia_async.ingest.stretches import Stretch
 
 
 class RecordStream(AsyncIterator[Item]):
     """What is read of a file, one item after the other. Whoever leaves it before its end closes it."""
 
-    def __init__(self, blocks: AsyncGenerator[Iterable[Item], None]) -> None:
+    def __init__(self, blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> None:
         self.blocks = blocks
         """The same, many at once: each block is gone through before the next is asked for."""
         self._items = _one_by_one(blocks)
@@ -22,8 +23,9 @@ class RecordStream(AsyncIterator[Item]):
         await self.blocks.aclose()
 
 
-async def _one_by_one(blocks: AsyncGenerator[Iterable[Item], None]) -> AsyncGenerator[Item, None]:
+async def _one_by_one(blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> AsyncGenerator[Item, None]:
     async with aclosing(blocks):
         async for block in blocks:
             for item in block:
-                yield item
+                for each in item if isinstance(item, Stretch) else (item,):
+                    yield each

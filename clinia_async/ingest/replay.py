@@ -12,6 +12,7 @@ from clinia_async.ingest.journal_file import JournalMismatch
 from clinia_async.ingest.journal_rows import Failure, Unfinished
 from clinia_async.ingest.outcomes import Disposition
 from clinia_async.ingest.records import BadRecord, Record
+from clinia_async.ingest.stretches import Records, Stretch
 
 CHANGED = "the input is not the same as in the run before"
 
@@ -27,7 +28,6 @@ class Replay:
         self._failures: deque[Failure] = deque()
         self._asked_to = 0
         self._digest = blake2b(digest_size=16)
-        self.is_empty = journal is None
         self.is_over = journal is None or journal.history.read_to == 0
 
     @property
@@ -51,6 +51,11 @@ class Replay:
             return None
         landed = history.landed_as(record.position)
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
+
+    def pass_by(self, stretch: Stretch) -> None:
+        """Records that no former run has read."""
+        if self._journal is not None:
+            self._digest.update(b"".join(map(_framed, map(stretch.kind.operation, stretch.payloads))))
 
     def is_late(self, record: Record) -> bool:
         """Whether it was sent twice in a former run, and told of."""
@@ -80,18 +85,20 @@ class Replay:
 
 
 def _content(record: Record | BadRecord) -> bytes:
-    text = record.text
-    if text is None and isinstance(record, Record):
+    text = record.text if isinstance(record, BadRecord) else None
+    if isinstance(record, Record):
         with contextlib.suppress(InvalidWrite):  # it is told as such in its turn
             text = record.operation()
-    text = text or b""
+    return _framed(text or b"")
+
+
+def _framed(text: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
 def _chunk(left: Unfinished) -> Chunk:
     return Chunk(
-        left.records,
-        [record.operation() for record in left.records],
+        Records.of(left.records),
         number=left.number,
         state=left.state,
         attempts=left.attempts,

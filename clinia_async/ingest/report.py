@@ -61,7 +61,7 @@ class Report:
             self.reasons[outcome.disposition, outcome.reason] += 1
 
     def add_all(self, settlement: Settlement) -> None:
-        for finding, count in Counter(settlement.findings).items():
+        for finding, count in settlement.counts.items():
             disposition, reason = finding
             self.by_disposition[disposition] += count
             if settlement.is_reconciled(finding):

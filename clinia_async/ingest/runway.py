@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from clinia_async.ingest.chunks import Chunk
-from clinia_async.ingest.journal_rows import Unfinished
 from clinia_async.ingest.keys_in_flight import KeysInFlight, LateKeys
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
-from clinia_async.task_id import TaskId
+from clinia_async.ingest.stretches import Stretch
 
 AHEAD = 256
-"""Records that are read before a lane asks for them."""
+"""Records that are read before a lane asks for them, at most."""
+AT_ONCE = 128
+"""Records of an iterable that are read together."""
 
 
 class Runway:
@@ -29,11 +30,11 @@ class Runway:
         self.late = LateKeys(fence)
         self.is_open = is_open
         self._holds_unknown = holds_unknown
-        self._ready: deque[Record] = deque()
+        self._ready: deque[Stretch] = deque()
+        self._waiting = 0
+        """Records that are ready."""
         self._left: deque[Chunk] = deque()
         self._fenced: dict[Record, asyncio.TimerHandle] = {}
-        self._doubtful: dict[Record, Unfinished | None] = {}
-        """With the chunk of a former run that may have brought it there."""
         self._hungry: deque[asyncio.Future[None]] = deque()
         self._room = asyncio.Event()
         self._ended = False
@@ -43,7 +44,7 @@ class Runway:
 
     @property
     def is_full(self) -> bool:
-        return len(self._ready) >= AHEAD or self.keys.is_crowded
+        return self._waiting + AT_ONCE > AHEAD or self.keys.is_crowded
 
     async def wait_for_room(self) -> None:
         while self.is_open and not self._ended and self.is_full:
@@ -51,29 +52,21 @@ class Runway:
             self._wake()
             await self._room.wait()
 
-    def add(self, record: Record) -> None:
-        """It holds its key, and nothing else is known of it."""
+    def add(self, stretch: Stretch) -> None:
+        """Its records hold their keys, and nothing else is known of them."""
         if self.late:
-            self.let_go(record)
+            for record in stretch:
+                self.let_go(record)
             return
-        self._ready.append(record)
-        if self._hungry:
-            self._wake()
+        self._offer(stretch)
 
     def let_go(self, record: Record, *, first: bool = False) -> None:
         """It holds its key; but an earlier write of it may still be on its way."""
         until = self.late.until(record, now())
         if until is None or self._stopped:
-            self._offer(record, first=first)
+            self._offer(Stretch.of(record), first=first)
         else:
             self._fenced[record] = asyncio.get_running_loop().call_at(until, self._unfence, record)
-
-    def doubt(self, record: Record, chunk: Unfinished | None) -> None:
-        """It may have arrived already, in a former run."""
-        self._doubtful[record] = chunk
-
-    def undoubt(self, record: Record) -> None:
-        self._doubtful.pop(record, None)
 
     def open(self, left: Iterable[Chunk]) -> None:
         self.is_open = True
@@ -97,35 +90,28 @@ class Runway:
             self._wake_all()
         return chunk
 
-    def take(self, most: int) -> Sequence[Record]:
-        """Records that may fly, if there are any now."""
+    def take(self, most: int) -> Stretch | None:
+        """Records that may fly, if there are any now: at `most` so many."""
         if not self._ready or self._stopped or not self.is_open:
-            return ()
-        records = [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
-        if len(self._ready) < AHEAD // 2:
+            return None
+        stretch = self._ready.popleft()
+        if len(stretch) > most:
+            self._ready.appendleft(stretch.cut(most, len(stretch)))
+            stretch = stretch.cut(0, most)
+        self._waiting -= len(stretch)
+        if self._waiting + AT_ONCE <= AHEAD:
             self._room.set()
         if self._is_over():
             self._wake_all()  # they were the last: those who wait for others wait in vain
-        return records
+        elif self._ready:
+            self._wake()  # many may come at once, and were told of once
+        return stretch
 
-    def give_back(self, records: Sequence[Record]) -> None:
+    def give_back(self, stretch: Stretch) -> None:
         """They were taken and are still to fly, before all others."""
-        self._ready.extendleft(reversed(records))
-        for _ in records:
-            self._wake()
-
-    @property
-    def has_doubtful(self) -> bool:
-        return bool(self._doubtful)
-
-    def is_doubtful(self, record: Record) -> bool:
-        """Whether it may have arrived already, in a former run."""
-        return record in self._doubtful
-
-    def of_former_run(self, record: Record) -> tuple[TaskId | None, int]:
-        """The task of a doubtful record, and how often it was sent."""
-        left = self._doubtful[record]
-        return (None, 0) if left is None else (left.task, left.attempts)
+        self._ready.appendleft(stretch)
+        self._waiting += len(stretch)
+        self._wake()
 
     async def news(self, until: float | None) -> bool:
         """Waits for something to take; False if there will be nothing more, or not before `until`.
@@ -156,7 +142,6 @@ class Runway:
         is past belief.
         """
         record, is_unknown = outcome.sent, outcome.disposition is Disposition.UNKNOWN
-        self._doubtful.pop(record, None)
         if is_unknown and self._holds_unknown:
             self.keys.hold(record)
             return
@@ -173,15 +158,12 @@ class Runway:
             for outcome in settlement:
                 self.released(outcome)
             return
-        records = settlement.records
-        followed = self.keys.release_all(records)
-        if self._doubtful:
-            for record in records:
-                self._doubtful.pop(record, None)
-        for place in settlement.doubtful():
-            record = records[place]
-            if record.key is not None:
-                self.late.add(record.key, record.action, now())
+        keys = settlement.records.keys()
+        followed = self.keys.release_all(keys)
+        if settlement.is_doubtful:
+            for key, record in zip(keys, settlement.records, strict=True):
+                if key is not None:
+                    self.late.add(key, record.action, now())
         for following in followed:
             self.let_go(following, first=True)
         self._room.set()
@@ -196,7 +178,8 @@ class Runway:
 
     def untaken(self) -> Iterator[Record]:
         """What was never given out."""
-        yield from self._ready
+        for stretch in self._ready:
+            yield from stretch
         yield from self._fenced
         for chunk in self._left:
             yield from chunk.records
@@ -204,17 +187,20 @@ class Runway:
 
     def _unfence(self, record: Record) -> None:
         del self._fenced[record]
-        self._offer(record, first=True)
+        self._offer(Stretch.of(record), first=True)
 
     def _is_over(self) -> bool:
         return self._stopped or (self._ended and not (self._ready or self._left or self._fenced))
 
-    def _offer(self, record: Record, *, first: bool = False) -> None:
+    def _offer(self, stretch: Stretch, *, first: bool = False) -> None:
+        ready = self._ready
+        self._waiting += len(stretch)
         if first:
-            self._ready.appendleft(record)
-        else:
-            self._ready.append(record)
-        if self.is_open:
+            ready.appendleft(stretch)
+        # one that is being read by the record grows, so that there are not as many stretches as records
+        elif not (ready and len(ready[-1]) < AT_ONCE and ready[-1].joins(stretch)):
+            ready.append(stretch)
+        if self.is_open and self._hungry:
             self._wake()
 
     def _wake(self) -> None:

@@ -315,6 +315,22 @@ def test_the_usual_needs_no_converter() -> None:
         assert exactly(USUAL[kind](document)) == exactly(codec.structure(document, kind))
 
 
+@pytest.mark.parametrize("odd", ["error", "pipelineExecution"])
+def test_as_many_members_as_usual_are_not_the_usual_ones(odd: str) -> None:
+    receipt = {
+        "action": "CREATE",
+        "status": "SUCCESS",
+        "targetType": "RELATIONSHIP",
+        "type": "at",
+        "id": "a.c",
+    }
+    times = {"receivedAt": USUAL_TIME, "completedAt": USUAL_TIME}
+    text = json.dumps({"status": "SUCCESS", "receipts": [{**receipt, **times, odd: 7}]}).encode()
+    with pytest.raises(DecodeError) as refused:
+        codec.decode(text, TaskSnapshot)
+    assert refused.value.path == f"$.receipts[0].{odd}"
+
+
 # Wrong shapes
 
 

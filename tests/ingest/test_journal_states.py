@@ -19,6 +19,7 @@ from clinia_async.ingest.ledger import Ledger
 from clinia_async.ingest.positions import Positions
 from clinia_async.ingest.records import Record
 from clinia_async.ingest.replay import _chunk
+from clinia_async.ingest.stretches import Records
 from clinia_async.task_id import TaskId
 from tests.ingest.running import SOURCE, write
 
@@ -104,7 +105,7 @@ class JournalStates(RuleBasedStateMachine):
             first = self.reading.read_to + gap + 1
             self.reading.read_to = first + size - 1
             records = [record_at(position) for position in range(first, first + size)]
-            planned.append(Chunk(records, [b"{}"] * size, doubtful=doubtful))
+            planned.append(Chunk(Records.of(records), doubtful=doubtful))
         self.do(*map(self.ledger.planned, planned))
         self.known.read_to = self.reading.read_to
         for chunk in planned:
@@ -163,8 +164,7 @@ class JournalStates(RuleBasedStateMachine):
             return chunk
         middle = len(mine.records) // 2
         parts = [
-            Chunk(mine.records[part], mine.operations[part], doubtful=mine.doubtful)
-            for part in (slice(middle), slice(middle, None))
+            Chunk(mine.records[part], doubtful=mine.doubtful) for part in (slice(middle), slice(middle, None))
         ]
         self.do(self.ledger.split(mine, parts))
         self.gone(mine)
@@ -216,7 +216,7 @@ class JournalStates(RuleBasedStateMachine):
         ):
             records = [outcome.sent for outcome in outcomes if outcome.disposition is disposition]
             if records:
-                rest = Chunk(records, (), numbers.pop(0), state, mine.attempts, doubtful=doubtful)
+                rest = Chunk(Records.of(records), numbers.pop(0), state, mine.attempts, doubtful=doubtful)
                 self.known.put(rest)
 
     def gone(self, chunk: Chunk) -> None:

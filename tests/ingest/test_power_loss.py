@@ -19,6 +19,7 @@ from clinia_async.ingest.journal_rows import History, JobIdentity
 from clinia_async.ingest.ledger import Ledger
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import Record
+from clinia_async.ingest.stretches import Records
 from clinia_async.task_id import TaskId
 from tests.ingest.power_loss import run_one
 from tests.ingest.running import SOURCE, writes
@@ -78,7 +79,7 @@ class Clerk:
         for _ in range(_CHUNKS):
             taken = [next(records) for _ in range(self.random.randrange(1, 5))]
             self.intake.read_to = max(self.intake.read_to, taken[-1].position)
-            await self._through(Chunk(taken, ()))
+            await self._through(Chunk(Records.of(taken)))
 
     async def _through(self, chunk: Chunk) -> None:
         # its number is given when it is written, so its first state counts from the acknowledgement on

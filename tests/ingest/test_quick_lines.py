@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from clinia_async import Action, BadRecord, Record, escape_dots, strict_json
 from clinia_async.ingest.line_reader import LineReader
+from clinia_async.ingest.stretches import Stretch
 from clinia_async.ingest.strict_lines import Rules
 from tests.ingest.reading import Item
 from tests.ingest.running import SOURCE
@@ -126,6 +127,9 @@ def same(one: Item, other: Item) -> None:
         assert read(one.operation().decode()) == read(other.operation().decode())
 
 
+PLAIN_LINE = f'{{"type":"t","from":{END},"to":{END},"data":{{}}}}'
+
+
 def check(text: bytes, rules: Rules) -> None:
     reader = LineReader(rules)
     same(reader.read(1, text), reader._strictly(1, text))
@@ -142,6 +146,41 @@ def check(text: bytes, rules: Rules) -> None:
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":{"[" * 300}{"]" * 300}}}}}', RULES[0])
 def test_both_ways_give_the_same(text: str, rules: Rules) -> None:
     check(text.encode("utf-8", "surrogatepass"), rules)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(lines(), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(RULES))
+@example([f'{{"type":"t","from":{END},"to":{END},"data":{{"x":[[{{}}', "{}]]}}"], 1, RULES[0])
+@example([PLAIN_LINE, f"{PLAIN_LINE},7,{PLAIN_LINE}"], 1, RULES[0])
+@example([PLAIN_LINE.replace('"t"', '"a.b"')], 1, RULES[0])
+@example([PLAIN_LINE.replace('"id":"a"', r'"id":"a.b\nc"')], 1, RULES[0])
+@example([PLAIN_LINE.replace('"x"}', '"x","y":1}')], 1, RULES[0])
+@example([PLAIN_LINE.replace('"data"', '"more"')], 1, RULES[0])
+@example(
+    [PLAIN_LINE.replace('"data":{}', '"data":{"n":1,"n":2}'), PLAIN_LINE.replace("{}", '{"n":"1"}')],
+    1,
+    RULES[0],
+)
+def test_many_lines_give_what_each_gives_alone(texts: list[str], plain: int, rules: Rules) -> None:
+    raw = [text.encode("utf-8", "surrogatepass") for text in [PLAIN_LINE] * plain + texts]
+    reader = LineReader(rules)
+    found = [
+        record
+        for each in reader.read_all(5, raw)
+        for record in (each if isinstance(each, Stretch) else [each])
+    ]
+    assert len(found) == len(raw)
+    for number, (one, text) in enumerate(zip(found, raw, strict=True), 5):
+        same(one, reader.read(number, text))
+
+
+def test_plain_lines_are_read_together() -> None:
+    (found,) = LineReader(Rules(SOURCE)).read_all(1, [PLAIN_LINE.encode()] * 3)
+    assert isinstance(found, Stretch)
+    (odd,) = LineReader(Rules(SOURCE, map_id=escape_dots)).read_all(
+        1, [PLAIN_LINE.replace('"a"', '"é #1"').encode()] * 3
+    )
+    assert isinstance(odd, Stretch)
 
 
 DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3)
