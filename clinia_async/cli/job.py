@@ -1,11 +1,12 @@
 """What `clinia-async ingest` does, from the file to the exit code."""
 
 import asyncio
+import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import click
@@ -82,12 +83,23 @@ async def ingest(order: Order) -> int:
     # the whole file is read for it, so it is asked for only where a journal compares it
     input_id = await order.reading.identity(order.file) if order.journal else None
     async with _service(order) as (session, held):
-        result = await _Run(order, session, input_id).to_its_end()
+        with _loaded_for_good():
+            result = await _Run(order, session, input_id).to_its_end()
         result.emulator_holds = held()
     _tell(order, result)
     if result.fault is not None:
         raise result.fault
     return result.code
+
+
+@contextmanager
+def _loaded_for_good() -> Iterator[None]:
+    """The garbage collector need not go through all that is loaded by now again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @asynccontextmanager

@@ -50,6 +50,8 @@ class Ingestion:
     changes with the input, such as its digest; without one the input is compared while it is read. One
     job at a time can use a journal: `JournalBusy`. Other input, source or service: `JournalMismatch`.
 
+    Writes are encoded as they are pulled, and not kept: `outcome.record.write` is made anew of what was sent.
+
     Whatever ends the job is raised at the end of the iteration, after every outcome: `AccessRefused`,
     `NetworkGivenUp`, `JournalError`, or what `writes` raises.
 
