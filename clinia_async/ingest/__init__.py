@@ -1,10 +1,11 @@
 """Ingestion: many records, one outcome each, and a report that is true on every exit."""
 
-from clinia_async.ingest.archives import InputError
 from clinia_async.ingest.chunks import ChunkLimits
-from clinia_async.ingest.columns import ColumnMapping
 from clinia_async.ingest.dead_letters import DeadLetters
 from clinia_async.ingest.existing import OnExisting
+from clinia_async.ingest.formats.archives import InputError
+from clinia_async.ingest.formats.columns import ColumnMapping
+from clinia_async.ingest.formats.reading import InputFormat, identity_of, read_ndjson, read_records
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.journal_file import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.options import IngestionOptions, OnUnknown, Via
@@ -15,7 +16,6 @@ from clinia_async.ingest.partitioned import (
     RowFailure,
     ingest_partition,
 )
-from clinia_async.ingest.reading import InputFormat, identity_of, read_ndjson, read_records
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.report import Report

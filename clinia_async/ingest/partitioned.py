@@ -13,13 +13,13 @@ from attrs import field, frozen
 from clinia_async import strict_json
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.ingest.formats.line_reader import LineReader
+from clinia_async.ingest.formats.strict_lines import Rules
 from clinia_async.ingest.job import Ingestion
-from clinia_async.ingest.line_reader import LineReader
 from clinia_async.ingest.options import IngestionOptions
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome
 from clinia_async.ingest.records import BadRecord, IdMapping, Record
 from clinia_async.ingest.report import Report
-from clinia_async.ingest.strict_lines import Rules
 from clinia_async.models import Action
 from clinia_async.session import Session
 

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from clinia_async import BadRecord, InputError, Record, read_ndjson
-from clinia_async.ingest import archives
+from clinia_async.ingest.formats import archives
 from tests.ingest.running import SOURCE
 
 GOOD = b'{"type":"t","from":{"id":"%d","type":"a"},"to":{"id":"z","type":"b"},"data":{"x":"CANARY"}}\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinia_async import BadRecord, Blank, InputError, Record, escape_dots
-from clinia_async.ingest import fhir
+from clinia_async.ingest.formats import fhir
 from tests.ingest.reading import Item, read_file, told
 
 CANARY = "CANARY-7731"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinia_async.ingest.lines import LineCutter
+from clinia_async.ingest.formats.lines import LineCutter
 
 
 @given(st.binary(), st.lists(st.integers(0, 50)), st.integers(1, 40))

@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clinia_async import Action, BadRecord, Record, escape_dots, strict_json
-from clinia_async.ingest.line_reader import LineReader
+from clinia_async.ingest.formats.line_reader import LineReader
+from clinia_async.ingest.formats.strict_lines import Rules
 from clinia_async.ingest.stretches import Stretch
-from clinia_async.ingest.strict_lines import Rules
 from tests.ingest.reading import Item
 from tests.ingest.running import SOURCE
 

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinia_async import Blank, ColumnMapping, ConfigError, InputError, Record
-from clinia_async.ingest.reading import read_records
+from clinia_async.ingest.formats.reading import read_records
 from tests.ingest.reading import Item, read_file, told
 from tests.ingest.running import SOURCE
 

@@ -11,9 +11,9 @@ from operator import itemgetter
 
 import orjson
 
+from clinia_async.ingest.formats.strict_lines import Rules
 from clinia_async.ingest.records import Kind
 from clinia_async.ingest.stretches import Stretch
-from clinia_async.ingest.strict_lines import Rules
 from clinia_async.keys import are_keys, are_plain_joints, is_end_id
 from clinia_async.models import Action
 from clinia_async.receipts import Key

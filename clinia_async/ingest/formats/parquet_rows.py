@@ -14,12 +14,12 @@ from pathlib import Path
 from types import ModuleType
 
 from clinia_async.errors import ConfigError
-from clinia_async.ingest.archives import BLOCK, InputError
-from clinia_async.ingest.arrow_values import Column, Values, values_of
-from clinia_async.ingest.columns import ColumnMapping
-from clinia_async.ingest.csv_rows import RowsFor
+from clinia_async.ingest.formats.archives import BLOCK, InputError
+from clinia_async.ingest.formats.arrow_values import Column, Values, values_of
+from clinia_async.ingest.formats.columns import ColumnMapping
+from clinia_async.ingest.formats.csv_rows import RowsFor
+from clinia_async.ingest.formats.rows import RowReader
 from clinia_async.ingest.records import Item
-from clinia_async.ingest.rows import RowReader
 
 _BATCH = 500
 """Rows."""

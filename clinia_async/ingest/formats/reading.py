@@ -10,20 +10,20 @@ from pathlib import Path
 
 from clinia_async import strict_json
 from clinia_async.errors import ConfigError
-from clinia_async.ingest.archives import InputError, open_input, read_blocks
-from clinia_async.ingest.columns import ColumnMapping
-from clinia_async.ingest.csv_rows import read_csv
 from clinia_async.ingest.dead_letters import LETTER
-from clinia_async.ingest.fhir import read_fhir
-from clinia_async.ingest.fhir_references import PassedOver
-from clinia_async.ingest.line_reader import LineReader
-from clinia_async.ingest.lines import LARGEST_LINE, LineCutter
-from clinia_async.ingest.parquet_rows import read_parquet
+from clinia_async.ingest.formats.archives import InputError, open_input, read_blocks
+from clinia_async.ingest.formats.columns import ColumnMapping
+from clinia_async.ingest.formats.csv_rows import read_csv
+from clinia_async.ingest.formats.fhir import read_fhir
+from clinia_async.ingest.formats.fhir_references import PassedOver
+from clinia_async.ingest.formats.line_reader import LineReader
+from clinia_async.ingest.formats.lines import LARGEST_LINE, LineCutter
+from clinia_async.ingest.formats.parquet_rows import read_parquet
+from clinia_async.ingest.formats.rows import RowReader
+from clinia_async.ingest.formats.strict_lines import Rules
 from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import IdMapping, Item
-from clinia_async.ingest.rows import RowReader
 from clinia_async.ingest.stretches import Stretch
-from clinia_async.ingest.strict_lines import Rules
 from clinia_async.models import Action
 
 

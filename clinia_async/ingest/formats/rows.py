@@ -9,9 +9,9 @@ from attrs import frozen
 
 from clinia_async import strict_json
 from clinia_async.errors import DecodeError, InvalidWrite
-from clinia_async.ingest.columns import ColumnMapping, Member
-from clinia_async.ingest.line_reader import LineReader
-from clinia_async.ingest.lines import LARGEST_LINE
+from clinia_async.ingest.formats.columns import ColumnMapping, Member
+from clinia_async.ingest.formats.line_reader import LineReader
+from clinia_async.ingest.formats.lines import LARGEST_LINE
 from clinia_async.ingest.records import BadRecord, Item
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")

@@ -13,10 +13,10 @@ import orjson
 
 from clinia_async.calls import BatchWrite, Repeat
 from clinia_async.errors import DecodeError, InvalidWrite
-from clinia_async.ingest.plain_lines import read_at_once
+from clinia_async.ingest.formats.plain_lines import read_at_once
+from clinia_async.ingest.formats.strict_lines import ACTIONS, Rules, read_strictly
 from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
 from clinia_async.ingest.stretches import Stretch
-from clinia_async.ingest.strict_lines import ACTIONS, Rules, read_strictly
 from clinia_async.keys import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key

@@ -27,10 +27,10 @@ from pathlib import Path
 
 from clinia_async import strict_json
 from clinia_async.errors import DecodeError
-from clinia_async.ingest.archives import InputError, read_blocks
-from clinia_async.ingest.fhir_references import PassedOver, Relation, Resource, relations, resources
-from clinia_async.ingest.line_reader import LineReader
-from clinia_async.ingest.lines import LARGEST_LINE, LineCutter
+from clinia_async.ingest.formats.archives import InputError, read_blocks
+from clinia_async.ingest.formats.fhir_references import PassedOver, Relation, Resource, relations, resources
+from clinia_async.ingest.formats.line_reader import LineReader
+from clinia_async.ingest.formats.lines import LARGEST_LINE, LineCutter
 from clinia_async.ingest.records import BadRecord, Blank, Item
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024

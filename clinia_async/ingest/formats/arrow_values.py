@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 from attrs import frozen
 
-from clinia_async.ingest.rows import Refused
+from clinia_async.ingest.formats.rows import Refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

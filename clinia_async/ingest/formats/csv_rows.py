@@ -14,11 +14,11 @@ from attrs import frozen
 
 from clinia_async import strict_json
 from clinia_async.errors import ConfigError
-from clinia_async.ingest.archives import Blocks, InputError, next_block, open_input, unpacked
-from clinia_async.ingest.columns import ColumnMapping
-from clinia_async.ingest.lines import LARGEST_LINE
+from clinia_async.ingest.formats.archives import Blocks, InputError, next_block, open_input, unpacked
+from clinia_async.ingest.formats.columns import ColumnMapping
+from clinia_async.ingest.formats.lines import LARGEST_LINE
+from clinia_async.ingest.formats.rows import RowReader
 from clinia_async.ingest.records import BadRecord, Blank, Item
-from clinia_async.ingest.rows import RowReader
 
 _BATCH = 1000
 """Rows."""
