@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"receipts"},
     {"errors"},
-    {"strict_json", "retry", "gate", "durations", "addresses", "rfc3339", "interruptible"},
+    {"strict_json", "retry", "gate", "durations", "addresses", "rfc3339", "interruptible", "waiter"},
     {"usual_receipts"},
     {"hot_answers", "deadlines"},
     {"codec", "watch", "timetable"},
