@@ -4,6 +4,7 @@ What is not of the usual shape raises a `LookupError`, `TypeError` or `ValueErro
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import TypeVar, overload
 
@@ -74,6 +75,10 @@ class UsualReceipts(Sequence[Receipt]):
 
     def __repr__(self) -> str:
         return repr(self._all())
+
+    def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
+        """The ids of the records of that type that are stored, for certain and by a receipt of their own."""
+        return {id_ for *of, id_ in self.apart()[0] if of == [target, type]}
 
     def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""

@@ -19,7 +19,7 @@ FLOORS = [
     {"errors"},
     {"strict_json", "retry", "gate", "durations", "addresses", "rfc3339", "interruptible", "waiter"},
     {"usual_receipts"},
-    {"hot_answers", "deadlines"},
+    {"hot_answers", "alike_receipts", "deadlines"},
     {"codec", "watch", "timetable"},
     {"tasks", "pacing"},
     {"calls"},
