@@ -26,6 +26,7 @@ FLOORS = [
     {"transport", "polling", "waiting", "submission", "settling", "paging", "bundling", "admission"},
     {"conclusions"},
     {"delivery", "one_of_many"},
+    {"waiting_write"},
     {"coalescing"},
     {"engine"},
     {"calling"},
