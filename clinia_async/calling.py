@@ -1,5 +1,6 @@
 """What the methods of a session are made with."""
 
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from clinia_async.calls import Call, Write
@@ -27,6 +28,10 @@ class Calling:
 
     async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
         """Sends any call and gives its plain answer: for a write that is the submission, not a task."""
+        raise NotImplementedError
+
+    def _submitting(self, write: Write[R], timeout: float | None) -> Awaitable[Task[R]]:
+        """`submit`, without a coroutine of its own."""
         raise NotImplementedError
 
     async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:

@@ -4,21 +4,24 @@ What a caller gets is as if the write had been sent alone: a task with its own r
 receipt, and its own errors. Two writes of one record are never under way together and keep their order.
 This differs:
 
-* The answer is always ACCEPTED, so results come a look later. The task is the bulk's: its id, state,
-  receipts and token are those of all writes in it.
+* The answer is always ACCEPTED, so results come a look later. Where bulks end that soon, the first look
+  comes before the tasks, which then bring their results: a caller that is woken twice costs half as much
+  again. The task is the bulk's: its id, state, receipts and token are those of all writes in it.
 * A result holds what was sent. What the service adds, such as the times in `meta`, is not in it: the
   receipt proves that the record is stored, and reading each one back would cost what the bulk saves.
-  Where a pipeline or a lost answer leaves a doubt, the record is read back.
+  It is what went out, whatever became of the caller's objects since. Where a pipeline or a lost answer
+  leaves a doubt, the record is read back.
 
 A write goes alone if no other came in time, if it has a `timeout` of its own or is `doubtful`, if the
 service makes its id, and if the service refuses the bulk as a whole.
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import TypeGuard
 
 from attrs import define, field, frozen
 
@@ -26,7 +29,6 @@ from clinia_async.calls import (
     CreateRelationship,
     CreateResource,
     EncodedBulk,
-    Read,
     Repeat,
     UpsertResource,
 )
@@ -36,10 +38,11 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.one_of_many import KeyedWrite, OfOne, Record, SharedReceipts
-from clinia_async.receipts import Key
+from clinia_async.one_of_many import KeyedWrite, Record, SentBulk
 from clinia_async.submission import Submissions
-from clinia_async.tasks import Conclude, Task
+from clinia_async.tasks import Task
+from clinia_async.waiter import wake_together
+from clinia_async.waiting_write import Name, WaitingWrite, handed_over
 
 MOST = 1000
 """Operations of a bulk."""
@@ -47,6 +50,8 @@ LARGEST = 1024 * 1024
 """Bytes of a bulk's operations."""
 PATIENCE = 0.002
 """Seconds that the first write of a bulk waits for others."""
+GLANCE = 0.05
+"""Seconds that the look at a bulk may take for which its tasks wait."""
 HOLD = 30.0
 """Seconds that a write waits for the end of an earlier one of the same record; then it goes, as alone."""
 _FEW_TURNS = 1000
@@ -54,12 +59,6 @@ _OF_THE_SESSION = frozenset({401, 403, 429})
 """Statuses of a refusal that each write would meet alone, too."""
 
 Group = tuple[str, TargetType]
-Name = tuple[str, Key]
-"""What a write is about: its source and its key."""
-
-
-Handle = Callable[[KeyedWrite, Conclude[Record]], Task[Record]]
-"""Makes the task of one write of a bulk that was delivered."""
 
 
 @frozen
@@ -68,55 +67,50 @@ class Service:
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivered[TaskSubmission]]]
     alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    handle_of: Callable[[Delivered[TaskSubmission], str], Handle]
-    read: Read
+    sent: Callable[[Delivered[TaskSubmission], str], SentBulk]
 
 
 @define(eq=False)
-class _Place:
-    """One write on its way; `arrival` is for its caller, or for `in_doubt` once that one is cancelled."""
+class _Turn:
+    """Whose turn it is to write some records: those of one request. It may be shared by many."""
 
-    write: KeyedWrite
-    key: Key
-    operation: bytes
-    arrival: "asyncio.Future[Task[Record]]"
     task: Task[Record] | None = None
+    """What became of the request, once that was answered."""
+    until: float = 0.0
 
-    @property
-    def name(self) -> "Name":
-        return self.write.source, self.key
-
-    def arrive(self, task: Task[Record]) -> None:
+    def answered(self, task: Task[Record]) -> None:
         self.task = task
-        if not self.arrival.done():
-            self.arrival.set_result(task)
+        self.until = asyncio.get_running_loop().time() + HOLD
 
-    def fail(self, error: CliniaError) -> None:
-        if not self.arrival.done():
-            self.arrival.set_exception(error)
+    def is_over(self) -> bool:
+        if self.task is None:
+            return False
+        return self.task.done() or asyncio.get_running_loop().time() >= self.until
+
+
+@define(eq=False)
+class _Hurry:
+    """Whether to look at a bulk as soon as it is accepted: ever more seldom while that is in vain."""
+
+    in_vain: int = 0
+    skipping: int = 0
+
+    def is_of_use(self) -> bool:
+        self.skipping -= 1
+        return self.skipping < 0
+
+    def found(self, *, ended: bool) -> None:
+        self.in_vain = 0 if ended else min(self.in_vain + 1, 6)
+        self.skipping = 2**self.in_vain - 1
 
 
 @define(eq=False)
 class _Batch:
     group: Group
     timer: asyncio.TimerHandle
-    places: list[_Place] = field(factory=list)
+    turn: _Turn = field(factory=_Turn)
+    places: list[WaitingWrite] = field(factory=list)
     size: int = 0
-
-
-@define(eq=False)
-class _Turn:
-    """Whose turn it is to write one record, and who waits for theirs."""
-
-    waiting: deque[_Place] | None = None
-    task: Task[Record] | None = None
-    """Of the one whose turn it is, once that was answered."""
-    until: float = 0.0
-
-    def is_over(self) -> bool:
-        if self.task is None or self.waiting:
-            return False
-        return self.task.done() or asyncio.get_running_loop().time() >= self.until
 
 
 class Coalescer:
@@ -124,29 +118,37 @@ class Coalescer:
         self._service = service
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
+        self._hurry: defaultdict[Group, _Hurry] = defaultdict(_Hurry)
         self._turns: dict[Name, _Turn] = {}
+        self._waiting: dict[Name, deque[WaitingWrite]] = {}
+        """Who waits for the turn to write a record."""
         self._sweep_at = _FEW_TURNS
         self._carriers: set[asyncio.Task[None]] = set()
         self._is_closing = False
 
     @staticmethod
-    def takes(write: object) -> bool:
+    def takes(write: object) -> TypeGuard[KeyedWrite]:
         """Whether the key is known before sending, so that a receipt can be matched to the write."""
-        if isinstance(write, CreateResource):
-            return write.id is not None
-        return isinstance(write, CreateRelationship) or isinstance(write, UpsertResource)  # noqa: SIM101
+        if isinstance(write, CreateRelationship):
+            return True
+        return isinstance(write, UpsertResource) or (
+            isinstance(write, CreateResource) and write.id is not None
+        )
 
-    async def submit(self, write: KeyedWrite) -> Task[Record]:
-        key = write.target, write.type, write.id or ""
-        place = _Place(write, key, write.operation(), asyncio.get_running_loop().create_future())
-        self._admit(place)
-        try:
-            return await place.arrival
-        except asyncio.CancelledError:
-            if place.arrival.cancelled():  # the write stays where it is, and its answer goes elsewhere
-                place.arrival = asyncio.get_running_loop().create_future()
-            self._submissions.doubt(write, place.arrival)
-            raise
+    def submit(self, write: KeyedWrite, loop: asyncio.AbstractEventLoop) -> Awaitable[Task[Record]]:
+        place = WaitingWrite(write, loop, self._submissions)
+        waiting = self._waiting.get(place.name)
+        if waiting is not None:
+            waiting.append(place)
+            return place
+        turn = self._turns.get(place.name)
+        if turn is None or turn.is_over():
+            self._gather(place)
+            return place
+        self._waiting[place.name] = deque([place])
+        if turn.task is not None:
+            self._own(self._let_next_go_after(turn.task, place.name))
+        return place
 
     async def drain(self, grace: float) -> None:
         """Sends what is gathered, gives it `grace` seconds for its answers, then lets it go as unknown.
@@ -163,23 +165,13 @@ class Coalescer:
             carrier.cancel()
         await asyncio.gather(*carriers, return_exceptions=True)
 
-    def _admit(self, place: _Place) -> None:
-        turn = self._turns.get(place.name)
-        if turn is None or turn.is_over():
-            self._turns[place.name] = _Turn()
-            self._gather(place)
-            return
-        turn.waiting = turn.waiting or deque()
-        turn.waiting.append(place)
-        if turn.task is not None and len(turn.waiting) == 1:
-            self._own(self._let_next_go_after(turn.task, place.name))
-
-    def _gather(self, place: _Place) -> None:
+    def _gather(self, place: WaitingWrite) -> None:
         group = (place.write.source, place.write.target)
         batch = self._gathering.get(group)
         if batch is None:
             timer = asyncio.get_running_loop().call_later(PATIENCE, self._send, group)
             batch = self._gathering[group] = _Batch(group, timer)
+        self._turns[place.name] = batch.turn
         batch.places.append(place)
         batch.size += len(place.operation)
         if len(batch.places) >= MOST or batch.size >= LARGEST:
@@ -190,7 +182,8 @@ class Coalescer:
         batch.timer.cancel()
         self._own(self._carry(batch), then=partial(self._carried, batch))
         if len(self._turns) > self._sweep_at:
-            self._turns = {name: turn for name, turn in self._turns.items() if not turn.is_over()}
+            over = {turn for turn in set(self._turns.values()) if turn.is_over()}
+            self._turns = {name: turn for name, turn in self._turns.items() if turn not in over}
             self._sweep_at = 2 * len(self._turns) + _FEW_TURNS
 
     def _own(
@@ -213,42 +206,62 @@ class Coalescer:
         except CliniaError as error:
             failure = error
         else:
-            self._hand_out(batch, delivered)
+            await self._delivered(batch, self._service.sent(delivered, batch.group[0]))
             return
         if _may_be_of_one(failure):
             await asyncio.gather(*map(self._alone, batch.places))
+            return
         for place in batch.places:
             place.fail(fresh(failure))
 
-    def _hand_out(self, batch: _Batch, delivered: Delivered[TaskSubmission]) -> None:
-        handle, read = self._service.handle_of(delivered, batch.group[0]), self._service.read
-        receipts = SharedReceipts([place.key for place in batch.places])
-        for place in batch.places:
-            place.arrive(handle(place.write, OfOne(place.write, place.key, receipts, read)))
+    async def _delivered(self, batch: _Batch, bulk: SentBulk) -> None:
+        try:
+            await self._glance(bulk, self._hurry[batch.group])
+        finally:
+            self._hand_over(batch, bulk)
 
-    async def _alone(self, place: _Place) -> None:
+    async def _glance(self, bulk: SentBulk, hurry: "_Hurry") -> None:
+        """Where a bulk has ended by now, its results go to the callers with their tasks."""
+        if bulk.watch.has_ended or not hurry.is_of_use():
+            return
+        with suppress(CliniaError, TimeoutError):
+            async with asyncio.timeout(GLANCE):
+                await bulk.watch.look(receipts=True)
+        hurry.found(ended=bulk.watch.has_ended)
+
+    def _hand_over(self, batch: _Batch, bulk: SentBulk) -> None:
+        places, batch.places = batch.places, []
+        batch.turn.answered(Task(bulk.watch, bulk))  # waited for, and never asked for a result
+        for name in [place.name for place in places if place.name in self._waiting]:
+            self._pass_on(name, batch.turn.task)
+        wake_together(handed_over(places, bulk), asyncio.get_running_loop())
+
+    async def _alone(self, place: WaitingWrite) -> None:
         try:
             place.arrive(await self._service.alone(place.write))
         except CliniaError as error:
             place.fail(error)
 
     def _carried(self, batch: _Batch, carrier: "asyncio.Task[None]") -> None:
+        """What was not delivered as a bulk: each write has an end of its own."""
         for place in batch.places:
-            if not place.arrival.done():
+            if place.task is None and place.failure is None:
                 place.fail(_closed(Outcome.UNKNOWN))
-            turn = self._turns[place.name]
-            if place.task is None:
-                self._let_next_go(place.name)
-            elif turn.waiting and not self._is_closing:
-                self._own(self._let_next_go_after(place.task, place.name))
-            elif turn.waiting:
-                self._let_next_go(place.name)
-            elif place.task.done():
+            if place.task is None or place.task.done():
                 del self._turns[place.name]
             else:
-                turn.task, turn.until = place.task, asyncio.get_running_loop().time() + HOLD
+                turn = self._turns[place.name] = _Turn()
+                turn.answered(place.task)
+            self._pass_on(place.name, place.task)
         if not carrier.cancelled():
             carrier.result()  # a fault of ours: the loop's exception handler gets to see it
+
+    def _pass_on(self, name: Name, task: Task[Record] | None) -> None:
+        """The write of a record was answered, or failed: who waits for the turn has it after that."""
+        if task is None or self._is_closing:
+            self._let_next_go(name)
+        elif name in self._waiting:
+            self._own(self._let_next_go_after(task, name))
 
     async def _let_next_go_after(self, task: Task[Record], name: Name) -> None:
         try:
@@ -258,14 +271,17 @@ class Coalescer:
             self._let_next_go(name)
 
     def _let_next_go(self, name: Name) -> None:
-        turn = self._turns.pop(name)
+        waiting = self._waiting.pop(name, None)
+        if waiting is None:
+            return
         if self._is_closing:
-            for place in turn.waiting or ():
+            for place in waiting:
                 place.fail(_closed(Outcome.NOT_SENT))
-        elif turn.waiting:
-            place = turn.waiting.popleft()
-            self._turns[name] = _Turn(turn.waiting)
-            self._gather(place)
+            return
+        place = waiting.popleft()
+        if waiting:
+            self._waiting[name] = waiting
+        self._gather(place)
 
 
 def _may_be_of_one(failure: CliniaError) -> bool:

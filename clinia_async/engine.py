@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TypedDict, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -11,14 +11,14 @@ from attrs import frozen
 from clinia_async.addresses import Addresses
 from clinia_async.admission import Admission
 from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Write
-from clinia_async.coalescing import Coalescer, Handle, Service
+from clinia_async.coalescing import Coalescer, Service
 from clinia_async.conclusions import OfResumed, conclusion_of
 from clinia_async.delivery import Delivered, Delivery
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.gate import GateLimits
 from clinia_async.interruptible import Waiting
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
-from clinia_async.one_of_many import KeyedWrite, Record
+from clinia_async.one_of_many import KeyedWrite, Record, SentBulk
 from clinia_async.polling import Poller, Polling
 from clinia_async.retry import RetryPolicy
 from clinia_async.secret import Secret
@@ -76,7 +76,7 @@ class Engine:
         self._of_resumed = OfResumed(self._reads)
         self._coalescer: Coalescer | None = None
         if options.get("coalesce", False):
-            service = Service(self._deliver_bulk, self._alone, self._handle_of, self.read)
+            service = Service(self._deliver_bulk, self._alone, self._sent_bulk)
             self._coalescer = Coalescer(service, self.submissions)
 
     @property
@@ -111,12 +111,12 @@ class Engine:
 
         return await self.submissions.run(call, send())
 
-    async def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Task[R]:
+    def submit(self, write: Write[R], timeout: float | None, *, doubtful: bool) -> Awaitable[Task[R]]:
         works = self.open()
         coalescer = self._coalescer
         if coalescer is not None and timeout is None and not doubtful and coalescer.takes(write):
-            return cast("Task[R]", await coalescer.submit(cast("KeyedWrite", write)))
-        return await self.submissions.run(write, self._submit(works, write, timeout, doubtful=doubtful))
+            return coalescer.submit(write, works.loop)  # type: ignore[return-value]  # its record
+        return self.submissions.run(write, self._submit(works, write, timeout, doubtful=doubtful))
 
     async def _submit(
         self, works: _Works, write: Write[R], timeout: float | None = None, *, doubtful: bool = False
@@ -135,14 +135,14 @@ class Engine:
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
         return await self._submit(self._at_work(), cast("Write[Record]", write))
 
-    def _handle_of(self, delivered: Delivered[TaskSubmission], source: str) -> Handle:
-        """What makes the handles of the writes that were delivered in one bulk."""
-        id_, doubtful, attempts = delivered.answer.task_id, delivered.doubtful, delivered.attempts
-        if delivered.answer.status != _ACCEPTED:
-            return lambda write, _: self._resolved(delivered, write.as_sent(), id_, source)
-        watch = self._watch(id_, source)
-        watch.wants_receipts = True
-        return lambda _, conclude: Task(watch, conclude, doubtful=doubtful, attempts=attempts)
+    def _sent_bulk(self, delivered: Delivered[TaskSubmission], source: str) -> SentBulk:
+        id_, is_done = delivered.answer.task_id, delivered.answer.status != _ACCEPTED
+        if is_done:
+            watch = self._watch_of_done(id_, source, asyncio.get_running_loop().time())
+        else:
+            watch = self._watch(id_, source)
+            watch.wants_receipts = True
+        return SentBulk(watch, self._reads, delivered.doubtful, delivered.attempts, is_done)
 
     def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
         self.open()

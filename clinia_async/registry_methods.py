@@ -67,7 +67,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
         """
-        return await self.submit(CreateRelationship(source, type, from_, to, data, meta), timeout=timeout)
+        return await self._submitting(CreateRelationship(source, type, from_, to, data, meta), timeout)
 
     async def get_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -85,7 +85,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
         """
-        return await self.submit(UpdateRelationship(source, type, id, patches), timeout=timeout)
+        return await self._submitting(UpdateRelationship(source, type, id, patches), timeout)
 
     async def delete_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -94,7 +94,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
         """
-        return await self.submit(DeleteRelationship(source, type, id), timeout=timeout)
+        return await self._submitting(DeleteRelationship(source, type, id), timeout)
 
     # Resources
 
@@ -114,7 +114,7 @@ class RegistryMethods(Calling):
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
         """
         write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self.submit(write, timeout=timeout)
+        return await self._submitting(write, timeout)
 
     async def upsert_resource(
         self,
@@ -132,7 +132,7 @@ class RegistryMethods(Calling):
         https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
         """
         write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self.submit(write, timeout=timeout)
+        return await self._submitting(write, timeout)
 
     async def get_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -150,7 +150,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/guides/managing-data/purge
         """
-        return await self.submit(DeleteResource(source, type, id), timeout=timeout)
+        return await self._submitting(DeleteResource(source, type, id), timeout)
 
     async def create_contained(
         self,
@@ -166,7 +166,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
         """
-        return await self.submit(CreateContained(source, type, id, place, contained), timeout=timeout)
+        return await self._submitting(CreateContained(source, type, id, place, contained), timeout)
 
     async def upsert_contained(
         self,
@@ -182,7 +182,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/resources/upsert-a-contained-resource-in-the-registry
         """
-        return await self.submit(UpsertContained(source, type, id, place, contained), timeout=timeout)
+        return await self._submitting(UpsertContained(source, type, id, place, contained), timeout)
 
     async def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None
@@ -191,7 +191,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
         """
-        return await self.submit(DeleteContained(source, type, id, place), timeout=timeout)
+        return await self._submitting(DeleteContained(source, type, id, place), timeout)
 
     # Many at once
 
@@ -205,7 +205,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/bulk/bulk-create-upsert-or-delete-resources
         """
-        return await self.submit(Bulk(source, writes), timeout=timeout)
+        return await self._submitting(Bulk(source, writes), timeout)
 
     async def bundle(
         self, source: str, writes: Iterable[BatchWrite], *, timeout: float | None = None
@@ -214,7 +214,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/bundle/bundle-resource-and-relationship-operations-to-be-processed
         """
-        return await self.submit(Bundle(source, writes), timeout=timeout)
+        return await self._submitting(Bundle(source, writes), timeout)
 
     async def get_bulk_result(
         self,
@@ -246,7 +246,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
         """
-        return await self.submit(Purge(source, collection_type, collection_key), timeout=timeout)
+        return await self._submitting(Purge(source, collection_type, collection_key), timeout)
 
     async def get_purge(
         self, source: str, id: TaskId | str, *, timeout: float | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -82,6 +82,9 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         self, write: Write[R], *, timeout: float | None = None, doubtful: bool = False
     ) -> Task[R]:
         return await self._engine.submit(write, timeout, doubtful=doubtful)
+
+    def _submitting(self, write: Write[R], timeout: float | None) -> Awaitable[Task[R]]:
+        return self._engine.submit(write, timeout, doubtful=False)
 
     async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
         return await self._engine.read(call, timeout=timeout)

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import NoReturn, cast
+from typing import NoReturn
 from uuid import UUID
 
 import orjson
@@ -46,7 +46,7 @@ def dumps(value: object, path: str = "$") -> bytes:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         return _dump_slowly(value, path)
-    if b"null" in text:  # orjson writes NaN and the infinities as null: look for them only then
+    if text.find(b"null") >= 0:  # orjson writes NaN and the infinities as null: look for them only then
         _refuse_what_json_cannot_carry(value, path, 0)
     return text
 
@@ -57,7 +57,7 @@ def plain(value: object) -> bytes | None:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         return None
-    return None if b"null" in text else text
+    return text if text.find(b"null") < 0 else None
 
 
 def all_plain(values: Sequence[object]) -> list[bytes] | None:
@@ -79,15 +79,10 @@ def embedded(value: object, path: str = "$") -> orjson.Fragment:
     return orjson.Fragment(value.text if isinstance(value, RawJson) else dumps(value, path))
 
 
-def parsed(value: Mapping[str, object] | RawJson) -> Mapping[str, object]:
-    """An object as its reader will find it."""
-    return cast("Mapping[str, object]", loads(value.text if isinstance(value, RawJson) else dumps(value)))
-
-
 def loads(text: bytes) -> object:
     """The value of `text`. Raises `DecodeError`; integers of any size come out exactly."""
     # a search for a run of digits that takes a fifth of the time of a pattern
-    parse = _loads_exactly if _BEYOND_64_BITS in text.translate(_DIGITS_AS_ZEROS) else orjson.loads
+    parse = orjson.loads if text.translate(_DIGITS_AS_ZEROS).find(_BEYOND_64_BITS) < 0 else _loads_exactly
     try:
         return parse(text)
     except (RecursionError, ValueError):

@@ -135,7 +135,10 @@ class Task(Generic[R]):
     def __await__(self) -> Generator[object, None, R]:
         if not self._known and self._error is None:
             while not self._watch.has_ended:
-                yield from self._watch.ending()  # here: a coroutine in between is memory for each wait
+                yield self._watch.end()  # here: a coroutine in between is memory for each wait
+            self._settle_at_once()
+        if self._known:
+            return self._result
         return (yield from self.result().__await__())
 
     async def result(self, *, timeout: float | None = None) -> R:
@@ -192,6 +195,9 @@ class Task(Generic[R]):
         """An error of this task: `kind` with its id, state and token."""
         text = f"{self.kind} task {fingerprint(self.id)}: {message}"
         return kind(text, id=self._watch.known_id, state=self.state, token=self.token(), outcome=outcome)
+
+    def _settle_at_once(self) -> None:
+        """The result of a task that ended, where it is known without asking anybody."""
 
     async def _settle(self) -> None:
         snapshot = await self._watch.ended()

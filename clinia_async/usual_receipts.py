@@ -4,6 +4,7 @@ What is not of the usual shape raises a `LookupError`, `TypeError` or `ValueErro
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import TypeVar, overload
 
@@ -84,6 +85,10 @@ class UsualReceipts(Sequence[Receipt]):
     def say_stored(self, keys: Sequence[Key | None]) -> bool:
         """Whether they say of each of `keys`, in this order, that it is stored, and of nothing else."""
         return self._only_success and [*zip(*self._keys, strict=True)] == keys
+
+    def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
+        """The ids of the records of that type that are stored, for certain and by a receipt of their own."""
+        return {id_ for *of, id_ in self.apart()[0] if of == [target, type]}
 
     def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""

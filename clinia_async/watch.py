@@ -10,6 +10,7 @@ from clinia_async.errors import CliniaError, ConfigError, ProtocolError, fresh
 from clinia_async.keys import is_key
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.task_id import TaskId, TaskKind
+from clinia_async.waiter import Waiter, drained, wake_together
 
 
 @frozen
@@ -56,8 +57,9 @@ class Keeper:
     """Somebody waits for this task from now on."""
 
 
-Waiters = asyncio.Future[None] | list[asyncio.Future[None]] | None
-"""Who waits: mostly nobody or one, so there is a list only for more. A future that is done waits no more."""
+Waiting = asyncio.Future[None] | Waiter
+Waiters = Waiting | list[Waiting] | None
+"""Who waits: mostly nobody or one, so there is a list only for more. What is done waits no more."""
 
 
 class Watch:
@@ -144,8 +146,16 @@ class Watch:
 
     async def ended(self) -> TaskSnapshot:
         while not self.has_ended:
-            await self.ending()
+            await self.end()
         return self.snapshot
+
+    def end(self) -> Waiter:
+        """What a coroutine waits for while the task has not ended."""
+        waiter = Waiter(asyncio.get_running_loop())
+        self._ended = _joined(self._ended, waiter)
+        if not self.scheduled:
+            self._begin()
+        return waiter
 
     async def changed(self) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -207,38 +217,45 @@ class Watch:
         """Ends every wait with `error`. The task itself goes on, and may be waited for again."""
         lost = (*_listed(self._changed), *_listed(self._ended))
         self._changed = self._ended = None
-        for future in lost:
-            if not future.done():
-                future.set_exception(fresh(error))
+        for waiting in lost:
+            if isinstance(waiting, Waiter):
+                waiting.wake(fresh(error))
+            elif not waiting.done():
+                waiting.set_exception(fresh(error))
 
     def _begin(self) -> None:
         if not self.has_ended:
             self._keeper.begin(self)
 
 
-def _listed(waiters: Waiters) -> Sequence[asyncio.Future[None]]:
+def _listed(waiters: Waiters) -> list[Waiting] | tuple[Waiting, ...]:
     if waiters is None:
         return ()
     return waiters if isinstance(waiters, list) else (waiters,)
 
 
 def _any_waits(waiters: Waiters) -> bool:
-    return waiters is not None and any(not future.done() for future in _listed(waiters))
+    return waiters is not None and any(not waiting.done() for waiting in _listed(waiters))
 
 
-def _joined(waiters: Waiters, future: asyncio.Future[None]) -> Waiters:
+def _joined(waiters: Waiters, waiting: Waiting) -> Waiters:
     if not isinstance(waiters, list):
-        return [waiters, future] if waiters is not None and not waiters.done() else future
+        return [waiters, waiting] if waiters is not None and not waiters.done() else waiting
     if not len(waiters) & (len(waiters) - 1):  # now and then, so that waits given up do not add up
         waiters[:] = [each for each in waiters if not each.done()]
-    waiters.append(future)
+    waiters.append(waiting)
     return waiters
 
 
 def _wake(waiters: Waiters) -> None:
-    for future in _listed(waiters):
-        if not future.done():
-            future.set_result(None)
+    alone: list[Waiter] = []
+    for waiting in _listed(waiters):
+        if isinstance(waiting, Waiter):
+            alone.append(waiting)
+        elif not waiting.done():
+            waiting.set_result(None)
+    if alone:
+        wake_together(drained(alone), asyncio.get_running_loop())
 
 
 def token_of(id: TaskId, source: str | None) -> str:

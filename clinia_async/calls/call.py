@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 from urllib.parse import quote
 
 from attrs import define, evolve, field
@@ -139,6 +139,11 @@ def stored(record: T | None) -> T:
 def operation_head(action: Action) -> bytes:
     """What stands before the payload of an operation; a brace follows it."""
     return f'{{"action":"{action}","{action.lower()}":'.encode()
+
+
+def payload_of(action: Action, operation: bytes) -> dict[str, object]:
+    """What an operation says of its record, as its reader will find it."""
+    return cast("dict[str, dict[str, object]]", strict_json.loads(operation))[action.lower()]
 
 
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:

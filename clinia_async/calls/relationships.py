@@ -1,7 +1,6 @@
 """Relationships."""
 
 from collections.abc import Mapping, Sequence
-from types import NoneType
 from typing import ClassVar, Self, cast
 
 from attrs import field, frozen
@@ -27,7 +26,6 @@ from clinia_async.calls.checks import (
 from clinia_async.calls.comparison import same_json, same_meta
 from clinia_async.calls.places import DeleteRecord, OneRecord
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
-from clinia_async.keys import are_plain_joints
 from clinia_async.models import (
     Action,
     ErrorType,
@@ -70,6 +68,11 @@ class GetRelationship(OneRecord):
         found = codec.decode(body, Relationship)
         self.check_answer(found)
         return found
+
+
+_DATA = b',"data":'
+_MARKS = 24
+"""Quotation marks of a line before its data."""
 
 
 @frozen(init=False)
@@ -125,9 +128,12 @@ class _Joins:
 
     def line(self) -> bytes:
         """This write as one line of NDJSON, without its source."""
-        line = self._plain()
-        text = None if line is None else strict_json.plain(line)
-        return strict_json.dumps({"type": self.type, **self.body()}) if text is None else text
+        data = self.data
+        if self.meta is None and (data is None or data.__class__ is dict):
+            ends, text = _ends(self), b"null" if data is None else strict_json.plain(data)
+            if text is not None and _need_no_escape(ends, 1):
+                return ends.encode() + (b"}" if data is None else _DATA + text + b"}")
+        return strict_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
         """This write as one operation of a bulk or a bundle."""
@@ -137,29 +143,12 @@ class _Joins:
     def lines(writes: Sequence["_Joins"]) -> list[bytes]:
         """`line` of each. Raises `InvalidWrite` where one of them has none."""
         data = [write.data for write in writes]
-        if not _are_plain(writes, set(map(type, data))):
+        ends = [*map(_ends, writes)]
+        texts = strict_json.all_plain(data) if set(map(type, data)) == {dict} else None
+        is_plain = texts is not None and not any(write.meta is not None for write in writes)
+        if texts is None or not is_plain or not _need_no_escape("".join(ends), len(ends)):
             return [write.line() for write in writes]
-        ends = [
-            f'{{"type":"{write.type}","from":{{"id":"{(from_ := write.from_).id}","type":"{from_.type}"}},'
-            f'"to":{{"id":"{(to := write.to).id}","type":"{to.type}"}}'.encode()
-            for write in writes
-        ]
-        if data[0] is None:
-            return [end + b"}" for end in ends]
-        texts = strict_json.all_plain(data)
-        if texts is None:
-            return [write.line() for write in writes]
-        return [b'%b,"data":%b}' % both for both in zip(ends, texts, strict=True)]
-
-    def _plain(self) -> dict[str, object] | None:
-        """The line, where nothing of it is made of more than what JSON knows."""
-        from_, to, data = self.from_, self.to, self.data
-        if self.meta is not None or not (data is None or data.__class__ is dict):
-            return None
-        from_end, to_end = {"id": from_.id, "type": from_.type}, {"id": to.id, "type": to.type}
-        if data is None:
-            return {"type": self.type, "from": from_end, "to": to_end}
-        return {"type": self.type, "from": from_end, "to": to_end, "data": data}
+        return [b"%b%b%b}" % (end.encode(), _DATA, text) for end, text in zip(ends, texts, strict=True)]
 
     def body(self) -> dict[str, object]:
         body: dict[str, object] = {"from": _end(self.from_), "to": _end(self.to)}
@@ -172,11 +161,11 @@ class _Joins:
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
 
-    def as_sent(self) -> Relationship:
-        """The record that this makes, without what the service adds to it."""
-        return Relationship(
-            self.id, self.type, self.from_, self.to, strict_json.parsed(self.data or {}), self.meta
-        )
+    def as_sent(self, operation: bytes) -> Relationship:
+        """The record that this made as that `operation`, without what the service adds to it."""
+        start = operation.find(_DATA)  # a string before it would have its quotation marks escaped
+        data = strict_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
+        return Relationship(self.id, self.type, self.from_, self.to, data, self.meta)  # type: ignore[arg-type]
 
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
@@ -192,14 +181,18 @@ class _Joins:
         return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
 
 
-def _are_plain(writes: Sequence[_Joins], kinds_of_data: set[type]) -> bool:
-    """Whether nothing but data needs an encoder, and all have data or none has."""
-    if kinds_of_data not in _PLAIN_DATA or any(write.meta is not None for write in writes):
-        return False
-    return are_plain_joints([write.id for write in writes])
+def _ends(write: _Joins) -> str:
+    """Its line before what it holds, if no name in it has to be escaped."""
+    from_, to = write.from_, write.to
+    return (
+        f'{{"type":"{write.type}","from":{{"id":"{from_.id}","type":"{from_.type}"}}'
+        f',"to":{{"id":"{to.id}","type":"{to.type}"}}'
+    )
 
 
-_PLAIN_DATA: tuple[set[type], ...] = ({dict}, {NoneType})
+def _need_no_escape(ends: str, count: int) -> bool:
+    """With a name that JSON has to escape there are more marks than that."""
+    return ends.count('"') == count * _MARKS and ends.find("\\") < 0
 
 
 # The slots themselves, which cost half of the way around what freezes the class.

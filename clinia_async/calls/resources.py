@@ -1,7 +1,7 @@
 """Resources, and the resources that they contain."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from attrs import field, frozen
 
@@ -14,6 +14,7 @@ from clinia_async.calls.call import (
     collection_path,
     operation,
     path_of,
+    payload_of,
     stored,
     submission_answer,
 )
@@ -96,12 +97,9 @@ class _Content:
             and _holds(strict_json.loads(codec.encode(self.contained or {})), found.contained or {})
         )
 
-    def _as_sent(self, type: str, id: str) -> Resource:
-        """The record that this makes, without what the service adds to it."""
-        contained = None
-        if self.contained is not None:
-            contained = strict_json.parsed(RawJson(codec.encode(self.contained)))
-        return Resource(id, type, strict_json.parsed(self.data), self.meta, contained)
+    def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
+        data, contained = cast("Json", payload["data"]), cast("Json | None", payload.get("contained"))
+        return Resource(id, type, data, self.meta, contained)
 
 
 def _holds(sent: object, found: object) -> bool:
@@ -186,8 +184,9 @@ class CreateResource(_Content):
             raise ProtocolError("the task does not tell which resource it made")
         return GetResource(self.source, self.type, id_)
 
-    def as_sent(self) -> Resource:
-        return self._as_sent(self.type, self.id or "")
+    def as_sent(self, operation: bytes) -> Resource:
+        """The record that this made as that `operation`, without what the service adds to it."""
+        return self._as_sent(self.type, self.id or "", payload_of(self.action, operation))
 
     def is_echo(self, error: ApiError) -> bool:
         return self.id is not None and error.type == ErrorType.ALREADY_EXISTS
@@ -231,8 +230,9 @@ class UpsertResource(_Content):
     def result(self, submission: TaskSubmission) -> Resource:
         return stored(submission.resource)
 
-    def as_sent(self) -> Resource:
-        return self._as_sent(self.type, self.id)
+    def as_sent(self, operation: bytes) -> Resource:
+        """The record that this made as that `operation`, without what the service adds to it."""
+        return self._as_sent(self.type, self.id, payload_of(self.action, operation))
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)

@@ -28,7 +28,7 @@ class GetTask:
         return Request("GET", Host.REGISTRY, self.route, path, query)
 
     def answer(self, body: bytes) -> TaskSnapshot:
-        snapshot = codec.decode(body, TaskSnapshot)
+        snapshot = codec.decode_task(body)
         if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot

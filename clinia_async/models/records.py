@@ -58,7 +58,7 @@ class Meta:
     source: str | None = None
 
 
-@frozen
+@frozen(init=False)
 class Relationship:
     """`id` is `{from_.id}.{to.id}`."""
 
@@ -69,6 +69,29 @@ class Relationship:
     data: Json | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
     includes: Json | None = field(default=None, repr=False)
+
+    def __init__(  # noqa: PLR0917  they are those of the fields
+        self,
+        id: str,
+        type: str,
+        from_: Ref,
+        to: Ref,
+        data: Json | None = None,
+        meta: Meta | None = None,
+        includes: Json | None = None,
+    ) -> None:
+        _set_own_id(self, id)
+        _set_own_type(self, type)
+        _set_from(self, from_)
+        _set_to(self, to)
+        _set_data(self, data)
+        _set_meta(self, meta)
+        _set_includes(self, includes)
+
+
+_set_own_id, _set_own_type, _set_from, _set_to, _set_data, _set_meta, _set_includes = (
+    vars(Relationship)[name].__set__ for name in ("id", "type", "from_", "to", "data", "meta", "includes")
+)
 
 
 @frozen

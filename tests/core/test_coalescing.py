@@ -93,6 +93,24 @@ async def test_the_result_is_what_was_sent_as_it_would_be_read(together: Session
     assert (read.from_, read.to, read.data) == (found.from_, found.to, found.data)
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\\b", 'a","data":"b', "é", "a b", "%s"])
+async def test_whatever_the_ends_are_called(together: Session, name: str) -> None:
+    tasks = await asyncio.gather(*(create(together, name, f"{name}{to}", data={"n": to}) for to in range(2)))
+    for to, handle in enumerate(tasks):
+        found = await handle
+        read = await together.get_relationship(SOURCE, found.type, found.id)
+        assert (read.from_, read.to, read.data) == (found.from_, found.to, found.data)
+        assert (found.from_.id, found.to.id, found.data) == (name, f"{name}{to}", {"n": to})
+
+
+async def test_the_result_is_what_was_sent_whatever_the_caller_does_to_it_since(together: Session) -> None:
+    data: dict[str, Any] = {"a": [1]}
+    first, second = await pair_of(together, data)
+    data["a"].append(float("nan"))
+    data["b"] = 2
+    assert (await first).data == (await second).data == {"a": [1]}
+
+
 async def pair_of(session: Session, data: Any) -> list[Any]:
     return await asyncio.gather(create(session, "a", data=data), create(session, "b", data=data))
 
@@ -191,6 +209,53 @@ async def test_where_a_reviewer_may_have_dropped_it_it_is_read_back(read: Any, e
         else:
             with pytest.raises(expected):
                 await reviewed
+
+
+# ------------------------------------------------------------------------------ looked at at once
+
+
+async def test_where_bulks_end_at_once_the_tasks_bring_their_results() -> None:
+    receipts = [receipt("SUCCESS", "a.org-9"), receipt("SUCCESS", "b.org-9")]
+    async with against(script("SUCCESS", receipts), coalesce=True) as (session, server):
+        tasks = await pair(session)
+        assert all(each.done() for each in tasks)
+        assert [(await each).id for each in tasks] == ["a.org-9", "b.org-9"]
+        assert len(await tasks[0].receipts()) == 2
+        assert [seen.method for seen in server.requests] == ["POST", "GET"]
+
+
+async def test_where_they_do_not_it_is_tried_ever_more_seldom() -> None:
+    rules = script("PENDING", [receipt("PENDING", "a.org-9"), receipt("PENDING", "b.org-9")])
+    async with against(rules, coalesce=True) as (session, server):
+        looks = []
+        for _ in range(8):
+            tasks = await pair(session)
+            assert not any(each.done() for each in tasks)
+            looks.append(server.count("GET", "withReceipts"))
+            await asyncio.sleep(coalescing.HOLD)  # until the same records may be written again
+        assert looks == [1, 1, 2, 2, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("look", [stall, close, refusal(500), refusal(401)])
+async def test_no_task_waits_long_for_that_look(look: Any) -> None:
+    rules = script("SUCCESS", [receipt("SUCCESS", "a.org-9"), receipt("SUCCESS", "b.org-9")])
+    rules["withReceipts"] = [look, *rules["withReceipts"]]
+    async with against(rules, coalesce=True) as (session, _):
+        started = asyncio.get_running_loop().time()
+        tasks = await pair(session)
+        assert asyncio.get_running_loop().time() - started < 2 * coalescing.GLANCE
+        assert [(await each).id for each in tasks] == ["a.org-9", "b.org-9"]
+
+
+async def test_a_close_during_that_look_loses_no_task() -> None:
+    rules = script("SUCCESS", [])
+    rules["withReceipts"] = [stall]
+    async with against(rules, coalesce=True) as (session, server):
+        waiting = asyncio.ensure_future(pair(session))
+        await asyncio.sleep(coalescing.GLANCE / 2)
+        assert server.count("GET", "withReceipts") == 1
+        await session.aclose(grace=0)
+        assert [str(each.id) for each in await waiting] == ["bk_1", "bk_1"]
 
 
 # ------------------------------------------------------------------------------ lost and refused
@@ -305,6 +370,21 @@ async def test_a_cancelled_caller_leaves_its_write_where_it_is() -> None:
         assert len(json.loads(server.requests[0].body)["operations"]) == 2
 
 
+async def test_a_cancel_in_the_turn_of_the_answer_loses_no_task(together: Session) -> None:
+    async def first() -> Any:
+        task = await create(together, "a")
+        other.cancel()  # it was to be woken next
+        return task
+
+    one, other = asyncio.ensure_future(first()), asyncio.ensure_future(create(together, "b"))
+    await asyncio.wait({one, other})
+    assert other.cancelled()
+    (doubt,) = together.in_doubt
+    assert doubt.task is not None
+    assert (await doubt.task).id == "b.org-9"  # type: ignore[attr-defined]
+    assert (await one.result()).id == "a.org-9"
+
+
 @pytest.mark.parametrize("turns", range(0, 60, 3))
 async def test_no_cancel_loses_a_task(together: Session, emulator: Emulator, turns: int) -> None:
     one, other = (asyncio.ensure_future(create(together, name)) for name in "ab")
@@ -318,6 +398,20 @@ async def test_no_cancel_loses_a_task(together: Session, emulator: Emulator, tur
     handles = [each for each in tasks if not isinstance(each, BaseException)]
     handles += [doubt.task for doubt in together.in_doubt if doubt.task is not None]  # type: ignore[misc]
     assert len(await asyncio.gather(*handles)) == emulator.relationships() == len(handles)
+
+
+async def test_each_cancels_only_its_own_wait(together: Session, emulator: Emulator) -> None:
+    emulator.bulk = Constant(5.0)
+    tasks = await made(together)
+    waits = [asyncio.ensure_future(each.result()) for each in tasks]
+    waits += [asyncio.ensure_future(asyncio.wait_for(each, None)) for each in tasks]
+    await asyncio.sleep(1)
+    for wait in waits[::2]:
+        wait.cancel("enough")
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in results[::2])
+    assert all(each.id for each in results[1::2])  # type: ignore[union-attr]
+    assert (await tasks[0]).id == "p0.org-9"
 
 
 async def test_closing_sends_what_waits(emulator: Emulator) -> None:
