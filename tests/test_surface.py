@@ -22,7 +22,7 @@ STUB = Path(clinia_async.__file__).with_suffix(".pyi")
 
 CALLS = {
     name: call
-    for name, call in vars(calls).items()
+    for name, call in ((name, getattr(calls, name)) for name in calls.__all__)
     if inspect.isclass(call) and isinstance(getattr(call, "route", None), str) and name != "EncodedBulk"
 }
 """A bulk that is encoded already is no call of its own."""
