@@ -62,7 +62,7 @@ Handle = Callable[[KeyedWrite, Conclude[Record]], Task[Record]]
 """Makes the task of one write of a bulk that was delivered."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Service:
     """What is needed of a session."""
 
@@ -72,7 +72,7 @@ class Service:
     read: Read
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Place:
     """One write on its way; `arrival` is for its caller, or for `in_doubt` once that one is cancelled."""
 
@@ -96,7 +96,7 @@ class _Place:
             self.arrival.set_exception(error)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Batch:
     group: Group
     timer: asyncio.TimerHandle
@@ -104,7 +104,7 @@ class _Batch:
     size: int = 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Turn:
     """Whose turn it is to write one record, and who waits for theirs."""
 

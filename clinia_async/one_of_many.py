@@ -19,7 +19,7 @@ Record = Relationship | Resource
 _SUCCESS = TaskStatus.SUCCESS
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SharedReceipts:
     """What the tasks of one bulk share. It knows no task, so each is freed with its last reference."""
 
@@ -38,7 +38,7 @@ class SharedReceipts:
         return receipt
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OfOne:
     """What its receipt says of one write of a bulk."""
 
