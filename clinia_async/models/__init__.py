@@ -31,3 +31,7 @@ __all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of 
 
 def __getattr__(name: str) -> object:
     return load(__name__, _HOME_OF, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
