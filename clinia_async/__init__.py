@@ -4,67 +4,64 @@ Names are loaded when they are first used, so that the command line can show its
 loading an HTTP client. `__init__.pyi` tells type checkers where each name lives.
 """
 
-from importlib import import_module
+from clinia_async.lazily import home_of, load
 
-_HOMES = {
-    "bundling": "BundleBuilder",
-    "calls": (
-        "BatchWrite Browse Bulk Bundle CreateContained CreatePartition CreateRelationship"
-        " CreateResource CreateSource DeleteContained DeletePartition DeleteRelationship"
-        " DeleteResource DeleteSource GetBulkResult GetCollection GetPartition GetPurge"
-        " GetRelationship GetRelationshipDefinition GetResource GetSource GetTask ListPartitions"
-        " ListRelationshipDefinitions ListSources Purge PutCollection PutProfile"
-        " PutRelationshipDefinition Repeat UpdateRelationship UpsertContained UpsertRelationship"
-        " UpsertResource"
-    ),
-    "errors": (
-        "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
-        " DecodeError FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange"
-        " Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
-        " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
-        " Unauthenticated Unimplemented WriteConflict"
-    ),
-    "gate": "GateLimits",
-    "ingest": (
-        "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
-        " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
-        " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
-        " RecordStream Report RowFailure Via identity_of ingest_partition read_ndjson read_records"
-    ),
-    "keys": "escape_dots unescape_dots",
-    "models": (
-        "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
-        " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
-        " Identifier Mdm Meta Modules OtherSource Partition PartitionStatus Patch PatchOp Period"
-        " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
-        " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
-        " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
-        " TaskSnapshot TaskStatus"
-    ),
-    "pacing": "LearnedPace Learner Pace ShareOfAge",
-    "polling": "Polling",
-    "receipts": "BatchResult",
-    "retry": "RetryPolicy",
-    "secret": "Secret",
-    "session": "Session",
-    "strict_json": "RawJson",
-    "submission": "InDoubt",
-    "task_id": "TaskId TaskKind",
-    "tasks": "Task",
-    "transport": "Wire",
-    "watch": "TaskStats",
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+_HOME_OF = home_of(
+    {
+        "bundling": "BundleBuilder",
+        "calls": (
+            "BatchWrite Browse Bulk Bundle CreateContained CreatePartition CreateRelationship"
+            " CreateResource CreateSource DeleteContained DeletePartition DeleteRelationship"
+            " DeleteResource DeleteSource GetBulkResult GetCollection GetPartition GetPurge"
+            " GetRelationship GetRelationshipDefinition GetResource GetSource GetTask ListPartitions"
+            " ListRelationshipDefinitions ListSources Purge PutCollection PutProfile"
+            " PutRelationshipDefinition Repeat UpdateRelationship UpsertContained UpsertRelationship"
+            " UpsertResource"
+        ),
+        "errors": (
+            "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
+            " DecodeError FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange"
+            " Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
+            " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
+            " Unauthenticated Unimplemented WriteConflict"
+        ),
+        "gate": "GateLimits",
+        "ingest": (
+            "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
+            " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
+            " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
+            " RecordStream Report RowFailure Via identity_of ingest_partition read_ndjson read_records"
+        ),
+        "keys": "escape_dots unescape_dots",
+        "models": (
+            "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
+            " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
+            " Identifier Mdm Meta Modules OtherSource Partition PartitionStatus Patch PatchOp Period"
+            " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
+            " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
+            " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
+            " TaskSnapshot TaskStatus"
+        ),
+        "pacing": "LearnedPace Learner Pace ShareOfAge",
+        "polling": "Polling",
+        "receipts": "BatchResult",
+        "retry": "RetryPolicy",
+        "secret": "Secret",
+        "session": "Session",
+        "strict_json": "RawJson",
+        "submission": "InDoubt",
+        "task_id": "TaskId TaskKind",
+        "tasks": "Task",
+        "transport": "Wire",
+        "watch": "TaskStats",
+    }
+)
 
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the public names
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    return load(__name__, _HOME_OF, name)
 
 
 def __dir__() -> list[str]:

@@ -61,7 +61,7 @@ _OF_THE_SESSION = frozenset({401, 403, 429})
 Group = tuple[str, TargetType]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Service:
     """What is needed of a session."""
 
@@ -70,7 +70,7 @@ class Service:
     sent: Callable[[Delivered[TaskSubmission], str], SentBulk]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Turn:
     """Whose turn it is to write some records: those of one request. It may be shared by many."""
 
@@ -88,7 +88,7 @@ class _Turn:
         return self.task.done() or asyncio.get_running_loop().time() >= self.until
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Hurry:
     """Whether to look at a bulk as soon as it is accepted: ever more seldom while that is in vain."""
 
@@ -104,7 +104,7 @@ class _Hurry:
         self.skipping = 2**self.in_vain - 1
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Batch:
     group: Group
     timer: asyncio.TimerHandle

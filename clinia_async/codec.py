@@ -7,7 +7,8 @@ values kept. An error names the path and the expected type, never the value.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, get_origin
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 import orjson
@@ -46,7 +47,7 @@ def decode_task(body: bytes) -> models.TaskSnapshot:
     return alike_snapshot(body) or decode(body, models.TaskSnapshot)
 
 
-def decode_page(body: bytes, entry: type[T]) -> models.Page[T]:
+def decode_page(body: bytes, entry: type[T]) -> "models.Page[T]":
     """A page of entries; lists whose shape is not documented may come as a bare array."""
     value = strict_json.loads(body)
     if isinstance(value, list):
@@ -138,7 +139,7 @@ def _task_id(value: object, _: Any) -> TaskId:
         raise _Unexpected("a task id") from None
 
 
-def _partition_source(value: object, _: Any) -> models.DataSource | models.Mdm | models.OtherSource:
+def _partition_source(value: object, _: Any) -> "models.DataSource | models.Mdm | models.OtherSource":
     if type(value) is not dict or type(value.get("type")) is not str:
         raise _Unexpected("an object with a type")
     match value["type"]:
@@ -157,7 +158,7 @@ def _record(value: object, _: Any) -> models.Resource | models.Relationship:
     return _converter.structure(value, models.Resource)
 
 
-def _source_collection(value: object, _: Any) -> models.SourceCollection:
+def _source_collection(value: object, _: Any) -> "models.SourceCollection":
     # The older pages of the API list plain keys where the newer ones list objects.
     key = value.get("key") if type(value) is dict else value
     if type(key) is not str:
@@ -202,7 +203,7 @@ def _tuple_from_list(kind: Any, converter: Any) -> Callable[[object, Any], tuple
     return structure_list
 
 
-def _hit(value: object, _: Any) -> models.Hit:
+def _hit(value: object, _: Any) -> "models.Hit":
     if type(value) is not dict:
         raise _Unexpected("an object")
     record = value.get("relationship") or value.get("resource")
@@ -214,13 +215,33 @@ def _hit(value: object, _: Any) -> models.Hit:
     return models.Hit(hit_type, _converter.structure(record, models.Resource))
 
 
-def _hit_to_object(hit: models.Hit) -> dict[str, object]:
+def _hit_to_object(hit: "models.Hit") -> dict[str, object]:
     name = "relationship" if isinstance(hit.record, models.Relationship) else "resource"
     return {"hitType": str(hit.hit_type), name: _converter.unstructure(hit.record)}
 
 
-def _tagged(tag: str, to_object: Callable[[Any], dict[str, object]]) -> Callable[[Any], dict[str, object]]:
-    return lambda source: {"type": tag, **to_object(source)}
+def _tagged(tag: str) -> Callable[[Any, Any], Callable[[Any], dict[str, object]]]:
+    def to_tagged_object(kind: Any, converter: Any) -> Callable[[Any], dict[str, object]]:
+        to_object = _attrs_to_object(kind, converter)
+        return lambda source: {"type": tag, **to_object(source)}
+
+    return to_tagged_object
+
+
+def _called(*names: str) -> Callable[[Any], bool]:
+    """Tells a model, or the union of several, by name: what few programs need is not loaded to ask for it."""
+    wanted = {(models.__name__, name) for name in names}
+
+    def is_called(kind: Any) -> bool:
+        kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+        return wanted == {_name_of(each) for each in kinds}
+
+    return is_called
+
+
+def _name_of(kind: Any) -> tuple[str, str]:
+    """The package and the name of a class."""
+    return getattr(kind, "__module__", "").rpartition(".")[0], getattr(kind, "__name__", "")
 
 
 def _build_converter() -> OrjsonConverter:
@@ -238,19 +259,16 @@ def _build_converter() -> OrjsonConverter:
     converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)
     converter.register_unstructure_hook_factory(attrs.has, _attrs_to_object)
-    converter.register_structure_hook(models.Hit, _hit)
-    converter.register_unstructure_hook(models.Hit, _hit_to_object)
+    converter.register_structure_hook_func(_called("Hit"), _hit)
+    converter.register_unstructure_hook_func(_called("Hit"), _hit_to_object)
     converter.register_structure_hook(TaskId, _task_id)
     converter.register_unstructure_hook(TaskId, str)
-    converter.register_structure_hook(models.SourceCollection, _source_collection)
-    converter.register_structure_hook_func(
-        lambda kind: kind == models.DataSource | models.Mdm | models.OtherSource, _partition_source
-    )
-    either = models.Resource | models.Relationship
-    converter.register_structure_hook_func(lambda kind: kind == either, _record)
-    for source, tag in ((models.DataSource, "DATA_SOURCE"), (models.Mdm, "MDM")):
-        converter.register_unstructure_hook(source, _tagged(tag, _attrs_to_object(source, converter)))
-    converter.register_unstructure_hook(models.OtherSource, lambda source: source.body)
+    converter.register_structure_hook_func(_called("Resource", "Relationship"), _record)
+    converter.register_structure_hook_func(_called("SourceCollection"), _source_collection)
+    converter.register_structure_hook_func(_called("DataSource", "Mdm", "OtherSource"), _partition_source)
+    converter.register_unstructure_hook_factory(_called("DataSource"), _tagged("DATA_SOURCE"))
+    converter.register_unstructure_hook_factory(_called("Mdm"), _tagged("MDM"))
+    converter.register_unstructure_hook_func(_called("OtherSource"), lambda source: source.body)
     return converter
 
 

@@ -82,7 +82,7 @@ def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
     return cast("Conclude[R]", conclusion)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OfRecord(Generic[R]):
     """Reads the record back: SUCCESS alone is no proof that it was stored."""
 
@@ -100,7 +100,7 @@ class OfRecord(Generic[R]):
         return await _read_done(task, lambda: self.read(made))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OfDeletion:
     """Looks whether it is gone: SUCCESS alone is no proof that a reviewer let it."""
 
@@ -122,7 +122,7 @@ class OfDeletion:
         raise landed
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OfBatch:
     """The receipts, once every operation is stored."""
 
@@ -171,7 +171,7 @@ async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     return BatchResult(receipts)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OfPurge:
     write: Purge
     read: Read
@@ -182,7 +182,7 @@ class OfPurge:
         return self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class OfResumed:
     """For a handle made from an id or a token: what was sent is not known here, only what was made."""
 

@@ -11,7 +11,7 @@ _PAUSE_PER_SWEEP = 10
 """A sweep looks at all that is running: with thousands late one by one, it takes a tenth of the time."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Deadline:
     """When `work` is to be interrupted, on the event loop's clock."""
 

@@ -19,7 +19,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Delivered(Generic[R]):
     """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back.
 

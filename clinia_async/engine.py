@@ -50,7 +50,7 @@ class SessionOptions(TypedDict, total=False):
     coalesce: bool
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Works:
     loop: asyncio.AbstractEventLoop
     transport: Transport

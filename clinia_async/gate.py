@@ -70,7 +70,7 @@ class Verdict(Enum):
     """The key is not accepted: nothing enters any more."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Passage:
     """One request in flight: how many bytes, since when, and after how many decreases it entered."""
 
@@ -79,10 +79,10 @@ class Passage:
     epoch: int
 
 
-@define
+@define(eq=False, repr=False)
 class Gate:
     limits: GateLimits = field(factory=GateLimits)
-    jitter: Callable[[], float] = field(default=random.random, repr=False)
+    jitter: Callable[[], float] = random.random
     """Gives numbers between 0 and 1, so that many clients do not come back in step."""
 
     limit: float = field(init=False)

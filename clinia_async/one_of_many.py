@@ -22,7 +22,7 @@ Record = Relationship | Resource
 _SUCCESS = TaskStatus.SUCCESS
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SentBulk:
     """What the tasks of one bulk share. It knows none of them, so each is freed with its last reference."""
 

@@ -99,7 +99,7 @@ class LearnedPace:
             known.plan(self.cost)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Experience:
     """What is known of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
 
@@ -115,7 +115,7 @@ class _Experience:
         self.due += more
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Unlearning:
     """A plain function as a pace."""
 

@@ -5,14 +5,13 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from clinia_async.calls import Browse, Read
+from clinia_async import calls, models
 from clinia_async.errors import InvalidWrite, ProtocolError
-from clinia_async.models import Hit, Page
 
 T = TypeVar("T")
 
 
-async def all_hits(read: Read, browse: Browse) -> AsyncIterator[Hit]:
+async def all_hits(read: calls.Read, browse: "calls.Browse") -> AsyncIterator["models.Hit"]:
     """Every hit, page after page: a page without hits is the end, and only that."""
     while True:
         page = await read(browse)
@@ -23,7 +22,9 @@ async def all_hits(read: Read, browse: Browse) -> AsyncIterator[Hit]:
         browse = evolve(browse, cursor=page.meta.cursor)
 
 
-async def all_pages(read_page: Callable[[str], Awaitable[Page[T]]], per_page: int | None) -> AsyncIterator[T]:
+async def all_pages(
+    read_page: Callable[[str], Awaitable["models.Page[T]"]], per_page: int | None
+) -> AsyncIterator[T]:
     """Every entry of a list. Whether pages count from 0 or from 1 is not documented: the answers tell."""
     size = "" if per_page is None else f"perPage={per_page}"
     if per_page is not None and (type(per_page) is not int or per_page < 1):

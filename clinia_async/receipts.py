@@ -25,7 +25,7 @@ class Operation(Protocol):
     def action(self) -> Action: ...
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Matched:
     """`of` holds the one receipt of each key. A key whose receipts contradict each other has none."""
 

@@ -2,17 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from clinia_async import calls, models
 from clinia_async.calling import Calling
 from clinia_async.calls import (
     BatchWrite,
-    Browse,
     Bulk,
     Bundle,
     ContainedIn,
-    CreateContained,
     CreateRelationship,
     CreateResource,
-    DeleteContained,
     DeleteRelationship,
     DeleteResource,
     GetBulkResult,
@@ -22,14 +20,12 @@ from clinia_async.calls import (
     GetTask,
     Purge,
     UpdateRelationship,
-    UpsertContained,
     UpsertResource,
 )
 from clinia_async.errors import ConfigError
 from clinia_async.models import (
     CollectionType,
     Contained,
-    Hit,
     Json,
     Meta,
     Patch,
@@ -166,7 +162,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
         """
-        return await self._submitting(CreateContained(source, type, id, place, contained), timeout)
+        return await self._submitting(calls.CreateContained(source, type, id, place, contained), timeout)
 
     async def upsert_contained(
         self,
@@ -182,7 +178,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/resources/upsert-a-contained-resource-in-the-registry
         """
-        return await self._submitting(UpsertContained(source, type, id, place, contained), timeout)
+        return await self._submitting(calls.UpsertContained(source, type, id, place, contained), timeout)
 
     async def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None
@@ -191,7 +187,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
         """
-        return await self._submitting(DeleteContained(source, type, id, place), timeout)
+        return await self._submitting(calls.DeleteContained(source, type, id, place), timeout)
 
     # Many at once
 
@@ -272,7 +268,7 @@ class RegistryMethods(Calling):
         filter: Json | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-    ) -> AsyncIterator[Hit]:
+    ) -> AsyncIterator["models.Hit"]:
         """Every record of these collections, page after page, at most 1,000 a page.
 
         The service keeps its place for five minutes from one page to the next. Whoever takes longer
@@ -280,7 +276,7 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/browse/browse-accross-resource-or-relationship-collections-in-the-registry
         """
-        call = Browse(
+        call = calls.Browse(
             source,
             collection_keys,
             per_page=per_page,

@@ -5,12 +5,11 @@ used. Its decorators time by the wall clock, jitter a server's hint downwards an
 """
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import cast
 
-import backoff
 from attrs import define, field, frozen
 
 from clinia_async.errors import (
@@ -43,9 +42,11 @@ class RetryPolicy:
 
     def waits(self, *, throttled: bool) -> Iterator[float]:
         """The upper ends of the waits, in order, without end."""
+        import backoff  # noqa: PLC0415  most calls fare well at once, and have no use for it
+
         generator = backoff.expo(factor=self.throttled_base if throttled else self.base, max_value=self.cap)
         next(generator)  # backoff primes its generators with one empty step
-        return cast("Iterator[float]", generator)
+        yield from generator
 
 
 def is_passing(error: RequestError) -> bool:
@@ -66,7 +67,7 @@ def is_throttled(error: RequestError) -> bool:
     return isinstance(error, ApiError) and error.status in _THROTTLED
 
 
-@define
+@define(eq=False, repr=False)
 class RetryBudget:
     """Repeats cost a token each; successes earn a tenth. A brown-out gets 10 % more load, not four times.
 
@@ -100,10 +101,14 @@ def _spend(tokens: float) -> tuple[float, bool]:
     return (tokens - 1, True) if tokens >= 1 else (tokens, False)
 
 
+def _full_jitter(step: float) -> float:
+    return random.uniform(0.0, step)
+
+
 class Waits:
     """How long to wait before each repeat of one call."""
 
-    def __init__(self, policy: RetryPolicy, jitter: Callable[[float], float] = backoff.full_jitter) -> None:
+    def __init__(self, policy: RetryPolicy, jitter: Callable[[float], float] = _full_jitter) -> None:
         self._plain = policy.waits(throttled=False)
         self._throttled = policy.waits(throttled=True)
         self._jitter = jitter

@@ -33,7 +33,7 @@ class InDoubt(Generic[R]):
     error: CliniaError | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Submissions:
     """The writes in flight of one session. `in_doubt` keeps its order and is the user's to read."""
 

@@ -13,7 +13,7 @@ from clinia_async.task_id import TaskId, TaskKind
 from clinia_async.waiter import Waiter, drained, wake_together
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Oddity:
     """A run of odd answers about one task; times are seconds."""
 
@@ -45,7 +45,7 @@ class TaskStats:
         return self.done_at - since
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Keeper:
     """What a watch asks its session for; one for all watches, as there may be a hundred thousand."""
 

@@ -12,6 +12,7 @@ import clinia_async
 PACKAGE = Path(clinia_async.__file__).parent
 
 FLOORS = [
+    {"lazily"},
     {"secret", "keys"},
     {"task_id"},
     {"models"},

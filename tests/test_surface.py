@@ -5,12 +5,15 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
 
 import pytest
 
 import clinia_async
-from clinia_async import calls, errors
+from clinia_async import calls, errors, models
 from clinia_async.calls import Repeat
 from clinia_async.emulator.app import ROUTE_NAMES
 from clinia_async.session import Session
@@ -18,11 +21,12 @@ from tests.conftest import SEEN
 from tests.contract.contract import Contract
 
 TESTS = Path(__file__).parent
-STUB = Path(clinia_async.__file__).with_suffix(".pyi")
+LAZY = (clinia_async, calls, models)
+"""Packages that load a name when it is first used."""
 
 CALLS = {
     name: call
-    for name, call in vars(calls).items()
+    for name, call in ((name, getattr(calls, name)) for name in calls.__all__)
     if inspect.isclass(call) and isinstance(getattr(call, "route", None), str) and name != "EncodedBulk"
 }
 """A bulk that is encoded already is no call of its own."""
@@ -79,9 +83,10 @@ def method_of(call: str) -> str:
     return re.sub(r"(?<!^)([A-Z])", r"_\1", call).lower()
 
 
-def stub_names() -> dict[str, str]:
+def stub_names(package: ModuleType) -> dict[str, str]:
     names = {}
-    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+    stub = Path(str(package.__file__)).with_suffix(".pyi")
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 assert alias.asname == alias.name
@@ -89,23 +94,29 @@ def stub_names() -> dict[str, str]:
     return names
 
 
-def test_all_is_what_can_be_used() -> None:
-    assert clinia_async.__all__ == sorted(set(clinia_async.__all__))
-    assert set(clinia_async.__all__) <= set(dir(clinia_async))
-    for name in clinia_async.__all__:
-        assert getattr(clinia_async, name) is not None
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_all_is_what_can_be_used(package: ModuleType) -> None:
+    assert package.__all__ == sorted(set(package.__all__))
+    assert set(package.__all__) <= set(dir(package))
+    for name in package.__all__:
+        assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'missing'"):
-        _ = clinia_async.missing
+        _ = package.missing
 
 
-def test_type_checkers_see_the_same_names_at_the_same_homes() -> None:
-    for name, module in stub_names().items():
-        assert getattr(
-            sys.modules[module] if module in sys.modules else __import__(module, fromlist=["_"]), name
-        )
-    assert sorted(stub_names()) == clinia_async.__all__
-    homes = {name: f"clinia_async.{home}" for name, home in clinia_async._HOME_OF.items()}
-    assert stub_names() == homes
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_type_checkers_see_the_same_names_at_the_same_homes(package: ModuleType) -> None:
+    names = stub_names(package)
+    for name, module in names.items():
+        assert getattr(import_module(module), name) is getattr(package, name)
+    assert sorted(names) == package.__all__
+    assert names == {name: f"{package.__name__}.{home}" for name, home in package._HOME_OF.items()}
+
+
+def test_the_types_that_methods_name_are_there() -> None:
+    """Some are in quotes, and loaded by whoever asks for them."""
+    for name, method in inspect.getmembers(Session, inspect.isfunction):
+        assert "return" in get_type_hints(method), name
 
 
 def test_every_error_is_of_the_family_and_public() -> None:
@@ -155,6 +166,16 @@ def test_the_public_names_load_when_they_are_used() -> None:
         "clinia_async.Session; assert 'aiohttp' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_few_programs_use_is_not_loaded_with_a_session() -> None:
+    rare = {f"clinia_async.models.{name}" for name in ("definitions", "pages", "partitions")}
+    rare |= {f"clinia_async.calls.{name}" for name in ("browsing", "contained", "definitions", "entries")}
+    rare |= {f"clinia_async.calls.{name}" for name in ("partitions", "sources")}
+    rare |= {"backoff", "clinia_async.ingest"}
+    code = f"import sys; from clinia_async import Session; print(*{rare} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
 
 
 def test_the_whole_contract_was_exercised() -> None:

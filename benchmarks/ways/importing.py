@@ -1,5 +1,6 @@
 """What starting costs: CPU milliseconds of a fresh interpreter that does one thing and ends."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -10,6 +11,9 @@ started = time.process_time()
 {}
 print(time.process_time() - started)
 """
+
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Bytecode is kept, as pip keeps it at an installation: else this library alone were compiled every time."""
 
 
 def statement(code: str, times: int = 3) -> dict[str, float]:
@@ -28,7 +32,9 @@ def program(code: str, times: int = 3) -> dict[str, float]:
 
 
 def _run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=_ENVIRONMENT
+    )
     return done.stdout
 
 

@@ -41,7 +41,6 @@ class _PutInside(_InsideOf):
         return stored(submission.resource)
 
 
-@frozen
 class CreateContained(_PutInside):
     """A resource to create inside another; the result is the root resource. Sent once.
 
@@ -50,13 +49,14 @@ class CreateContained(_PutInside):
     https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
     """
 
+    __slots__ = ()
+
     repeat: ClassVar[Repeat] = Repeat.ONCE
 
     def request(self) -> Request:
         return Request("POST", Host.REGISTRY, self.route, self.path(), body=codec.encode(self.contained))
 
 
-@frozen
 class UpsertContained(_PutInside):
     """A resource to create or replace inside another; the result is the root resource. May be repeated.
 
@@ -65,6 +65,8 @@ class UpsertContained(_PutInside):
     https://docs.clinia.com/api-reference/resources/upsert-a-contained-resource-in-the-registry
     """
 
+    __slots__ = ()
+
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
 
     def request(self) -> Request:
@@ -72,7 +74,6 @@ class UpsertContained(_PutInside):
         return Request("PUT", Host.REGISTRY, self.route, self.path(), body=body)
 
 
-@frozen
 class DeleteContained(_InsideOf):
     """A resource to delete inside another. Sent once.
 
@@ -81,6 +82,8 @@ class DeleteContained(_InsideOf):
 
     https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
     """
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.ONCE
 

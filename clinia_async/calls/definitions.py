@@ -7,7 +7,7 @@ from attrs import evolve, field, frozen
 from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of
 from clinia_async.calls.checks import check_key, checked, checked_kind
-from clinia_async.calls.places import InSource
+from clinia_async.calls.entries import InSource
 from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
 
 
@@ -49,12 +49,13 @@ class PutRelationshipDefinition(InSource):
         return found
 
 
-@frozen
 class GetRelationshipDefinition(InSource):
     """The path follows from its siblings' pages and is not itself documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions/{key}"
 
@@ -103,9 +104,10 @@ class PutCollection(InSource):
         return found
 
 
-@frozen
 class GetCollection(InSource):
     """https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry"""
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
 

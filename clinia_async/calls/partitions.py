@@ -9,14 +9,15 @@ from clinia_async import codec, strict_json
 from clinia_async.calls.call import Host, Read, Repeat, Request
 from clinia_async.calls.checks import check_key
 from clinia_async.calls.comparison import same_json
-from clinia_async.calls.places import Deletion, InCatalog
+from clinia_async.calls.entries import Deletion, InCatalog
 from clinia_async.errors import ApiError, InvalidWrite
 from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
 
 
-@frozen
 class GetPartition(InCatalog):
     """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
 
@@ -93,12 +94,13 @@ class ListPartitions:
         return codec.decode_page(body, Partition)
 
 
-@frozen
 class DeletePartition(Deletion, InCatalog):
     """That the call exists is documented, its path is not. May be repeated.
 
     https://docs.clinia.com/explanation/data-model/partitions
     """
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
 

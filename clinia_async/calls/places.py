@@ -1,4 +1,7 @@
-"""What a call is about, and so where it goes: an entry of the catalog or of a source, or one record."""
+"""What a call is about, and so where it goes: one record.
+
+A call that adds no field to that takes its methods as they are: attrs would only make the same ones again.
+"""
 
 from typing import ClassVar
 
@@ -21,50 +24,6 @@ from clinia_async.models import Action, Relationship, Resource, TaskSubmission
 
 
 @frozen
-class InCatalog:
-    route: ClassVar[str]
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    key: str = field(validator=checked(check_key, "$.key"))
-
-    def to(self, method: str, query: str = "", body: bytes | None = None) -> Request:
-        return Request(method, Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
-
-    def check_answer(self, key: str | None) -> None:
-        _check_key(key, self.key)
-
-
-@frozen
-class InSource:
-    route: ClassVar[str]
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    source: str = field(validator=checked(check_key, "$.source"))
-    key: str = field(validator=checked(check_key, "$.key"))
-
-    def to(self, method: str, body: bytes | None = None) -> Request:
-        path = path_of(self.route, source=self.source, key=self.key)
-        return Request(method, Host.REGISTRY, self.route, path, body=body)
-
-    def check_answer(self, key: str | None) -> None:
-        _check_key(key, self.key)
-
-
-def _check_key(found: str | None, asked: str) -> None:
-    """The key is not in every answer; another one is an answer about something else."""
-    if found not in {None, asked}:
-        raise ProtocolError("the answer is about another key")
-
-
-class Deletion:
-    """A delete that is answered at once, and without a word about what is gone."""
-
-    def answer(self, body: bytes) -> None:
-        return None
-
-    def is_gone(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
-
-
-@frozen
 class OneRecord:
     """`id` may be an identifier in the notation `{system}:{value}:{use}` where a record is read."""
 
@@ -83,9 +42,10 @@ class OneRecord:
             raise ProtocolError("the answer is about another record")
 
 
-@frozen
 class DeleteRecord(OneRecord):
     """May be repeated: that a record is gone is what a lost answer would have said."""
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     action: ClassVar[Action] = Action.DELETE

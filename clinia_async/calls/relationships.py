@@ -51,12 +51,13 @@ def relationship_id(from_: Ref, to: Ref) -> str:
     return f"{from_.id}.{to.id}"
 
 
-@frozen
 class GetRelationship(OneRecord):
     """`id` is `{from.id}.{to.id}`, or an identifier in the notation `{system}:{value}:{use}`.
 
     https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
     """
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}/{id}"
@@ -201,12 +202,13 @@ _set_source, _set_type, _set_from, _set_to, _set_data, _set_meta, _set_id = (
 )
 
 
-@frozen(init=False)
 class CreateRelationship(_Joins):
     """A relationship to create. Its id will be `{from_.id}.{to.id}`, so it is known before sending.
 
     https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
     """
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.KEYED
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
@@ -235,7 +237,6 @@ class CreateRelationship(_Joins):
             raise ProtocolError("the answer joins other ends than those that were sent")
 
 
-@frozen(init=False)
 class UpsertRelationship(_Joins):
     """A relationship to create or replace, in a bulk or a bundle: there is no call of its own for it.
 
@@ -244,6 +245,8 @@ class UpsertRelationship(_Joins):
 
     https://docs.clinia.com/guides/managing-data/tasks
     """
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     action: ClassVar[Action] = Action.UPSERT
@@ -299,12 +302,13 @@ def _patch(patch: Patch) -> dict[str, object]:
     return change if patch.op == PatchOp.REMOVE else {**change, "value": patch.value}
 
 
-@frozen
 class DeleteRelationship(DeleteRecord):
     """Deletes a relationship and leaves both its ends alone. May be repeated.
 
     https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
     """
+
+    __slots__ = ()
 
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP

@@ -46,12 +46,13 @@ from clinia_async.strict_json import RawJson
 ContainedIn = Mapping[str, Sequence[Contained]]
 
 
-@frozen
 class GetResource(OneRecord):
     """`id` may be an identifier in the notation `{system}:{value}:{use}`. No page shows this call itself.
 
     https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
     """
+
+    __slots__ = ()
 
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
@@ -242,12 +243,13 @@ class UpsertResource(_Content):
         return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
 
 
-@frozen
 class DeleteResource(DeleteRecord):
     """Deletes a resource and the relationships attached to it. May be repeated.
 
     https://docs.clinia.com/guides/managing-data/purge
     """
+
+    __slots__ = ()
 
     route: ClassVar[str] = GetResource.route
     target: ClassVar[TargetType] = TargetType.RESOURCE

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request
-from clinia_async.calls.places import Deletion, InCatalog
+from clinia_async.calls.entries import Deletion, InCatalog
 from clinia_async.models import Page, Source, SourceType
 
 
@@ -30,9 +30,10 @@ class CreateSource(InCatalog):
         return found
 
 
-@frozen
 class GetSource(InCatalog):
     """https://docs.clinia.com/explanation/sources/data-source"""
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
 
@@ -45,12 +46,13 @@ class GetSource(InCatalog):
         return found
 
 
-@frozen
 class DeleteSource(Deletion, InCatalog):
     """Deletes a source with all its records; its partitions become `STATUS_STALE`.
 
     https://docs.clinia.com/explanation/sources/data-source
     """
+
+    __slots__ = ()
 
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
 

@@ -24,6 +24,7 @@ from .door import Door
 from .exchange import Listener
 from .faults import Faults
 from .gate import Gate
+from .hanging_up import hang_up
 from .inspection import Inspection
 from .latency import Constant, Latency, Mode, Persisted
 from .operations import RELATIONSHIP, RESOURCE
@@ -208,7 +209,7 @@ class _Running:
             listener = await patiently(partial(_listen, emulator.host, emulator.port), emulator.patience)
             stack.enter_context(listener)
             runner = _runner(emulator, registry, listener.getsockname()[1])
-            stack.push_async_callback(runner.cleanup)
+            stack.push_async_callback(hang_up, runner, listener)
             await runner.setup()
             await web.SockSite(runner, listener).start()
             return cls(url=_url(listener), registry=registry, stack=stack.pop_all())

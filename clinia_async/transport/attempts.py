@@ -51,7 +51,7 @@ class Transport:
         self._is_borrowed = borrowed is not None
         if borrowed is not None and borrowed.connector is None:
             raise ConfigError("the http_session is closed")
-        own = None if borrowed else Connector(limit=wire.connections, ssl=_trust(*self._origins.values()))
+        own = None if borrowed else Connector(wire.connections, _trust(*self._origins.values()))
         self._client = aiohttp.ClientSession(
             connector=borrowed.connector if borrowed else own,
             connector_owner=borrowed is None,

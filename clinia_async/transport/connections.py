@@ -1,7 +1,8 @@
 """One request over a connection of aiohttp's pool: by aiohttp's front door, or by what is behind it."""
 
 import asyncio
-from functools import lru_cache
+import ssl
+from functools import lru_cache, partial
 from typing import ClassVar
 
 import aiohttp
@@ -51,11 +52,27 @@ class _Body(Payload):
             await writer.write(content[start : start + _PIECE])
 
 
+class _Protocol(ResponseHandler):
+    """Hangs up at once, also where the peer has not taken all of a request whose answer nobody waits for.
+
+    A transport that closes goes on sending what it holds until the peer has taken it, which may be never:
+    it would outlive the session, and the loop.
+    """
+
+    def close(self) -> None:
+        self.abort()
+
+
 class Connector(aiohttp.TCPConnector):
     """Connects in a task of its own: aiohttp's timers for that are bound to the task that they start in.
 
     A write may move to another task while it is under way, see `submission`.
     """
+
+    def __init__(self, connections: int, tls: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=connections, ssl=tls)
+        protocol: type[ResponseHandler] = _Protocol
+        self._factory = partial(protocol, loop=self._loop)
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout

@@ -434,6 +434,28 @@ async def test_an_answer_while_the_body_is_still_going_out(status: int, then: by
         assert isinstance(caught.value, ApiError)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_peer_that_stops_reading_does_not_hold_a_connection_open(answered: bool) -> None:
+    """A transport that outlives its loop warns."""
+
+    async def early(peer: Peer, seen: Seen) -> None:
+        await refusal(401)(peer, seen)
+        await stall(peer, seen)
+
+    async with Hostile([early], before_body=True, mute=not answered) as server:
+        before = _open_files()
+        async with session_at(server, retry=ONCE) as session:
+            with pytest.raises(RequestError):
+                await create(session, data={"text": "x" * 30_000_000})
+        await asyncio.sleep(0)
+        assert _open_files() == before + 1  # that of the server
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 # What is odd and fine
 
 

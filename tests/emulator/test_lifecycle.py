@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import os
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 import clinia_async.emulator as public
 from clinia_async.emulator import Accepted, Constant, Emulator, Settings
 from clinia_async.emulator.clock import Clock
-from tests.emulator.raw import Raw, operation, write
+from tests.emulator.raw import RELATIONSHIPS, Raw, operation, write
 
 PARTITION = {"modules": {}, "source": {"type": "DATA_SOURCE", "key": "s", "collections": []}}
 
@@ -73,6 +74,47 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert _modes(tmp_path).keys() == {"r.db"}
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_client_that_comes_as_it_closes_is_hung_up_on_at_once(turns: int) -> None:
+    """Whatever the turn of the event loop in which it is accepted: half a transport would warn."""
+    loop = asyncio.get_running_loop()
+    emulator = Emulator()
+    await emulator.start()
+    with _connected(emulator) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        before = loop.time()
+        await emulator.close()
+        assert loop.time() == before
+        with suppress(ConnectionResetError):
+            assert await loop.sock_recv(client, 1) == b""
+    gc.collect()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
+async def test_a_client_that_does_not_take_its_answer_is_hung_up_on() -> None:
+    before = _open_files()
+    async with Emulator() as emulator:
+        async with Raw(emulator) as raw:
+            await raw.create(write(data={"text": "x" * 500_000}))
+        lines = (f"GET {RELATIONSHIPS}/practises-at/prac-1.org-9 HTTP/1.1", f"Host: {emulator.url[7:]}")
+        request = "\r\n".join([*lines, f"X-Clinia-API-Key: {emulator.key}", "", ""]).encode()
+        client = _connected(emulator)
+        client.send(request * 30)
+        await asyncio.sleep(5)
+        assert 1 < emulator.requests["get_relationship"] < 30
+    with client:
+        await asyncio.sleep(0)
+        assert _open_files() == before + 1
+
+
+def _connected(emulator: Emulator) -> socket.socket:
+    host, port = emulator.url.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)))
+    client.setblocking(False)
+    return client
+
+
 async def test_a_port_that_is_taken_leaves_nothing_open(tmp_path: Path) -> None:
     async with Emulator() as first:
         url = first.url
@@ -127,7 +169,7 @@ async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     script = """
 import asyncio, os, signal, sys
 from clinia_async.emulator import Accepted, Constant, Emulator
-from tests.emulator.raw import Raw, write
+from tests.emulator.raw import RELATIONSHIPS, Raw, write
 
 async def main():
     async with Emulator(data=sys.argv[1]) as emulator, Raw(emulator) as raw:

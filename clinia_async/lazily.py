@@ -1,0 +1,19 @@
+"""Packages that load a name when it is first used. `__init__.pyi` tells type checkers where each lives."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+
+def home_of(homes: Mapping[str, str]) -> dict[str, str]:
+    """The module of each name, from the names of each module."""
+    return {name: module for module, names in homes.items() for name in names.split()}
+
+
+def load(package: str, home_of: Mapping[str, str], name: str) -> object:
+    """For the `__getattr__` of a package, which has the name itself from then on."""
+    if name not in home_of:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{package}.{home_of[name]}"), name)
+    setattr(sys.modules[package], name, value)
+    return value
