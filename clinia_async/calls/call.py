@@ -47,6 +47,8 @@ class Request:
     path: str = field(repr=False)
     query: str = ""
     body: bytes | None = field(default=None, repr=False)
+    ahead: bool = False
+    """Goes ahead of those that wait for a connection, as a look at a task does."""
 
 
 class Call(Protocol[R]):

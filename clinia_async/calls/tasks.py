@@ -25,7 +25,7 @@ class GetTask:
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, task=str(self.task))
         query = "withReceipts=true" if self.with_receipts else ""
-        return Request("GET", Host.REGISTRY, self.route, path, query)
+        return Request("GET", Host.REGISTRY, self.route, path, query, ahead=True)
 
     def answer(self, body: bytes) -> TaskSnapshot:
         snapshot = codec.decode(body, TaskSnapshot)

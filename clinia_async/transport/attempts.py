@@ -6,6 +6,7 @@ connection drops. No exception of aiohttp gets out: it would hold the key in its
 """
 
 import asyncio
+import math
 import ssl
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ from clinia_async.interruptible import Interruptible, current_work
 from clinia_async.secret import Secret
 from clinia_async.transport.answers import Answer, failure_of, read, refusal
 from clinia_async.transport.connections import BackDoor, Connector, Departure, FrontDoor
+from clinia_async.transport.line import Line
 
 HttpSession = aiohttp.ClientSession
 """What may be borrowed from the caller: its connections are shared, its settings are not."""
@@ -68,6 +70,7 @@ class Transport:
         )
         # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
         self._client._retry_connection = False
+        self._line = Line(_connections(self._client))
         self._front = FrontDoor(self._client)
         is_known = aiohttp.__version__.startswith(BackDoor.KNOWN)
         self._back = BackDoor(self._client, own) if own is not None and is_known else None
@@ -77,6 +80,8 @@ class Transport:
         work = current_work()
         if work is None:
             return await Interruptible(self.attempt(request, deadline))
+        if not self._line.enter():
+            await self._wait_in_line(request, deadline, work)
         departure, size = Departure(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
         limit = self._deadlines.start(min(deadline, latest), work)
@@ -92,6 +97,21 @@ class Transport:
             failure = failure_of(TimeoutError(), request, sent=request.body is None or departure.happened)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = failure_of(error, request, sent=request.body is None or departure.happened)
+        finally:
+            self._deadlines.stop(limit)
+            self._line.leave()
+        raise failure
+
+    async def _wait_in_line(self, request: Request, deadline: float, work: Interruptible[object]) -> None:
+        limit = self._deadlines.start(deadline, work)
+        try:
+            await self._line.wait(ahead=request.ahead)
+        except asyncio.CancelledError:
+            if not limit.ended_the_work:
+                raise
+            failure = failure_of(TimeoutError(), request, sent=False)
+        else:
+            return
         finally:
             self._deadlines.stop(limit)
         raise failure
@@ -122,3 +142,9 @@ class Transport:
     def _make_url(self, host: Host, path: str) -> URL:
         origin = self._origins[host]
         return origin.with_path(origin.raw_path.rstrip("/") + path, encoded=True)
+
+
+def _connections(client: HttpSession) -> float:
+    """How many requests may be under way at once."""
+    connector = client.connector
+    return (connector.limit if connector is not None else 0) or math.inf
