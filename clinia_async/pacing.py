@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from clinia_async.durations import Durations
 from clinia_async.task_id import TaskKind
-from clinia_async.timetable import Timetable, in_the_dark
+from clinia_async.timetable import Timetable
 
 Pace = Callable[[TaskKind, float], float]
 """Seconds until the next look at a task, from its kind and its age in seconds since it was accepted."""
@@ -26,8 +26,8 @@ class Learner(Protocol):
         """Seconds until the next look at a task that was still pending at this age."""
         ...
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
-        """A task was seen pending at the age of `after`, 0 if never, and had ended at the age of `by`."""
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
+        """A task was seen pending at the age of `after`, 0 if never; at the age of `by` it had `ended`, or not."""
         ...
 
 
@@ -80,19 +80,20 @@ class LearnedPace:
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         known = self._known.get((kind, source))
         if known is None or known.timetable is None:
-            gap: float | None = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
+            gap = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
         else:
             gap = known.timetable.gap(age)
-        if gap is None:
-            gap = in_the_dark(age, self.cost)
         return min(max(_LEAST, gap), self.most)
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
         known = self._known.get((kind, source))
         if known is None:
             known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)
             while len(self._known) > self.distinct:
                 self._known.popitem(last=False)
+        if not ended:
+            known.durations.passed(after, by)
+            return
         self._known.move_to_end((kind, source))
         known.durations.add(after, by)
         if known.durations.seen >= known.due:
@@ -110,7 +111,7 @@ class _Experience:
 
     def plan(self, cost: float) -> None:
         more = min(self.due, _AT_A_TIME)
-        self.timetable = Timetable(self.durations.weights, cost)
+        self.timetable = Timetable(*self.durations.law(), cost)
         self.durations.fade(more)
         self.due += more
 
@@ -124,7 +125,7 @@ class _Unlearning:
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         return self.pace(kind, age)
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
         """Nothing: a function of the kind and the age stays what it is."""
 
 
