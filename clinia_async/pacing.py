@@ -27,7 +27,10 @@ class Learner(Protocol):
         ...
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        """A task was seen pending at the age of `after`, 0 if never; at the age of `by` it had `ended`, or not."""
+        """What a look told: a task was pending at the age of `after`, and by that of `by` it `ended` or not.
+
+        `after` is the age at which it was last seen pending, or 0.
+        """
         ...
 
 
@@ -59,7 +62,7 @@ _AT_A_TIME = 128
 class LearnedPace:
     """Looks when a look is worth most, by how long tasks of the same kind and source took.
 
-    `cost` is how many seconds of delay in noticing one request is worth: 0.05 asks about 2.8 times for
+    `cost` is how many seconds of delay in noticing one request is worth: 0.055 asks about 2.9 times for
     each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
     have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
     No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
@@ -67,8 +70,8 @@ class LearnedPace:
     share it learn together.
     """
 
-    cost: float = 0.05
-    first: float = 0.25
+    cost: float = 0.055
+    first: float = 0.2
     enough: int = 16
     most: float = 15.0
     memory: int = 1024

@@ -17,6 +17,7 @@ from random import Random
 from attrs import frozen
 
 from clinia_async.errors import ApiError, ConfigError, Outcome, RequestError, SessionClosed, TaskPollError
+from clinia_async.interruptible import Interruptible
 from clinia_async.models import TaskSnapshot
 from clinia_async.pacing import Learner, Pace, jittered, learner
 from clinia_async.retry import is_passing
@@ -173,6 +174,10 @@ class Poller:
         self.watching -= 1
 
     async def _work(self, first: Watch) -> None:
+        # it is itself what a deadline may interrupt: so no look needs to be wrapped for that
+        await Interruptible(self._look_from(first))
+
+    async def _look_from(self, first: Watch) -> None:
         """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
         watch: Watch | None = first
         left = _IN_A_ROW

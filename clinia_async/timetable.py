@@ -1,7 +1,9 @@
 """The best ages at which to look at tasks whose durations are known: dynamic programming, backwards.
 
 A look costs as much as `cost` seconds of delay. From each age the next look is the one for which the
-delay until the end is noticed, plus the cost of this look and of all that follow, is least.
+delay until the end is noticed, plus the cost of this look and of all that follow, is least. A delay
+that is long for what the task took counts for more than its length: one of a second is worse than ten of
+a tenth.
 """
 
 import math
@@ -13,6 +15,8 @@ from clinia_async.durations import EDGES, RATIO, bin_of, doubt
 _FURTHER = 12
 """Bins beyond the longest age seen, in which things are believed to go on as in as many before it."""
 _PER_BIN = math.log(RATIO)
+_DREAD = 0.4
+"""By how much more of itself a delay counts that is as long as all that the task took."""
 _STRENGTH = 6.0
 """How many completions speak as loud for a tendency as there is belief in none."""
 
@@ -20,8 +24,8 @@ _STRENGTH = 6.0
 def in_the_dark(age: float, cost: float, tendency: float = 1.0) -> float:
     """The best gap where a task's age is all that tells how long it may still take.
 
-    Of the tasks that are pending at an age, `tendency` times as many as there are end while it doubles,
-    or at least begin to: it is the slope of the share that is pending, in logarithms of both.
+    `tendency` is by how much faster than the age the number of those falls that are pending: where it is
+    1, half of them are left when the age has doubled, and where it is 2, a quarter.
     """
     return math.sqrt(2 * cost * age / tendency)
 
@@ -68,7 +72,7 @@ def _tendency(weights: Sequence[float], rest: float) -> float:
 def _best(weights: Sequence[float], rest: float, cost: float, tendency: float) -> "array[float]":
     """The best age for the look after each edge. `rest` is the weight of what outlasts the last bin."""
     size = len(weights)
-    done, ages = _sums(weights)
+    done, ages, squares = _sums(weights)
     end = EDGES[size]
     last = in_the_dark(end, cost, tendency)
     value = [0.0] * size + [rest * 2 * last]
@@ -76,7 +80,9 @@ def _best(weights: Sequence[float], rest: float, cost: float, tendency: float) -
     for here in range(size - 1, -1, -1):
         least = math.inf
         for there in range(here + 1, size + 1):
-            delay = EDGES[there] * (done[there] - done[here]) - (ages[there] - ages[here])
+            age, count, sum_ = EDGES[there], done[there] - done[here], ages[there] - ages[here]
+            delay = age * count - sum_
+            delay += _DREAD * (delay - sum_ + (squares[there] - squares[here]) / age)
             if delay >= least:
                 break
             if delay + value[there] < least:
@@ -85,10 +91,12 @@ def _best(weights: Sequence[float], rest: float, cost: float, tendency: float) -
     return following
 
 
-def _sums(weights: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Up to each edge: the weight of the bins, and their weight times the age in their middle."""
-    done, ages = [0.0], [0.0]
+def _sums(weights: Sequence[float]) -> tuple[list[float], list[float], list[float]]:
+    """Up to each edge: the weight of the bins, and that times the age in their middle, and its square."""
+    done, ages, squares = [0.0], [0.0], [0.0]
     for number, weight in enumerate(weights):
+        age = (EDGES[number] + EDGES[number + 1]) / 2
         done.append(done[-1] + weight)
-        ages.append(ages[-1] + weight * (EDGES[number] + EDGES[number + 1]) / 2)
-    return done, ages
+        ages.append(ages[-1] + weight * age)
+        squares.append(squares[-1] + weight * age * age)
+    return done, ages, squares

@@ -8,7 +8,6 @@ connection drops. No exception of aiohttp gets out: it would hold the key in its
 import asyncio
 import math
 import ssl
-from functools import lru_cache
 
 import aiohttp
 from attrs import frozen
@@ -46,8 +45,9 @@ class Transport:
     def __init__(
         self, addresses: Addresses, key: Secret, wire: Wire, borrowed: HttpSession | None = None
     ) -> None:
-        self._origins = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
-        self._url = lru_cache(maxsize=512)(self._make_url)
+        urls = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
+        self._origins = {host: url.origin() for host, url in urls.items()}
+        self._prefixes = {host: url.raw_path.rstrip("/") for host, url in urls.items()}
         self._wire = wire
         self._deadlines = Deadlines()
         self._is_borrowed = borrowed is not None
@@ -110,6 +110,8 @@ class Transport:
             if not limit.ended_the_work:
                 raise
             failure = failure_of(TimeoutError(), request, sent=False)
+        except ConnectionAbortedError as error:
+            failure = failure_of(error, request, sent=False)
         else:
             return
         finally:
@@ -118,16 +120,19 @@ class Transport:
 
     async def close(self) -> None:
         self._deadlines.close()
+        self._line.close()
         await self._client.close()
 
     async def _exchange(self, request: Request, departure: Departure) -> bytes:
-        url = self._url(request.host, request.path)
-        if request.query:
-            url = url.with_query(request.query)
         answer: Answer
         if self._back is not None and len(request.body or b"") <= BackDoor.LARGEST:
-            answer = await self._back.request(request.method, url, request.body, departure)
+            target = self._prefixes[request.host] + request.path
+            if request.query:
+                target = self._url(request).raw_path_qs
+            origin = self._origins[request.host]
+            answer = await self._back.request(origin, request.method, target, request.body, departure)
         else:
+            url = self._url(request)
             answer = await self._front.request(request.method, url, request.body, departure)
         try:
             if not 200 <= answer.status < 300:
@@ -139,9 +144,10 @@ class Transport:
         answer.release()
         return body
 
-    def _make_url(self, host: Host, path: str) -> URL:
-        origin = self._origins[host]
-        return origin.with_path(origin.raw_path.rstrip("/") + path, encoded=True)
+    def _url(self, request: Request) -> URL:
+        path = self._prefixes[request.host] + request.path
+        url = self._origins[request.host].with_path(path, encoded=True)
+        return url.with_query(request.query) if request.query else url
 
 
 def _connections(client: HttpSession) -> float:

@@ -19,22 +19,25 @@ class Line:
         self._ahead: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
         self._in_a_row = 0
+        self._is_closed = False
 
     def enter(self) -> bool:
         """Takes a place, if one is free: then nobody waits. Whoever has one has to `leave`."""
-        if self._free < 1:
+        if self._free < 1 or self._is_closed:
             return False
         self._free -= 1
         return True
 
     async def wait(self, *, ahead: bool) -> None:
-        """Takes a place as soon as one is free for whoever is last in the line."""
+        """Takes a place as soon as there is one. Raises `ConnectionAbortedError` once the line is closed."""
+        if self._is_closed:
+            raise ConnectionAbortedError
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         (self._ahead if ahead else self._others).append(place)
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():
+            if not place.cancelled() and place.exception() is None:
                 self.leave()
             raise
 
@@ -46,6 +49,14 @@ class Line:
                 place.set_result(None)
                 return
         self._free += 1
+
+    def close(self) -> None:
+        self._is_closed = True
+        for place in (*self._ahead, *self._others):
+            if not place.done():
+                place.set_exception(ConnectionAbortedError())
+        self._ahead.clear()
+        self._others.clear()
 
     def _next(self) -> asyncio.Future[None]:
         if self._ahead and (self._in_a_row < _IN_A_ROW or not self._others):
