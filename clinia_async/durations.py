@@ -1,13 +1,18 @@
 """How long tasks take, learned from intervals: nobody sees the moment itself at which a task ends.
 
-All that a completion tells is the last look that found it pending and the first that found it ended.
-It is spread over the bins between the two, in proportion to what is believed of each bin already: an
-even spread would blur what earlier looks made sharp. Ages are seconds. The bins grow in proportion to
-the age, so one set of them serves a tenth of a second as well as an hour.
+A look tells that a task was still pending at one age, or that it ended between two. Both are kept by bins of
+age: how many tasks ended in each, and how many were pending at its beginning and might have. The share of
+those that did is what is learned. So the tasks that are pending still count for as long as they were
+seen to take, and a crowd that began in one moment is not judged by the first of it to end.
+
+What ended between two looks is spread over the bins between them, in proportion to what is believed of each
+bin already: an even spread would blur what earlier looks made sharp. Ages are seconds. The bins grow in
+proportion to the age, so one set of them serves a tenth of a second as well as an hour.
 """
 
 import math
 from array import array
+from itertools import accumulate
 
 RATIO = 1.08
 FIRST = 0.01
@@ -16,12 +21,14 @@ _PER_E = 1 / math.log(RATIO)
 EDGES = (0.0, *(FIRST * RATIO**number for number in range(int(math.log(LONGEST / FIRST) * _PER_E) + 2)))
 """Bin number i holds the ages from EDGES[i] to EDGES[i + 1]; what took longer counts into the last."""
 
-_DOUBT = 6.0
+_DOUBT = 16.0
 """Completions' worth of belief that is spread evenly over the bins, whatever was seen.
 
 Without it what no look ever told apart would stay so for ever, and no look would be spent on a task
 that takes longer than all before it.
 """
+_EVENNESS = 4.0
+"""How many times as much of that there is where a completion is spread: belief must not feed on itself."""
 
 
 def bin_of(age: float) -> int:
@@ -36,38 +43,82 @@ def doubt(bins: int) -> float:
 
 
 class Durations:
-    """About the last `memory` completions of one kind of task, as the weights of bins."""
+    """About the last `memory` completions of one kind of task, by bins of age."""
 
-    __slots__ = ("_memory", "seen", "weights")
+    __slots__ = ("_at_risk", "_ended", "_memory", "_steps", "seen")
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self.seen = 0
-        self.weights = array("d")
+        self._ended = array("d")
+        self._at_risk = array("d")
+        """How many tasks were pending in each bin, apart from what `_steps` adds."""
+        self._steps = array("d", [0.0])
+        """By how much more tasks were pending from each bin on: so a stretch takes two entries."""
+
+    def passed(self, after: float, by: float) -> None:
+        """A task was pending at the age of `after` seconds, and still so at the age of `by`."""
+        self._reach(bin_of(by))
+        self._pending_from(after, 1.0)
+        self._pending_from(by, -1.0)
 
     def add(self, after: float, by: float) -> None:
         """A task was pending at the age of `after` seconds and had ended at the age of `by`."""
         first, last = bin_of(after), bin_of(by)
-        if last >= len(self.weights):
-            self.weights.extend([0.0] * (last + 1 - len(self.weights)))
+        self._reach(last)
         if first < last:
             self._spread(after, by)
         else:
-            self.weights[last] += 1.0
+            self._ended[last] += 1.0
+            self._at_risk[last] += 1.0 - _part(after, last)
         self.seen += 1
+
+    def law(self) -> tuple[list[float], float]:
+        """Of a crowd that begins together: how many end in each bin, and how many outlast them all."""
+        weights, pending = list[float](), 0.0
+        for ended, at_risk in zip(self._ended, self._all_at_risk(), strict=True):
+            pending = pending if weights else at_risk
+            share = min(1.0, ended / at_risk) if at_risk > 0.0 else 0.0
+            weights.append(pending * share)
+            pending -= weights[-1]
+        return weights, pending
 
     def fade(self, count: int) -> None:
         """Forgets the oldest, a little of all, if `count` more would be too many."""
-        if sum(self.weights) + count > self._memory:
+        if sum(self._ended) + count > self._memory:
             keep = max(0.0, 1.0 - count / self._memory)
-            self.weights = array("d", [weight * keep for weight in self.weights])
+            for name in ("_ended", "_at_risk", "_steps"):
+                setattr(self, name, array("d", [weight * keep for weight in getattr(self, name)]))
+
+    def _all_at_risk(self) -> list[float]:
+        return [more + steps for more, steps in zip(self._at_risk, accumulate(self._steps), strict=False)]
+
+    def _pending_from(self, age: float, count: float) -> None:
+        number = bin_of(age)
+        self._at_risk[number] += count * (1.0 - _part(age, number))
+        self._steps[number + 1] += count
+
+    def _reach(self, last: int) -> None:
+        more = [0.0] * (last + 1 - len(self._ended))
+        self._ended.extend(more)
+        self._at_risk.extend(more)
+        self._steps.extend(more)
 
     def _spread(self, after: float, by: float) -> None:
-        weights, first, last = self.weights, bin_of(after), bin_of(by)
-        even = doubt(len(weights))
-        shares = [weight + even for weight in weights[first : last + 1]]
-        shares[0] *= (EDGES[first + 1] - after) / (EDGES[first + 1] - EDGES[first])
-        shares[-1] *= min(1.0, (by - EDGES[last]) / (EDGES[last + 1] - EDGES[last]))
+        ended, first, last = self._ended, bin_of(after), bin_of(by)
+        even = _EVENNESS * doubt(len(ended))
+        shares = [weight + even for weight in ended[first : last + 1]]
+        shares[0] *= 1.0 - _part(after, first)
+        shares[-1] *= _part(by, last)
         scale = 1.0 / sum(shares)
+        pending = 1.0
         for number, share in enumerate(shares, first):
-            weights[number] += share * scale
+            ended[number] += share * scale
+            self._at_risk[number] += pending
+            pending -= share * scale
+        self._at_risk[first] -= _part(after, first)
+
+
+def _part(age: float, number: int) -> float:
+    """How much of a bin lies before an age in it."""
+    return min(1.0, (age - EDGES[number]) / (EDGES[number + 1] - EDGES[number]))

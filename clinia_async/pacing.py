@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from clinia_async.durations import Durations
 from clinia_async.task_id import TaskKind
-from clinia_async.timetable import Timetable, in_the_dark
+from clinia_async.timetable import Timetable
 
 Pace = Callable[[TaskKind, float], float]
 """Seconds until the next look at a task, from its kind and its age in seconds since it was accepted."""
@@ -26,8 +26,11 @@ class Learner(Protocol):
         """Seconds until the next look at a task that was still pending at this age."""
         ...
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
-        """A task was seen pending at the age of `after`, 0 if never, and had ended at the age of `by`."""
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
+        """What a look told: a task was pending at the age of `after`, and by that of `by` it `ended` or not.
+
+        `after` is the age at which it was last seen pending, or 0.
+        """
         ...
 
 
@@ -59,7 +62,7 @@ _AT_A_TIME = 128
 class LearnedPace:
     """Looks when a look is worth most, by how long tasks of the same kind and source took.
 
-    `cost` is how many seconds of delay in noticing one request is worth: 0.05 asks about 2.8 times for
+    `cost` is how many seconds of delay in noticing one request is worth: 0.055 asks about 2.9 times for
     each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
     have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
     No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
@@ -67,8 +70,8 @@ class LearnedPace:
     share it learn together.
     """
 
-    cost: float = 0.05
-    first: float = 0.25
+    cost: float = 0.055
+    first: float = 0.2
     enough: int = 16
     most: float = 15.0
     memory: int = 1024
@@ -80,19 +83,20 @@ class LearnedPace:
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         known = self._known.get((kind, source))
         if known is None or known.timetable is None:
-            gap: float | None = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
+            gap = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
         else:
             gap = known.timetable.gap(age)
-        if gap is None:
-            gap = in_the_dark(age, self.cost)
         return min(max(_LEAST, gap), self.most)
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
         known = self._known.get((kind, source))
         if known is None:
             known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)
             while len(self._known) > self.distinct:
                 self._known.popitem(last=False)
+        if not ended:
+            known.durations.passed(after, by)
+            return
         self._known.move_to_end((kind, source))
         known.durations.add(after, by)
         if known.durations.seen >= known.due:
@@ -110,7 +114,7 @@ class _Experience:
 
     def plan(self, cost: float) -> None:
         more = min(self.due, _AT_A_TIME)
-        self.timetable = Timetable(self.durations.weights, cost)
+        self.timetable = Timetable(*self.durations.law(), cost)
         self.durations.fade(more)
         self.due += more
 
@@ -124,7 +128,7 @@ class _Unlearning:
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         return self.pace(kind, age)
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
         """Nothing: a function of the kind and the age stays what it is."""
 
 

@@ -17,6 +17,7 @@ from random import Random
 from attrs import frozen
 
 from clinia_async.errors import ApiError, ConfigError, Outcome, RequestError, SessionClosed, TaskPollError
+from clinia_async.interruptible import Interruptible
 from clinia_async.models import TaskSnapshot
 from clinia_async.pacing import Learner, Pace, jittered, learner
 from clinia_async.retry import is_passing
@@ -173,6 +174,10 @@ class Poller:
         self.watching -= 1
 
     async def _work(self, first: Watch) -> None:
+        # it is itself what a deadline may interrupt: so no look needs to be wrapped for that
+        await Interruptible(self._look_from(first))
+
+    async def _look_from(self, first: Watch) -> None:
         """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
         watch: Watch | None = first
         left = _IN_A_ROW
@@ -202,19 +207,21 @@ class Poller:
             snapshot = await self._look(watch, watch.followed)
         except RequestError as error:
             return self._after(error, watch)
-        first_to_see = not watch.has_ended
+        is_news, seen_before = not watch.has_ended, watch.seen_pending_at
         watch.observe(snapshot, asked)
         watch.odd = None
-        if not watch.has_ended:
-            return _now() + self._pause(watch, _now())
-        if first_to_see and not watch.resumed:
-            self._learn(watch)
-        return None
+        if is_news and not watch.resumed:
+            self._learn(watch, seen_before)
+        if watch.has_ended:
+            return None
+        now = _now()
+        return now + self._pause(watch, now)
 
-    def _learn(self, watch: Watch) -> None:
-        since, seen = watch.submitted_at, watch.seen_pending_at
-        after = 0.0 if seen is None else seen - since
-        self._pace.learn(watch.kind, watch.source or "", max(0.0, after), _now() - since)
+    def _learn(self, watch: Watch, seen_before: float | None) -> None:
+        since = watch.submitted_at
+        after = 0.0 if seen_before is None else max(0.0, seen_before - since)
+        by = _now() if watch.has_ended else watch.seen_pending_at or since
+        self._pace.learn(watch.kind, watch.source or "", after, by - since, ended=watch.has_ended)
 
     def _after(self, error: RequestError, watch: Watch) -> float | None:
         """When to ask again after an answer that tells nothing, or None if there is no use in it."""

@@ -20,6 +20,7 @@ from clinia_async.errors import DecodeError, InvalidWrite
 DEEPEST = 200
 """Levels of nesting; more is refused."""
 
+_SMALL = 2048
 _BEYOND_64_BITS = b"0" * 19
 _DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
 _OPTIONS = (
@@ -48,7 +49,7 @@ def dumps(value: object, path: str = "$") -> bytes:
         return _dump_slowly(value, path)
     if text.find(b"null") >= 0:  # orjson writes NaN and the infinities as null: look for them only then
         _refuse_what_json_cannot_carry(value, path, 0)
-    return text
+    return fitted(text)
 
 
 def plain(value: object) -> bytes | None:
@@ -88,6 +89,11 @@ def loads(text: bytes) -> object:
     except (RecursionError, ValueError):
         pass  # raised below, so that not even its context holds the parser's error: that one quotes the text
     raise DecodeError("$", "JSON")
+
+
+def fitted(text: bytes) -> bytes:
+    """`text` in no more memory than it needs: orjson leaves at least 4 KiB to it, and a body may wait."""
+    return b"%b" % text if len(text) < _SMALL else text
 
 
 def _loads_exactly(text: bytes) -> object:

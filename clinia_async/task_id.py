@@ -44,18 +44,20 @@ class TaskId:
 
     @property
     def kind(self) -> TaskKind:
+        prefix, separator, _ = self.value.partition("_")
+        if prefix in _KINDS and separator:
+            return _KINDS[prefix]
         if self.value.startswith("purge:"):
             return TaskKind.PURGE
-        prefix, separator, _ = self.value.partition("_")
-        return _KINDS.get(prefix, TaskKind.UNKNOWN) if separator else TaskKind.LEGACY
+        return TaskKind.UNKNOWN if separator else TaskKind.LEGACY
 
     def names(self, other: "TaskId") -> bool:
         """Whether `other` is this task: a deprecated id may come back in its current form."""
+        if other.value == self.value:
+            return True
         if self.value.startswith("purge:"):
-            return other.value in {self.value, f"pg_{self.value.removeprefix('purge:')}"}
-        if self.kind is TaskKind.LEGACY:
-            return other.value in {self.value, f"bk_{self.value}", f"bd_{self.value}"}
-        return other == self
+            return other.value == f"pg_{self.value.removeprefix('purge:')}"
+        return self.kind is TaskKind.LEGACY and other.value in {f"bk_{self.value}", f"bd_{self.value}"}
 
     def __str__(self) -> str:
         return self.value

@@ -202,6 +202,8 @@ class Watch:
             self.done_at = self.done_at or asyncio.get_running_loop().time()
             if snapshot.receipts is not None and self.kept is None:
                 self.kept = snapshot.receipts
+        if self._seen is None and snapshot.receipts is None and snapshot.status is TaskStatus.PENDING:
+            return
         before = self.snapshot
         if before.status.is_terminal or (snapshot.receipts is None and snapshot == before):
             return
@@ -235,7 +237,9 @@ def _listed(waiters: Waiters) -> list[Waiting] | tuple[Waiting, ...]:
 
 
 def _any_waits(waiters: Waiters) -> bool:
-    return waiters is not None and any(not waiting.done() for waiting in _listed(waiters))
+    if isinstance(waiters, list):
+        return any(not waiting.done() for waiting in waiters)
+    return waiters is not None and not waiters.done()
 
 
 def _joined(waiters: Waiters, waiting: Waiting) -> Waiters:

@@ -97,9 +97,10 @@ def simulate(pace: Learner, law: Law, *, count: int = 30_000, seed: int = 1) -> 
         age = now - since
         if age >= duration:
             delays.append(age - duration)
-            pace.learn(kind, source, seen, age)
+            pace.learn(kind, source, seen, age, ended=True)
             submit(number, now)
         else:
+            pace.learn(kind, source, seen, age, ended=False)
             pause = jittered(pace.pause(kind, source, age), JITTER, chance)
             heapq.heappush(pending, (now + pause, number, since, duration, age))
     return Figures.of(looks, delays)

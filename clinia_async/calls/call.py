@@ -47,6 +47,8 @@ class Request:
     path: str = field(repr=False)
     query: str = ""
     body: bytes | None = field(default=None, repr=False)
+    ahead: bool = False
+    """Goes ahead of those that wait for a connection, as a look at a task does."""
 
 
 class Call(Protocol[R]):
@@ -100,12 +102,12 @@ _UNRESERVED = re.compile(r"[\w.~-]+", re.ASCII)
 
 def path_of(route: str, **values: str) -> str:
     """`route` with its names replaced; nothing in a value can add a segment or climb out of one."""
-    return route.format(
-        **{
-            name: value if _UNRESERVED.fullmatch(value) else quote(value, safe="")
-            for name, value in values.items()
-        }
-    )
+    return route.format(**{name: segment(value) for name, value in values.items()})
+
+
+def segment(value: str) -> str:
+    """A value as one segment of a path."""
+    return value if _UNRESERVED.fullmatch(value) else quote(value, safe="")
 
 
 @lru_cache(maxsize=1024)

@@ -26,7 +26,7 @@ class GetPurge:
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, purge=str(self.purge))
-        return Request("GET", Host.REGISTRY, self.route, path)
+        return Request("GET", Host.REGISTRY, self.route, path, ahead=True)
 
     def answer(self, body: bytes) -> PurgeOperation:
         operation = codec.decode(body, PurgeOperation)

@@ -1,11 +1,12 @@
 """Tasks."""
 
+from functools import lru_cache
 from typing import ClassVar
 
 from attrs import field, frozen
 
 from clinia_async import codec
-from clinia_async.calls.call import Host, Repeat, Request, path_of
+from clinia_async.calls.call import Host, Repeat, Request, path_of, segment
 from clinia_async.calls.checks import check_key, checked
 from clinia_async.errors import ProtocolError
 from clinia_async.models import TaskSnapshot
@@ -23,12 +24,18 @@ class GetTask:
     with_receipts: bool = False
 
     def request(self) -> Request:
-        path = path_of(self.route, source=self.source, task=str(self.task))
+        path = _tasks_of(self.source) + segment(self.task.value)
         query = "withReceipts=true" if self.with_receipts else ""
-        return Request("GET", Host.REGISTRY, self.route, path, query)
+        return Request("GET", Host.REGISTRY, self.route, path, query, ahead=True)
 
     def answer(self, body: bytes) -> TaskSnapshot:
         snapshot = codec.decode_task(body)
         if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot
+
+
+@lru_cache(maxsize=1024)
+def _tasks_of(source: str) -> str:
+    """What comes before the id in the path of a task: there may be a hundred thousand of those."""
+    return path_of(GetTask.route.removesuffix("{task}"), source=source)

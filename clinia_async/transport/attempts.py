@@ -6,8 +6,8 @@ connection drops. No exception of aiohttp gets out: it would hold the key in its
 """
 
 import asyncio
+import math
 import ssl
-from functools import lru_cache
 
 import aiohttp
 from attrs import frozen
@@ -21,6 +21,7 @@ from clinia_async.interruptible import Interruptible, current_work
 from clinia_async.secret import Secret
 from clinia_async.transport.answers import Answer, failure_of, read, refusal
 from clinia_async.transport.connections import BackDoor, Connector, Departure, FrontDoor
+from clinia_async.transport.line import Line
 
 HttpSession = aiohttp.ClientSession
 """What may be borrowed from the caller: its connections are shared, its settings are not."""
@@ -44,8 +45,9 @@ class Transport:
     def __init__(
         self, addresses: Addresses, key: Secret, wire: Wire, borrowed: HttpSession | None = None
     ) -> None:
-        self._origins = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
-        self._url = lru_cache(maxsize=512)(self._make_url)
+        urls = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
+        self._origins = {host: url.origin() for host, url in urls.items()}
+        self._prefixes = {host: url.raw_path.rstrip("/") for host, url in urls.items()}
         self._wire = wire
         self._deadlines = Deadlines()
         self._is_borrowed = borrowed is not None
@@ -68,6 +70,7 @@ class Transport:
         )
         # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
         self._client._retry_connection = False
+        self._line = Line(_connections(self._client))
         self._front = FrontDoor(self._client)
         is_known = aiohttp.__version__.startswith(BackDoor.KNOWN)
         self._back = BackDoor(self._client, own) if own is not None and is_known else None
@@ -77,6 +80,8 @@ class Transport:
         work = current_work()
         if work is None:
             return await Interruptible(self.attempt(request, deadline))
+        if not self._line.enter():
+            await self._wait_in_line(request, deadline, work)
         departure, size = Departure(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
         limit = self._deadlines.start(min(deadline, latest), work)
@@ -94,20 +99,40 @@ class Transport:
             failure = failure_of(error, request, sent=request.body is None or departure.happened)
         finally:
             self._deadlines.stop(limit)
+            self._line.leave()
+        raise failure
+
+    async def _wait_in_line(self, request: Request, deadline: float, work: Interruptible[object]) -> None:
+        limit = self._deadlines.start(deadline, work)
+        try:
+            await self._line.wait(ahead=request.ahead)
+        except asyncio.CancelledError:
+            if not limit.ended_the_work:
+                raise
+            failure = failure_of(TimeoutError(), request, sent=False)
+        except ConnectionAbortedError as error:
+            failure = failure_of(error, request, sent=False)
+        else:
+            return
+        finally:
+            self._deadlines.stop(limit)
         raise failure
 
     async def close(self) -> None:
         self._deadlines.close()
+        self._line.close()
         await self._client.close()
 
     async def _exchange(self, request: Request, departure: Departure) -> bytes:
-        url = self._url(request.host, request.path)
-        if request.query:
-            url = url.with_query(request.query)
         answer: Answer
         if self._back is not None and len(request.body or b"") <= BackDoor.LARGEST:
-            answer = await self._back.request(request.method, url, request.body, departure)
+            target = self._prefixes[request.host] + request.path
+            if request.query:
+                target = self._url(request).raw_path_qs
+            origin = self._origins[request.host]
+            answer = await self._back.request(origin, request.method, target, request.body, departure)
         else:
+            url = self._url(request)
             answer = await self._front.request(request.method, url, request.body, departure)
         try:
             if not 200 <= answer.status < 300:
@@ -119,9 +144,16 @@ class Transport:
         answer.release()
         return body
 
-    def _make_url(self, host: Host, path: str) -> URL:
-        origin = self._origins[host]
-        return origin.with_path(origin.raw_path.rstrip("/") + path, encoded=True)
+    def _url(self, request: Request) -> URL:
+        path = self._prefixes[request.host] + request.path
+        url = self._origins[request.host].with_path(path, encoded=True)
+        return url.with_query(request.query) if request.query else url
+
+
+def _connections(client: HttpSession) -> float:
+    """How many requests may be under way at once."""
+    connector = client.connector
+    return (connector.limit if connector is not None else 0) or math.inf
 
 
 def _trust(*origins: URL) -> ssl.SSLContext | bool:

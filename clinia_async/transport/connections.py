@@ -116,12 +116,11 @@ class BackDoor:
         self._connector = connector
         self._template = lru_cache(maxsize=8)(self._make_template)
 
-    async def request(self, method: str, url: URL, body: bytes | None, departure: Departure) -> "Exchange":
-        template, headers = self._template(url.origin())
-        try:
-            connection = await self._connector.connect(template, [], self._client.timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
+    async def request(
+        self, origin: URL, method: str, target: str, body: bytes | None, departure: Departure
+    ) -> "Exchange":
+        template, headers = self._template(origin)
+        connection = await self._connector._get(template.connection_key, []) or await self._connect(template)
         try:
             protocol = connection.protocol
             transport = connection.transport
@@ -129,7 +128,7 @@ class BackDoor:
                 raise aiohttp.ServerDisconnectedError
             protocol.set_response_params(read_until_eof=True)
             length = "" if body is None and method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-            head = f"{method} {url.raw_path_qs} HTTP/1.1\r\n{headers}{length}\r\n".encode()
+            head = f"{method} {target} HTTP/1.1\r\n{headers}{length}\r\n".encode()
             departure.happened = True
             transport.write(head if body is None else head + body)
             message, content = await protocol.read()
@@ -139,6 +138,12 @@ class BackDoor:
             connection.close()
             raise
         return Exchange(message.code, message.headers, content, connection)
+
+    async def _connect(self, template: aiohttp.ClientRequest) -> Connection:
+        try:
+            return await self._connector.connect(template, [], self._client.timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
 
     def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, str]:
         """What tells the pool where to connect, and the headers that are always the same."""

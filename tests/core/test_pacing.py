@@ -5,17 +5,23 @@ from random import Random
 import pytest
 
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
+from clinia_async.durations import Durations
 from clinia_async.pacing import jittered, learner
 from tests.pace_simulation import LAWS, least_delay, simulate
 
 SINGLE = TaskKind.SINGLE
 
 
+def tell(pace: Learner, took: float) -> None:
+    """One look found the task pending, the next one that it had ended."""
+    pace.learn(SINGLE, "ehr", 0, took * 0.8, ended=False)
+    pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1, ended=True)
+
+
 def learned(count: int = 200, duration: float = 0.4) -> LearnedPace:
     pace, chance = LearnedPace(), Random(1)
     for _ in range(count):
-        took = chance.uniform(0.5, 1.5) * duration
-        pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1)
+        tell(pace, chance.uniform(0.5, 1.5) * duration)
     return pace
 
 
@@ -65,18 +71,18 @@ def test_a_law_that_drifts_is_followed() -> None:
 def test_before_anything_is_learned() -> None:
     pace = LearnedPace()
     assert [pace.pause(SINGLE, "ehr", age) for age in (0, 1, 2, 8, 128, 1e6)] == [
-        0.25,
-        0.25,
-        0.25,
-        0.5,
-        2,
+        0.2,
+        0.2,
+        0.2,
+        0.4,
+        1.6,
         15,
     ]
 
 
 def test_few_completions_are_no_law() -> None:
-    assert learned(15).pause(SINGLE, "ehr", 0) == 0.25
-    assert learned(16).pause(SINGLE, "ehr", 0) != 0.25
+    assert learned(15).pause(SINGLE, "ehr", 0) == 0.2
+    assert learned(16).pause(SINGLE, "ehr", 0) != 0.2
 
 
 @pytest.mark.parametrize("pace", [LearnedPace(), learned()])
@@ -92,32 +98,56 @@ def test_the_tail_is_capped() -> None:
 
 def test_each_kind_and_source_is_a_law_of_its_own() -> None:
     pace = learned()
-    assert pace.pause(TaskKind.BULK, "ehr", 0) == pace.pause(SINGLE, "lab", 0) == 0.25
+    assert pace.pause(TaskKind.BULK, "ehr", 0) == pace.pause(SINGLE, "lab", 0) == 0.2
 
 
 def test_what_was_not_used_for_long_is_forgotten() -> None:
     pace = learned()
     for number in range(pace.distinct):
-        assert pace.pause(SINGLE, "ehr", 0) != 0.25
-        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2)
-    assert pace.pause(SINGLE, "ehr", 0) == 0.25
+        assert pace.pause(SINGLE, "ehr", 0) != 0.2
+        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2, ended=True)
+    assert pace.pause(SINGLE, "ehr", 0) == 0.2
 
 
 def test_what_is_used_is_kept() -> None:
     pace = learned()
     for number in range(3 * pace.distinct):
-        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2)
-        pace.learn(SINGLE, "ehr", 0.4, 0.5)
-    assert pace.pause(SINGLE, "ehr", 0) != 0.25
+        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2, ended=True)
+        pace.learn(SINGLE, "ehr", 0.4, 0.5, ended=True)
+    assert pace.pause(SINGLE, "ehr", 0) != 0.2
+
+
+def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
+    durations, chance = Durations(1024), Random(3)
+    ages = [chance.uniform(0.2, 0.3) for _ in range(100)]
+    for number, age in enumerate(ages):
+        if number < 30:
+            durations.add(0, age)
+        else:
+            durations.passed(0, age / 2)
+            durations.passed(age / 2, age)
+    weights, rest = durations.law()
+    assert sum(weights) + rest == pytest.approx(100)
+    assert rest == pytest.approx(70, abs=7)
+
+
+def test_what_was_seen_in_full_is_the_law() -> None:
+    durations, chance = Durations(1024), Random(3)
+    for _ in range(100):
+        took = chance.uniform(0.2, 0.6)
+        durations.passed(0, took * 0.99)
+        durations.add(took * 0.99, took)
+    weights, rest = durations.law()
+    assert sum(weights) == pytest.approx(100, abs=1)
+    assert rest == pytest.approx(0, abs=1)
 
 
 def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
     pace, chance = learned(1000), Random(2)
     before = pace.pause(SINGLE, "ehr", 0)
     for _ in range(1000):
-        pace.learn(SINGLE, "ehr", 0, chance.uniform(5, 60))  # somebody waited long after the end
-        took = chance.uniform(0.2, 0.6)
-        pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1)
+        pace.learn(SINGLE, "ehr", 0, chance.uniform(5, 60), ended=True)  # somebody waited long after the end
+        tell(pace, chance.uniform(0.2, 0.6))
     assert pace.pause(SINGLE, "ehr", 0) == pytest.approx(before, rel=0.5)
 
 
@@ -127,13 +157,13 @@ def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
 def test_odd_durations_give_sane_pauses(after: float, by: float) -> None:
     pace = LearnedPace()
     for _ in range(300):
-        pace.learn(SINGLE, "ehr", after, by)
+        pace.learn(SINGLE, "ehr", after, by, ended=True)
     assert all(0.02 <= pace.pause(SINGLE, "ehr", age) <= 15 for age in (0, 1e-9, 0.01, 1, 7199, 7200, 1e12))
 
 
 def test_a_plain_function_is_a_pace() -> None:
     pace = learner(ShareOfAge())
-    pace.learn(SINGLE, "ehr", 0, 1)
+    pace.learn(SINGLE, "ehr", 0, 1, ended=True)
     assert pace.pause(SINGLE, "ehr", 8) == 2
     assert learner(learned()).pause(SINGLE, "ehr", 0) == learned().pause(SINGLE, "ehr", 0)
 

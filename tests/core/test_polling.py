@@ -279,7 +279,7 @@ class Pupil:
     """Looks every 0.2 s and notes what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[TaskKind, str, float, float]] = []
+        self.told: list[tuple[TaskKind, str, float, float, bool]] = []
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         assert kind is TaskKind.SINGLE
@@ -287,8 +287,8 @@ class Pupil:
         assert age >= 0
         return 0.2
 
-    def learn(self, kind: TaskKind, source: str, after: float, by: float) -> None:
-        self.told.append((kind, source, after, by))
+    def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
+        self.told.append((kind, source, after, by, ended))
 
 
 async def test_a_pace_learns_from_good_looks() -> None:
@@ -304,9 +304,14 @@ async def test_a_pace_learns_from_good_looks() -> None:
         asked = [
             request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
         ]
-    assert len(pupil.told) == 1
-    kind, source, since, by = pupil.told[0]
-    assert (kind, source) == (TaskKind.SINGLE, SOURCE)
+    assert [(kind, source, ended) for kind, source, _, _, ended in pupil.told] == [
+        (TaskKind.SINGLE, SOURCE, False),
+        (TaskKind.SINGLE, SOURCE, False),
+        (TaskKind.SINGLE, SOURCE, True),
+    ]
+    stretches = [(after, by) for _, _, after, by, _ in pupil.told]
+    assert [after for after, _ in stretches] == [0, stretches[0][1], stretches[1][1]]
+    since, by = stretches[-1]
     assert since == pytest.approx(0.4, abs=0.05)
     assert since <= asked[1]  # "pending" holds for the time of asking, and not for that of the answer
     assert by == pytest.approx(asked[3], abs=0.05)
@@ -319,7 +324,7 @@ async def test_what_ended_at_the_first_look_is_learned_too() -> None:
         session_at(server, polling=Polling(pace=pupil, jitter=0.0)) as session,
     ):
         await (await create(session)).wait()
-    assert [(after, by) for _, _, after, by in pupil.told] == [(0, pytest.approx(0.2, abs=0.05))]
+    assert [told[2:] for told in pupil.told] == [(0, pytest.approx(0.2, abs=0.05), True)]
 
 
 async def test_nothing_is_learned_from_a_resumed_task() -> None:

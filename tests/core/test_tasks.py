@@ -21,7 +21,19 @@ from clinia_async import (
     TaskTimeout,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
-from tests.core.sending import ID, ONCE, SMOOTH, SOURCE, create, receipt, record, session_at, taken, write
+from tests.core.sending import (
+    ID,
+    ONCE,
+    SMOOTH,
+    SOURCE,
+    STEADY,
+    create,
+    receipt,
+    record,
+    session_at,
+    taken,
+    write,
+)
 from tests.hostile import Hostile, accepted, answer, by_target, refusal, reply, stall, task
 
 pytestmark = pytest.mark.usefixtures("each_way_of_sending")
@@ -128,20 +140,20 @@ async def test_cancelling_one_waiter_leaves_the_others(session: Session, emulato
     assert (await made).id == ID
 
 
-async def test_polls_stop_with_the_last_waiter_and_start_again(session: Session, emulator: Emulator) -> None:
+async def test_polls_stop_with_the_last_waiter_and_start_again(emulator: Emulator) -> None:
     slow(emulator, 100.0)
-    made = await create(session)
-    waiters = [asyncio.ensure_future(made.wait()) for _ in range(3)]
-    await asyncio.sleep(2)
-    for waiter in waiters:
-        waiter.cancel()
-    await asyncio.gather(*waiters, return_exceptions=True)
-    polls = emulator.requests["get_task"]
-    assert polls
-    await asyncio.sleep(200)
-    assert emulator.requests["get_task"] == polls
-    assert (await made).id == ID
-    assert emulator.requests["get_task"] == polls + 1
+    async with session_at(emulator, polling=STEADY) as session:
+        made = await create(session)
+        waiters = [asyncio.ensure_future(made.wait()) for _ in range(3)]
+        await asyncio.sleep(2)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+        assert emulator.requests["get_task"] == 6
+        await asyncio.sleep(200)
+        assert emulator.requests["get_task"] == 6
+        assert (await made).id == ID
+        assert emulator.requests["get_task"] == 7
 
 
 async def test_a_wait_that_times_out_says_how_to_go_on(session: Session, emulator: Emulator) -> None:
@@ -404,19 +416,20 @@ async def test_updates_show_receipts_that_change() -> None:
     assert shown == [("PENDING", "IN_REVIEW"), ("SUCCESS", "IN_REVIEW")]
 
 
-async def test_updates_that_are_left_early_stop_the_polls(session: Session, emulator: Emulator) -> None:
+async def test_updates_that_are_left_early_stop_the_polls(emulator: Emulator) -> None:
     slow(emulator, 100.0)
-    made = await create(session)
-    updates = made.updates()
-    await anext(updates)
-    pull = asyncio.ensure_future(anext(updates))
-    await asyncio.sleep(2)
-    pull.cancel()
-    await asyncio.gather(pull, return_exceptions=True)
-    await updates.aclose()  # type: ignore[attr-defined]
-    polls = emulator.requests["get_task"]
-    await asyncio.sleep(50)
-    assert emulator.requests["get_task"] == polls
+    async with session_at(emulator, polling=STEADY) as session:
+        made = await create(session)
+        updates = made.updates()
+        await anext(updates)
+        pull = asyncio.ensure_future(anext(updates))
+        await asyncio.sleep(2)
+        pull.cancel()
+        await asyncio.gather(pull, return_exceptions=True)
+        await updates.aclose()  # type: ignore[attr-defined]
+        assert emulator.requests["get_task"] == 6
+        await asyncio.sleep(50)
+        assert emulator.requests["get_task"] == 6
 
 
 async def test_several_waiters_get_errors_of_their_own(session: Session, emulator: Emulator) -> None:

@@ -20,7 +20,7 @@ from clinia_async.ingest.stretches import Stretch
 from clinia_async.keys import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key
-from clinia_async.strict_json import faithful
+from clinia_async.strict_json import faithful, fitted
 
 _AT_ONCE = 128
 """Lines: one that is not plainly right slows down no more than these."""
@@ -102,9 +102,9 @@ class LineReader:
         if key is None:
             return None
         if kind.action is not Action.DELETE:
-            return Record.encoded(number, kind, key, orjson.dumps(value), text=text)
+            return Record.encoded(number, kind, key, fitted(orjson.dumps(value)), text=text)
         _, type_, id_ = key
-        payload = orjson.dumps({"id": id_, "type": type_})
+        payload = fitted(orjson.dumps({"id": id_, "type": type_}))
         return None if "data" in value else Record.encoded(number, kind, key, payload, text=text)
 
     def _resource_of(self, number: int, text: bytes, value: Object) -> Record | None:
@@ -115,7 +115,7 @@ class LineReader:
             return None
         if type(value.get("data")) is not dict or not _is_key(type_) or not _is_id(id_):
             return None
-        payload = text if len(value) == before else orjson.dumps(value)
+        payload = text if len(value) == before else fitted(orjson.dumps(value))
         return Record.encoded(number, kind, (_RESOURCE, type_, id_), payload, text=text)
 
     def _named(self, value: Object, default: Kind) -> Kind | None:
