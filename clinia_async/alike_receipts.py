@@ -55,6 +55,9 @@ class AlikeReceipts(UsualReceipts):
             super().__init__(orjson.loads(self._text)["receipts"])
         return object.__getattribute__(self, name)
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
         return self._stored if (target, type) == (self._target, self._type) else frozenset()
 

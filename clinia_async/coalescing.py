@@ -34,6 +34,7 @@ from clinia_async.calls import (
 )
 from clinia_async.delivery import Delivered
 from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, fresh
+from clinia_async.hurry import Hurry
 from clinia_async.models import (
     TargetType,
     TaskSubmission,
@@ -89,22 +90,6 @@ class _Turn:
 
 
 @define(eq=False, repr=False)
-class _Hurry:
-    """Whether to look at a bulk as soon as it is accepted: ever more seldom while that is in vain."""
-
-    in_vain: int = 0
-    skipping: int = 0
-
-    def is_of_use(self) -> bool:
-        self.skipping -= 1
-        return self.skipping < 0
-
-    def found(self, *, ended: bool) -> None:
-        self.in_vain = 0 if ended else min(self.in_vain + 1, 6)
-        self.skipping = 2**self.in_vain - 1
-
-
-@define(eq=False, repr=False)
 class _Batch:
     group: Group
     timer: asyncio.TimerHandle
@@ -118,7 +103,7 @@ class Coalescer:
         self._service = service
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
-        self._hurry: defaultdict[Group, _Hurry] = defaultdict(_Hurry)
+        self._hurry: defaultdict[Group, Hurry] = defaultdict(Hurry)
         self._turns: dict[Name, _Turn] = {}
         self._waiting: dict[Name, deque[WaitingWrite]] = {}
         """Who waits for the turn to write a record."""
@@ -220,7 +205,7 @@ class Coalescer:
         finally:
             self._hand_over(batch, bulk)
 
-    async def _glance(self, bulk: SentBulk, hurry: "_Hurry") -> None:
+    async def _glance(self, bulk: SentBulk, hurry: Hurry) -> None:
         """Where a bulk has ended by now, its results go to the callers with their tasks."""
         if bulk.watch.has_ended or not hurry.is_of_use():
             return

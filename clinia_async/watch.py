@@ -192,7 +192,7 @@ class Watch:
                 raise ProtocolError("the receipts are from before the end of the task")
             self.observe(snapshot, asked)
             return snapshot.receipts
-        return self.kept or ()
+        return () if self.kept is None else self.kept
 
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
         """What a look brought that was sent at `asked`: "pending" holds for that time, and no later one."""

@@ -18,7 +18,7 @@ FLOORS = [
     {"models"},
     {"receipts"},
     {"errors"},
-    {"strict_json", "retry", "gate", "durations", "addresses", "rfc3339", "interruptible", "waiter"},
+    {"strict_json", "retry", "gate", "hurry", "durations", "addresses", "rfc3339", "interruptible", "waiter"},
     {"usual_receipts"},
     {"hot_answers", "alike_receipts", "deadlines"},
     {"codec", "watch", "timetable"},

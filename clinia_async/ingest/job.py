@@ -11,6 +11,7 @@ from typing import Self, Unpack
 
 from clinia_async.calls.checks import check_key
 from clinia_async.errors import ConfigError
+from clinia_async.hurry import Hurry
 from clinia_async.ingest.batch import Batch
 from clinia_async.ingest.crew import work_together
 from clinia_async.ingest.filling import Filling
@@ -198,7 +199,7 @@ class Ingestion:
         service = PatientSession(
             self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
         )
-        carrier = self._carrier(service)
+        carrier, hurry = self._carrier(service), Hurry()
         options = self._options
 
         async def work() -> None:
@@ -211,6 +212,7 @@ class Ingestion:
                 service=service,
                 report=self.report,
                 on_unknown=options.on_unknown,
+                hurry=hurry,
             )
             await lane.work()
 

@@ -13,6 +13,7 @@ from clinia_async.errors import (
     RequestError,
     TaskPollError,
 )
+from clinia_async.hurry import Hurry
 from clinia_async.ingest.chunks import Chunk, ChunkState
 from clinia_async.ingest.filling import Filling
 from clinia_async.ingest.flight import Flight
@@ -61,6 +62,7 @@ class Lane:
         service: PatientSession,
         report: Report,
         on_unknown: OnUnknown,
+        hurry: Hurry,
     ) -> None:
         self._filling = filling
         self._carrier = carrier
@@ -69,6 +71,7 @@ class Lane:
         self._service = service
         self._report = report
         self._on_unknown = on_unknown
+        self._hurry = hurry
 
     async def work(self) -> None:
         while (chunk := await self._filling.next()) is not None:
@@ -133,6 +136,7 @@ class Lane:
             if chunk.task is None and self._is_given_up(chunk, write):
                 return told(chunk, Disposition.UNKNOWN, IN_DOUBT)
             task = await self._task(chunk, write)
+            await self._glance(chunk, task)
             try:
                 await self._service.watched(task.wait)
             except TaskPollError as error:
@@ -144,6 +148,14 @@ class Lane:
             self._note_lag(task)
             return await self._carrier.outcomes(chunk, task)
         raise AssertionError("the last send is told")
+
+    async def _glance(self, chunk: Chunk, task: Task[object]) -> None:
+        """One look with receipts, where many records may have come to their end by now."""
+        if len(chunk.records) == 1 or task.done() or not self._hurry.is_of_use():
+            return
+        with contextlib.suppress(CliniaError):  # whoever waits for it meets the same, and knows what to do
+            await task.refresh(receipts=True)
+        self._hurry.found(ended=task.done())
 
     async def _task(self, chunk: Chunk, write: Write[object]) -> Task[object]:
         if chunk.task is not None:
