@@ -34,18 +34,14 @@ def are_keys(*texts: str) -> bool:
     return all(map(is_key, texts))
 
 
+is_plain_joint = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch
+"""Whether a text is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
+
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-def is_plain_joint(text: str) -> bool:
-    """Whether it is two ids of the usual kind with a dot between, together no longer than one may be."""
-    if len(text) > _LONGEST_END or text[0] == "." or text[-1] == ".":
-        return False
-    return text.encode(errors="replace").translate(None, _PLAIN) == b"."
-
-
 def are_plain_joints(texts: Sequence[str]) -> bool:
-    """`is_plain_joint` of them all, at a fraction of the cost."""
+    """Whether each is `is_plain_joint`, and none longer than one end may be; at a fraction of the cost."""
     if max(map(len, texts), default=0) > _LONGEST_END:
         return False
     joined = "\n".join(("", *texts, "")).encode(errors="replace")
