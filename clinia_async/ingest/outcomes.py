@@ -125,12 +125,14 @@ class Settlement(Sequence[RecordOutcome]):
         return self._outcome(range(len(self))[place])
 
     def __iter__(self) -> Iterator[RecordOutcome]:
-        dispositions, reasons = map(_DISPOSITION, self.findings), map(_REASON, self.findings)
+        if not self.all_landed:
+            return map(self._outcome, range(len(self)))
+        dispositions = map(_DISPOSITION, self.findings)
         any_is = any(map(self.is_reconciled, self.counts))
         reconciled = map(self.is_reconciled, self.findings) if any_is else repeat(False)
-        sent = repeat(self._task), reconciled, repeat(self._attempts), repeat(self.is_doubtful)
-        places = range(len(self.findings))
-        return map(RecordOutcome, repeat(self.records), dispositions, reasons, *sent, repeat(False), places)
+        about = map(_REASON, self.findings), repeat(self._task), reconciled, repeat(self._attempts)
+        more = repeat(self.is_doubtful), repeat(False), range(len(self))
+        return map(RecordOutcome, repeat(self.records), dispositions, *about, *more)
 
     def unlanded(self) -> Sequence[RecordOutcome]:
         if self.all_landed:
@@ -153,15 +155,16 @@ class Settlement(Sequence[RecordOutcome]):
         return self._reconciles and finding[0] is Disposition.PERSISTED
 
     def _outcome(self, place: int) -> RecordOutcome:
-        finding = self.findings[place]
+        """With the record itself: whoever keeps what failed must not keep the whole chunk."""
+        disposition, reason = finding = self.findings[place]
         return RecordOutcome(
-            self.records,
-            *finding,
+            self.records[place],
+            disposition,
+            reason,
             self._task,
             self.is_reconciled(finding),
             self._attempts,
             self.is_doubtful,
-            place=place,
         )
 
 

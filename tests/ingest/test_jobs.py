@@ -1,6 +1,7 @@
 """What a job promises: every record once, in order for its key, told truly, whatever the service does."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -29,6 +30,7 @@ from clinia_async.emulator import (
     Unavailable,
 )
 from clinia_async.ingest.runway import AHEAD
+from clinia_async.ingest.stretches import Records
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,
@@ -243,6 +245,19 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
                 ahead = max(ahead, pulled - job.report.settled)
     assert pulled == 5000
     assert ahead <= 3 * 10 + AHEAD
+
+
+async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
+    async with Emulator() as emulator, session_for(emulator) as session:
+        await (await session.submit(write("p-7", "org", n=1)))
+        items = [write(f"p-{n}", "org", n=2) for n in range(20)]
+        found = await ran(session, items, via="bulk", on_existing="fail")
+    (failed,) = (outcome for outcome in found.outcomes if not outcome.disposition.has_landed)
+    assert failed.record.line == 8
+    reached = gc.get_referents(failed)
+    assert not [each for each in reached if isinstance(each, Records)]
+    landed = next(outcome for outcome in found.outcomes if outcome.disposition.has_landed)
+    assert landed.record is landed.record
 
 
 async def test_a_reader_that_stops_reading_stops_the_job() -> None:
