@@ -95,7 +95,8 @@ class Intake:
         taken = keys.claim_all(stretch.keys)
         for place in taken:
             keys.claim(stretch.record(place))
-        self._runway.add(stretch.without(taken) if taken else stretch)
+        if len(taken) < len(stretch):
+            self._runway.add(stretch.without(taken) if taken else stretch)
         return True
 
     async def _take_in(self, item: Item, emit: Emit) -> None:

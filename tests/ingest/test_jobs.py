@@ -29,7 +29,7 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest.runway import AHEAD
+from clinia_async.ingest.runway import AHEAD, AT_ONCE
 from clinia_async.ingest.stretches import Records
 from tests.ingest.running import (
     BOTH_WAYS,
@@ -245,6 +245,17 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
                 ahead = max(ahead, pulled - job.report.settled)
     assert pulled == 5000
     assert ahead <= 3 * 10 + AHEAD
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_a_run_of_repeats_waits_as_a_whole(via: str) -> None:
+    items = writes(AT_ONCE)
+    async with Emulator(default=Accepted(Constant(1.0))) as emulator:
+        found = await run(emulator, items * 3, via=via, chunk=ChunkLimits(operations=200))
+        assert stored_data(emulator) == {each.id: each.data for each in items}
+    assert found.error is None
+    assert found.report.all_landed
+    assert found.told[Disposition.EXISTING] == 2 * AT_ONCE
 
 
 async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
