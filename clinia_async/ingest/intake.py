@@ -86,9 +86,7 @@ class Intake:
         """What no former run has read, and is all of the job's source, is taken in with no more than this."""
         if not self._replay.is_over or stretch.kind.source != self._source:
             return False
-        first = self._report.read + 1
-        stretch.positions = range(first, first + len(stretch))
-        stretch.is_doubtful = self._may_have_arrived
+        stretch.stamp(self._report.read + 1, is_doubtful=self._may_have_arrived)
         self._report.read += len(stretch)
         self._replay.pass_by(stretch)
         keys = self._runway.keys

@@ -37,14 +37,20 @@ class Stretch:
     @classmethod
     def of(cls, record: Record) -> "Stretch":
         """Raises `InvalidWrite` for data that JSON cannot carry."""
+        return cls.of_all([record])
+
+    @classmethod
+    def of_all(cls, records: Sequence[Record]) -> "Stretch":
+        """Of records that are of one kind. Raises `InvalidWrite` for data that JSON cannot carry."""
+        first = records[0]
         return cls(
-            record.kind,
-            [record.key],
-            [record.payload()],
-            range(record.line, record.line + 1),
-            [record],
-            range(record.position, record.position + 1),
-            record.former is not None,
+            first.kind,
+            [record.key for record in records],
+            [record.payload() for record in records],
+            _numbers([record.line for record in records]),
+            [*records],
+            _numbers([record.position for record in records]),
+            first.former is not None,
         )
 
     def __len__(self) -> int:
@@ -52,6 +58,15 @@ class Stretch:
 
     def __iter__(self) -> Iterator[Record]:
         return map(self.record, range(len(self.keys)))
+
+    def stamp(self, first: int, *, is_doubtful: bool) -> None:
+        """They are in the input from position `first` on, one behind the other."""
+        self.positions = range(first, first + len(self))
+        self.is_doubtful = is_doubtful
+        for record, position in zip(self.made, self.positions, strict=True):
+            if record is not None:
+                record.position = position
+                record.former = _NO_FORMER_RUN if is_doubtful else None
 
     def record(self, place: int) -> Record:
         """The same one whenever it is asked for."""
@@ -186,8 +201,13 @@ class Records(Sequence[Record]):
         return Records(
             piece.cut(max(start - first, 0), min(stop - first, len(piece)))
             for first, piece in zip(starts, self.pieces, strict=True)
-            if first < stop and first + len(piece) > start
+            if max(start, first) < min(stop, first + len(piece))
         )
+
+
+def _numbers(numbers: list[int]) -> Sequence[int]:
+    known = range(numbers[0], numbers[0] + len(numbers))
+    return known if numbers == [*known] else numbers
 
 
 def _joined(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:

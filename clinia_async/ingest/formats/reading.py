@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clinia_async import strict_json
 from clinia_async.errors import ConfigError
+from clinia_async.ingest.bunches import bunches
 from clinia_async.ingest.dead_letters import LETTER
 from clinia_async.ingest.formats.archives import InputError, open_input, read_blocks
 from clinia_async.ingest.formats.columns import ColumnMapping
@@ -40,6 +41,8 @@ _ENDINGS = {
     ".fhir.ndjson": InputFormat.FHIR,
     ".fhir.json": InputFormat.FHIR,
 }
+_ROWS = 32
+"""Records of a table or of FHIR that come at once: each may be as large as a line."""
 _TABLES = frozenset({InputFormat.CSV, InputFormat.PARQUET})
 
 
@@ -160,19 +163,13 @@ async def _read(
     if format_ == InputFormat.NDJSON:
         blocks = _read_lines(path, lines, LARGEST_LINE)
     elif format_ == InputFormat.FHIR:
-        blocks = _one_by_one(read_fhir(path, lines, passed_over))
+        blocks = bunches(read_fhir(path, lines, passed_over), _ROWS)
     else:
         read_table = read_csv if format_ == InputFormat.CSV else read_parquet
-        blocks = _one_by_one(read_table(path, columns, lambda mapping: RowReader(lines, mapping)))
+        blocks = bunches(read_table(path, columns, lambda mapping: RowReader(lines, mapping)), _ROWS)
     async with aclosing(blocks):
         async for block in blocks:
             yield block
-
-
-async def _one_by_one(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Iterable[Item | Stretch], None]:
-    async with aclosing(items):
-        async for item in items:
-            yield (item,)
 
 
 def _holds_letters(path: Path) -> bool:
