@@ -18,7 +18,6 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
 from clinia_async import models, rfc3339, strict_json
-from clinia_async.alike_receipts import alike_snapshot
 from clinia_async.errors import DecodeError
 from clinia_async.hot_answers import HOLDS_NO_DATA, USUAL
 from clinia_async.strict_json import RawJson
@@ -41,10 +40,6 @@ def decode(body: bytes, model: type[T]) -> T:
         except (LookupError, TypeError, ValueError):
             pass  # the converter takes what is unusual, and explains what is wrong
     return structure(strict_json.loads(body), model)
-
-
-def decode_task(body: bytes) -> models.TaskSnapshot:
-    return alike_snapshot(body) or decode(body, models.TaskSnapshot)
 
 
 def decode_page(body: bytes, entry: type[T]) -> "models.Page[T]":

@@ -6,7 +6,7 @@ What is not of the usual shape raises a `LookupError`, `TypeError` or `ValueErro
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 from clinia_async.models import (
     Action,
@@ -55,7 +55,8 @@ class UsualReceipts(Sequence[Receipt]):
         self._made: tuple[Receipt, ...] | None = None
         self._only_success = not with_more and distinct["status"] == {_SUCCESS}
         """None of them failed, is still going on or went through a pipeline."""
-        self._keys = columns["targetType"], columns["type"], columns["id"]
+        # they are texts, or would not have passed
+        self._keys = cast("tuple[list[str], ...]", (columns["targetType"], columns["type"], columns["id"]))
         times = distinct["receivedAt"] | distinct["completedAt"]
         self._tasks = {task: None if task is None else TaskId(task) for task in distinct["taskId"]}  # type: ignore[arg-type]
         self._times = {time: None if time is None else parse_usual(time) for time in times}
@@ -88,25 +89,28 @@ class UsualReceipts(Sequence[Receipt]):
 
     def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
         """The ids of the records of that type that are stored, for certain and by a receipt of their own."""
+        targets, types, ids = self._keys
+        stored = set(ids)
+        is_usual = self._only_success and targets.count(target) == types.count(type) == len(stored)
+        if is_usual and len(stored) == len(ids):
+            return stored
         return {id_ for *of, id_ in self.apart()[0] if of == [target, type]}
 
     def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""
-        values = self._values
-        keys = [*map(_key, values)]
+        keys = [*zip(*self._keys, strict=True)]
         all_keys = set(keys)
         if len(all_keys) < len(keys):
             return set(), self
+        if self._only_success:
+            return all_keys, ()
         others = [
             value
-            for value in values
+            for value in self._values
             # without a pipeline there was no review that could have dropped it
             if value["status"] != _SUCCESS or value.get("pipelineExecution") is not None
         ]
-        if not others:
-            return all_keys, ()
-        stored = all_keys.difference(map(_key, others))
-        return stored, [*map(self._receipt, others)]
+        return all_keys.difference(map(_key, others)), [*map(self._receipt, others)]
 
     def _all(self) -> tuple[Receipt, ...]:
         if self._made is None:

@@ -20,7 +20,7 @@ FLOORS = [
     {"errors"},
     {"strict_json", "retry", "gate", "hurry", "durations", "addresses", "rfc3339", "interruptible", "waiter"},
     {"usual_receipts"},
-    {"hot_answers", "alike_receipts", "deadlines"},
+    {"hot_answers", "deadlines"},
     {"codec", "watch", "timetable"},
     {"tasks", "pacing"},
     {"calls"},

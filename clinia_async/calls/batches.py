@@ -249,4 +249,4 @@ class GetBulkResult:
         return Request("GET", Host.REGISTRY, self.route, path, query)
 
     def answer(self, body: bytes) -> TaskSnapshot:
-        return codec.decode_task(body)
+        return codec.decode(body, TaskSnapshot)

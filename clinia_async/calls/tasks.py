@@ -29,7 +29,7 @@ class GetTask:
         return Request("GET", Host.REGISTRY, self.route, path, query, ahead=True)
 
     def answer(self, body: bytes) -> TaskSnapshot:
-        snapshot = codec.decode_task(body)
+        snapshot = codec.decode(body, TaskSnapshot)
         if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot
