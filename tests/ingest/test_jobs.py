@@ -14,6 +14,7 @@ from clinia_async import (
     Disposition,
     Ingestion,
     NetworkGivenUp,
+    Polling,
     Ref,
     Session,
 )
@@ -245,6 +246,24 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
                 ahead = max(ahead, pulled - job.report.settled)
     assert pulled == 5000
     assert ahead <= 3 * 10 + AHEAD
+
+
+async def test_a_bulk_that_ends_at_once_takes_one_look() -> None:
+    async with Emulator(bulk=Constant(0)) as emulator:
+        found = await run(emulator, writes(100), via="bulk", chunk=ChunkLimits(operations=25))
+        assert found.report.by_disposition == {Disposition.SUCCEEDED: 100}
+        assert (emulator.requests["bulk_relationships"], emulator.requests["get_task"]) == (4, 4)
+
+
+async def test_looks_at_once_are_given_up_where_they_are_in_vain() -> None:
+    async with Emulator(bulk=Constant(30.0)) as emulator:
+        polling = Polling(pace=lambda kind, age: 31.0, jitter=0)
+        async with session_for(emulator, polling=polling) as session:
+            chunks = ChunkLimits(operations=5)
+            found = await ran(session, writes(150), via="bulk", chunk=chunks, workers=1)
+        assert found.report.by_disposition == {Disposition.SUCCEEDED: 150}
+        looks = emulator.requests["get_task"] - 2 * 30  # one to see the end of each, and one for its receipts
+        assert looks == 4  # before the 1st, the 3rd, the 7th and the 15th; the next would be the 31st
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
