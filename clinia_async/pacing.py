@@ -62,7 +62,7 @@ _AT_A_TIME = 128
 class LearnedPace:
     """Looks when a look is worth most, by how long tasks of the same kind and source took.
 
-    `cost` is how many seconds of delay in noticing one request is worth: 0.055 asks about 2.9 times for
+    `cost` is how many seconds of delay in noticing one request is worth: 0.067 asks about 2.9 times for
     each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
     have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
     No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
@@ -70,7 +70,7 @@ class LearnedPace:
     share it learn together.
     """
 
-    cost: float = 0.055
+    cost: float = 0.067
     first: float = 0.2
     enough: int = 16
     most: float = 15.0

@@ -15,7 +15,7 @@ from clinia_async.durations import EDGES, RATIO, bin_of, doubt
 _FURTHER = 12
 """Bins beyond the longest age seen, in which things are believed to go on as in as many before it."""
 _PER_BIN = math.log(RATIO)
-_DREAD = 0.4
+_DREAD = 0.8
 """By how much more of itself a delay counts that is as long as all that the task took."""
 _STRENGTH = 6.0
 """How many completions speak as loud for a tendency as there is belief in none."""

@@ -1,13 +1,15 @@
 """Paces against the best possible, in a simulation of their own code: no clock, and the same every time."""
 
+import statistics
 from random import Random
 
 import pytest
+from attrs import astuple
 
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
 from clinia_async.durations import Durations
 from clinia_async.pacing import jittered, learner
-from tests.pace_simulation import LAWS, least_delay, simulate
+from tests.pace_simulation import LAWS, Figures, Law, least_delay, simulate
 
 SINGLE = TaskKind.SINGLE
 
@@ -33,9 +35,15 @@ def looks(pace: Learner, until: float, age: float = 0.0) -> int:
     return count
 
 
+def usually(law: Law) -> Figures:
+    """The middle of a few runs: chance moves each of them by some percent."""
+    runs = [simulate(LearnedPace(), law, seed=seed) for seed in range(1, 4)]
+    return Figures(*(statistics.median(column) for column in zip(*map(astuple, runs), strict=True)))
+
+
 def test_a_log_normal_law_is_learned() -> None:
     law = LAWS["log-normal"]
-    got = simulate(LearnedPace(), law)
+    got = usually(law)
     assert got.looks <= 3
     assert got.p50 <= 0.150
     assert got.p99 <= 0.450
@@ -44,7 +52,7 @@ def test_a_log_normal_law_is_learned() -> None:
 
 def test_a_law_with_two_modes_is_learned() -> None:
     law = LAWS["bimodal"]
-    got = simulate(LearnedPace(), law)
+    got = usually(law)
     assert got.looks <= 4
     assert got.p50 <= 0.120
     assert got.p90 <= 0.250
