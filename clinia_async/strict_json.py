@@ -203,9 +203,7 @@ def faithful(text: bytes, value: object) -> bytes | None:
     if _may_be_deep(text):
         return None
     again = orjson.dumps(value)
-    if again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text):
-        return again
-    return None
+    return again if _says_all(again, text) else None
 
 
 def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
@@ -217,7 +215,11 @@ def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
     if max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts)):
         return False
     again = orjson.dumps(value)
-    return again == whole or (again.count(b'"') == whole.count(b'"') and b"\\u0022" not in whole)
+    return _says_all(again, whole)
+
+
+def _says_all(again: bytes, text: bytes) -> bool:
+    return again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text)
 
 
 def _may_be_deep(text: bytes) -> bool:
@@ -254,7 +256,7 @@ def loads_strictly(text: bytes) -> object:
         again = orjson.dumps(value)
     except (TypeError, ValueError):  # no JSON, or nested too deep to be dumped
         return _loads_to_the_letter(text)
-    if again.count(b'"') == text.count(b'"') and b"\\u0022" not in text:
+    if _says_all(again, text):
         return value
     return _loads_to_the_letter(text)
 

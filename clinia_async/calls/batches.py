@@ -122,7 +122,8 @@ class EncodedBulk:
     route: ClassVar[str] = Bulk.route
     source: str
     target: TargetType
-    operations: Sequence[bytes] = field(repr=lambda operations: f"<{len(operations)} operations>")
+    operations: Sequence[bytes] = field(repr=False)
+    """Each is one or, with commas between, several."""
     repeat: Repeat = Repeat.KEYED
 
     def request(self) -> Request:

@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from clinia_async.calls import CreateRelationship, UpsertRelationship
 from clinia_async.errors import InvalidWrite
-from clinia_async.ingest.records import Record, kind_of
+from clinia_async.ingest.records import JOINTS, Record, kind_of
 from clinia_async.ingest.stretches import Stretch
 
 _source, _type, _id = attrgetter("source"), attrgetter("type"), attrgetter("id")
@@ -30,7 +30,7 @@ def _of_records(records: Sequence[Record]) -> Stretch | None:
 
 
 def _of_writes(items: Sequence[object], first: int) -> Stretch | None:
-    if not (_are_creates(items) or _are_upserts(items)):
+    if not _are_joints(items):
         return None
     if len(sources := set(map(_source, items))) != 1:
         return None
@@ -44,9 +44,6 @@ def _are_records(items: Sequence[object]) -> TypeGuard[Sequence[Record]]:
     return set(map(type, items)) == {Record}
 
 
-def _are_creates(items: Sequence[object]) -> TypeGuard[Sequence[CreateRelationship]]:
-    return set(map(type, items)) == {CreateRelationship}
-
-
-def _are_upserts(items: Sequence[object]) -> TypeGuard[Sequence[UpsertRelationship]]:
-    return set(map(type, items)) == {UpsertRelationship}
+def _are_joints(items: Sequence[object]) -> TypeGuard[Sequence[CreateRelationship | UpsertRelationship]]:
+    kinds = set(map(type, items))
+    return len(kinds) == 1 and kinds <= set(JOINTS)

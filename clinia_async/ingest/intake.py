@@ -13,8 +13,8 @@ from clinia_async.ingest.record_stream import RecordStream
 from clinia_async.ingest.records import BadRecord, Blank, Record
 from clinia_async.ingest.replay import Place, Replay
 from clinia_async.ingest.report import Report
-from clinia_async.ingest.runway import AHEAD, AT_ONCE, Runway, now
-from clinia_async.ingest.stretches import Stretch
+from clinia_async.ingest.runway import AHEAD, Runway, now
+from clinia_async.ingest.stretches import AT_ONCE, Stretch
 from clinia_async.receipts import Key
 
 Item = BatchWrite | Record | BadRecord | Blank
@@ -162,7 +162,7 @@ class Intake:
 def _refusal(record: Record) -> str | None:
     """Why it cannot be sent, if it cannot."""
     try:
-        record.operation()
+        record.payload()
     except InvalidWrite as error:
         return str(error)
     return None

@@ -43,6 +43,7 @@ class Kind:
 
 
 JOINTS = (CreateRelationship, UpsertRelationship)
+"""Writes that have a line, and can be made of it again."""
 
 
 @lru_cache(maxsize=256)

@@ -9,12 +9,10 @@ from clinia_async.ingest.chunks import Chunk
 from clinia_async.ingest.keys_in_flight import KeysInFlight, LateKeys
 from clinia_async.ingest.outcomes import Disposition, RecordOutcome, Settlement
 from clinia_async.ingest.records import Record
-from clinia_async.ingest.stretches import Stretch
+from clinia_async.ingest.stretches import AT_ONCE, Stretch
 
 AHEAD = 256
 """Records that are read before a lane asks for them, at most."""
-AT_ONCE = 128
-"""Records of an iterable that are read together."""
 
 
 class Runway:
@@ -198,7 +196,7 @@ class Runway:
         if first:
             ready.appendleft(stretch)
         # one that is being read by the record grows, so that there are not as many stretches as records
-        elif not (ready and len(ready[-1]) < AT_ONCE and ready[-1].joins(stretch)):
+        elif not (ready and len(ready[-1]) < AT_ONCE and ready[-1].takes_in(stretch)):
             ready.append(stretch)
         if self.is_open and self._hungry:
             self._wake()

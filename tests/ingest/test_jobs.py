@@ -30,8 +30,8 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest.runway import AHEAD, AT_ONCE
-from clinia_async.ingest.stretches import Records
+from clinia_async.ingest.runway import AHEAD
+from clinia_async.ingest.stretches import AT_ONCE, Records
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,

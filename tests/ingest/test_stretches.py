@@ -84,12 +84,12 @@ def test_one_joins_another_of_its_kind(first: int, second: int, follow: bool) ->
     one = stretch(1, first, CreateRelationship)
     other = stretch(first + 1 if follow else 40, second, CreateRelationship)
     expected = [*map(facts, [*one, *other])]
-    assert one.joins(other)
+    assert one.takes_in(other)
     assert [*map(facts, one)] == expected
     upserts, doubtful = stretch(90, 2, UpsertRelationship), stretch(95, 2, CreateRelationship)
     doubtful.is_doubtful = True
-    assert not one.joins(upserts)
-    assert not one.joins(doubtful)
+    assert not one.takes_in(upserts)
+    assert not one.takes_in(doubtful)
     assert doubtful.record(0).former == (None, 0)
 
 

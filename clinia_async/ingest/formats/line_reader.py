@@ -16,14 +16,12 @@ from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.formats.plain_lines import read_at_once
 from clinia_async.ingest.formats.strict_lines import ACTIONS, Rules, read_strictly
 from clinia_async.ingest.records import BadRecord, Blank, Item, Kind, Record
-from clinia_async.ingest.stretches import Stretch
+from clinia_async.ingest.stretches import AT_ONCE, Stretch
 from clinia_async.keys import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
 from clinia_async.models import Action, TargetType
 from clinia_async.receipts import Key
 from clinia_async.strict_json import faithful, fitted
 
-_AT_ONCE = 128
-"""Lines: one that is not plainly right slows down no more than these."""
 _LONGEST_KEY = 62
 _RELATIONSHIP, _RESOURCE = TargetType.RELATIONSHIP, TargetType.RESOURCE
 _seen_key = lru_cache(maxsize=1024)(is_key)  # types are few
@@ -49,8 +47,8 @@ class LineReader:
 
     def read_all(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | Stretch]:
         """The records on the lines from number `first` on; those of many together, where that can be."""
-        for start in range(0, len(lines), _AT_ONCE):
-            part = lines[start : start + _AT_ONCE]
+        for start in range(0, len(lines), AT_ONCE):
+            part = lines[start : start + AT_ONCE]
             stretch = read_at_once(first + start, part, self._rules, self._relationship)
             yield from map(self.read, count(first + start), part) if stretch is None else (stretch,)
 
