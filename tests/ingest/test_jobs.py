@@ -26,6 +26,7 @@ from clinia_async.emulator import (
     LogNormal,
     LostReply,
     Persisted,
+    Settings,
     TooManyRequests,
     TruncatedBody,
     Unavailable,
@@ -246,6 +247,26 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
                 ahead = max(ahead, pulled - job.report.settled)
     assert pulled == 5000
     assert ahead <= 3 * 10 + AHEAD
+
+
+async def test_all_who_wait_for_records_hear_of_many() -> None:
+    async def source() -> AsyncIterator[CreateRelationship]:
+        await asyncio.sleep(1)  # by now every worker waits
+        for each in writes(40):
+            yield each
+        await asyncio.sleep(60)
+
+    async with Emulator(default=Accepted(Constant(5.0))) as emulator:
+        found = await run(emulator, source(), via="single", workers=8)
+    assert found.report.all_landed
+    assert found.report.seconds < 60 + 8, "side by side, and not one behind the other"
+
+
+async def test_halves_are_counted_once_as_sent() -> None:
+    async with Emulator(settings=Settings(body_limit=4000)) as emulator:
+        found = await run(emulator, writes(50), via="bulk")
+    assert found.report.all_landed
+    assert (found.report.sent, found.report.read) == (50, 50)
 
 
 async def test_a_bulk_that_ends_at_once_takes_one_look() -> None:

@@ -152,6 +152,11 @@ def test_both_ways_give_the_same(text: str, rules: Rules) -> None:
 @given(st.lists(lines(), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(RULES))
 @example([f'{{"type":"t","from":{END},"to":{END},"data":{{"x":[[{{}}', "{}]]}}"], 1, RULES[0])
 @example([PLAIN_LINE, f"{PLAIN_LINE},7,{PLAIN_LINE}"], 1, RULES[0])
+@example(
+    [f"{PLAIN_LINE},7,{PLAIN_LINE}", PLAIN_LINE[:-1].replace("{}", '{"x":[1').rstrip("}"), "2]}}"],
+    0,
+    RULES[0],
+)
 @example([PLAIN_LINE.replace('"t"', '"a.b"')], 1, RULES[0])
 @example([PLAIN_LINE.replace('"id":"a"', r'"id":"a.b\nc"')], 1, RULES[0])
 @example([PLAIN_LINE.replace('"x"}', '"x","y":1}')], 1, RULES[0])
