@@ -4,11 +4,11 @@ Names are loaded when they are first used, so that the command line can show its
 loading an HTTP client. `__init__.pyi` tells type checkers where each name lives.
 """
 
-from clinia_async.lazily import home_of, load
+from clinia_async._lazy_loading import home_of, load
 
 _HOME_OF = home_of(
     {
-        "bundling": "BundleBuilder",
+        "calls.bundle_builder": "BundleBuilder",
         "calls": (
             "BatchWrite Browse Bulk Bundle CreateContained CreatePartition CreateRelationship"
             " CreateResource CreateSource DeleteContained DeletePartition DeleteRelationship"
@@ -25,14 +25,14 @@ _HOME_OF = home_of(
             " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
             " Unauthenticated Unimplemented WriteConflict"
         ),
-        "gate": "GateLimits",
+        "transport.adaptive_limit": "GateLimits",
         "ingest": (
             "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
             " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
             " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
             " RecordStream Report RowFailure Via identity_of ingest_partition read_ndjson read_records"
         ),
-        "keys": "escape_dots unescape_dots",
+        "models.identifiers": "escape_dots unescape_dots",
         "models": (
             "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
             " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
@@ -42,18 +42,18 @@ _HOME_OF = home_of(
             " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
             " TaskSnapshot TaskStatus"
         ),
-        "pacing": "LearnedPace Learner Pace ShareOfAge",
-        "polling": "Polling",
-        "receipts": "BatchResult",
-        "retry": "RetryPolicy",
-        "secret": "Secret",
-        "session": "Session",
-        "strict_json": "RawJson",
-        "submission": "InDoubt",
-        "task_id": "TaskId TaskKind",
-        "tasks": "Task",
+        "tasks.pacing": "LearnedPace Learner Pace ShareOfAge",
+        "tasks.poller": "Polling",
+        "models.batch_result": "BatchResult",
+        "transport.retry": "RetryPolicy",
+        "models.secret": "Secret",
+        "session.session": "Session",
+        "serialization.exact_json": "RawJson",
+        "session.submissions": "InDoubt",
+        "models.task_id": "TaskId TaskKind",
+        "tasks.task": "Task",
         "transport": "Wire",
-        "watch": "TaskStats",
+        "tasks.task_state": "TaskStats",
     }
 )
 

@@ -1,4 +1,3 @@
-from clinia_async.bundling import BundleBuilder as BundleBuilder
 from clinia_async.calls import BatchWrite as BatchWrite
 from clinia_async.calls import Browse as Browse
 from clinia_async.calls import Bulk as Bulk
@@ -34,6 +33,7 @@ from clinia_async.calls import UpdateRelationship as UpdateRelationship
 from clinia_async.calls import UpsertContained as UpsertContained
 from clinia_async.calls import UpsertRelationship as UpsertRelationship
 from clinia_async.calls import UpsertResource as UpsertResource
+from clinia_async.calls.bundle_builder import BundleBuilder as BundleBuilder
 from clinia_async.errors import AlreadyExists as AlreadyExists
 from clinia_async.errors import ApiError as ApiError
 from clinia_async.errors import CliniaError as CliniaError
@@ -63,7 +63,6 @@ from clinia_async.errors import TaskTimeout as TaskTimeout
 from clinia_async.errors import Unauthenticated as Unauthenticated
 from clinia_async.errors import Unimplemented as Unimplemented
 from clinia_async.errors import WriteConflict as WriteConflict
-from clinia_async.gate import GateLimits as GateLimits
 from clinia_async.ingest import AccessRefused as AccessRefused
 from clinia_async.ingest import BadRecord as BadRecord
 from clinia_async.ingest import Blank as Blank
@@ -94,8 +93,6 @@ from clinia_async.ingest import identity_of as identity_of
 from clinia_async.ingest import ingest_partition as ingest_partition
 from clinia_async.ingest import read_ndjson as read_ndjson
 from clinia_async.ingest import read_records as read_records
-from clinia_async.keys import escape_dots as escape_dots
-from clinia_async.keys import unescape_dots as unescape_dots
 from clinia_async.models import Action as Action
 from clinia_async.models import Cardinality as Cardinality
 from clinia_async.models import Collection as Collection
@@ -141,21 +138,24 @@ from clinia_async.models import SourceType as SourceType
 from clinia_async.models import TargetType as TargetType
 from clinia_async.models import TaskSnapshot as TaskSnapshot
 from clinia_async.models import TaskStatus as TaskStatus
-from clinia_async.pacing import LearnedPace as LearnedPace
-from clinia_async.pacing import Learner as Learner
-from clinia_async.pacing import Pace as Pace
-from clinia_async.pacing import ShareOfAge as ShareOfAge
-from clinia_async.polling import Polling as Polling
-from clinia_async.receipts import BatchResult as BatchResult
-from clinia_async.retry import RetryPolicy as RetryPolicy
-from clinia_async.secret import Secret as Secret
-from clinia_async.session import Session as Session
-from clinia_async.strict_json import RawJson as RawJson
-from clinia_async.submission import InDoubt as InDoubt
-from clinia_async.task_id import TaskId as TaskId
-from clinia_async.task_id import TaskKind as TaskKind
-from clinia_async.tasks import Task as Task
+from clinia_async.models.batch_result import BatchResult as BatchResult
+from clinia_async.models.identifiers import escape_dots as escape_dots
+from clinia_async.models.identifiers import unescape_dots as unescape_dots
+from clinia_async.models.secret import Secret as Secret
+from clinia_async.models.task_id import TaskId as TaskId
+from clinia_async.models.task_id import TaskKind as TaskKind
+from clinia_async.serialization.exact_json import RawJson as RawJson
+from clinia_async.session.session import Session as Session
+from clinia_async.session.submissions import InDoubt as InDoubt
+from clinia_async.tasks.pacing import LearnedPace as LearnedPace
+from clinia_async.tasks.pacing import Learner as Learner
+from clinia_async.tasks.pacing import Pace as Pace
+from clinia_async.tasks.pacing import ShareOfAge as ShareOfAge
+from clinia_async.tasks.poller import Polling as Polling
+from clinia_async.tasks.task import Task as Task
+from clinia_async.tasks.task_state import TaskStats as TaskStats
 from clinia_async.transport import Wire as Wire
-from clinia_async.watch import TaskStats as TaskStats
+from clinia_async.transport.adaptive_limit import GateLimits as GateLimits
+from clinia_async.transport.retry import RetryPolicy as RetryPolicy
 
 __all__: list[str]

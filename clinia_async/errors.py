@@ -29,8 +29,8 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar
 
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
-from clinia_async.receipts import BatchResult
-from clinia_async.task_id import TaskId, TaskKind
+from clinia_async.models.batch_result import BatchResult
+from clinia_async.models.task_id import TaskId, TaskKind
 
 
 class Outcome(StrEnum):

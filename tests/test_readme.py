@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clinia_async.ingest.formats.line_reader import LineReader
-from clinia_async.ingest.formats.strict_lines import Rules
-from clinia_async.ingest.records import Record
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_strict import Rules
+from clinia_async.ingest.records.record import Record
 from tests.readme_commands import commands
 from tests.test_surface import CALLS, method_of
 

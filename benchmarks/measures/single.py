@@ -4,7 +4,7 @@ from benchmarks.plan import Plan
 from benchmarks.quartiles import AtLeast
 from benchmarks.rounds import Contender, Results, interleaved
 from benchmarks.tables import Comparison, Table
-from clinia_async.engine import SessionOptions
+from clinia_async.session.engine import SessionOptions
 
 GOALS = {1: AtLeast(0.95, 0.85), 32: AtLeast(1.00, 0.90), 128: AtLeast(1.05, 0.95)}
 ON_UVLOOP, COALESCED = AtLeast(1.30, 1.10), AtLeast(5.0)

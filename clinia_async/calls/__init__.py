@@ -1,37 +1,83 @@
-"""Each call of the API as a frozen value. A call checks itself when it is made.
+"""Each request of the API as a frozen value that checks itself when it is made.
 
-Names are loaded when they are first used: most programs need few of them.
+What an answer to it proves is written in `reconciliation`, and nowhere else.
+
+May import models, errors and serialization. Nothing here does I/O, waits or retries.
 """
 
-from clinia_async.lazily import home_of, load
-
-_HOME_OF = home_of(
-    {
-        "batches": "BatchWrite Bulk Bundle EncodedBulk GetBulkResult",
-        "browsing": "Browse",
-        "call": "Call Host Read Repeat Request Settled Write",
-        "contained": "CreateContained DeleteContained UpsertContained",
-        "definitions": (
-            "GetCollection GetRelationshipDefinition ListRelationshipDefinitions PutCollection PutProfile"
-            " PutRelationshipDefinition"
-        ),
-        "partitions": "CreatePartition DeletePartition GetPartition ListPartitions",
-        "purges": "GetPurge Purge",
-        "relationships": (
-            "CreateRelationship DeleteRelationship GetRelationship UpdateRelationship UpsertRelationship"
-        ),
-        "resources": "ContainedIn CreateResource DeleteResource GetResource UpsertResource",
-        "sources": "CreateSource DeleteSource GetSource ListSources",
-        "tasks": "GetTask",
-    }
+from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, EncodedBulk, GetBulkResult
+from clinia_async.calls.browsing import Browse
+from clinia_async.calls.call import Call, Host, Read, Repeat, Request, Settled, Write
+from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
+from clinia_async.calls.definitions import (
+    GetCollection,
+    GetRelationshipDefinition,
+    ListRelationshipDefinitions,
+    PutCollection,
+    PutProfile,
+    PutRelationshipDefinition,
 )
+from clinia_async.calls.partitions import CreatePartition, DeletePartition, GetPartition, ListPartitions
+from clinia_async.calls.purges import GetPurge, Purge
+from clinia_async.calls.relationships import (
+    CreateRelationship,
+    DeleteRelationship,
+    GetRelationship,
+    UpdateRelationship,
+    UpsertRelationship,
+)
+from clinia_async.calls.resources import (
+    ContainedIn,
+    CreateResource,
+    DeleteResource,
+    GetResource,
+    UpsertResource,
+)
+from clinia_async.calls.sources import CreateSource, DeleteSource, GetSource, ListSources
+from clinia_async.calls.tasks import GetTask
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
-
-
-def __getattr__(name: str) -> object:
-    return load(__name__, _HOME_OF, name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__ = [
+    "BatchWrite",
+    "Browse",
+    "Bulk",
+    "Bundle",
+    "Call",
+    "ContainedIn",
+    "CreateContained",
+    "CreatePartition",
+    "CreateRelationship",
+    "CreateResource",
+    "CreateSource",
+    "DeleteContained",
+    "DeletePartition",
+    "DeleteRelationship",
+    "DeleteResource",
+    "DeleteSource",
+    "EncodedBulk",
+    "GetBulkResult",
+    "GetCollection",
+    "GetPartition",
+    "GetPurge",
+    "GetRelationship",
+    "GetRelationshipDefinition",
+    "GetResource",
+    "GetSource",
+    "GetTask",
+    "Host",
+    "ListPartitions",
+    "ListRelationshipDefinitions",
+    "ListSources",
+    "Purge",
+    "PutCollection",
+    "PutProfile",
+    "PutRelationshipDefinition",
+    "Read",
+    "Repeat",
+    "Request",
+    "Settled",
+    "UpdateRelationship",
+    "UpsertContained",
+    "UpsertRelationship",
+    "UpsertResource",
+    "Write",
+]

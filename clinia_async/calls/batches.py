@@ -5,15 +5,15 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
-from clinia_async.calls.checks import check_key, checked
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
+from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
-from clinia_async.receipts import BatchResult
-from clinia_async.task_id import TaskId
+from clinia_async.models.batch_result import BatchResult
+from clinia_async.models.task_id import TaskId
+from clinia_async.serialization import converter as codec
 
 LARGEST_BUNDLE = 500 * 1000
 """Bytes, as documented: 500 KB."""

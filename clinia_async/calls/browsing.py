@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import BrowsePage, Json
+from clinia_async.serialization import converter as codec
 
 LARGEST_PAGE = 1000
 

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from attrs import define, evolve, field
 
-from clinia_async import codec, strict_json
 from clinia_async.errors import ApiError, NotFound, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
+from clinia_async.serialization import converter as codec
+from clinia_async.serialization import exact_json as strict_json
 
 T = TypeVar("T")
 R = TypeVar("R", covariant=True)

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from clinia_async import codec
+from clinia_async.calls.addressing import OneRecord
 from clinia_async.calls.call import Host, Repeat, Request, path_of, stored, submission_answer
-from clinia_async.calls.checks import check_contained, check_place, checked
-from clinia_async.calls.places import OneRecord
 from clinia_async.calls.resources import GetResource, check_resource
+from clinia_async.calls.validation import check_contained, check_place, checked
 from clinia_async.models import Contained, Receipt, Resource, TargetType, TaskSubmission
+from clinia_async.serialization import converter as codec
 
 
 @frozen

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked, checked_kind
 from clinia_async.calls.entries import InSource
+from clinia_async.calls.validation import check_key, checked, checked_kind
 from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
+from clinia_async.serialization import converter as codec
 
 
 @frozen

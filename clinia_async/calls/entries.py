@@ -5,7 +5,7 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import ApiError, NotFound, ProtocolError
 
 

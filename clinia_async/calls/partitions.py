@@ -5,13 +5,14 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async import codec, strict_json
 from clinia_async.calls.call import Host, Read, Repeat, Request
-from clinia_async.calls.checks import check_key
 from clinia_async.calls.comparison import same_json
 from clinia_async.calls.entries import Deletion, InCatalog
+from clinia_async.calls.validation import check_key
 from clinia_async.errors import ApiError, InvalidWrite
 from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
+from clinia_async.serialization import converter as codec
+from clinia_async.serialization import exact_json as strict_json
 
 
 class GetPartition(InCatalog):

@@ -4,12 +4,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of, stored, submission_answer
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
-from clinia_async.task_id import TaskId
+from clinia_async.models.task_id import TaskId
+from clinia_async.serialization import converter as codec
 
 
 @frozen

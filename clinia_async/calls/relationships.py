@@ -5,7 +5,7 @@ from typing import ClassVar, Self, cast
 
 from attrs import field, frozen
 
-from clinia_async import codec, strict_json
+from clinia_async.calls.addressing import DeleteRecord, OneRecord
 from clinia_async.calls.call import (
     Host,
     Read,
@@ -16,15 +16,8 @@ from clinia_async.calls.call import (
     stored,
     submission_answer,
 )
-from clinia_async.calls.checks import (
-    check_data,
-    check_end,
-    check_key,
-    check_meta,
-    plain_joint,
-)
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.calls.places import DeleteRecord, OneRecord
+from clinia_async.calls.validation import check_data, check_end, check_key, check_meta, plain_joint
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
@@ -40,7 +33,9 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.strict_json import RawJson
+from clinia_async.serialization import converter as codec
+from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization.exact_json import RawJson
 
 
 def _end(ref: Ref) -> dict[str, str]:

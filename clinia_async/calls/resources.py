@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 
 from attrs import field, frozen
 
-from clinia_async import codec, strict_json
+from clinia_async.calls.addressing import DeleteRecord, OneRecord
 from clinia_async.calls.call import (
     Host,
     Read,
@@ -18,17 +18,9 @@ from clinia_async.calls.call import (
     stored,
     submission_answer,
 )
-from clinia_async.calls.checks import (
-    check_key,
-    check_known_id,
-    check_meta,
-    check_new_id,
-    checked,
-)
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.calls.places import DeleteRecord, OneRecord
+from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, checked
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
-from clinia_async.keys import is_token
 from clinia_async.models import (
     Action,
     Contained,
@@ -41,7 +33,10 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.strict_json import RawJson
+from clinia_async.models.identifiers import is_token
+from clinia_async.serialization import converter as codec
+from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization.exact_json import RawJson
 
 ContainedIn = Mapping[str, Sequence[Contained]]
 

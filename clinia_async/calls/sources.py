@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request
 from clinia_async.calls.entries import Deletion, InCatalog
 from clinia_async.models import Page, Source, SourceType
+from clinia_async.serialization import converter as codec
 
 
 @frozen

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async import codec
 from clinia_async.calls.call import Host, Repeat, Request, path_of, segment
-from clinia_async.calls.checks import check_key, checked
+from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import ProtocolError
 from clinia_async.models import TaskSnapshot
-from clinia_async.task_id import TaskId
+from clinia_async.models.task_id import TaskId
+from clinia_async.serialization import converter as codec
 
 
 @frozen

@@ -10,7 +10,7 @@ _USAGE, _INTERRUPTED = 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code."""
     try:
-        from clinia_async.cli.commands import run  # noqa: PLC0415  click comes with an extra
+        from clinia_async.cli.lazy_group import run  # noqa: PLC0415  click is an extra
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

@@ -4,11 +4,12 @@ It shares no code with the client: HTTP is the only contract between them, so a 
 name on the wire cannot hide on both sides.
 """
 
+from clinia_async.emulator.emulator import Emulator
+from clinia_async.emulator.store.records import Stored
+
 from .exchange import Exchange, Listener
 from .faults import DroppedRequest, Fault, Faults, LostReply, TooManyRequests, TruncatedBody, Unavailable
 from .latency import Accepted, Constant, Latency, LogNormal, Mixture, Mode, Persisted, Review
-from .records import Stored
-from .server import Emulator
 from .settings import Settings
 
 __all__ = [

@@ -7,7 +7,7 @@ from aiohttp import web
 from attrs import field, frozen
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from .door import BODY, KEY_HEADER
+from clinia_async.emulator.access import BODY, KEY_HEADER
 
 
 @frozen(kw_only=True, eq=False)

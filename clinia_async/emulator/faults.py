@@ -13,7 +13,8 @@ from typing import ClassVar, TypeVar
 from aiohttp import web
 from attrs import field, frozen, validators
 
-from .door import refusal
+from clinia_async.emulator.access import refusal
+
 from .errors import ApiError
 
 _F = TypeVar("_F", bound="Fault")

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 from attrs import field, frozen
 
-from .door import Door, refusal
+from clinia_async.emulator.access import Door, refusal
+
 from .errors import ApiError
 from .exchange import Exchange, Listener
 from .faults import Faults

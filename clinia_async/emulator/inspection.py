@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from aiohttp import web
 from attrs import field, frozen
 
-from .door import answer
+from clinia_async.emulator.access import answer
+from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
+from clinia_async.emulator.store.registry import Registry
+
 from .faults import Faults
-from .operations import RELATIONSHIP, RESOURCE
-from .registry import Registry
 
 INSPECTION = "inspection"
 """The name of its route, which no fault strikes, nobody counts and no listener hears of."""

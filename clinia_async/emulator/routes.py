@@ -6,9 +6,9 @@ from typing import NamedTuple
 from aiohttp import web
 from attrs import frozen
 
-from .catalog_api import CatalogApi
-from .records_api import RelationshipsApi, ResourcesApi
-from .source_api import SourceApi
+from clinia_async.emulator.handlers.catalog import CatalogApi
+from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
+from clinia_async.emulator.handlers.sources import SourceApi
 
 _SOURCE = "/sources/{source}/v1"
 _RELATIONSHIP = f"{_SOURCE}/relationships/{{type}}/{{id}}"

@@ -9,27 +9,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from clinia_async.calls.checks import check_key
+from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError
-from clinia_async.hurry import Hurry
-from clinia_async.ingest.batch import Batch
-from clinia_async.ingest.crew import work_together
-from clinia_async.ingest.filling import Filling
-from clinia_async.ingest.flight import Flight
-from clinia_async.ingest.intake import Intake, Item
-from clinia_async.ingest.journal import Journal
-from clinia_async.ingest.journal_rows import JobIdentity
-from clinia_async.ingest.lane import Carrier, Lane
-from clinia_async.ingest.ledger import Ledger
+from clinia_async.ingest.journal.journal import Journal
+from clinia_async.ingest.journal.replay import Replay
+from clinia_async.ingest.journal.rows import JobIdentity
 from clinia_async.ingest.options import IngestionOptions, OnUnknown, Options, Via
-from clinia_async.ingest.outcome_stream import OutcomeStream
-from clinia_async.ingest.outcomes import RecordOutcome
-from clinia_async.ingest.replay import Replay
-from clinia_async.ingest.report import Report
-from clinia_async.ingest.runway import Runway
-from clinia_async.ingest.service import PatientSession
-from clinia_async.ingest.single import Single
-from clinia_async.session import Session
+from clinia_async.ingest.outcomes.outcome import RecordOutcome
+from clinia_async.ingest.outcomes.outcome_queue import OutcomeStream
+from clinia_async.ingest.outcomes.report import Report
+from clinia_async.ingest.pipeline.checkpoints import Ledger
+from clinia_async.ingest.pipeline.chunker import Filling
+from clinia_async.ingest.pipeline.in_flight import Flight
+from clinia_async.ingest.pipeline.input_reader import Intake, Item
+from clinia_async.ingest.pipeline.ready_queue import Runway
+from clinia_async.ingest.pipeline.worker import Carrier, Lane
+from clinia_async.ingest.senders.bulk_sender import Batch
+from clinia_async.ingest.senders.retrying_session import PatientSession
+from clinia_async.ingest.senders.single_sender import Single
+from clinia_async.ingest.senders.worker_pool import work_together
+from clinia_async.session.session import Session
+from clinia_async.tasks.early_poll import Hurry
 
 _GRACE = 30.0
 

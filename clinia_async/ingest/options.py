@@ -7,9 +7,9 @@ from attrs import evolve, field, frozen
 
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
-from clinia_async.gate import GateLimits
-from clinia_async.ingest.chunks import ChunkLimits
-from clinia_async.ingest.existing import OnExisting
+from clinia_async.ingest.records.chunk import ChunkLimits
+from clinia_async.ingest.senders.conflicts import OnExisting
+from clinia_async.transport.adaptive_limit import GateLimits
 
 
 class Via(StrEnum):

@@ -1,37 +1,117 @@
-"""The values of the API: frozen, and innocent of JSON. Wire names and formats live in `codec`.
+"""The values of the API: frozen, with no JSON and no I/O.
 
-Names are loaded when they are first used: most programs need few of them.
+May import nothing else of the package. Wire names, formats and requests do not belong here.
 """
 
-from clinia_async.lazily import home_of, load
-
-_HOME_OF = home_of(
-    {
-        "definitions": (
-            "Cardinality Collection CollectionProfile DefinitionEnd Profile ProfileType"
-            " RelationshipDefinition Source SourceType"
-        ),
-        "open_enum": "OpenEnum",
-        "pages": "BrowseMeta BrowsePage Hit HitType Page PageMeta",
-        "partitions": (
-            "CollectionConnection ConnectionEnd DataSource Mdm Modules OtherSource Partition"
-            " PartitionStatus ReconciliationRules ReconciliationType RelationshipConnection SearchModule"
-            " SourceCollection SourceMapping"
-        ),
-        "records": "Contained Identifier Json Meta Patch PatchOp Period Ref Relationship Resource",
-        "tasks": (
-            "Action CollectionType ErrorInfo ErrorType PipelineExecution PipelineStatus PurgeOperation"
-            " Receipt SubmissionStatus TargetType TaskSnapshot TaskStatus TaskSubmission"
-        ),
-    }
+from clinia_async.models.definitions import (
+    Cardinality,
+    Collection,
+    CollectionProfile,
+    DefinitionEnd,
+    Profile,
+    ProfileType,
+    RelationshipDefinition,
+    Source,
+    SourceType,
+)
+from clinia_async.models.open_enum import OpenEnum
+from clinia_async.models.pages import BrowseMeta, BrowsePage, Hit, HitType, Page, PageMeta
+from clinia_async.models.partitions import (
+    CollectionConnection,
+    ConnectionEnd,
+    DataSource,
+    Mdm,
+    Modules,
+    OtherSource,
+    Partition,
+    PartitionStatus,
+    ReconciliationRules,
+    ReconciliationType,
+    RelationshipConnection,
+    SearchModule,
+    SourceCollection,
+    SourceMapping,
+)
+from clinia_async.models.records import (
+    Contained,
+    Identifier,
+    Json,
+    Meta,
+    Patch,
+    PatchOp,
+    Period,
+    Ref,
+    Relationship,
+    Resource,
+)
+from clinia_async.models.tasks import (
+    Action,
+    CollectionType,
+    ErrorInfo,
+    ErrorType,
+    PipelineExecution,
+    PipelineStatus,
+    PurgeOperation,
+    Receipt,
+    SubmissionStatus,
+    TargetType,
+    TaskSnapshot,
+    TaskStatus,
+    TaskSubmission,
 )
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
-
-
-def __getattr__(name: str) -> object:
-    return load(__name__, _HOME_OF, name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__ = [
+    "Action",
+    "BrowseMeta",
+    "BrowsePage",
+    "Cardinality",
+    "Collection",
+    "CollectionConnection",
+    "CollectionProfile",
+    "CollectionType",
+    "ConnectionEnd",
+    "Contained",
+    "DataSource",
+    "DefinitionEnd",
+    "ErrorInfo",
+    "ErrorType",
+    "Hit",
+    "HitType",
+    "Identifier",
+    "Json",
+    "Mdm",
+    "Meta",
+    "Modules",
+    "OpenEnum",
+    "OtherSource",
+    "Page",
+    "PageMeta",
+    "Partition",
+    "PartitionStatus",
+    "Patch",
+    "PatchOp",
+    "Period",
+    "PipelineExecution",
+    "PipelineStatus",
+    "Profile",
+    "ProfileType",
+    "PurgeOperation",
+    "Receipt",
+    "ReconciliationRules",
+    "ReconciliationType",
+    "Ref",
+    "Relationship",
+    "RelationshipConnection",
+    "RelationshipDefinition",
+    "Resource",
+    "SearchModule",
+    "Source",
+    "SourceCollection",
+    "SourceMapping",
+    "SourceType",
+    "SubmissionStatus",
+    "TargetType",
+    "TaskSnapshot",
+    "TaskStatus",
+    "TaskSubmission",
+]

@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import field, frozen, resolve_types
 
 from clinia_async.models.open_enum import OpenEnum
-from clinia_async.secret import fingerprint
+from clinia_async.models.secret import fingerprint
 
 Json = Mapping[str, object]
 """A JSON object."""

@@ -7,8 +7,8 @@ from attrs import field, frozen, resolve_types
 
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.records import Relationship, Resource
-from clinia_async.secret import fingerprint
-from clinia_async.task_id import TaskId
+from clinia_async.models.secret import fingerprint
+from clinia_async.models.task_id import TaskId
 
 
 class SubmissionStatus(OpenEnum):

@@ -1,5 +1,8 @@
-"""Requests on their way: the only package that imports the aiohttp client."""
+"""HTTP requests: one attempt, its retries, and how many may be in flight. The only user of the aiohttp client.
 
-from clinia_async.transport.attempts import HttpSession, Transport, Wire
+May import models, errors, serialization and calls; not tasks. What an outcome proves does not belong here.
+"""
+
+from clinia_async.transport.http_transport import HttpSession, Transport, Wire
 
 __all__ = ["HttpSession", "Transport", "Wire"]

@@ -8,8 +8,8 @@ import click
 import pytest
 
 from clinia_async.cli import INSTALL
-from clinia_async.cli.commands import group
-from clinia_async.cli.exits import Exit
+from clinia_async.cli.exit_codes import Exit
+from clinia_async.cli.lazy_group import group
 from tests.cli.program import WARNINGS_ARE_ERRORS, Cli, ended, start
 
 HEAVY = ("aiohttp", "attr", "attrs", "cattrs", "orjson", "rich", "backoff")

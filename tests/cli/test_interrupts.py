@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clinia_async.cli.job import STOPPING
+from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
 from tests.cli.program import MIXED, PATIENCE, ended, line, start

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, Mixture, Persisted, Settings
-from clinia_async.emulator.receipts import task_status
+from clinia_async.emulator.store.receipts import task_status
 from tests.emulator.raw import RELATIONSHIPS, Raw, operation, write
 
 SLOW = Accepted(Constant(2.0))

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinia_async.emulator import Emulator
+from clinia_async.emulator.bodies.strict_json import decode, encode
 from clinia_async.emulator.errors import ApiError
-from clinia_async.emulator.strict_json import decode, encode
 from tests.emulator.raw import RELATIONSHIPS, Raw, write
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -49,9 +49,9 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest import journal_rows
-from clinia_async.ingest.journal import Journal
-from clinia_async.ingest.journal_rows import JobIdentity
+from clinia_async.ingest.journal import rows as journal_rows
+from clinia_async.ingest.journal.journal import Journal
+from clinia_async.ingest.journal.rows import JobIdentity
 from tests.ingest.running import SOURCE, session_for
 from tests.ingest.witness import Key, Sign, Witness, key_of, sign_of, witnessed
 from tests.virtual_time import VirtualTimeLoop

@@ -25,9 +25,9 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.emulator.operations import Operation
-from clinia_async.emulator.submissions import Submissions
-from tests.ingest.lives import Life
+from clinia_async.emulator.bodies.operation import Operation
+from clinia_async.emulator.handlers.submissions import Submissions
+from tests.ingest.journal.lives import Life
 from tests.ingest.truth import TYPES
 
 KEY = "a-key-of-the-campaign"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from clinia_async import Action, BadRecord, Blank, Record, read_records
-from clinia_async.ingest.formats.line_reader import LineReader
-from clinia_async.ingest.formats.strict_lines import Rules
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_strict import Rules
 from tests.ingest.running import SOURCE
 
 Item = Record | BadRecord | Blank

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from clinia_async import CreateRelationship, Disposition, Ingestion, RecordOutcome, Ref, Report, Session
 from clinia_async.emulator import Emulator
-from clinia_async.ingest.intake import Item
+from clinia_async.ingest.pipeline.input_reader import Item
 
 SOURCE = "ehr-prod"
 BOTH_WAYS = ("single", "bulk")

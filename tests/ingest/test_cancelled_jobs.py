@@ -9,7 +9,7 @@ import pytest
 
 from clinia_async import Session
 from clinia_async.emulator import Emulator
-from tests.ingest.power_loss import Case, against_everything, collected, held
+from tests.ingest.journal.power_loss import Case, against_everything, collected, held
 from tests.ingest.truth import check
 from tests.virtual_time import VirtualTimeLoop
 

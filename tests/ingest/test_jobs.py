@@ -31,8 +31,8 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest.runway import AHEAD
-from clinia_async.ingest.stretches import AT_ONCE, Records
+from clinia_async.ingest.pipeline.ready_queue import AHEAD
+from clinia_async.ingest.records.record_batch import AT_ONCE, Records
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from clinia_async import CreateResource, Disposition, Session
-from clinia_async.ingest.batch import NO_RECEIPT, NOT_TOLD_APART
+from clinia_async.ingest.senders.bulk_sender import NO_RECEIPT, NOT_TOLD_APART
 from tests.hostile import Behaviour, Hostile, accepted, task
 from tests.ingest.running import SOURCE, Ran, ran
 

@@ -32,8 +32,8 @@ from clinia_async.emulator import (
     Settings,
     Unavailable,
 )
-from clinia_async.ingest.lane import IN_DOUBT
-from clinia_async.ingest.verdicts import TOO_LARGE
+from clinia_async.ingest.pipeline.worker import IN_DOUBT
+from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from tests.ingest.running import SOURCE, Ran, either_way, ran, run, session_for, stored_data, write, writes
 from tests.ingest.witness import witnessed
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from attrs import field, frozen
 
 from clinia_async.calls import BatchWrite
-from clinia_async.emulator.execution import Executor, Outcome
-from clinia_async.emulator.operations import Operation
-from clinia_async.emulator.receipts import Verdict
-from clinia_async.emulator.registry import Registry
-from clinia_async.emulator.submissions import Submissions
+from clinia_async.emulator.bodies.operation import Operation
+from clinia_async.emulator.handlers.submissions import Submissions
+from clinia_async.emulator.store.execution import Executor, Outcome
+from clinia_async.emulator.store.receipts import Verdict
+from clinia_async.emulator.store.registry import Registry
 
 Key = tuple[str, str, str]
 """Target, type and id of a record."""

@@ -1,0 +1,54 @@
+"""A bundle in the making: links to resources that have no id yet, without a token written by hand."""
+
+from collections.abc import Iterator
+
+from clinia_async.calls import BatchWrite, ContainedIn, CreateRelationship, CreateResource
+from clinia_async.models import Json, Meta, Ref
+from clinia_async.serialization.exact_json import RawJson
+
+
+class BundleBuilder:
+    """Gathers writes for `session.bundle(source, builder)`.
+
+    A resource that is created without an id gets a token of its own; the `Ref` that comes back stands
+    for it in the ends of relationships, and its `id` in `reference` properties of the same bundle.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._writes: list[BatchWrite] = []
+        self._tokens = 0
+
+    def create(
+        self,
+        type: str,
+        *,
+        data: Json | RawJson,
+        id: str | None = None,
+        meta: Meta | None = None,
+        contained: ContainedIn | None = None,
+    ) -> Ref:
+        known = self._token() if id is None else id
+        self.add(CreateResource(self.source, type, known, data=data, meta=meta, contained=contained))
+        return Ref(known, type)
+
+    def relate(
+        self, type: str, *, from_: Ref, to: Ref, data: Json | RawJson | None = None, meta: Meta | None = None
+    ) -> CreateRelationship:
+        write = CreateRelationship(self.source, type, from_, to, data, meta)
+        self.add(write)
+        return write
+
+    def add(self, write: BatchWrite) -> None:
+        """Any other write that may be part of a bundle: an upsert or a delete."""
+        self._writes.append(write)
+
+    def _token(self) -> str:
+        self._tokens += 1
+        return f"@rootId{self._tokens}"
+
+    def __iter__(self) -> Iterator[BatchWrite]:
+        return iter(self._writes)
+
+    def __len__(self) -> int:
+        return len(self._writes)

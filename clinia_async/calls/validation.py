@@ -1,0 +1,135 @@
+"""What can be told of a write before it is sent. Errors name the place and the rule, never the value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from attrs import Attribute
+
+from clinia_async.errors import InvalidWrite
+from clinia_async.models import Contained, Identifier, Json, Meta, Ref
+from clinia_async.models.identifiers import (
+    END_RULE,
+    KEY_RULE,
+    NEW_ID_RULE,
+    are_keys,
+    is_end_id,
+    is_key,
+    is_new_id,
+    is_plain_joint,
+    is_record_id,
+    is_token,
+)
+from clinia_async.serialization.exact_json import RawJson
+
+T = TypeVar("T")
+
+
+def check_key(value: str, path: str) -> None:
+    if not is_key(value):
+        raise InvalidWrite(path, f"must be {KEY_RULE}")
+
+
+def check_record_id(value: str, path: str) -> None:
+    if not is_record_id(value):
+        raise InvalidWrite(path, "must be the id of a record, or an identifier `{system}:{value}:{use}`")
+
+
+def check_new_id(value: str, path: str) -> None:
+    if not is_new_id(value) and not is_token(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
+def check_known_id(value: str, path: str) -> None:
+    if not is_new_id(value):
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+
+
+def check_place(place: Sequence[str], path: str) -> None:
+    if isinstance(place, str) or not place:
+        raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")
+    for index, part in enumerate(place):
+        check_record_id(part, f"{path}[{index}]")
+
+
+def check_end(value: Ref, path: str) -> None:
+    if not isinstance(value, Ref):
+        raise InvalidWrite(path, "must be a Ref")
+    if not is_end_id(value.id):
+        hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
+        raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
+    check_key(value.type, f"{path}.type")
+
+
+def plain_joint(source: str, type: str, from_: Ref, to: Ref) -> str | None:
+    """The id of a relationship, where all that names it is plainly right; if not, the checks tell more."""
+    if from_.__class__ is not Ref or to.__class__ is not Ref:
+        return None
+    try:
+        id_ = from_.id + "." + to.id
+        return id_ if is_plain_joint(id_) and are_keys(source, type, from_.type, to.type) else None
+    except TypeError:  # one of them is no text
+        return None
+
+
+def check_contained(value: Contained, path: str) -> None:
+    if not isinstance(value, Contained):
+        raise InvalidWrite(path, "must be a Contained")
+
+
+def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
+    """https://docs.clinia.com/guides/managing-data/historical-import"""
+    if meta is None:
+        return
+    if not isinstance(meta, Meta):
+        raise InvalidWrite(path, "must be a Meta")
+    if not all(isinstance(entry, Identifier) for entry in meta.identifier or ()):
+        raise InvalidWrite(f"{path}.identifier", "must be Identifiers")
+    _check_times(meta, path, now or datetime.now(UTC))
+    combinations = [(entry.system, entry.use, entry.value) for entry in meta.identifier or ()]
+    if len(set(combinations)) != len(combinations):
+        raise InvalidWrite(f"{path}.identifier", "entries must differ in system, use and value")
+    if any(entry.use == "source" or entry.system == "mdm" for entry in meta.identifier or ()):
+        raise InvalidWrite(f"{path}.identifier", "must use neither the use `source` nor the system `mdm`")
+
+
+def _check_times(meta: Meta, path: str, now: datetime) -> None:
+    for name, moment in (("createdAt", meta.created_at), ("updatedAt", meta.updated_at)):
+        if moment is not None and not _is_instant(moment):
+            raise InvalidWrite(f"{path}.{name}", "must be a datetime with a timezone")
+        if moment is not None and moment > now:
+            raise InvalidWrite(f"{path}.{name}", "must not lie in the future")
+    if meta.updated_at is not None and meta.created_at is None:
+        raise InvalidWrite(f"{path}.updatedAt", "needs createdAt")
+    if meta.updated_at is not None and meta.created_at is not None and meta.updated_at < meta.created_at:
+        raise InvalidWrite(f"{path}.updatedAt", "must not be before createdAt")
+
+
+def _is_instant(moment: object) -> bool:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        return False
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:  # in the first hours of the year 1 or the last ones of 9999
+        return False
+    return True
+
+
+def check_data(data: Json | RawJson | None, path: str) -> None:
+    if data is not None and not isinstance(data, Mapping | RawJson):
+        raise InvalidWrite(path, "must be an object")
+
+
+def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
+    """`check` as a validator of a field that stands at `path`."""
+    return lambda _, __, value: check(value, path)
+
+
+def checked_kind(kind: type[T]) -> Callable[[object, "Attribute[T]", T], None]:
+    """A validator of a field that is the whole body."""
+
+    def check(_: object, __: object, value: T) -> None:
+        if not isinstance(value, kind):
+            raise InvalidWrite("$", f"must be a {kind.__name__}")
+
+    return check

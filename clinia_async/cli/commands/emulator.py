@@ -1,0 +1,128 @@
+"""`clinia-async emulator`: a registry on this machine, to try things out."""
+
+# ruff: noqa: PLC0415  the HTTP server is loaded when the command runs, and not for its help
+
+from pathlib import Path
+
+import click
+
+from clinia_async.cli.exit_codes import EPILOG, finish
+from clinia_async.cli.param_types import EXISTING_FILE, seconds
+
+_LATENCY = "SECONDS|MEDIAN~SIGMA"
+_LONGEST_KEY = 1000
+
+
+def _accepted(text: str) -> tuple[str, str]:
+    type_, _, latency = text.rpartition("=")
+    if not type_:
+        raise click.BadParameter("must be TYPE=LATENCY.")
+    return type_, latency
+
+
+def _key_in(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_LONGEST_KEY).decode("ascii", "replace").strip()
+
+
+@click.command(epilog=EPILOG)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="The port.  [default: any that is free]"
+)
+@click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep everything in this file; without it, everything is gone at the end.",
+)
+@click.option(
+    "--key",
+    envvar="CLINIA_EMULATOR_KEY",
+    show_envvar=True,
+    metavar="KEY",
+    help="The key that clients must send, for tests; without it, a new one is made and printed."
+    " Beyond this machine a key of at least 32 characters is needed.",
+)
+@click.option("--key-file", type=EXISTING_FILE, metavar="PATH", help="A file that holds the key.")
+@click.option("--seed", type=int, default=0, help="Tells the ids of tasks.  [default: 0]")
+@click.option(
+    "--accept",
+    type=_accepted,
+    multiple=True,
+    metavar=f"TYPE={_LATENCY}",
+    help="Accept single writes of TYPE and carry them out after so long: always the same, or drawn from"
+    " a log-normal distribution. May be repeated.",
+)
+@click.option(
+    "--accept-all",
+    metavar=_LATENCY,
+    help="The same for all types; else they are stored at once.",
+)
+@click.option(
+    "--bulk-latency", metavar=_LATENCY, default="0.05", show_default=True, help="How long a bulk takes."
+)
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="KIND:ROUTE[:PROBABILITY[:RETRY-AFTER]]",
+    help="What goes wrong, such as lost-reply:bulk_relationships:0.1; * is every route. May be repeated.",
+)
+@click.option(
+    "--chaos",
+    type=int,
+    metavar="SEED",
+    help="Every kind of fault on every route, now and then.",
+)
+@click.option("--inspect", is_flag=True, help="Tell counts under /emulator to whoever has the key.")
+@click.option(
+    "--patience",
+    type=seconds,
+    default=1.0,
+    metavar="SECONDS",
+    help="How long to wait for a port or a file that is still in use.  [default: 1]",
+)
+def emulator(
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    key: str | None,
+    key_file: Path | None,
+    seed: int,
+    accept: tuple[tuple[str, str], ...],
+    accept_all: str | None,
+    bulk_latency: str,
+    fault: tuple[str, ...],
+    chaos: int | None,
+    inspect: bool,
+    patience: float,
+) -> int:
+    """Serve a registry and catalog on this machine until SIGINT or SIGTERM; no account is needed.
+
+    The lines that it prints make a shell use it.
+    """
+    from clinia_async.cli.runs.emulator import serve
+    from clinia_async.emulator import Accepted, Emulator, Persisted
+    from clinia_async.emulator.chaos import faults
+    from clinia_async.emulator.latency import from_text
+
+    def make() -> Emulator:
+        emulator = Emulator(
+            host=host,
+            port=port,
+            data=data,
+            key=key if key_file is None else _key_in(key_file),
+            seed=seed,
+            modes={type_: Accepted(from_text(latency)) for type_, latency in accept},
+            default=Persisted() if accept_all is None else Accepted(from_text(accept_all)),
+            bulk=from_text(bulk_latency),
+            chaos=chaos,
+            inspection=inspect,
+            patience=patience,
+        )
+        for one in (one for text in fault for one in faults(text)):
+            emulator.faults.add(one)
+        return emulator
+
+    return finish(lambda: serve(make, tells_key=key is None and key_file is None))

@@ -1,0 +1,199 @@
+"""`clinia-async ingest`: the options, and what of them can be told to be wrong at once."""
+
+# ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
+
+from pathlib import Path
+
+import click
+
+import clinia_async as clinia
+from clinia_async.cli.connection_options import Connection, connected, source_option
+from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_letters, default_letters
+from clinia_async.cli.exit_codes import EPILOG, finish
+from clinia_async.cli.input_options import INPUT_HELP, InputOptions, reads_input
+from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, seconds
+
+_HELP = f"""Send the records in FILE, and report what became of each.
+
+{INPUT_HELP}
+SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, within the grace, and the report
+is printed. A second one stops it at once. With --journal the same command again goes on where it was
+stopped, even if it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an
+equal record that is there already is taken for landed.
+"""
+
+
+@click.command(help=_HELP, epilog=EPILOG)
+@click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
+@source_option(required=True)
+@reads_input
+@click.option(
+    "--via",
+    type=click.Choice(["single", "bulk", "bundle"]),
+    default="bulk",
+    show_default=True,
+    help="One request a record, or many records a request: each for itself, or (bundle) all or none.",
+)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Where the job keeps what it has sent and what became of it, to go on from if it is stopped. It"
+    " holds no record and no key.",
+)
+@click.option(
+    "--on-existing",
+    type=click.Choice(["compare", "keep", "fail"]),
+    default="compare",
+    show_default=True,
+    help="Where a record is there already: read it and take an equal one for landed, a different one for"
+    " failed; or keep what is there, whatever it is; or take it for failed without looking.",
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["stop", "resend"]),
+    default="stop",
+    show_default=True,
+    help="Where a create without an id may or may not have arrived: tell it as unknown, or send it again and"
+    " perhaps make a second record of it. Whatever has an id is settled in any case.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Requests in flight at once.  [default: 4 for bulk, 32 for single]",
+)
+@click.option(
+    "--chunk-operations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most records in one bulk or bundle.  [default: 5000]",
+)
+@click.option(
+    "--chunk-bytes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most bytes in one bulk.  [default: 8388608; a bundle holds 500000 at most]",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most requests in flight, looks at tasks with them.  [default: 32]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="The most requests a second, spaced evenly.  [default: as many as the service takes]",
+)
+@click.option(
+    "--linger",
+    type=seconds,
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Send a chunk that is not full after so long, where the input is slow.",
+)
+@click.option(
+    "--dead-letters",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="The file for records that did not land, which can be fed back in, with the same options. It is"
+    " written, over a former one, only if there are any."
+    "  [default: the name of FILE with .dead.ndjson, in the current folder]",
+)
+@click.option(
+    "--patience",
+    type=seconds,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up after so long without one good answer.",
+)
+@click.option(
+    "--grace",
+    type=seconds,
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After a first signal what is in flight has so long to come to its end.",
+)
+@click.option(
+    "--emulator",
+    is_flag=True,
+    help="Send to an emulator that lasts as long as the run: no account is needed, and nothing is kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@connected
+def ingest(
+    *,
+    connection: Connection,
+    file: Path,
+    source: str,
+    reading: InputOptions,
+    via: str,
+    journal: Path | None,
+    on_existing: str,
+    on_unknown: str,
+    workers: int | None,
+    chunk_operations: int | None,
+    chunk_bytes: int | None,
+    in_flight: int | None,
+    rate: float | None,
+    linger: float,
+    dead_letters: Path | None,
+    patience: float,
+    grace: float,
+    emulator: bool,
+    as_json: bool,
+) -> int:
+    from clinia_async.cli.runs import ingest as job
+
+    _check_connection(connection, file, emulator=emulator)
+    if via == "single" and (chunk_operations or chunk_bytes):
+        raise click.UsageError("--chunk-operations and --chunk-bytes are not for --via single.")
+    _check_journal(journal, emulator=emulator)
+    letters = dead_letters or default_letters(file)
+    check_letters(letters, file)
+    order = job.Order(
+        file=None if file == STANDARD_INPUT else file,
+        source=source,
+        via=via,
+        journal=journal,
+        on_existing=on_existing,
+        on_unknown=on_unknown,
+        workers=workers,
+        chunk=_chunk(chunk_operations, chunk_bytes, linger),
+        limits=_limits(in_flight, rate),
+        reading=reading,
+        dead_letters=letters,
+        patience=patience,
+        grace=grace,
+        connection=None if emulator else connection,
+        as_json=as_json,
+    )
+    return finish(lambda: job.ingest(order))
+
+
+def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:
+    if emulator and connection.names_a_service:
+        raise click.UsageError("--emulator excludes --workspace, --base-url and --api-key-file.")
+    if connection.api_key_file == file == STANDARD_INPUT:
+        raise click.UsageError("FILE and --api-key-file cannot both be standard input.")
+
+
+def _check_journal(journal: Path | None, *, emulator: bool) -> None:
+    if journal is not None and emulator:
+        raise click.UsageError("--journal is of no use with --emulator, which keeps nothing.")
+
+
+def _chunk(operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":
+    default = clinia.ChunkLimits()
+    return clinia.ChunkLimits(operations or default.operations, size or default.bytes, linger)
+
+
+def _limits(in_flight: int | None, rate: float | None) -> "clinia.GateLimits":
+    default = clinia.GateLimits()
+    most = in_flight or default.most
+    return clinia.GateLimits(start=min(default.start, most), most=most, rate=rate)

@@ -1,0 +1,111 @@
+"""`clinia-async relationship`: one relationship, created or read."""
+
+# ruff: noqa: PLC0415  the HTTP client is loaded when a command runs, and not for its help
+
+import asyncio
+
+import click
+
+import clinia_async as clinia
+from clinia_async.cli.connection_options import Connection, connected, source_option
+from clinia_async.cli.exit_codes import EPILOG, Exit, finish, how_to_resume
+from clinia_async.cli.param_types import end, text_or_file
+
+
+@click.group(epilog=EPILOG, no_args_is_help=False)
+def relationship() -> None:
+    """Create a relationship, or read one."""
+
+
+@relationship.command(epilog=EPILOG)
+@click.argument("type")
+@click.option("--from", "from_", type=end, metavar="TYPE/ID", required=True, help="The end where it starts.")
+@click.option("--to", type=end, metavar="TYPE/ID", required=True, help="The end where it leads.")
+@click.option(
+    "--data",
+    type=text_or_file,
+    metavar="JSON|@FILE",
+    help="A JSON object. A file keeps it out of the shell's history.",
+)
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Wait for its task and print the relationship; or print the token of the task at once, for"
+    " `task wait`, or `persisted` where nothing is left to wait for.",
+)
+@source_option(required=True)
+@connected
+def create(
+    *,
+    connection: Connection,
+    source: str,
+    type: str,
+    from_: tuple[str, str],
+    to: tuple[str, str],
+    data: bytes | None,
+    wait: bool,
+) -> int:
+    """Create a relationship of TYPE between two ends."""
+
+    async def work() -> int:
+        write = clinia.CreateRelationship(source, type, _ref(from_), _ref(to), _object(data))
+        async with connection.session() as session:
+            task = await session.submit(write)
+            if wait:
+                _show(await _result(task))
+            else:
+                click.echo("persisted" if task.done() else task.token())
+        return Exit.FINE
+
+    return finish(work)
+
+
+@relationship.command(epilog=EPILOG)
+@click.argument("type")
+@click.argument("id")
+@source_option(required=True)
+@connected
+def get(connection: Connection, source: str, type: str, id: str) -> int:
+    """Print the relationship of TYPE whose ID is `{from.id}.{to.id}`, or `{system}:{value}:{use}`."""
+
+    async def work() -> int:
+        async with connection.session() as session:
+            _show(await session.get_relationship(source, type, id))
+        return Exit.FINE
+
+    return finish(work)
+
+
+def _ref(end: tuple[str, str]) -> "clinia.Ref":
+    type_, id_ = end
+    return clinia.Ref(id_, type_)
+
+
+def _object(text: bytes | None) -> "clinia.RawJson | None":
+    """The text itself, once it is known to be one JSON object: no digit of it changes on the way."""
+    from clinia_async.serialization import exact_json as strict_json
+
+    if text is None:
+        return None
+    try:
+        strict_json.members(text.decode())
+    except (clinia.DecodeError, UnicodeDecodeError) as error:
+        expected = error.expected if isinstance(error, clinia.DecodeError) else "UTF-8"
+    else:
+        return clinia.RawJson(text)
+    raise clinia.InvalidWrite("$.data", f"expected {expected}")
+
+
+async def _result(task: "clinia.Task[clinia.Relationship]") -> "clinia.Relationship":
+    try:
+        return await task
+    except asyncio.CancelledError:
+        click.echo(f"the task goes on; {how_to_resume(task.token())}", err=True)
+        raise
+
+
+def _show(relationship: "clinia.Relationship") -> None:
+    from clinia_async.serialization import converter as codec
+
+    click.echo(codec.encode(relationship))

@@ -1,0 +1,49 @@
+"""`clinia-async validate`: what `ingest` would refuse, told without a service."""
+
+# ruff: noqa: PLC0415  the library is loaded when the command runs, and not for its help
+
+from pathlib import Path
+
+import click
+
+from clinia_async.cli.connection_options import source_option
+from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_letters
+from clinia_async.cli.exit_codes import EPILOG, finish
+from clinia_async.cli.input_options import INPUT_HELP, InputOptions, reads_input
+from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT
+
+_HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
+
+{INPUT_HELP}
+The report counts lines, blank ones, good and bad records with the reasons, and records whose key stood
+there before. Repeated keys are no fault; they are counted exactly, with 4 MiB of memory and 1.5 MB for
+each further million of records.
+"""
+
+
+@click.command(help=_HELP, epilog=EPILOG)
+@click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
+@source_option(required=False)
+@reads_input
+@click.option(
+    "--dead-letters",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="A file for the records that are bad. It is written, over a former one, only if there are any.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def validate(
+    *,
+    file: Path,
+    source: str | None,
+    reading: InputOptions,
+    dead_letters: Path | None,
+    as_json: bool,
+) -> int:
+    from clinia_async.cli.runs import validate as checking
+
+    if dead_letters is not None:
+        check_letters(dead_letters, file)
+    path = None if file == STANDARD_INPUT else file
+    order = checking.Order(path, source or "source", reading, dead_letters, as_json)
+    return finish(lambda: checking.check(order))

@@ -1,0 +1,115 @@
+"""How to reach the service: options that become a session."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TypedDict
+
+import click
+
+import clinia_async as clinia
+from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, some_seconds
+
+_LONGEST_KEY = 64 * 1024
+
+Command = Callable[..., int]
+
+
+class Options(TypedDict, total=False):
+    """The settings of a session that the command line has."""
+
+    timeout: float
+    polling: "clinia.Polling"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What was given on the command line; a session takes the rest from the environment."""
+
+    workspace: str | None
+    base_url: str | None
+    api_key_file: Path | None
+    options: Options
+
+    @property
+    def names_a_service(self) -> bool:
+        return not (self.workspace is None and self.base_url is None and self.api_key_file is None)
+
+    def session(self, options: Options | None = None) -> "clinia.Session":
+        key = None if self.api_key_file is None else clinia.Secret(_key_in(self.api_key_file))
+        given: Options = {**self.options, **(options or {})}
+        return clinia.Session.from_env(self.workspace, base_url=self.base_url, api_key=key, **given)
+
+
+def connected(command: Command) -> Command:
+    """Adds the options of a connection to a command, which is given a `Connection`."""
+    timeout = click.option(
+        "--timeout",
+        type=some_seconds,
+        metavar="SECONDS",
+        help="How long one call may take with all its repeats.  [default: 60]",
+    )
+    return connected_without_timeout(timeout(command))
+
+
+def connected_without_timeout(command: Command) -> Command:
+    """For a command with a `--timeout` of its own, under another name."""
+
+    @wraps(command)
+    def with_connection(
+        workspace: str | None,
+        base_url: str | None,
+        api_key_file: Path | None,
+        timeout: float | None = None,
+        **rest: object,
+    ) -> int:
+        if workspace is not None and base_url is not None:
+            raise click.UsageError("--workspace and --base-url exclude each other.")
+        options = Options() if timeout is None else Options(timeout=timeout)
+        return command(connection=Connection(workspace, base_url, api_key_file, options), **rest)
+
+    for option in reversed(_ADDRESS):
+        with_connection = option(with_connection)
+    return with_connection
+
+
+def source_option(*, required: bool) -> Callable[[Command], Command]:
+    return click.option(
+        "--source",
+        envvar="CLINIA_SOURCE",
+        show_envvar=True,
+        required=required,
+        metavar="KEY",
+        help="The source that the records belong to.",
+    )
+
+
+_ADDRESS = (
+    click.option("--workspace", metavar="NAME", help="The workspace.  [env var: CLINIA_WORKSPACE]"),
+    click.option(
+        "--base-url",
+        metavar="URL",
+        help="Where the service is, instead of the workspace's own hosts.  [env var: CLINIA_BASE_URL]",
+    ),
+    click.option(
+        "--api-key-file",
+        type=EXISTING_FILE_OR_STANDARD_INPUT,
+        metavar="PATH",
+        help="A file that holds the API key, or `-` for standard input; without it, the environment"
+        " variable CLINIA_API_KEY. The key itself is no option: it would stay in the shell's history.",
+    ),
+)
+
+
+def _key_in(path: Path) -> str:
+    try:
+        if path == Path("-"):
+            text = sys.stdin.buffer.read(_LONGEST_KEY)
+        else:
+            with path.open("rb") as file:
+                text = file.read(_LONGEST_KEY)
+    except OSError as error:
+        raise clinia.ConfigError(f"the file with the API key cannot be read: {error.strerror}") from None
+    return text.decode("ascii", "replace").strip()

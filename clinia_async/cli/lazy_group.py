@@ -1,0 +1,47 @@
+"""The commands, each in a module of its own that is loaded when it is named."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from clinia_async.cli.exit_codes import EPILOG, Exit, say
+
+_COMMANDS = ("ingest", "validate", "relationship", "partition", "task", "emulator")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"clinia_async.cli.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group("clinia-async", cls=_Commands, epilog=EPILOG, no_args_is_help=False)
+@click.version_option(package_name="clinia-async")
+def group() -> None:
+    """Relationships, partitions and tasks of a Clinia workspace.
+
+    The API key is read from the environment, CLINIA_API_KEY, or from a file, and is never an option.
+    """
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """The exit code. What is wrong with the arguments is told in one line."""
+    try:
+        code = group.main(arguments, prog_name="clinia-async", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "clinia-async"
+        say(f"{error.format_message()} (see {command} --help)")
+        return Exit.USAGE
+    except click.ClickException as error:
+        say(error.format_message())
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    return code if isinstance(code, int) else Exit.FINE

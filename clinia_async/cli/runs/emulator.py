@@ -1,0 +1,45 @@
+"""What `clinia-async emulator` does, from the start to a signal."""
+
+import asyncio
+import shlex
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+
+import click
+
+from clinia_async.cli.exit_codes import Exit, say
+from clinia_async.emulator import Emulator
+
+
+async def serve(make: Callable[[], Emulator], *, tells_key: bool) -> int:
+    """Serves until SIGINT or SIGTERM. Whoever gave the key is not told it."""
+    try:
+        emulator = make()
+        await emulator.start()
+    except (OSError, ValueError, sqlite3.Error) as error:
+        say(f"the emulator cannot start: {error}")
+        return Exit.USAGE
+    try:
+        over = _signalled()
+        _export("CLINIA_BASE_URL", emulator.url)
+        if tells_key:
+            _export("CLINIA_API_KEY", emulator.key)
+        await over.wait()
+    finally:
+        await emulator.close()
+    return Exit.FINE
+
+
+def _export(name: str, value: str) -> None:
+    """One line for a shell."""
+    click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _signalled() -> asyncio.Event:
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows: Ctrl-C cancels
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+    return over

@@ -1,0 +1,272 @@
+"""The emulator: a registry in a box, served on loopback for as long as it is open."""
+
+import ipaddress
+import re
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, closing
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import ClassVar, Self
+
+from aiohttp import web
+from attrs import define, field
+from attrs.converters import optional
+
+from clinia_async.emulator.access import Door
+from clinia_async.emulator.app import build
+from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
+from clinia_async.emulator.chaos import chaos
+from clinia_async.emulator.exchange import Listener
+from clinia_async.emulator.faults import Faults
+from clinia_async.emulator.gate import Gate
+from clinia_async.emulator.handlers.catalog import CatalogApi
+from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
+from clinia_async.emulator.handlers.sources import SourceApi
+from clinia_async.emulator.handlers.submissions import Submissions
+from clinia_async.emulator.hanging_up import hang_up
+from clinia_async.emulator.inspection import Inspection
+from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted
+from clinia_async.emulator.patience import patiently
+from clinia_async.emulator.quiet import LOGGER
+from clinia_async.emulator.routes import ROUTE_NAMES, Api
+from clinia_async.emulator.settings import Settings
+from clinia_async.emulator.store.records import Stored
+from clinia_async.emulator.store.registry import Registry
+
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_SHORTEST_KEY = 32
+_GRACE = 1.0
+"""Seconds that requests under way get when the emulator closes."""
+
+
+def _own(modes: Mapping[str, Mode]) -> dict[str, Mode]:
+    return dict(modes)
+
+
+@define(kw_only=True, eq=False, repr=False)
+class Emulator:
+    """A Clinia registry and catalog over HTTP, for tests and for trying things out.
+
+    Open it with `async with`, or with `start()` and `close()`; what it holds in memory is gone
+    when it closes. `default`, `modes`, `bulk`, `bundle` and `purge` may be changed while it runs.
+    """
+
+    listeners: ClassVar[list[Listener]] = []
+    """Called with every exchange of every emulator that is answered in full, right before the
+    answer is sent; for one that raises, the client gets no answer."""
+
+    data: Path | None = field(default=None, converter=optional(Path))
+    """A file that keeps everything across restarts; without it, memory."""
+
+    _key: str | None = field(default=None, alias="key")
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 picks a free one, which `url` tells."""
+
+    seed: int = 0
+    """Tells the ids that the registry makes, the latencies, and which requests the faults strike."""
+
+    default: Mode = field(factory=Persisted)
+    """How single writes are done where `modes` does not say."""
+
+    modes: dict[str, Mode] = field(factory=dict, converter=_own)
+    """How single writes are done, by type of relationship or resource."""
+
+    bulk: Latency = field(factory=lambda: Constant(0.05))
+    """How long bulks take; they are always accepted."""
+
+    bundle: Mode = field(factory=Persisted)
+    """How bundles are done. The guide says at once, the reference page allows both."""
+
+    purge: Latency = field(factory=lambda: Constant(0.05))
+    """How long purges take; they are always accepted."""
+
+    chaos: int | None = None
+    """A seed of its own for the faults, and faults of every kind on every route to begin with, each
+    seldom; it opens the inspection, too. The same seed after a restart tells the same faults again."""
+
+    inspection: bool = False
+    """Whether `GET /emulator`, with the key, tells counts: for whoever runs it in another process."""
+
+    patience: float = 0.0
+    """Seconds that `start()` keeps trying while another process still has the port or the file."""
+
+    settings: Settings = field(factory=Settings)
+    requests: "Counter[str]" = field(init=False, factory=Counter)
+    """Requests so far by route name, refused ones included."""
+
+    faults: Faults = field(init=False)
+    _running: "_Running | None" = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_loopback(self.host) and len(self._key or "") < _SHORTEST_KEY:
+            raise ValueError(
+                f"beyond loopback the emulator needs a key of {_SHORTEST_KEY} characters or more"
+            )
+        if self._key is not None and not re.fullmatch(r"[!-~]+", self._key):
+            raise ValueError("the key must be visible ASCII characters, and not empty")
+        self._key = self._key or secrets.token_urlsafe(32)
+        self.faults = Faults(ROUTE_NAMES, self.seed if self.chaos is None else self.chaos)
+        for fault in chaos() if self.chaos is not None else ():
+            self.faults.add(fault)
+
+    def __repr__(self) -> str:
+        state = f"at {self._running.url}" if self._running else "closed"
+        return f"<Emulator {state}>"
+
+    @property
+    def key(self) -> str:
+        """What clients send as `X-Clinia-API-Key`; without one given, a new one for each emulator."""
+        assert self._key is not None
+        return self._key
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return self._open.url
+
+    async def start(self) -> None:
+        """Does nothing if the emulator is running already."""
+        if self._running is None:
+            self._running = await _Running.start(self)
+
+    async def close(self) -> None:
+        """Does nothing if the emulator is closed already."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def mode(self, type_: str) -> Mode:
+        return self.modes.get(type_, self.default)
+
+    def relationships(self, type_: str | None = None) -> int:
+        """How many there are, of one type or of all."""
+        return self._open.registry.count(RELATIONSHIP, type_)
+
+    def resources(self, type_: str | None = None) -> int:
+        """How many there are, of one type or of all."""
+        return self._open.registry.count(RESOURCE, type_)
+
+    def stored(self) -> Iterator[Stored]:
+        """Every relationship, by source, type and id."""
+        return self._open.registry.stored(RELATIONSHIP)
+
+    def stored_resources(self) -> Iterator[Stored]:
+        """Every resource, by source, type and id."""
+        return self._open.registry.stored(RESOURCE)
+
+    def partitions(self) -> int:
+        return self._open.registry.catalog.partitions.count()
+
+    def approve(self, task_id: str) -> None:
+        """A reviewer's yes to all of a task that is in review: it is done now."""
+        self._open.registry.decide(task_id, approved=True)
+
+    def reject(self, task_id: str) -> None:
+        """A reviewer's no: the task ends in SUCCESS, and what was in review is dropped."""
+        self._open.registry.decide(task_id, approved=False)
+
+    @property
+    def absorbed(self) -> int:
+        """How many creates, sent again or done again, were refused with ALREADY_EXISTS by a record that
+        already held the very same content. Kept with the data."""
+        return self._open.registry.absorbed()
+
+    @property
+    def _open(self) -> "_Running":
+        if self._running is None:
+            raise RuntimeError("the emulator is not running")
+        return self._running
+
+
+@define(kw_only=True, eq=False, repr=False)
+class _Running:
+    """What an emulator holds between start and close."""
+
+    url: str
+    registry: Registry
+    stack: AsyncExitStack
+
+    @classmethod
+    async def start(cls, emulator: Emulator) -> Self:
+        async with AsyncExitStack() as stack:
+            registry = await patiently(partial(_registry, emulator), emulator.patience)
+            stack.enter_context(closing(registry))
+            listener = await patiently(partial(_listen, emulator.host, emulator.port), emulator.patience)
+            stack.enter_context(listener)
+            runner = _runner(emulator, registry, listener.getsockname()[1])
+            stack.push_async_callback(hang_up, runner, listener)
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            return cls(url=_url(listener), registry=registry, stack=stack.pop_all())
+
+
+def _registry(emulator: Emulator) -> Registry:
+    return Registry(emulator.data, seed=emulator.seed, settings=emulator.settings)
+
+
+def _runner(emulator: Emulator, registry: Registry, port: int) -> web.AppRunner:
+    names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
+    door = Door(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
+    gate = Gate(door=door, faults=emulator.faults, listeners=Emulator.listeners, requests=emulator.requests)
+    app = build(_api(emulator, registry), gate, _inspection(emulator, registry))
+    # Never inflates a body; aiohttp's access log would tell ids, and its other one what it cannot read.
+    return web.AppRunner(app, access_log=None, logger=LOGGER, auto_decompress=False, shutdown_timeout=_GRACE)
+
+
+def _inspection(emulator: Emulator, registry: Registry) -> Inspection | None:
+    if not emulator.inspection and emulator.chaos is None:
+        return None
+    return Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
+
+
+def _api(emulator: Emulator, registry: Registry) -> Api:
+    settings, random = emulator.settings, Random(f"{emulator.seed}:latency")
+    submissions = Submissions(registry=registry, settings=settings, knobs=emulator, random=random)
+    return Api(
+        relationships=RelationshipsApi(registry=registry, settings=settings, submissions=submissions),
+        resources=ResourcesApi(registry=registry, settings=settings, submissions=submissions),
+        source=SourceApi(registry=registry, settings=settings, submissions=submissions),
+        catalog=CatalogApi(registry=registry, settings=settings),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(address).is_unspecified:
+        address = "::1" if ":" in address else "127.0.0.1"
+    return f"http://{_bracketed(address)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,1 +1,0 @@
-"""What can be read: each format is turned into lines of JSON, and each line into a record."""

@@ -1,0 +1,136 @@
+"""The journal of a job, on the disk: what is written here is there, whatever fails the moment after.
+
+What is written at the same time shares one commit. SQLite works on a thread of the journal's own.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from clinia_async.errors import fresh
+from clinia_async.ingest.journal import rows
+from clinia_async.ingest.journal.file import JournalError, failure, open_file
+from clinia_async.ingest.journal.rows import Failure, History, JobIdentity, Statement
+
+T = TypeVar("T")
+
+
+class Journal:
+    """Made by `open`; whoever opens it closes it. Once a write has failed, every later one fails too."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, history: History) -> None:
+        self._connection = connection
+        self._thread = thread
+        self.history = history
+        self._waiting: list[Statement] = []
+        self._batch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writer: asyncio.Task[None] | None = None
+        self._broken: JournalError | None = None
+
+    @classmethod
+    async def open(cls, path: Path, job: JobIdentity) -> Self:
+        """Makes the journal at `path`, or opens the one that is there. Raises `JournalError`."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="clinia-journal")
+        opened: list[sqlite3.Connection] = []
+        try:
+            history = await _on(thread, lambda: _opened(path, job, opened))
+        except BaseException:
+            # also for a cancel: the thread goes on, and what it opens would stay open and locked
+            await _end(thread, opened)
+            raise
+        return cls(opened[0], thread, history)
+
+    async def write(self, *statements: Statement) -> None:
+        """Returns when they are on the disk. Raises `JournalError`, and from then on always."""
+        if self._broken is not None:
+            raise fresh(self._broken)
+        self._waiting.extend(statements)
+        batch = self._batch
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._commit_all(), name="clinia-journal")
+        try:
+            await asyncio.shield(batch)
+        except JournalError as error:
+            broken = error
+        else:
+            return
+        raise fresh(broken)
+
+    async def failures(self, first: int) -> Sequence[Failure]:
+        """Those that former runs told, in order, from the position `first` on: a page of them."""
+        return await _on(self._thread, lambda: rows.failures(self._connection, first))
+
+    async def close(self) -> None:
+        try:
+            if self._writer is not None:
+                await asyncio.wait([self._writer])
+        finally:
+            await _end(self._thread, [self._connection])
+
+    async def _commit_all(self) -> None:
+        """One commit after the other, each of all that has come in since the one before began."""
+        while self._waiting:
+            statements, batch = self._waiting, self._batch
+            self._waiting, self._batch = [], asyncio.get_running_loop().create_future()
+            try:
+                if self._broken is None:
+                    await _on(self._thread, partial(_commit, self._connection, statements))
+            except JournalError as error:
+                self._broken = error
+            except Exception as fault:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+                self._broken = JournalError(f"the journal cannot be written ({type(fault).__name__})")
+            if self._broken is None:
+                batch.set_result(None)
+            else:
+                batch.set_exception(fresh(self._broken))
+                batch.exception()  # whoever waited may be gone
+        self._writer = None
+
+
+async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    except sqlite3.Error as fault:
+        error = failure(fault)
+    except OSError as fault:
+        if isinstance(fault, JournalError):
+            raise
+        error = JournalError(f"the journal cannot be written or read (error {fault.errno})")
+    raise error
+
+
+def _opened(path: Path, job: JobIdentity, opened: list[sqlite3.Connection]) -> History:
+    opened.append(open_file(path))
+    return rows.history(opened[0], job)
+
+
+async def _end(thread: ThreadPoolExecutor, opened: Iterable[sqlite3.Connection]) -> None:
+    """Closes behind all that the thread still has to do."""
+    try:
+        await asyncio.get_running_loop().run_in_executor(thread, _close, opened)
+    finally:
+        thread.shutdown()  # waits for a moment, where a second cancel came: nothing is left open or locked
+
+
+def _close(opened: Iterable[sqlite3.Connection]) -> None:
+    for connection in opened:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+
+
+def _commit(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, values in statements:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")
+    except BaseException:
+        # after a failed write or sync nothing more is written: the journal is as it was before
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise

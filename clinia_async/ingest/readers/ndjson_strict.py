@@ -1,0 +1,230 @@
+"""One line of NDJSON, read to the letter: the write that it asks for, or the error that says what is wrong.
+
+    {"type": "practises-at", "from": {"id": "prac-1", "type": "practitioner"},
+     "to": {"id": "org-9", "type": "organization"}, "data": {...}, "meta": {...}}
+    {"type": "patient", "id": "pat-1", "data": {...}, "meta": {...}, "contained": {...}}
+
+A line with neither `from` nor `to` that holds more than its type is a resource. `data` and `meta` of a
+relationship, `meta` and `contained` of a resource and the `id` of a resource to create may be left out.
+`action` (or `operation`) may say CREATE, UPSERT or DELETE; a line to delete holds nothing but what names
+the record, and its ends need no types. The `id` of a relationship may be there too, and must then be
+`{from.id}.{to.id}` as that line has them.
+
+Whatever else a line holds is refused, for it would be lost; only `deadLetter`, which a former run added,
+is passed over.
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from clinia_async.calls import (
+    BatchWrite,
+    ContainedIn,
+    CreateRelationship,
+    CreateResource,
+    DeleteRelationship,
+    DeleteResource,
+    UpsertRelationship,
+    UpsertResource,
+)
+from clinia_async.calls.relationships import relationship_id
+from clinia_async.calls.validation import check_end
+from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.ingest.records.record import IdMapping
+from clinia_async.models import Action, Meta, Ref
+from clinia_async.serialization import converter as codec
+from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization.exact_json import RawJson
+
+ACTIONS = {str(action): action for action in Action}
+_ACTION_MEMBERS = ("action", "operation")
+_ANY_TYPE = "-"
+"""Stands for the type of an end that a line to delete leaves out: it is not sent."""
+_NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_MEMBERS})
+
+Members = Mapping[str, tuple[object, RawJson]]
+
+
+@frozen
+class Rules:
+    """`action` is for lines that name none. `map_id` is done to the ids of both ends of relationships."""
+
+    source: str
+    action: Action = Action.CREATE
+    map_id: IdMapping | None = None
+
+
+@frozen
+class StrictLine:
+    write: BatchWrite
+    text: bytes
+    """The line, without what a former run wrote into it."""
+    payload: bytes | None
+    """What goes on the wire, in the line's own bytes; None for a delete, which has less to say."""
+
+
+def read_strictly(text: bytes, rules: Rules) -> StrictLine:
+    """Raises `DecodeError` for what is no JSON object, and `InvalidWrite` for what is no write."""
+    members = strict_json.members(_decoded(text))
+    if "deadLetter" in members:
+        return read_strictly(_without_letter(members), rules)
+    action = _action(members) or rules.action
+    if "from" in members or "to" in members or members.keys() <= _NO_RESOURCE:
+        return _relationship(members, text, action, rules)
+    return _resource(members, text, action, rules)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        pass  # raised below: the error of the decoder holds the bytes
+    raise DecodeError("$", "UTF-8")
+
+
+def _without_letter(members: Members) -> bytes:
+    """The line as it was before a former run wrote its reason into it."""
+    letter, _ = members["deadLetter"]
+    text = letter.get("text") if isinstance(letter, dict) else None
+    if isinstance(text, str):
+        return text.encode()
+    return _joined({name: raw for name, (_, raw) in members.items() if name != "deadLetter"})
+
+
+def _joined(members: Mapping[str, RawJson]) -> bytes:
+    return b"{" + b",".join(strict_json.dumps(name) + b":" + raw.text for name, raw in members.items()) + b"}"
+
+
+def _action(members: Members) -> Action | None:
+    named = [name for name in _ACTION_MEMBERS if name in members]
+    if len(named) > 1:
+        raise InvalidWrite("$.operation", "must not stand beside action")
+    for name in named:
+        value, _ = members[name]
+        if not isinstance(value, str) or value not in ACTIONS:
+            raise InvalidWrite(f"$.{name}", "must be CREATE, UPSERT or DELETE")
+        return ACTIONS[value]
+    return None
+
+
+def _relationship(members: Members, text: bytes, action: Action, rules: Rules) -> StrictLine:
+    _nothing_but(members, "type, from, to, data, meta, id and action")
+    type_ = _string(_required(members, "type"), "$.type")
+    ends = [_end(members, name, action) for name in ("from", "to")]
+    if "id" in members and members["id"][0] != relationship_id(*ends):
+        raise InvalidWrite("$.id", "must be {from.id}.{to.id}, or be left out")
+    from_, to = [_mapped(end, rules.map_id) for end in ends]
+    if action == Action.DELETE:
+        _nothing_of(members, "data", "meta")
+        check_end(from_, "$.from")
+        check_end(to, "$.to")
+        return StrictLine(DeleteRelationship(rules.source, type_, relationship_id(from_, to)), text, None)
+    make = CreateRelationship if action == Action.CREATE else UpsertRelationship
+    write = make(rules.source, type_, from_, to, _data(members), _meta(members))
+    changed = {} if [from_, to] == ends else {"from": _end_json(from_), "to": _end_json(to)}
+    return StrictLine(write, text, _payload(members, text, changed, without=(*_ACTION_MEMBERS, "id")))
+
+
+def _resource(members: Members, text: bytes, action: Action, rules: Rules) -> StrictLine:
+    _nothing_but(members, "type, id, data, meta, contained and action")
+    type_ = _string(_required(members, "type"), "$.type")
+    if action == Action.DELETE:
+        _nothing_of(members, "data", "meta", "contained")
+        id_ = _string(_required(members, "id"), "$.id")
+        return StrictLine(DeleteResource(rules.source, type_, id_), text, None)
+    _required(members, "data")
+    data, meta, contained = _data(members) or RawJson(b"{}"), _meta(members), _contained(members)
+    write: BatchWrite
+    if action == Action.CREATE:
+        given = _string(members["id"][0], "$.id") if "id" in members else None
+        write = CreateResource(rules.source, type_, given, data=data, meta=meta, contained=contained)
+    else:
+        id_ = _string(_required(members, "id"), "$.id")
+        write = UpsertResource(rules.source, type_, id_, data=data, meta=meta, contained=contained)
+    return StrictLine(write, text, _payload(members, text, {}, without=_ACTION_MEMBERS))
+
+
+def _payload(
+    members: Members, text: bytes, changed: Mapping[str, RawJson], *, without: tuple[str, ...]
+) -> bytes:
+    if not changed and not any(name in members for name in without):
+        return text.strip()
+    kept = {name: raw for name, (_, raw) in members.items() if name not in without}
+    return _joined({**kept, **changed})
+
+
+def _nothing_but(members: Members, names: str) -> None:
+    known = {*names.replace(" and ", ", ").split(", "), *_ACTION_MEMBERS}
+    if not members.keys() <= known:
+        raise InvalidWrite("$", f"must hold nothing but {names}")
+
+
+def _nothing_of(members: Members, *names: str) -> None:
+    for name in names:
+        if name in members:
+            raise InvalidWrite(f"$.{name}", "must be left out of a DELETE")
+
+
+def _required(members: Members, name: str) -> object:
+    if name not in members:
+        raise InvalidWrite(f"$.{name}", "is required")
+    return members[name][0]
+
+
+def _string(value: object, path: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidWrite(path, "must be a string")
+    return value
+
+
+def _end(members: Members, name: str, action: Action) -> Ref:
+    value = _required(members, name)
+    if not isinstance(value, dict):
+        raise InvalidWrite(f"$.{name}", "must be an object")
+    if action == Action.DELETE:
+        value = {"type": _ANY_TYPE, **value}
+    for part in ("id", "type"):
+        if part not in value:
+            raise InvalidWrite(f"$.{name}.{part}", "is required")
+    if len(value) > len(("id", "type")):
+        raise InvalidWrite(f"$.{name}", "must hold nothing but id and type")
+    return Ref(_string(value["id"], f"$.{name}.id"), _string(value["type"], f"$.{name}.type"))
+
+
+def _mapped(end: Ref, map_id: IdMapping | None) -> Ref:
+    return Ref(map_id(end.id), end.type) if map_id else end
+
+
+def _end_json(end: Ref) -> RawJson:
+    return RawJson(codec.encode(end))
+
+
+def _data(members: Members) -> RawJson | None:
+    """The data in its own bytes: no digit of a number changes on the way."""
+    value, raw = members.get("data", (None, None))
+    if raw is not None and not isinstance(value, dict):
+        raise InvalidWrite("$.data", "must be an object")
+    return raw
+
+
+def _meta(members: Members) -> Meta | None:
+    value, raw = members.get("meta", (None, None))
+    if raw is None:
+        return None
+    try:
+        return codec.structure(value, Meta)
+    except DecodeError as error:
+        path, expected = error.path.replace("$", "$.meta", 1), error.expected
+    raise InvalidWrite(path, f"must be {expected}")
+
+
+def _contained(members: Members) -> ContainedIn | None:
+    value, raw = members.get("contained", (None, None))
+    if raw is None:
+        return None
+    try:
+        return codec.structure(value, ContainedIn)  # type: ignore[type-abstract]
+    except DecodeError:
+        pass  # raised below: its path would quote keys of the line
+    raise InvalidWrite("$.contained", "must be an object of lists of {type, id, data, contained}")

@@ -1,0 +1,169 @@
+"""One record of the input: a write that can be sent, or the reason why not."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from attrs import define, field, frozen
+
+from clinia_async.calls import BatchWrite, CreateRelationship, Repeat, UpsertRelationship
+from clinia_async.calls.call import operation_head
+from clinia_async.errors import InvalidWrite
+from clinia_async.models import Action, TargetType
+from clinia_async.models.batch_result import Key
+from clinia_async.models.task_id import TaskId
+
+IdMapping = Callable[[str], str]
+"""What is done to the ids of both ends before they are checked, such as `escape_dots`."""
+
+Former = tuple[TaskId | None, int]
+"""The task of a record that a former run may have sent, and how often it did."""
+
+
+@frozen(eq=False)
+class Kind:
+    """What records of one input have in common.
+
+    `write_of` makes the write of such a record's text or, where it did not come `as_text`, of its payload.
+    """
+
+    source: str
+    target: TargetType
+    action: Action
+    repeat: Repeat
+    write_of: Callable[[bytes], BatchWrite] | None = field(default=None, repr=False)
+    as_text: bool = False
+    prefix: bytes = field(init=False, repr=False)
+
+    @prefix.default
+    def _prefix(self) -> bytes:
+        return operation_head(self.action)
+
+    def operation(self, payload: bytes) -> bytes:
+        return self.prefix + payload + b"}"
+
+
+JOINTS = (CreateRelationship, UpsertRelationship)
+"""Writes that have a line, and can be made of it again."""
+
+
+@lru_cache(maxsize=256)
+def kind_of(write: type[BatchWrite], source: str, is_keyed: bool) -> Kind:
+    """What writes of one class have in common: whether they may be repeated is a matter of their ids."""
+    repeat = Repeat.IDEMPOTENT
+    if write.action is Action.CREATE:
+        repeat = Repeat.KEYED if is_keyed else Repeat.ONCE
+    write_of = partial(write.of_line, source) if issubclass(write, JOINTS) else None
+    return Kind(source, write.target, write.action, repeat, write_of)
+
+
+@define(eq=False, init=False)
+class Record:
+    """`line` is the line or row of the file, or the place in the iterable, counted from 1, for people.
+
+    `position` counts the records of an input and is stamped by whoever takes them in. `text` is the
+    record as one line of JSON, if it came from outside. `key` is None where the service makes the id.
+    """
+
+    line: int
+    text: bytes | None = field(repr=False)
+    position: int
+    key: Key | None = field(repr=False)
+    kind: Kind
+    former: Former | None
+    """It may have arrived already, in a former run; this is what is known of that."""
+    _payload: bytes | None = field(repr=False)
+    _write: BatchWrite | None = field(repr=False)
+
+    def __init__(self, line: int, write: BatchWrite, text: bytes | None = None, position: int = 0) -> None:
+        self.line = line
+        self.text = text
+        self.position = position
+        id_ = write.id
+        self.key = None if id_ is None else (write.target, write.type, id_)
+        self.kind = kind_of(type(write), write.source, id_ is not None)  # type: ignore[arg-type]  # mypy
+        self.former = None
+        self._payload = None
+        self._write = write
+
+    @classmethod
+    def encoded(
+        cls,
+        line: int,
+        kind: Kind,
+        key: Key | None,
+        payload: bytes,
+        *,
+        text: bytes | None = None,
+        write: BatchWrite | None = None,
+    ) -> "Record":
+        """A record that is known to be right. Its write is made when somebody asks for it."""
+        record = cls.__new__(cls)
+        record.line = line
+        record.text = text
+        record.position = 0
+        record.key = key
+        record.kind = kind
+        record.former = None
+        record._payload = payload
+        record._write = write
+        return record
+
+    @property
+    def source(self) -> str:
+        return self.kind.source
+
+    @property
+    def target(self) -> TargetType:
+        return self.kind.target
+
+    @property
+    def action(self) -> Action:
+        return self.kind.action
+
+    @property
+    def repeat(self) -> Repeat:
+        return self.kind.repeat
+
+    @property
+    def write(self) -> BatchWrite:
+        """What was given, or made once of what was read or sent."""
+        if self._write is None:
+            origin = self.text if self.kind.as_text else self._payload
+            if self.kind.write_of is None or origin is None:
+                raise InvalidWrite("$", "must have a write or a text")
+            self._write = self.kind.write_of(origin)
+        return self._write
+
+    def payload(self) -> bytes:
+        """What goes on the wire under the name of the action.
+
+        Raises `InvalidWrite` for data that JSON cannot carry.
+        """
+        if self._payload is None:
+            self._payload = self.write.operation()[len(self.kind.prefix) : -1]
+        return self._payload
+
+    def operation(self) -> bytes:
+        """This record as one operation of a bulk. Raises as `payload` does."""
+        return self.kind.operation(self.payload())
+
+
+@frozen
+class Blank:
+    """A line with nothing on it: counted, and no failure."""
+
+    line: int
+
+
+@define(eq=False)
+class BadRecord:
+    """`path` says where and `reason` what is wrong; neither quotes the value."""
+
+    line: int
+    path: str
+    reason: str
+    text: bytes | None = field(default=None, repr=False)
+    position: int = 0
+
+
+Item = Record | BadRecord | Blank

@@ -1,0 +1,31 @@
+"""The records of a file, on their way: a file is read by the block, and its records come by the block."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+
+from clinia_async.ingest.records.record import Item
+from clinia_async.ingest.records.record_batch import Stretch
+
+
+class RecordStream(AsyncIterator[Item]):
+    """What is read of a file, one item after the other. Whoever leaves it before its end closes it."""
+
+    def __init__(self, blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> None:
+        self.blocks = blocks
+        """The same, many at once: each block is gone through before the next is asked for."""
+        self._items = _one_by_one(blocks)
+
+    async def __anext__(self) -> Item:
+        return await anext(self._items)
+
+    async def aclose(self) -> None:
+        await self._items.aclose()
+        await self.blocks.aclose()
+
+
+async def _one_by_one(blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> AsyncGenerator[Item, None]:
+    async with aclosing(blocks):
+        async for block in blocks:
+            for item in block:
+                for each in item if isinstance(item, Stretch) else (item,):
+                    yield each

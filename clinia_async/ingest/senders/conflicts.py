@@ -1,0 +1,75 @@
+"""What to do about a record whose key is taken."""
+
+import asyncio
+from enum import StrEnum
+from typing import cast
+
+from clinia_async.calls import Read, Settled
+from clinia_async.calls.reconciliation import settle
+from clinia_async.errors import NotFound
+from clinia_async.ingest.outcomes.outcome import Disposition, Finding
+from clinia_async.ingest.records.record import Record
+from clinia_async.models import Action, ErrorType, TaskSubmission
+
+_FIRST_PAUSE = 0.1
+
+DIFFERENT = "another record is there, with different data"
+UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
+UNSETTLED = "an answer was lost, its repeat was refused, and what is there is not what was sent"
+VANISHED = "its key was taken, and nothing is there to be read"
+
+
+class OnExisting(StrEnum):
+    COMPARE = "compare"
+    """Read it back: equal is fine, different is a failure."""
+    KEEP = "keep"
+    """Read it back: what is there stays and is no failure; the report says if it differs."""
+    FAIL = "fail"
+    """A failure, without looking."""
+
+
+async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Finding:
+    """For a record that was sent once and found its key taken."""
+    if policy is OnExisting.FAIL:
+        return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS)
+    try:
+        found = await settle_once(record, read)
+    except NotFound:
+        return Disposition.UNKNOWN, VANISHED
+    return (Disposition.EXISTING, None) if found else different(policy)
+
+
+async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
+    """For a record that may have been sent twice and was then refused: what is there tells.
+
+    Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
+    Only a create that meets another record is refused for good.
+    """
+    loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+    while True:
+        try:
+            found = await settle(settled(record), read, deadline)
+        except NotFound:
+            return Disposition.UNKNOWN, UNSEEN
+        if found is not None:
+            return Disposition.PERSISTED, None
+        if record.action is Action.CREATE:
+            return different(policy)
+        if loop.time() + pause >= deadline:
+            return Disposition.UNKNOWN, UNSETTLED
+        await asyncio.sleep(pause)
+        pause *= 2
+
+
+async def settle_once(record: Record, read: Read) -> bool:
+    """Whether what is there is what was sent. Raises `NotFound`."""
+    return await settled(record).settle(read) is not None
+
+
+def settled(record: Record) -> Settled[TaskSubmission]:
+    return cast("Settled[TaskSubmission]", record.write)
+
+
+def different(policy: OnExisting) -> Finding:
+    kept = policy is OnExisting.KEEP
+    return Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT

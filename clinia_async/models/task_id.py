@@ -1,0 +1,66 @@
+"""Task ids: opaque on the wire, with a kind that can be read from the prefix."""
+
+import re
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from clinia_async.models.secret import fingerprint
+
+# printable, without / \ ? # and not . or .. alone
+_SAFE_IN_A_PATH = re.compile(r"(?!\.{1,2}\Z)[!\"$-.0->@-\[\]-~]{1,256}", re.ASCII)
+
+
+class TaskKind(StrEnum):
+    """What a task was submitted as: a hint for people and for pacing, never needed to poll."""
+
+    SINGLE = "single"
+    BULK = "bulk"
+    BUNDLE = "bundle"
+    PURGE = "purge"
+    LEGACY = "legacy"
+    """A deprecated bare id: a bulk or a bundle, and the id does not say which."""
+    UNKNOWN = "unknown"
+    """A prefix that this version does not know; the task can still be polled."""
+
+
+_KINDS = {"s": TaskKind.SINGLE, "bk": TaskKind.BULK, "bd": TaskKind.BUNDLE, "pg": TaskKind.PURGE}
+
+
+@frozen(repr=False)
+class TaskId:
+    """The id of a task, kept exactly as the service wrote it.
+
+    https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
+    """
+
+    value: str = field()
+
+    @value.validator
+    def _safe(self, _: object, value: object) -> None:
+        # An id comes from outside and goes into a URL, so what could change the path is refused.
+        if not isinstance(value, str) or not _SAFE_IN_A_PATH.fullmatch(value):
+            raise ValueError("a task id is 1 to 256 printable ASCII characters without / \\ ? #")
+
+    @property
+    def kind(self) -> TaskKind:
+        prefix, separator, _ = self.value.partition("_")
+        if prefix in _KINDS and separator:
+            return _KINDS[prefix]
+        if self.value.startswith("purge:"):
+            return TaskKind.PURGE
+        return TaskKind.UNKNOWN if separator else TaskKind.LEGACY
+
+    def names(self, other: "TaskId") -> bool:
+        """Whether `other` is this task: a deprecated id may come back in its current form."""
+        if other.value == self.value:
+            return True
+        if self.value.startswith("purge:"):
+            return other.value == f"pg_{self.value.removeprefix('purge:')}"
+        return self.kind is TaskKind.LEGACY and other.value in {f"bk_{self.value}", f"bd_{self.value}"}
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"TaskId({self.kind} {fingerprint(self.value)})"

@@ -1,0 +1,70 @@
+"""One write on its way in a bulk, and its caller, who waits for the task."""
+
+import asyncio
+from collections.abc import Generator, Iterator
+
+from clinia_async.errors import CliniaError
+from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SentBulk
+from clinia_async.session.submissions import Submissions
+from clinia_async.tasks.task import Task
+from clinia_async.tasks.waiters import Waiter, drained
+
+Name = str
+"""What a write is about: its source, target, type and id, of which only the id may hold a slash."""
+
+
+class WaitingWrite(Waiter):
+    """Its caller awaits it. It has the task or the failure, once there is an answer."""
+
+    __slots__ = ("_submissions", "answer", "failure", "name", "operation", "task", "write")
+
+    def __init__(self, write: KeyedWrite, loop: asyncio.AbstractEventLoop, submissions: Submissions) -> None:
+        super().__init__(loop)
+        self.write = write
+        self.name: Name = "/".join((write.source, write.target, write.type, write.id or ""))
+        self.operation = write.operation()
+        self.task: Task[Record] | None = None
+        self.failure: CliniaError | None = None
+        self._submissions = submissions
+        self.answer: asyncio.Future[Task[Record]] | None = None
+        """For `in_doubt`, once the caller is gone."""
+
+    def __await__(self) -> Generator[Waiter, None, Task[Record]]:
+        try:
+            yield self
+        except asyncio.CancelledError:  # the write stays where it is, and its answer goes elsewhere
+            self.answer = self._loop.create_future()
+            self._submissions.doubt(self.write, self.answer)
+            self.tell(self.answer)
+            raise
+        assert self.task is not None
+        return self.task
+
+    def arrive(self, task: Task[Record]) -> None:
+        self.task = task
+        self._answered()
+
+    def fail(self, error: CliniaError) -> None:
+        self.failure = error
+        self._answered()
+
+    def _answered(self) -> None:
+        self.wake(self.failure)
+        self.tell(self.answer)
+
+    def tell(self, answer: "asyncio.Future[Task[Record]] | None") -> None:
+        if answer is None or answer.done():
+            return
+        if self.task is not None:
+            answer.set_result(self.task)
+        elif self.failure is not None:
+            answer.set_exception(self.failure)
+
+
+def handed_over(places: list[WaitingWrite], bulk: SentBulk) -> Iterator[WaitingWrite]:
+    """Each with its task, when its turn to be woken has come."""
+    for place in drained(places):
+        place.task = bulk.task_of(place.write, place.operation)
+        if place.answer is not None:
+            place.tell(place.answer)
+        yield place

@@ -1,0 +1,304 @@
+"""What a task that ended means for the write that made it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, Protocol, TypeVar, cast
+
+from attrs import frozen
+
+from clinia_async.calls import (
+    Bulk,
+    Bundle,
+    Call,
+    EncodedBulk,
+    GetPurge,
+    GetRelationship,
+    GetResource,
+    Purge,
+    Read,
+    Settled,
+    Write,
+)
+from clinia_async.calls.reconciliation import settle
+from clinia_async.errors import (
+    InvalidWrite,
+    NotFound,
+    Outcome,
+    ProtocolError,
+    RequestError,
+    TaskCancelled,
+    TaskDropped,
+    TaskFailed,
+    WriteConflict,
+    fresh,
+)
+from clinia_async.models import (
+    Action,
+    ErrorType,
+    PurgeOperation,
+    Receipt,
+    TargetType,
+    TaskSnapshot,
+    TaskStatus,
+    TaskSubmission,
+)
+from clinia_async.models.batch_result import BatchResult
+from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.tasks.task import Conclude, Task
+
+R = TypeVar("R")
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+SETTLE_WITHIN = 30.0
+_NOT_STORED = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
+
+
+class RecordWrite(Write[R_co], Protocol[R_co]):
+    """A write of one record, which can be read back."""
+
+    @property
+    def id(self) -> str | None: ...
+
+    def readback(self, receipts: Sequence[Receipt]) -> Call[R_co]: ...
+
+
+class Deletion(Write[None], Protocol):
+    def gone(self) -> Call[object]: ...
+
+
+def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
+    conclusion: object
+    if isinstance(write, Purge):
+        conclusion = OfPurge(write, read)
+    elif isinstance(write, Bulk | Bundle):
+        conclusion = OfBatch(write, read)
+    elif isinstance(write, EncodedBulk):
+        conclusion = of_receipts
+    elif hasattr(write, "gone"):
+        conclusion = OfDeletion(cast("Deletion", write), read)
+    else:
+        conclusion = OfRecord(cast("RecordWrite[R]", write), read)
+    return cast("Conclude[R]", conclusion)
+
+
+@frozen(eq=False, repr=False)
+class OfRecord(Generic[R]):
+    """Reads the record back: SUCCESS alone is no proof that it was stored."""
+
+    write: RecordWrite[R]
+    read: Read
+
+    async def __call__(self, task: Task[R], snapshot: TaskSnapshot) -> R:
+        if snapshot.status != TaskStatus.SUCCESS:
+            return self.write.result(await settled(task, snapshot, self.write, self.read))
+        receipts = () if self.write.id is not None else await task.receipts()
+        try:
+            made = self.write.readback(receipts)
+        except InvalidWrite:
+            raise _unreadable() from None
+        return await _read_done(task, lambda: self.read(made))
+
+
+@frozen(eq=False, repr=False)
+class OfDeletion:
+    """Looks whether it is gone: SUCCESS alone is no proof that a reviewer let it."""
+
+    write: Deletion
+    read: Read
+
+    async def __call__(self, task: Task[None], snapshot: TaskSnapshot) -> None:
+        if snapshot.status != TaskStatus.SUCCESS:
+            await settled(task, snapshot, self.write, self.read)
+            return
+        try:
+            await self.read(self.write.gone())
+        except NotFound:
+            return
+        except RequestError as error:
+            landed = _landed(error)
+        else:
+            raise task.error(TaskDropped, "it succeeded and its record is still there", Outcome.REJECTED)
+        raise landed
+
+
+@frozen(eq=False, repr=False)
+class OfBatch:
+    """The receipts, once every operation is stored."""
+
+    write: Bulk | Bundle
+    read: Read
+
+    async def __call__(self, task: Task[BatchResult], snapshot: TaskSnapshot) -> BatchResult:
+        result = BatchResult(await task.receipts(), self.write.writes)
+        if len(result.receipts) < len(self.write.writes) or _untold(result):
+            raise ProtocolError("operations are without a receipt to rely on")
+        failed_receipts = result.failed
+        if not failed_receipts and snapshot.status == TaskStatus.SUCCESS:
+            return result
+        deadline = _deadline()
+        left = [each for each in failed_receipts if not await self._is_stored(task, each, deadline)]
+        if left or not failed_receipts:
+            error = failed(task, snapshot, result.receipts, left)
+            if isinstance(error, TaskFailed):
+                error.result = result
+            raise error
+        task.reconciled = True
+        return result
+
+    async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
+        """Whether a refused operation is stored all the same, by the first of two attempts."""
+        if not (task.doubtful and is_echo(receipt)):
+            return False
+        subject = (receipt.target_type, receipt.type, receipt.id)
+        mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
+        if len(mine) != 1 or not hasattr(mine[0], "settle"):
+            return False
+        try:
+            return await settle(cast("Settled[TaskSubmission]", mine[0]), self.read, deadline) is not None
+        except NotFound:
+            return False
+
+
+async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
+    """The receipts, where nothing is known here of the writes that they are for."""
+    receipts = await task.receipts()
+    if snapshot.status != TaskStatus.SUCCESS:
+        error = failed(task, snapshot, receipts)
+        if isinstance(error, TaskFailed):
+            error.result = BatchResult(receipts)
+        raise error
+    return BatchResult(receipts)
+
+
+@frozen(eq=False, repr=False)
+class OfPurge:
+    write: Purge
+    read: Read
+
+    async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
+        if snapshot.status != TaskStatus.SUCCESS:
+            raise failed(task, snapshot, ())
+        return self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
+
+
+@frozen(eq=False, repr=False)
+class OfResumed:
+    """For a handle made from an id or a token: what was sent is not known here, only what was made."""
+
+    read: Read
+
+    async def __call__(self, task: Task[object], snapshot: TaskSnapshot) -> object:
+        source = task.source_key or ""
+        if task.kind is TaskKind.PURGE:
+            if snapshot.status != TaskStatus.SUCCESS:
+                raise failed(task, snapshot, ())
+            return await _read_purge(self.read, source, task.known_id)
+        receipts = await task.receipts()
+        if snapshot.status != TaskStatus.SUCCESS:
+            raise failed(task, snapshot, receipts)
+        made = _get_of(source, receipts[0]) if task.kind is TaskKind.SINGLE and len(receipts) == 1 else None
+        return BatchResult(receipts) if made is None else await _read_done(task, lambda: self.read(made))
+
+
+def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
+    """How to read what a single write made; None if it made nothing that this version can read."""
+    if receipt.action == Action.DELETE:
+        return None
+    try:
+        if receipt.target_type == TargetType.RESOURCE:
+            return GetResource(source, receipt.type, receipt.id)
+        if receipt.target_type == TargetType.RELATIONSHIP:
+            return GetRelationship(source, receipt.type, receipt.id)
+    except InvalidWrite:
+        raise _unreadable() from None
+    return None
+
+
+def _unreadable() -> ProtocolError:
+    return ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
+
+
+async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: Read) -> TaskSubmission:
+    """What a failed task's lost twin did, if there was one and what is there is what was sent."""
+    receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
+    failure = failed(task, snapshot, receipts)
+    if not (task.doubtful and hasattr(write, "settle") and any(map(is_echo, receipts))):
+        raise failure
+    try:
+        submission = await settle(cast("Settled[TaskSubmission]", write), read, _deadline())
+    except NotFound:
+        raise failure from None
+    if submission is None:
+        raise WriteConflict("the key is taken by a record that differs from the one that was sent")
+    task.reconciled = True
+    return submission
+
+
+def failed(
+    task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt], bad: Sequence[Receipt] | None = None
+) -> TaskFailed | TaskCancelled:
+    """The error of a task that ended badly, with the receipts of the operations that did."""
+    if snapshot.status == TaskStatus.CANCELLED and (bad is None or len(bad) == len(receipts)):
+        # a write whose first answer was lost may have been stored by then
+        outcome = Outcome.UNKNOWN if task.doubtful else Outcome.REJECTED
+        return task.error(TaskCancelled, "the service cancelled every operation", outcome)
+    if bad is None:
+        bad = [receipt for receipt in receipts if receipt.status != TaskStatus.SUCCESS]
+    # what a failed bulk left behind differs from operation to operation: only its receipts can tell
+    none = bool(receipts) and all(receipt.status in _NOT_STORED for receipt in receipts)
+    outcome = Outcome.REJECTED if none and not task.doubtful else Outcome.UNKNOWN
+    types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
+    error = task.error(
+        TaskFailed, f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip(), outcome
+    )
+    error.failed_receipts = bad
+    return error
+
+
+def is_echo(receipt: Receipt) -> bool:
+    """Whether this is what a write meets that was sent twice: cancelled by its twin, or after it."""
+    if receipt.status == TaskStatus.CANCELLED:
+        return True
+    type_ = None if receipt.error is None else receipt.error.type
+    return type_ == ErrorType.ALREADY_EXISTS or (
+        type_ == ErrorType.NOT_FOUND and receipt.action == Action.DELETE
+    )
+
+
+def _deadline() -> float:
+    """Until when the lost twin of a failed write is looked for."""
+    return asyncio.get_running_loop().time() + SETTLE_WITHIN
+
+
+def _untold(result: BatchResult) -> bool:
+    """Whether a write whose key is known before sending has no receipt."""
+    return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
+
+
+def _landed(error: RequestError) -> RequestError:
+    landed = fresh(error)
+    landed.outcome = Outcome.DONE
+    return landed
+
+
+async def _read_done(task: Task[T], read: Callable[[], Awaitable[R]]) -> R:
+    try:
+        return await read()
+    except NotFound:
+        raise task.error(TaskDropped, "it succeeded and its record is absent", Outcome.REJECTED) from None
+    except RequestError as error:
+        landed = _landed(error)
+    raise landed
+
+
+async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
+    try:
+        operation = await read(GetPurge(source, id))
+    except RequestError as error:
+        landed = _landed(error)
+    else:
+        if operation.status == TaskStatus.SUCCESS:
+            return operation
+        landed = ProtocolError("the answer is from before the end of the purge", outcome=Outcome.DONE)
+    raise landed

@@ -1,0 +1,145 @@
+"""One logical call: attempts within a deadline and a budget, and the settling of a lost answer.
+
+The first attempt has nothing wrapped around it; the machinery below starts with a failure.
+"""
+
+import asyncio
+from typing import Generic, TypeVar, cast
+
+from attrs import define
+
+from clinia_async.calls import Call, Repeat, Request, Settled
+from clinia_async.calls.reconciliation import settle
+from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
+from clinia_async.transport import Transport
+from clinia_async.transport.admission import Admission
+from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled, may_be_repeated
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@define(eq=False, repr=False)
+class Delivered(Generic[R]):
+    """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back.
+
+    `attempts` is how many times the call was sent; what was read to settle it does not count.
+    """
+
+    answer: R
+    doubtful: bool = False
+    reconciled: bool = False
+    attempts: int = 1
+
+
+class Delivery:
+    def __init__(self, transport: Transport, policy: RetryPolicy, *, settle_within: float) -> None:
+        self._transport = transport
+        self._policy = policy
+        self._settle_within = settle_within
+        self._budget = RetryBudget()
+        self.admission: Admission | None = None
+        """The gate that every attempt passes while there is one."""
+
+    async def send(
+        self, call: Call[R], deadline: float, *, doubtful: bool = False, slowest: int | None = None
+    ) -> Delivered[R]:
+        """`deadline` is a time of the event loop's clock, for all attempts together.
+
+        `doubtful` says that an answer to this very call was lost before. With `slowest` the deadline
+        moves by the time that the body needs at so many bytes a second.
+        """
+        request = call.request()
+        if slowest is not None and request.body is not None:
+            deadline += len(request.body) / slowest
+        try:
+            return Delivered(await self.once(call, request, deadline), doubtful)
+        except RequestError as error:
+            failure = error
+        return await self._again(call, request, failure, deadline, doubtful=doubtful)
+
+    async def once(self, call: Call[R], request: Request, deadline: float) -> R:
+        attempt = self._transport.attempt
+        if self.admission is None:
+            content = await attempt(request, deadline)
+        else:
+            content = await self.admission.send(attempt, request, deadline)
+        answer = call.answer(content)
+        self._budget.success()
+        return answer
+
+    async def read(self, call: Call[R], deadline: float) -> R:
+        return (await self.send(call, deadline)).answer
+
+    async def _again(
+        self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, doubtful: bool
+    ) -> Delivered[R]:
+        waits, attempts = Waits(self._policy), 1
+        while True:
+            deadline += failure.waited
+            if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
+                answer = await self._settle(cast("Settled[R]", call), deadline, attempts)
+                return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
+            if doubtful and isinstance(failure, ApiError) and _is_gone(call, failure):
+                return Delivered(cast("R", None), doubtful=True, reconciled=True, attempts=attempts)
+            doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
+            is_last = attempts >= self._policy.attempts
+            if is_last or not await self._may_go_on(call, failure, waits, deadline):
+                raise _verdict(failure, attempts, doubtful=doubtful)
+            attempts += 1
+            try:
+                return Delivered(await self.once(call, request, deadline), doubtful, attempts=attempts)
+            except RequestError as error:
+                failure = error
+
+    async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:
+        """Waits for the moment of the next attempt, if there is to be one."""
+        if not may_be_repeated(failure, keyed=call.repeat is not Repeat.ONCE):
+            return False
+        pause = waits.after(failure)
+        # A gate holds every request back for as long as a hint says, and bounds by itself how many of
+        # them are throttled. So neither the deadline nor the budget of a call pays for that again.
+        is_paced = self.admission is not None and is_throttled(failure)
+        if is_paced:
+            pause -= failure.retry_after or 0.0
+        if asyncio.get_running_loop().time() + pause >= deadline:
+            return False
+        if not is_paced and not self._budget.afford(failure):
+            return False
+        await asyncio.sleep(pause)
+        return True
+
+    async def _settle(self, call: Settled[R], deadline: float, attempts: int) -> R:
+        """The key is taken, maybe by our own lost attempt: what holds it tells."""
+        deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
+
+        async def read(call: Call[T]) -> T:
+            return await self.read(call, deadline)
+
+        try:
+            answer = await settle(call, read, deadline)
+        except RequestError as error:
+            raise _verdict(error, attempts, doubtful=True) from None
+        if answer is None:
+            conflict = WriteConflict("the key is taken by a record that differs from the one that was sent")
+            raise _verdict(conflict, attempts, doubtful=True)
+        return answer
+
+
+def _is_echo(call: Call[R], error: ApiError) -> bool:
+    is_echo = getattr(call, "is_echo", None)
+    return is_echo is not None and is_echo(error)
+
+
+def _is_gone(call: Call[R], error: ApiError) -> bool:
+    is_gone = getattr(call, "is_gone", None)
+    return is_gone is not None and is_gone(error)
+
+
+def _verdict(failure: RequestError, attempts: int, *, doubtful: bool) -> RequestError:
+    """The last failure; but once an answer was lost, no later one proves that nothing happened."""
+    if doubtful and failure.outcome is not Outcome.UNKNOWN:
+        failure = fresh(failure)
+        failure.outcome = Outcome.UNKNOWN
+    failure.attempts = attempts
+    return failure

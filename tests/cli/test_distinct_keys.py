@@ -1,0 +1,21 @@
+"""Keys are counted exactly, in memory or beyond it."""
+
+import pytest
+
+from clinia_async import TargetType
+from clinia_async.cli.distinct_keys import DistinctKeys
+
+
+@pytest.mark.parametrize(("count", "repeats"), [(0, 0), (10, 3), (300_000, 1234)])
+def test_each_key_is_counted_once(count: int, repeats: int) -> None:
+    with DistinctKeys() as keys:
+        for number in [*range(count), *range(repeats)]:
+            keys.add((TargetType.RELATIONSHIP, "t", f"a.{number}"))
+        assert keys.repeated() == repeats
+        keys.add((TargetType.RELATIONSHIP, "t", "another"))
+        assert keys.repeated() == repeats
+        keys.add((TargetType.RESOURCE, "t", "another"))
+        keys.add((TargetType.RELATIONSHIP, "u", "another"))
+        assert keys.repeated() == repeats
+        keys.add((TargetType.RELATIONSHIP, "u", "another"))
+        assert keys.repeated() == repeats + 1

@@ -1,0 +1,228 @@
+"""The real files: what is wrong in them is found, what is right lands, and the counts are exact."""
+
+import csv
+import gc
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from clinia_async import (
+    BadRecord,
+    ColumnMapping,
+    ConfigError,
+    Disposition,
+    InputError,
+    Record,
+    escape_dots,
+    identity_of,
+    read_ndjson,
+    read_records,
+    unescape_dots,
+)
+from clinia_async.emulator import Emulator
+from clinia_async.ingest.records.record import Blank
+from tests.ingest.reading import read_file, told
+from tests.ingest.running import BOTH_WAYS, SOURCE, run
+
+DATA = Path(__file__).parents[2] / "data"
+
+VERDICTS = {
+    "json": ("$", "expected JSON"),
+    "json NaN": ("$", "expected numbers that are finite"),
+    "duplicate key": ("$", "expected each key once"),
+    "not an object": ("$", "expected an object"),
+    "missing from/to": ("$.from", "is required"),
+    "missing to.type": ("$.to.type", "is required"),
+    "empty id": (
+        "$.from.id",
+        "must be 1 to 256 characters, none of them a dot, a control or an invisible character",
+    ),
+    "id not a string": ("$.from.id", "must be a string"),
+    "data not an object": ("$.data", "must be an object"),
+}
+
+
+def expected_table() -> dict[int, str]:
+    with (DATA / "dirty-1k.expected.tsv").open(encoding="utf-8") as rows:
+        return {int(number): verdict for number, verdict in csv.reader(rows, delimiter="\t")}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_the_dirty_file_fails_exactly_where_its_table_says(via: str) -> None:
+    table = expected_table()
+    async with Emulator() as emulator:
+        found = await run(emulator, read_ndjson(DATA / "dirty-1k.ndjson", SOURCE), via=via)
+        held = emulator.relationships()
+    wrong = {
+        each.line: (each.record.path, each.record.reason)
+        for each in found.outcomes
+        if isinstance(each.record, BadRecord)
+    }
+    assert wrong == {
+        line: VERDICTS[verdict] for line, verdict in table.items() if verdict not in {"ok", "blank"}
+    }
+    landed = [each.line for each in found.outcomes if each.disposition.has_landed]
+    assert sorted(landed) == [line for line, verdict in table.items() if verdict == "ok"]
+    assert found.report.blank == sum(verdict == "blank" for verdict in table.values())
+    assert held == found.told[Disposition.PERSISTED]
+
+
+async def test_ids_with_dots_are_refused_and_escaped_ones_land() -> None:
+    path = DATA / "mixed-1k.ndjson"
+    dotted = {each.line async for each in read_ndjson(path, SOURCE) if isinstance(each, BadRecord)}
+    assert dotted
+    async with Emulator() as emulator:
+        records = read_ndjson(path, SOURCE, map_id=escape_dots)
+        found = await run(emulator, records, on_existing="keep")
+        ends = {tuple(map(unescape_dots, each.id.split("."))) for each in emulator.stored()}
+    assert found.report.all_landed
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert ends == {(line["from"]["id"], line["to"]["id"]) for line in lines}
+    assert dotted == {n for n, line in enumerate(lines, 1) if "." in line["from"]["id"] + line["to"]["id"]}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_lines_are_cut_at_newlines_alone(tmp_path: Path, packed: bool) -> None:
+    good = '{"type":"t","from":{"id":"%s","type":"a"},"to":{"id":"z","type":"b"},"data":{"x":"\u2028\x85"}}'
+    text = "\ufeff" + good % 1 + "\r\n" + "  \r\n\n" + good % 2 + "\n" + "\ufeff" + good % 3 + "\n" + good % 4
+    path = tmp_path / "lines"
+    raw = text.encode()
+    path.write_bytes(gzip.compress(raw[:50]) + gzip.compress(raw[50:]) if packed else raw)
+    records = [each async for each in read_ndjson(path, SOURCE)]
+    assert [type(each) for each in records] == [Record, Blank, Blank, Record, BadRecord, Record]
+    assert [each.line for each in records] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_line_too_large_is_one_bad_record_and_its_neighbours_are_read(tmp_path: Path) -> None:
+    good = b'{"type":"t","from":{"id":"1","type":"a"},"to":{"id":"z","type":"b"}}\n'
+    path = tmp_path / "large"
+    path.write_bytes(good + b'{"type":"' + b"x" * 3_000_000 + b'"}\n' + good)
+    records = [each async for each in read_ndjson(path, SOURCE, largest_line=1_000_000)]
+    assert [type(each) for each in records] == [Record, BadRecord, Record]
+    assert isinstance(records[1], BadRecord)
+    assert records[1].text is None
+    assert records[1].reason == "the line is too large"
+
+
+async def test_bytes_that_are_no_text_are_one_bad_record(tmp_path: Path) -> None:
+    path = tmp_path / "bytes"
+    path.write_bytes(b'{"type":"\xff"}\n\n{"type":"\xed\xa0\x80"}\n')
+    records = [each async for each in read_ndjson(path, SOURCE)]
+    assert [(each.path, each.reason) for each in records if isinstance(each, BadRecord)] == [
+        ("$", "expected UTF-8"),
+        ("$", "expected UTF-8"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+async def test_what_is_no_file_is_an_error_of_the_input(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="regular file"):
+        _ = [each async for each in read_ndjson(tmp_path / name, SOURCE)]
+
+
+GOOD = b'{"type":"t","from":{"id":"%d","type":"a"},"to":{"id":"z","type":"b"}}'
+
+
+async def test_a_byte_order_mark_belongs_at_the_start_alone(tmp_path: Path) -> None:
+    path = tmp_path / "marked"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD % 1 + b"\n\xef\xbb\xbf" + GOOD % 2 + b"\n" + GOOD % 3)
+    found = await read_file(path)
+    assert told(found) == [(2, "$", "expected JSON")]
+    assert [type(each) for each in found] == [Record, BadRecord, Record]
+
+
+async def test_a_last_line_that_is_cut_off_is_bad_and_the_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "growing"
+    path.write_bytes(GOOD % 1 + b"\n" + GOOD % 2 + b"\n" + (GOOD % 3)[:-20])
+    assert told(await read_file(path)) == [(3, "$", "expected JSON")]
+
+
+async def test_keys_given_twice_are_refused_and_many_or_odd_ones_are_not(tmp_path: Path) -> None:
+    many = json.dumps({f"k{number}": number for number in range(10_000)}).encode()
+    path = tmp_path / "keys"
+    lines = [
+        (GOOD % 1)[:-1] + b',"data":{"x":1,"x":2}}',
+        (GOOD % 2)[:-1] + b',"data":{"__proto__":{"x":1}}}',
+        (GOOD % 3)[:-1] + b',"data":' + many + b"}",
+    ]
+    path.write_bytes(b"\n".join(lines))
+    found = await read_file(path)
+    assert told(found) == [(1, "$", "expected each key once")]
+    assert isinstance(found[2], Record)
+    assert many in found[2].operation()
+
+
+@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet", "fhir"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "device", "loop"])
+async def test_only_regular_files_are_read(tmp_path: Path, format_: str, kind: str) -> None:
+    path = tmp_path / "input"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+    with pytest.raises(InputError, match="regular file"):
+        await read_file(path, format=format_)
+
+
+async def test_a_record_that_needs_an_id_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "resources"
+    path.write_bytes(b'{"type":"patient","data":{}}\n' * 2)
+    assert told(await read_file(path, action="UPSERT")) == [
+        (1, "$.id", "is required"),
+        (2, "$.id", "is required"),
+    ]
+    assert [each.key for each in await read_file(path) if isinstance(each, Record)] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["data.ndjson", "data.csv", "data.parquet", "data.fhir.json"])
+async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"some content")
+    columns = ColumnMapping({"type": "=t", "id": "a"})
+    others = [
+        await identity_of(path, format="ndjson" if name != "data.ndjson" else "csv"),
+        await identity_of(path, action="DELETE"),
+        await identity_of(path, map_id=escape_dots),
+        await identity_of(path, columns=columns),
+        await identity_of(path, columns=ColumnMapping({"type": "=t", "id": "b"})),
+    ]
+    first = await identity_of(path)
+    assert len({first, *others}) == 6
+    copy = tmp_path / "elsewhere" / name
+    copy.parent.mkdir()
+    copy.write_bytes(b"some content")
+    assert await identity_of(copy) == first
+    copy.write_bytes(b"some other content")
+    assert await identity_of(copy) != first
+    copy.write_bytes(b"some conten")
+    assert await identity_of(copy) != first
+    assert await identity_of(None) is None
+    with pytest.raises(InputError, match="regular file"):
+        await identity_of(tmp_path)
+
+
+async def test_options_that_do_not_go_together_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with pytest.raises(ConfigError, match="CSV and Parquet"):
+        read_records(path, SOURCE, columns=ColumnMapping({"type": "=t"}))
+    with pytest.raises(ConfigError, match="format"):
+        read_records(path, SOURCE, format="xml")
+    with pytest.raises(ConfigError, match="action"):
+        read_records(path, SOURCE, action="MERGE")
+
+
+async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes((GOOD % 1 + b"\n") * 100_000)
+    records = read_records(path, SOURCE)
+    first = await anext(records)
+    assert first.line == 1
+    await records.aclose()  # a file that stays open is a warning, and warnings are errors
+    gc.collect()

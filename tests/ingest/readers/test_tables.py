@@ -1,0 +1,351 @@
+"""CSV and Parquet: rows become records by a mapping, with their values exactly as they are."""
+
+import asyncio
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinia_async import Blank, ColumnMapping, ConfigError, InputError, Record
+from clinia_async.ingest.readers.files import read_records
+from tests.ingest.reading import Item, read_file, told
+from tests.ingest.running import SOURCE
+
+MAPPING = ColumnMapping.parse(
+    "type=rel,from.id=npi,from.type==practitioner,to.id=org,to.type==organization,data.since=start"
+)
+CANARY = "CANARY-7731"
+
+
+def sent(items: list[Item] | object) -> list[object]:
+    assert isinstance(items, list)
+    return [
+        json.loads(each.operation())[str(each.action).lower()] for each in items if isinstance(each, Record)
+    ]
+
+
+def edge(from_: str, to: str, **data: object) -> dict[str, object]:
+    ends = {"from": {"id": from_, "type": "practitioner"}, "to": {"id": to, "type": "organization"}}
+    return {"type": "treats", **ends, **({"data": data} if data else {})}
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    return tmp_path / "sheet.csv"
+
+
+def put(path: Path, content: str | bytes) -> None:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.mark.parametrize("pack", [lambda text: text, gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_rows_are_counted_as_a_spreadsheet_does(pack: object, end: str, sheet: Path) -> None:
+    rows = ["rel,npi,start,org,unused", "treats,007,2019-04-01,org-1,x", "", ",,,,", 'treats,8,,"o,""r""g",y']
+    put(sheet, pack(b"\xef\xbb\xbf" + end.join(rows).encode()))  # type: ignore[operator]
+    found = await read_file(sheet, columns=MAPPING, format="csv")
+    assert [each.line for each in found] == [2, 3, 4, 5]
+    assert [type(each) for each in found] == [Record, Blank, Blank, Record]
+    assert sent(found) == [edge("007", "org-1", since="2019-04-01"), edge("8", 'o,"r"g')]
+
+
+async def test_a_newline_in_quotes_is_a_part_of_its_cell(sheet: Path) -> None:
+    put(sheet, b'rel,npi,org,start\ntreats,1,o,"a\r\nb\nc"\ntreats,2,o,\n')
+    found = await read_file(sheet, columns=MAPPING)
+    assert sent(found) == [edge("1", "o", since="a\r\nb\nc"), edge("2", "o")]
+    assert [each.line for each in found] == [2, 3]
+
+
+async def test_values_are_of_the_kind_asked_for_digit_by_digit(sheet: Path) -> None:
+    put(
+        sheet,
+        "t,i,a,b,c,d,e\n"
+        'p,p1,00012345678901234567890,12345678901234567890123,1.100,TRUE,"{""x"": [1.10]}"\n'
+        "p,p2,,,,,\n",
+    )
+    mapping = ColumnMapping.parse(
+        "type=t,id=i,data.a=a,data.b:int=b,data.c:float=c,data.d:bool=d,data.e:json=e"
+    )
+    found = await read_file(sheet, columns=mapping)
+    first, second = (each.operation() for each in found if isinstance(each, Record))
+    wanted = (
+        b'{"a":"00012345678901234567890","b":12345678901234567890123,"c":1.100,"d":true,"e":{"x": [1.10]}}'
+    )
+    assert wanted in first
+    assert json.loads(second)["create"] == {"type": "p", "id": "p2", "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "rule"),
+    [
+        ("int", "007", "a whole number"),
+        ("int", "1.0", "a whole number"),
+        ("int", "٣", "a whole number"),
+        ("float", "1,5", "a finite number"),
+        ("float", "1e999", "a finite number"),
+        ("float", "nan", "a finite number"),
+        ("bool", "yes", "true or false"),
+        ("json", "{", "JSON"),
+        ("json", '1,"x":2', "JSON"),
+        ("json", '{"a":1,"a":2}', "JSON"),
+        ("json", "NaN", "JSON"),
+    ],
+)
+async def test_what_is_not_of_its_kind_is_told_by_row_and_column(
+    kind: str, cell: str, rule: str, sheet: Path
+) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["t", "i", "n"], ["p", "p1", cell], ["p", CANARY, ""]])
+    put(sheet, text.getvalue())
+    mapping = ColumnMapping.parse(f"type=t,id=i,data.n:{kind}=n")
+    found = await read_file(sheet, columns=mapping)
+    ((line, path, reason),) = told(found)
+    assert (line, path) == (2, "$.data.n (column n)")
+    assert rule in reason
+    assert cell not in reason
+
+
+async def test_bad_rows_are_told_and_their_neighbours_are_read(sheet: Path) -> None:
+    rows = [b"rel,npi,org,start", b"treats,,o,", b"treats,a.b,o,", b"treats,1,o", b"treats,1,o,x,y"]
+    rows += [b"treats,\xff,o,", b"treats,1,o,fine", b"tr\xc3\xa9ats,1,o,", b"treats," + b"x" * 300 + b",o,"]
+    put(sheet, b"\n".join(rows))
+    found = await read_file(sheet, columns=MAPPING)
+    assert [(line, path) for line, path, _ in told(found)] == [
+        (2, "$.from.id (column npi)"),
+        (3, "$.from.id (column npi)"),
+        (4, "$"),
+        (5, "$"),
+        (6, "$"),
+        (8, "$.type (column rel)"),
+        (9, "$.from.id (column npi)"),
+    ]
+    assert told(found)[2][2] == "must have as many cells as the header: 4"
+    assert told(found)[4][2] == "expected UTF-8"
+    assert sent(found) == [edge("1", "o", since="fine")]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no header"),
+        ("rel,npi,org\nx,y,z", "no column for data.since"),
+        ("rel,npi,npi,org,start\n", "more than one column for from.id"),
+        (f'rel,npi,org,start\ntreats,1,o,\ntreats,"{CANARY}', "row 3 is no CSV"),
+        (f'rel,npi,org,start\ntreats,1,o,\ntreats,"{CANARY}"x,o,', "row 3 is no CSV"),
+        (f"rel,npi,org,start\ntreats,1,o,\ntreats,{CANARY}\rx,o,", "row 3 is no CSV"),
+        ("rel,npi,org,start\ntreats,1,o,\ntreats,1,o," + "x" * 140_000, "row 3 is no CSV"),
+        ("rel,npi,org,start\ntreats,1,o,\ntreats,1,o," + '"x\n",' * 300_000, "row 3 is too large"),
+        ("rel,npi,org,start\ntreats,1,o,\n" + "x," * 3_000_000, "row 3 is too large"),
+    ],
+)
+async def test_what_no_table_can_be_read_from_on_is_an_error(text: str, reason: str, sheet: Path) -> None:
+    put(sheet, text)
+    found: list[Item] = []
+
+    async def read() -> None:
+        async for each in read_records(sheet, SOURCE, columns=MAPPING):
+            found.append(each)  # noqa: PERF401  what came before the error counts
+
+    with pytest.raises(InputError, match=reason) as caught:
+        await read()
+    assert len(found) == ("row 3" in reason), "the rows before are read all the same"
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_headers_may_name_the_members_themselves(sheet: Path) -> None:
+    put(
+        sheet,
+        "type,from.id,from.type,to.id,to.type,data.n:int,action\ntreats,1,practitioner,o,organization,5,UPSERT\n",
+    )
+    assert sent(await read_file(sheet)) == [edge("1", "o", n=5)]
+    put(sheet, f"{CANARY},type\n1,2\n")
+    with pytest.raises(InputError, match="mapping of columns") as caught:
+        await read_file(sheet)
+    assert CANARY not in str(caught.value)
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=8))
+def test_what_python_writes_as_csv_is_read_as_it_was(rows: list[tuple[str, str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["t", "i", "a", "b"], *(("p", "p1", one, two) for one, two in rows)])
+    if "\r" in "".join(map("".join, rows)).replace("\r\n", ""):
+        return  # a lone carriage return ends no row here, and needs no quotes for Python's writer
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sheet.csv"
+        path.write_bytes(text.getvalue().encode("utf-8", "surrogatepass"))
+        mapping = ColumnMapping.parse("type=t,id=i,data.a=a,data.b=b")
+        found = asyncio.run(read_file(path, columns=mapping))  # type: ignore[arg-type]
+    assert [each["data"] for each in sent(found)] == [  # type: ignore[index]
+        {"a": one, **({"b": two} if two else {})} for one, two in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "type must be given"),
+        ("from.id=a", "type must be given"),
+        ("type", "such as from.id=npi"),
+        ("type=a,type=b", "each once"),
+        ("type=a,type:str=b", "given twice"),
+        ("type=", "item 1 names no column"),
+        ("type=a,from=b", "item 2 names no member"),
+        ("type=a,data..x=b", "item 2 names no member"),
+        ("type=a,datum=b", "item 2 names no member"),
+        ("type=a,data:int.x=b", "item 2 can be"),
+        ("type=a,data.x:date=b", "item 2 can be"),
+        ("type=a,data=b,data.x=c", "as a whole and in parts"),
+        ('type=a,"data.x=b', "such as from.id=npi"),
+    ],
+)
+def test_a_mapping_that_is_none_is_told_at_once(text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        ColumnMapping.parse(text)
+
+
+def test_a_mapping_has_a_text_that_means_the_same() -> None:
+    columns = {"type": "==", "from.id:str": 'last, "first"', "data.a.b:json": "x=y", "data.c": "= const, é"}
+    mapping = ColumnMapping(columns)
+    assert ColumnMapping.parse(str(mapping)) == mapping
+    assert len({mapping, ColumnMapping.parse(str(mapping))}) == 1
+    assert ColumnMapping.parse('type==t,"data.name=last, first"').members[1].column == "last, first"
+
+
+WHO = pa.array(
+    [{"npi": 1, "x": None}, {"npi": 2, "x": 7}, None], pa.struct([("npi", pa.int64()), ("x", pa.int8())])
+)
+TABLE = {
+    "rel": pa.array(["treats"] * 3).dictionary_encode(),
+    "who": WHO,
+    "org": ["o", "o", None],
+    "ts": pa.array([0, 1_500_000_000_123_456_789, -1], pa.timestamp("ns", "Europe/Paris")),
+    "day": pa.array([dt.date(2020, 2, 29), None, dt.date(1, 1, 1)]),
+    "dec": pa.array([Decimal("1.10"), Decimal("99999999999999999999.01"), None], pa.decimal128(30, 2)),
+    "big": pa.array([2**64 - 1, 2**63, None], pa.uint64()),
+    "num": pa.array([1.5, None, -0.0]),
+    "yes": [True, False, None],
+    "list": pa.array([[1, None], [], None], pa.list_(pa.int16())),
+}
+COLUMNS = {
+    "type": "rel", "from.id:str": "who.npi", "from.type": "=practitioner", "to.id": "org", "to.type": "=organization",
+    **{f"data.{name}": name for name in ("ts", "day", "dec", "big", "num", "yes", "list", "who")},
+}  # fmt: skip
+
+
+async def test_the_types_of_parquet_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table(TABLE), path)
+    found = await read_file(path, columns=ColumnMapping(COLUMNS))
+    assert sent(found) == [
+        edge("1", "o", ts="1970-01-01T00:00:00Z", day="2020-02-29", dec=1.1, big=2**64 - 1, num=1.5, yes=True, list=[1, None], who={"npi": 1}),
+        edge("2", "o", ts="2017-07-14T02:40:00.123456789Z", dec=1e20, big=2**63, yes=False, list=[], who={"npi": 2, "x": 7}),
+    ]  # fmt: skip
+    assert b'"dec":99999999999999999999.01' in found[1].operation()  # type: ignore[union-attr]
+    assert b'"dec":1.10' in found[0].operation()  # type: ignore[union-attr]
+    assert told(found) == [(3, "$.from.id (column who.npi)", "is required")]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (pa.array([dt.datetime(2020, 1, 1)]), "no time zone"),  # noqa: DTZ001
+        (pa.array([b"x"]), "none that JSON has"),
+        (pa.array([dt.time(1)]), "none that JSON has"),
+        (pa.array([dt.timedelta(1)]), "none that JSON has"),
+        (pa.array([[b"x"]]), "none that JSON has"),
+        (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8())), "none that JSON has"),
+    ],
+)
+async def test_types_that_a_record_cannot_carry_are_told_at_once(
+    values: object, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"rel": ["p"], "x": values}), path)
+    with pytest.raises(InputError, match=f"the column for data.x cannot be carried: .*{reason}"):
+        await read_file(path, columns=ColumnMapping({"type": "rel", "data.x": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (pa.array([float("nan")]), "a finite number"),
+        (pa.array([float("-inf")], pa.float32()), "a finite number"),
+        (pa.array([[1.0, float("nan")]]), "a finite number"),
+        (pa.array([2**52], pa.timestamp("s", "UTC")), "the years 1 to 9999"),
+        (pa.array([2**30], pa.int32()).cast(pa.date32()), "the years 1 to 9999"),
+    ],
+)
+async def test_values_that_a_record_cannot_carry_are_told_by_row(
+    values: object, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"rel": ["p"], "x": values}), path)
+    ((line, place, rule),) = told(
+        await read_file(path, columns=ColumnMapping({"type": "rel", "data.x": "x"}))
+    )
+    assert (line, reason in rule) == (1, True)
+    assert place.startswith("$.data.x")
+
+
+async def test_columns_of_parquet_may_be_named_as_members(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    ids = [f"p-{number}" for number in range(3001)]
+    pq.write_table(pa.table({"type": ["p"] * 3001, "id": ids, "data": [{"n": n} for n in range(3001)]}), path)
+    found = await read_file(path)
+    assert [each.line for each in found] == list(range(1, 3002))
+    assert sent(found) == [{"type": "p", "id": id_, "data": {"n": n}} for n, id_ in enumerate(ids)]
+
+
+@pytest.mark.parametrize("lost", [10, 2000])
+async def test_parquet_that_is_cut_off_or_something_else_is_an_error(lost: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"type": [CANARY] * 1000}), path)
+    path.write_bytes(path.read_bytes()[:-lost] or CANARY.encode())
+    with pytest.raises(InputError, match="not Parquet") as caught:
+        await read_file(path)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_parquet_that_is_damaged_inside_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"type": [f"{CANARY}{n}" for n in range(5000)]}), path, write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[100:2000] = b"\xff" * 1900
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged") as caught:
+        await read_file(path, columns=ColumnMapping({"type": "type"}))
+    assert CANARY not in str(caught.value)
+
+
+def test_without_its_extra_it_says_how_to_install_it(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table(TABLE), path)
+    program = f"""
+import asyncio, sys
+sys.modules["pyarrow"] = None
+from pathlib import Path
+from clinia_async import InputError, read_records
+async def main():
+    async for each in read_records(Path({str(path)!r}), "s"): pass
+try:
+    asyncio.run(main())
+except InputError as error:
+    print(error, error.__context__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "Parquet needs `pyarrow`: pip install 'clinia-async[parquet]' None\n"

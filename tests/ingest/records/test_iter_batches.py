@@ -1,0 +1,92 @@
+"""Items of a source come together where it gives them without waiting, and none is lost between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from clinia_async.ingest.records.iter_batches import bunches
+
+
+class Broken(Exception):
+    pass
+
+
+async def test_what_comes_without_waiting_comes_together() -> None:
+    async def source() -> AsyncIterator[int]:
+        for number in range(7):
+            if number in {3, 4}:
+                await asyncio.sleep(60)  # on the clock that jumps
+            yield number
+
+    assert [bunch async for bunch in bunches(source(), 2)] == [[0, 1], [2], [3], [4, 5], [6]]
+    assert [bunch async for bunch in bunches(range(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_came_before_a_failure_is_there(is_async: bool) -> None:
+    def source() -> Iterator[int]:
+        yield from range(3)
+        raise Broken
+
+    async def asynchronous() -> AsyncIterator[int]:
+        for number in source():
+            yield number
+
+    found = bunches(asynchronous() if is_async else source(), 10)
+    assert await anext(found) == [0, 1, 2]
+    with pytest.raises(Broken):
+        await anext(found)
+
+
+async def test_what_comes_while_a_bunch_is_made_use_of_comes_next() -> None:
+    gone_on = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 0
+        await gone_on.wait()
+        for number in range(1, 5):
+            yield number
+
+    found: list[int] = []
+    async for bunch in bunches(source(), 3):
+        found += bunch
+        gone_on.set()
+        await asyncio.sleep(1)
+    assert found == [0, 1, 2, 3, 4]
+
+
+async def test_no_more_than_one_is_pulled_ahead() -> None:
+    pulled = 0
+
+    async def source() -> AsyncIterator[int]:
+        nonlocal pulled
+        while pulled < 100:
+            await asyncio.sleep(0.1)
+            pulled += 1
+            yield pulled
+
+    taken = 0
+    async for bunch in bunches(source(), 10):
+        taken += len(bunch)
+        await asyncio.sleep(60)
+        assert pulled <= taken + 1
+    assert taken == 100
+
+
+async def test_whoever_leaves_closes_the_source() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.sleep(3600)
+        finally:
+            closed.set()
+
+    found = bunches(source(), 10)
+    assert await anext(found) == [1]
+    await found.aclose()
+    assert closed.is_set()
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert "clinia-source" not in names

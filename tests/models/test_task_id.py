@@ -1,0 +1,93 @@
+"""Task ids: opaque on the wire, a kind to be read from the prefix, and nothing that could change a path."""
+
+import pickle
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinia_async import ConfigError, GetTask, Session, TaskId, TaskKind
+from tests.factories import SOURCE, session_at
+from tests.hostile import Hostile, task
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("s_2ErTGO6HBLUHVVdHyHKAQJBTQ", TaskKind.SINGLE),
+        ("bk_1", TaskKind.BULK),
+        ("bd_1", TaskKind.BUNDLE),
+        ("pg_1", TaskKind.PURGE),
+        ("purge:abc", TaskKind.PURGE),
+        ("purge:a_b", TaskKind.PURGE),
+        ("2ErTGO6HBLUHVVdHyHKAQJBTQ", TaskKind.LEGACY),
+        ("zz_1", TaskKind.UNKNOWN),
+        ("S_1", TaskKind.UNKNOWN),
+        ("_1", TaskKind.UNKNOWN),
+        ("...", TaskKind.LEGACY),
+    ],
+)
+async def test_kinds(text: str, kind: TaskKind) -> None:
+    identifier = TaskId(text)
+    assert identifier.kind is kind
+    assert str(identifier) == identifier.value == text
+    assert pickle.loads(pickle.dumps(identifier)) == identifier == TaskId(text)
+    assert text not in repr(identifier)
+    async with Hostile([task("SUCCESS", text)]) as server, session_at(server) as session:
+        handle = session.task(text, source=SOURCE)
+        assert handle.kind is kind
+        assert (await handle.wait()).status == "SUCCESS"
+        place = "purge" if kind is TaskKind.PURGE else "tasks"
+        assert unquote(server.requests[0].target) == f"/sources/{SOURCE}/v1/{place}/{text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\n",
+        "a\r\nb",
+        "a\0",
+        "é",
+        "s_٣",
+        "x" * 257,
+        "\ud800",
+        "a\x7f",
+    ],
+)
+async def test_ids_that_are_refused(session: Session, text: str) -> None:
+    with pytest.raises(ValueError, match="a task id is"):
+        TaskId(text)
+    with pytest.raises(ConfigError) as caught:
+        session.task(text, source=SOURCE)
+    assert not text.strip(". ") or len(text) == 1 or text not in str(caught.value)
+    with pytest.raises(ConfigError):
+        await session.get_task(SOURCE, text)
+
+
+@pytest.mark.parametrize("value", [None, 7, b"s_1", ["s_1"]])
+def test_ids_of_another_type(value: object) -> None:
+    with pytest.raises(ValueError, match="a task id is"):
+        TaskId(value)  # type: ignore[arg-type]
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x7F), max_size=260))
+def test_no_id_adds_a_segment(text: str) -> None:
+    try:
+        identifier = TaskId(text)
+    except ValueError:
+        return
+    path = GetTask(SOURCE, identifier).request().path
+    assert path.count("/") == 5
+    last = path.rsplit("/", 1)[1]
+    assert unquote(last) == text
+    assert last not in {"", ".", ".."}
+    assert set(last) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%")

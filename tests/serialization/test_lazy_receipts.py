@@ -1,0 +1,69 @@
+"""What many receipts say together is what each of them says."""
+
+from typing import Any
+
+import pytest
+
+from clinia_async.serialization.lazy_receipts import UsualReceipts
+
+AT = "2025-05-13T14:03:21.123Z"
+REVIEWED = {"pipelineExecution": {"id": "1", "status": "SUCCESSFUL"}}
+
+
+def entry(id_: str, **more: Any) -> dict[str, Any]:
+    told = {"action": "CREATE", "status": "SUCCESS", "targetType": "RELATIONSHIP", "type": "at", "id": id_}
+    return told | {"taskId": "bk_1", "receivedAt": AT, "completedAt": AT} | more
+
+
+def without(name: str) -> dict[str, Any]:
+    found = entry("b.o")
+    del found[name]
+    return found
+
+
+def key(value: dict[str, Any]) -> tuple[str, str, str]:
+    return value["targetType"], value["type"], value["id"]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        entry("b.o"),
+        entry("b.o", status="FAILURE"),
+        entry("b.o", status="PENDING"),
+        entry("b.o", type="other"),
+        entry("b.o", targetType="RESOURCE"),
+        entry("a.o"),
+        entry("b.o", **REVIEWED),
+        entry("b.o", pipelineExecution=None),
+        entry("b.o", error=None),
+        entry("b.o", taskId="bk_2", receivedAt="2025-05-13T14:03:22.5Z"),
+        *map(without, ["taskId", "receivedAt", "completedAt"]),
+        without("taskId") | REVIEWED,
+    ],
+)
+def test_what_is_stored_is_told_for_certain(second: dict[str, Any]) -> None:
+    values = [entry("a.o"), second, entry("c.o")]
+    receipts = UsualReceipts(values)
+    keys = [key(value) for value in values]
+    is_certain = len(set(keys)) == 3
+    stored = {
+        key(value)
+        for value in values
+        if is_certain and value["status"] == "SUCCESS" and value.get("pipelineExecution") is None
+    }
+    assert receipts.apart()[0] == stored
+    assert len(receipts.apart()[1]) + len(stored) == 3
+    for of in (("RELATIONSHIP", "at"), ("RELATIONSHIP", "other"), ("RESOURCE", "at")):
+        assert receipts.stored_ids(*of) == {id_ for *about, id_ in stored if (*about,) == of}
+    all_stored = not [each for each in receipts if each.status != "SUCCESS" or each.pipeline_execution]
+    assert receipts.say_stored(keys) is all_stored
+    assert not receipts.say_stored(keys[::-1])
+    assert not receipts.say_stored(keys[:2])
+    assert not receipts.say_stored([*keys, None])
+
+
+def test_no_receipts_say_nothing() -> None:
+    receipts = UsualReceipts([])
+    assert (receipts.apart(), receipts.stored_ids("RESOURCE", "at"), len(receipts)) == ((set(), []), set(), 0)
+    assert not receipts.say_stored([("RESOURCE", "at", "a")])

@@ -1,0 +1,280 @@
+"""A cancel ends a wait and nothing else: no id is lost, no connection, no task, and no other waiter."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+import pytest
+
+from clinia_async import InDoubt, Outcome, RequestError, Session, WriteConflict
+from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
+from tests.factories import ID, ONCE, SOURCE, create, create_partition, record, session_at, write
+from tests.hostile import Hostile, accepted, after, answer, by_target, close, persisted, refusal, stall, task
+
+pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp", "each_way_of_sending")
+
+
+async def cancelled(work: Coroutine[Any, Any, Any], after_seconds: float) -> None:
+    waiter = asyncio.ensure_future(work)
+    await asyncio.sleep(after_seconds)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+
+
+async def test_a_cancelled_post_loses_no_id() -> None:
+    script = by_target(
+        {"POST": [after(5, accepted("s_7"))], "/tasks/": [task("SUCCESS", "s_7")], "GET": [answer(record())]}
+    )
+    async with Hostile(otherwise=script) as server, session_at(server) as session:
+        await cancelled(create(session), 1)
+        (doubt,) = session.in_doubt
+        assert (doubt.task, doubt.error) == (None, None)
+        assert doubt.call == write()
+        await asyncio.sleep(5)
+        assert session.in_doubt == (doubt,)
+        assert doubt.task is not None
+        assert str(doubt.task.id) == "s_7"
+        assert (await doubt.task).id == ID  # type: ignore[attr-defined]
+        assert len(server.requests) == 3
+
+
+async def test_a_cancelled_post_that_was_persisted() -> None:
+    async with Hostile([after(5, persisted)]) as server, session_at(server) as session:
+        await cancelled(create(session), 1)
+        await asyncio.sleep(5)
+        (doubt,) = session.in_doubt
+        assert doubt.task is not None
+        assert doubt.task.done()
+
+
+@pytest.mark.parametrize("call", ["bulk", "partition"])
+async def test_every_write_is_kept(call: str) -> None:
+    partition = {
+        "key": "clinics",
+        "modules": {},
+        "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": []},
+    }
+    script = by_target({"PUT": [after(5, answer(partition))], "POST": [after(5, accepted("bk_1"))]})
+    async with Hostile(otherwise=script) as server, session_at(server) as session:
+        work = session.bulk(SOURCE, [write()]) if call == "bulk" else create_partition(session)
+        await cancelled(work, 1)
+        await asyncio.sleep(5)
+        assert session.in_doubt[0].task is not None
+
+
+@pytest.mark.parametrize(
+    "behaviour", [refusal(400, "INVALID_ARGUMENT"), refusal(401), refusal(409, "ALREADY_EXISTS")]
+)
+async def test_what_is_proven_not_to_have_happened_leaves_the_list(behaviour: Any) -> None:
+    async with Hostile([after(5, behaviour)]) as server, session_at(server) as session:
+        await cancelled(create(session), 1)
+        assert len(session.in_doubt) == 1
+        await asyncio.sleep(5)
+        assert session.in_doubt == ()
+
+
+async def test_a_write_that_was_not_sent_leaves_the_list() -> None:
+    async with Hostile(mute=True) as server:
+        from clinia_async import Wire
+
+        url = f"https://127.0.0.1:{server.port}"
+        async with Session(api_key="k", base_url=url, retry=ONCE, wire=Wire(connect=3)) as session:
+            await cancelled(create(session), 1)
+            await asyncio.sleep(60)
+            assert session.in_doubt == ()
+
+
+async def test_what_stays_unknown_stays_on_the_list() -> None:
+    async with Hostile([after(5, close)]) as server, session_at(server, retry=ONCE) as session:
+        await cancelled(create(session), 1)
+        await asyncio.sleep(5)
+        (doubt,) = session.in_doubt
+        assert isinstance(doubt.error, RequestError)
+        assert doubt.error.outcome is Outcome.UNKNOWN
+        assert ID not in repr(doubt)
+        assert isinstance(doubt, InDoubt)
+
+
+async def test_a_cancelled_write_goes_on_to_be_settled(session: Session, emulator: Emulator) -> None:
+    emulator.faults.add(LostReply(route="create_relationship", times=1))
+    waiter = asyncio.ensure_future(create(session))
+    while not emulator.requests["create_relationship"]:  # noqa: ASYNC110  until the server has it
+        await asyncio.sleep(0.001)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    await asyncio.sleep(5)
+    (doubt,) = session.in_doubt
+    assert doubt.task is not None
+    assert doubt.task.reconciled
+    assert emulator.relationships() == 1
+
+
+async def test_a_late_conflict_is_told(session: Session, emulator: Emulator) -> None:
+    await create(session, data={"by": "somebody"})
+    waiter = asyncio.ensure_future(session.submit(write(data={"by": "us"}), doubtful=True))
+    before = emulator.requests["create_relationship"]
+    while emulator.requests["create_relationship"] == before:  # noqa: ASYNC110  until the server has it
+        await asyncio.sleep(0)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    await asyncio.sleep(1)
+    assert isinstance(session.in_doubt[0].error, WriteConflict)
+
+
+async def test_a_cancel_before_anything_was_sent(session: Session, emulator: Emulator) -> None:
+    waiter = asyncio.ensure_future(create(session))
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert session.in_doubt == ()
+    assert not emulator.requests
+
+
+async def test_closing_waits_for_what_was_cancelled() -> None:
+    async with Hostile([after(5, accepted("s_9"))]) as server:
+        async with session_at(server) as session:
+            await cancelled(create(session), 1)
+        (doubt,) = session.in_doubt
+        assert doubt.task is not None
+        assert "s_9" in doubt.task.token()
+
+
+async def test_closing_gives_up_on_what_was_cancelled() -> None:
+    async with Hostile([stall]) as server:
+        async with session_at(server, close_grace=2) as session:
+            await cancelled(create(session), 1)
+        (doubt,) = session.in_doubt
+        assert (doubt.task, doubt.error) == (None, None)
+
+
+async def test_a_cancel_during_the_closing_is_a_cancel() -> None:
+    async with Hostile([stall]) as server:
+        session = session_at(server, close_grace=5)
+        waiter = asyncio.ensure_future(create(session))
+        await asyncio.sleep(1)
+        closing = asyncio.ensure_future(session.aclose())
+        await asyncio.sleep(1)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        await closing
+        assert len(session.in_doubt) == 1
+
+
+async def test_a_sibling_that_fails_cancels_no_write() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise KeyError
+
+    async with Hostile([after(5, persisted)]) as server, session_at(server) as session:
+        with pytest.raises(ExceptionGroup):  # noqa: PT012  one call of several
+            async with asyncio.TaskGroup() as group:
+                group.create_task(create(session))
+                group.create_task(fail())
+        await asyncio.sleep(5)
+        assert session.in_doubt[0].task is not None
+
+
+async def test_a_timeout_around_a_write_is_a_cancel() -> None:
+    async with Hostile([after(5, persisted)]) as server, session_at(server) as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await create(session)
+        current = asyncio.current_task()
+        assert current is not None
+        assert current.cancelling() == 0
+        await asyncio.sleep(5)
+        assert session.in_doubt[0].task is not None
+
+
+Scenario = Callable[[Session], Awaitable[object]]
+
+
+async def awaited(session: Session) -> object:
+    return await (await create(session))
+
+
+async def in_bulk(session: Session) -> object:
+    return await (await session.bulk(SOURCE, [write("a"), write("b")]))
+
+
+async def watched(session: Session) -> object:
+    made = await create(session)
+    return [snapshot async for snapshot in made.updates()]
+
+
+async def completed(session: Session) -> object:
+    tasks = [await create(session, f"p{number}") for number in range(3)]
+    return [task async for task in session.as_completed(tasks)]
+
+
+async def waited(session: Session) -> object:
+    tasks = [await create(session, f"p{number}") for number in range(3)]
+    return await session.wait(tasks)
+
+
+class Steps:
+    """Runs a coroutine and cancels the task around it at its n-th suspension, and again some steps later."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], at: int, again: int | None) -> None:
+        self.work, self.at, self.again, self.steps = work, at, again, 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        resume: Callable[[Any], Any] = self.work.send
+        value: Any = None
+        while True:
+            try:
+                future = resume(value)
+            except StopIteration as end:
+                return end.value
+            self._maybe_cancel()
+            try:
+                value, resume = (yield future), self.work.send
+            except BaseException as error:  # noqa: BLE001  passed on
+                value, resume = error, self.work.throw
+
+    def _maybe_cancel(self) -> None:
+        self.steps += 1
+        if self.steps in {self.at, self.again}:
+            current = asyncio.current_task()
+            assert current is not None
+            asyncio.get_running_loop().call_soon(current.cancel)
+
+
+@pytest.mark.parametrize("gap", [None, 1, 2])
+@pytest.mark.parametrize("mode", ["persisted", "accepted", "lost"])
+@pytest.mark.parametrize("scenario", [awaited, in_bulk, watched, completed, waited])
+async def test_a_cancel_at_every_suspension(scenario: Scenario, mode: str, gap: int | None) -> None:
+    at = 0
+    while True:
+        at += 1
+        async with Emulator() as emulator:
+            if mode == "accepted":
+                emulator.default = Accepted(Constant(3.0))
+            if mode == "lost":
+                emulator.faults.add(LostReply(route="create_relationship", times=1))
+                emulator.faults.add(LostReply(route="bulk_relationships", times=1))
+            async with session_at(emulator) as session:
+                steps = Steps(scenario(session), at, gap and at + gap)  # type: ignore[arg-type]
+
+                async def run(steps: Steps = steps) -> object:
+                    return await steps
+
+                work = asyncio.ensure_future(run())
+                await asyncio.wait({work})
+                await asyncio.sleep(10)
+                assert work.cancelled() or work.exception() is None
+                for doubt in session.in_doubt:
+                    assert doubt.error is None
+                    assert doubt.task is not None
+                    await doubt.task  # whatever became of its twin, its result is a good one
+                assert (await (await create(session, "afterwards"))).from_.id == "afterwards"
+                assert session._engine.open().poller.watching == 0
+            stored = [one.id for one in emulator.stored()]
+            assert len(stored) == len(set(stored))
+        if steps.steps < at:
+            break
+    assert at > 1

@@ -1,0 +1,183 @@
+"""Paces against the best possible, in a simulation of their own code: no clock, and the same every time."""
+
+import statistics
+from random import Random
+
+import pytest
+from attrs import astuple
+
+from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
+from clinia_async.tasks.duration_histogram import Durations
+from clinia_async.tasks.pacing import jittered, learner
+from tests.simulations.pacing import LAWS, Figures, Law, least_delay, simulate
+
+SINGLE = TaskKind.SINGLE
+
+
+def tell(pace: Learner, took: float) -> None:
+    """One look found the task pending, the next one that it had ended."""
+    pace.learn(SINGLE, "ehr", 0, took * 0.8, ended=False)
+    pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1, ended=True)
+
+
+def learned(count: int = 200, duration: float = 0.4) -> LearnedPace:
+    pace, chance = LearnedPace(), Random(1)
+    for _ in range(count):
+        tell(pace, chance.uniform(0.5, 1.5) * duration)
+    return pace
+
+
+def looks(pace: Learner, until: float, age: float = 0.0) -> int:
+    count = 0
+    while age < until:
+        age += pace.pause(SINGLE, "ehr", age)
+        count += 1
+    return count
+
+
+def usually(law: Law) -> Figures:
+    """The middle of a few runs: chance moves each of them by some percent."""
+    runs = [simulate(LearnedPace(), law, seed=seed) for seed in range(1, 4)]
+    return Figures(*(statistics.median(column) for column in zip(*map(astuple, runs), strict=True)))
+
+
+def test_a_log_normal_law_is_learned() -> None:
+    law = LAWS["log-normal"]
+    got = usually(law)
+    assert got.looks <= 3
+    assert got.p50 <= 0.150
+    assert got.p99 <= 0.450
+    assert got.mean <= 1.3 * least_delay(law, got.looks)
+
+
+def test_a_law_with_two_modes_is_learned() -> None:
+    law = LAWS["bimodal"]
+    got = usually(law)
+    assert got.looks <= 4
+    assert got.p50 <= 0.120
+    assert got.p90 <= 0.250
+    assert got.p99 <= 0.650
+    assert got.mean <= 1.7 * least_delay(law, got.looks)
+
+
+@pytest.mark.parametrize(("title", "delay"), [("always 0.3 s", 0.05), ("always 3 s", 0.2)])
+def test_what_always_takes_as_long_costs_few_looks(title: str, delay: float) -> None:
+    got = simulate(LearnedPace(), LAWS[title])
+    assert got.looks <= 3
+    assert got.mean <= delay
+
+
+def test_a_law_that_drifts_is_followed() -> None:
+    law = LAWS["drifting"]
+    got = simulate(LearnedPace(), law)
+    # a thousand tasks are under way at each change, paced by what held until then
+    assert got.mean <= 2.2 * least_delay(law, got.looks)
+    never_forgets = simulate(LearnedPace(memory=10**9), law)
+    assert got.mean + 0.05 * got.looks < never_forgets.mean + 0.05 * never_forgets.looks
+
+
+def test_before_anything_is_learned() -> None:
+    pace = LearnedPace()
+    assert [pace.pause(SINGLE, "ehr", age) for age in (0, 1, 2, 8, 128, 1e6)] == [
+        0.2,
+        0.2,
+        0.2,
+        0.4,
+        1.6,
+        15,
+    ]
+
+
+def test_few_completions_are_no_law() -> None:
+    assert learned(15).pause(SINGLE, "ehr", 0) == 0.2
+    assert learned(16).pause(SINGLE, "ehr", 0) != 0.2
+
+
+@pytest.mark.parametrize("pace", [LearnedPace(), learned()])
+def test_ten_days_of_review_cost_few_looks(pace: LearnedPace) -> None:
+    assert looks(pace, 10 * 86400) < 10 * 7000
+
+
+def test_the_tail_is_capped() -> None:
+    pace = learned(2000)
+    for age in (1.0, 2.0, 5.0, 30.0):
+        assert 0.02 <= pace.pause(SINGLE, "ehr", age) <= 1.6 * (2 * pace.cost * age) ** 0.5
+
+
+def test_each_kind_and_source_is_a_law_of_its_own() -> None:
+    pace = learned()
+    assert pace.pause(TaskKind.BULK, "ehr", 0) == pace.pause(SINGLE, "lab", 0) == 0.2
+
+
+def test_what_was_not_used_for_long_is_forgotten() -> None:
+    pace = learned()
+    for number in range(pace.distinct):
+        assert pace.pause(SINGLE, "ehr", 0) != 0.2
+        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2, ended=True)
+    assert pace.pause(SINGLE, "ehr", 0) == 0.2
+
+
+def test_what_is_used_is_kept() -> None:
+    pace = learned()
+    for number in range(3 * pace.distinct):
+        pace.learn(SINGLE, f"source-{number}", 0.1, 0.2, ended=True)
+        pace.learn(SINGLE, "ehr", 0.4, 0.5, ended=True)
+    assert pace.pause(SINGLE, "ehr", 0) != 0.2
+
+
+def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
+    durations, chance = Durations(1024), Random(3)
+    ages = [chance.uniform(0.2, 0.3) for _ in range(100)]
+    for number, age in enumerate(ages):
+        if number < 30:
+            durations.add(0, age)
+        else:
+            durations.passed(0, age / 2)
+            durations.passed(age / 2, age)
+    weights, rest = durations.law()
+    assert sum(weights) + rest == pytest.approx(100)
+    assert rest == pytest.approx(70, abs=7)
+
+
+def test_what_was_seen_in_full_is_the_law() -> None:
+    durations, chance = Durations(1024), Random(3)
+    for _ in range(100):
+        took = chance.uniform(0.2, 0.6)
+        durations.passed(0, took * 0.99)
+        durations.add(took * 0.99, took)
+    weights, rest = durations.law()
+    assert sum(weights) == pytest.approx(100, abs=1)
+    assert rest == pytest.approx(0, abs=1)
+
+
+def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
+    pace, chance = learned(1000), Random(2)
+    before = pace.pause(SINGLE, "ehr", 0)
+    for _ in range(1000):
+        pace.learn(SINGLE, "ehr", 0, chance.uniform(5, 60), ended=True)  # somebody waited long after the end
+        tell(pace, chance.uniform(0.2, 0.6))
+    assert pace.pause(SINGLE, "ehr", 0) == pytest.approx(before, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("after", "by"), [(0, 0), (0, 1e-9), (0, 1e12), (1e11, 1e12), (0.01, 0.01), (3600, 7200)]
+)
+def test_odd_durations_give_sane_pauses(after: float, by: float) -> None:
+    pace = LearnedPace()
+    for _ in range(300):
+        pace.learn(SINGLE, "ehr", after, by, ended=True)
+    assert all(0.02 <= pace.pause(SINGLE, "ehr", age) <= 15 for age in (0, 1e-9, 0.01, 1, 7199, 7200, 1e12))
+
+
+def test_a_plain_function_is_a_pace() -> None:
+    pace = learner(ShareOfAge())
+    pace.learn(SINGLE, "ehr", 0, 1, ended=True)
+    assert pace.pause(SINGLE, "ehr", 8) == 2
+    assert learner(learned()).pause(SINGLE, "ehr", 0) == learned().pause(SINGLE, "ehr", 0)
+
+
+def test_jitter_is_a_share_of_the_pause() -> None:
+    pauses = [jittered(2.0, 0.1, Random(seed)) for seed in range(200)]
+    assert 1.8 <= min(pauses) < 1.85
+    assert 2.15 < max(pauses) <= 2.2
+    assert jittered(2.0, 0.1, Random(5)) == pauses[5]

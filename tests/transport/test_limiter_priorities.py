@@ -1,0 +1,91 @@
+"""The line in front of the connections: who goes first, who gives up, and that no place is ever lost."""
+
+import asyncio
+
+import pytest
+
+from clinia_async import ConnectionFailed, Outcome, RequestError, RequestTimeout, Wire
+from clinia_async.transport.limiter import Line
+from tests.factories import ONCE, SOURCE, create, session_at
+from tests.hostile import Hostile, after, by_target, persisted, stall, task
+
+SLOW = by_target({"/tasks/": [after(1, task("SUCCESS"))]}, after(1, persisted))
+ONE = Wire(connections=1)
+
+
+async def test_a_look_goes_ahead_of_the_writes_that_wait() -> None:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+        writes = [asyncio.ensure_future(create(session, f"p{number}")) for number in range(3)]
+        await asyncio.sleep(0.5)
+        look = asyncio.ensure_future(session.task("s_1", source=SOURCE).refresh())
+        await asyncio.gather(*writes, look)
+        assert [request.method for request in server.requests] == ["POST", "GET", "POST", "POST"]
+
+
+async def test_looks_let_a_write_through_now_and_then() -> None:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+        writes = [asyncio.ensure_future(create(session, f"p{number}")) for number in range(3)]
+        await asyncio.sleep(0.5)
+        watched = session.task("s_1", source=SOURCE)
+        await asyncio.gather(*writes, *(watched.refresh() for _ in range(8)))
+        methods = "".join(request.method[0] for request in server.requests)
+        assert methods == "PGGGPGGGPGG"
+
+
+async def test_writes_keep_their_order() -> None:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+        await asyncio.gather(*(create(session, f"p{number}") for number in range(5)))
+        sent = [request.body for request in server.requests]
+        assert [f"p{number}".encode() in body for number, body in enumerate(sent)] == [True] * 5
+
+
+async def test_the_wait_in_line_is_not_the_attempts_own_time() -> None:
+    slow = after(4, persisted)
+    wire = Wire(connections=1, attempt=5)
+    async with Hostile(otherwise=slow) as server, session_at(server, wire=wire, retry=ONCE) as session:
+        made = await asyncio.gather(*(create(session, f"p{number}") for number in range(6)))
+        assert all(each.done() for each in made)
+
+
+async def test_whoever_gives_up_in_line_leaves_the_place_to_the_next() -> None:
+    async with (
+        Hostile([stall], otherwise=persisted) as server,
+        session_at(server, wire=ONE, retry=ONCE) as session,
+    ):
+        first = asyncio.ensure_future(create(session, "a", timeout=10))
+        await asyncio.sleep(0.1)
+        late = asyncio.ensure_future(create(session, "b", timeout=5))
+        last = asyncio.ensure_future(create(session, "c", timeout=30))
+        with pytest.raises(RequestTimeout) as given_up:
+            await late
+        assert given_up.value.outcome is Outcome.NOT_SENT
+        with pytest.raises(RequestTimeout):
+            await first
+        assert (await last).done()
+        assert len(server.requests) == 2
+
+
+async def test_a_close_ends_the_wait_in_line() -> None:
+    async with Hostile(otherwise=stall) as server, session_at(server, wire=ONE) as session:
+        reads = [asyncio.ensure_future(session.task("s_1", source=SOURCE).refresh()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await session.aclose(grace=0)
+        errors = await asyncio.gather(*reads, return_exceptions=True)
+        assert all(isinstance(error, RequestError) for error in errors)
+        assert {type(error) for error in errors} <= {ConnectionFailed}
+        assert len(server.requests) == 1
+
+
+async def test_a_cancel_at_the_moment_of_the_turn_hands_the_place_on() -> None:
+    line = Line(1)
+    assert line.enter()
+    waits = [asyncio.ensure_future(line.wait(ahead=False)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not line.enter()
+    waits[1].cancel()
+    line.leave()  # the first has its turn
+    waits[0].cancel()  # and is cancelled before it knows
+    await asyncio.wait_for(waits[2], 1)
+    assert [wait.cancelled() for wait in waits] == [True, True, False]
+    line.leave()
+    assert line.enter()
