@@ -13,7 +13,7 @@ from typing import get_type_hints
 import pytest
 
 import clinia_async
-from clinia_async import calls, errors, models
+from clinia_async import calls, errors
 from clinia_async.calls import Repeat
 from clinia_async.emulator.app import ROUTE_NAMES
 from clinia_async.session.session import Session
@@ -169,7 +169,8 @@ def test_the_public_names_load_when_they_are_used() -> None:
 
 
 def test_ingestion_and_retries_are_not_loaded_with_a_session() -> None:
-    code = "import sys; from clinia_async import Session; print(*{'backoff', 'clinia_async.ingest'} & set(sys.modules))"
+    late = "{'backoff', 'clinia_async.ingest'}"
+    code = f"import sys; from clinia_async import Session; print(*{late} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
 

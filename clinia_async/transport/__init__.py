@@ -1,4 +1,4 @@
-"""HTTP requests: one attempt, its retries, and how many may be in flight. The only user of the aiohttp client.
+"""HTTP requests: one attempt, its retries, how many are in flight. The only user of aiohttp's client.
 
 May import models, errors, serialization and calls; not tasks. What an outcome proves does not belong here.
 """

@@ -37,7 +37,11 @@ def test_document_is_openapi_3_1() -> None:
     assert list(OpenAPIV31SpecValidator(read()).iter_errors()) == []
 
 
-@pytest.mark.parametrize("operation", contract.operations.values(), ids=lambda operation: operation.id)
+@pytest.mark.parametrize(
+    "operation",
+    sorted(contract.operations.values(), key=lambda each: each.id),
+    ids=lambda operation: operation.id,
+)
 def test_operation(operation: Any) -> None:
     written = read()["paths"][operation.path][operation.method.lower()]
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation.id)
