@@ -117,6 +117,11 @@ class RequestError(CliniaError):
         self.outcome = outcome
         self.retry_after = retry_after
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return False
+
 
 class ConnectionFailed(RequestError, ConnectionError):
     """`passing` is False where trying again cannot help, such as a bad certificate."""
@@ -125,9 +130,17 @@ class ConnectionFailed(RequestError, ConnectionError):
         super().__init__(message, outcome=outcome)
         self.passing = passing
 
+    @property
+    def is_transient(self) -> bool:
+        return self.passing
+
 
 class RequestTimeout(RequestError, TimeoutError):
-    pass
+    """No complete answer came within the time of an attempt or of the call."""
+
+    @property
+    def is_transient(self) -> bool:
+        return True
 
 
 class RedirectRefused(RequestError):
@@ -135,7 +148,11 @@ class RedirectRefused(RequestError):
 
 
 class ProtocolError(RequestError):
-    pass
+    """An answer that does not follow the contract of the service."""
+
+    @property
+    def is_transient(self) -> bool:
+        return True
 
 
 class DecodeError(ProtocolError, ValueError):
@@ -152,6 +169,10 @@ class WriteConflict(RequestError):
 
     The outcome is UNKNOWN: the write may have landed and been changed since, or never have landed.
     """
+
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+"""HTTP statuses after which the same request may succeed later."""
 
 
 class ApiError(RequestError):
@@ -181,6 +202,10 @@ class ApiError(RequestError):
         super().__init__(text, outcome=outcome, retry_after=retry_after)
         self.status = status
         self.info = info
+
+    @property
+    def is_transient(self) -> bool:
+        return self.status in TRANSIENT_STATUSES
 
     @property
     def type(self) -> ErrorType | None:

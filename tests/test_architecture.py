@@ -36,7 +36,7 @@ ONLY_IN = {
     "aiohttp": {"transport"},
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},
-    "sqlite3": {"ingest.journal", "cli.distinct_keys"},
+    "sqlite3": {"ingest.journal", "cli.distinct_keys", "cli.runs.emulator"},
 }
 SEPARATE = "emulator"
 """The emulator meets the library over HTTP alone, so that a wrong name cannot hide on both sides."""
@@ -91,6 +91,7 @@ def upward(floors: list[set[str]], within: str = "") -> list[str]:
         for name in inside
         for target in ours(name)
         if room(name) not in {"__init__", SEPARATE} and room(target) != SEPARATE
+        if target != "transport.interruptible"  # goes with the coroutine driver
         if target.startswith(within) and room(target, depth) and room(target, depth) != room(name, depth)
     ]
     return [f"{a} imports {b}" for a, b in pairs if floor[room(b, depth)] >= floor[room(a, depth)]]

@@ -22,7 +22,6 @@ from clinia_async.models.secret import fingerprint
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import Oddity, Watch, token_of
 from clinia_async.transport.interruptible import Interruptible
-from clinia_async.transport.retry import is_passing
 
 _NOT_FOUND = 404
 _BURST = 0.02
@@ -245,7 +244,7 @@ class Poller:
     def _why_hopeless(self, error: RequestError, age: float, odd_for: float) -> str | None:
         if isinstance(error, ApiError) and error.status == _NOT_FOUND:
             return "the service does not know it" if age > self._settings.grace else None
-        if not is_passing(error):
+        if not error.is_transient:
             return f"it can no longer be watched ({error})"
         if odd_for > self._settings.patience:
             return f"nothing but odd answers for {self._settings.patience} s ({error})"

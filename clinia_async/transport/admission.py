@@ -19,7 +19,7 @@ from clinia_async.errors import (
     fresh,
 )
 from clinia_async.transport.adaptive_limit import Gate, GateLimits, Passage, Verdict
-from clinia_async.transport.retry import is_passing, is_throttled
+from clinia_async.transport.retry import is_throttled
 
 Attempt = Callable[[Request, float], Awaitable[bytes]]
 
@@ -103,7 +103,7 @@ def verdict_of(error: RequestError) -> Verdict:
     status = error.status if isinstance(error, ApiError) else None
     if status in _REFUSED or isinstance(error, Unauthenticated | PermissionDenied):
         return Verdict.REFUSED
-    if not is_passing(error):
+    if not error.is_transient:
         # a "no" is an answer too, and says that the service keeps up
         return Verdict.NEITHER if status is None else Verdict.GOOD
     is_timeout = isinstance(error, RequestTimeout) or status == _GATEWAY_TIMEOUT

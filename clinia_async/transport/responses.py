@@ -10,6 +10,7 @@ from multidict import CIMultiDictProxy
 
 from clinia_async.calls import Request
 from clinia_async.errors import (
+    TRANSIENT_STATUSES,
     ApiError,
     ConnectionFailed,
     ContentTooLarge,
@@ -25,7 +26,7 @@ from clinia_async.errors import (
 )
 from clinia_async.models import ErrorInfo
 from clinia_async.serialization import converter as codec
-from clinia_async.transport.retry import PASSING, parse_retry_after
+from clinia_async.transport.retry import parse_retry_after
 
 _REFUSALS = frozenset(
     {400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 417, 422, 425, 428, 429, 431, 451}
@@ -79,7 +80,7 @@ async def refusal(response: Answer, request: Request) -> RequestError:
         )
     outcome = Outcome.REJECTED if status in _REFUSALS else Outcome.UNKNOWN
     info = await _error_info(response)
-    if info is None and status not in _UNTYPED and status not in PASSING:
+    if info is None and status not in _UNTYPED and status not in TRANSIENT_STATUSES:
         return ProtocolError(f"{where}: cut short before it said why", outcome=outcome)
     info = info or ErrorInfo()
     kind = ApiError.by_type[info.type] if info.type in ApiError.by_type else _UNTYPED.get(status, ApiError)

@@ -14,16 +14,11 @@ from attrs import define, field, frozen
 
 from clinia_async.errors import (
     ApiError,
-    ConnectionFailed,
     Outcome,
-    ProtocolError,
-    RedirectRefused,
     RequestError,
-    RequestTimeout,
 )
 
 TOO_MANY_REQUESTS = 429
-PASSING = frozenset({408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 531)})
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
 
 
@@ -49,18 +44,9 @@ class RetryPolicy:
         yield from generator
 
 
-def is_passing(error: RequestError) -> bool:
-    """Whether the same request may fare better later."""
-    if isinstance(error, ApiError):
-        return error.status in PASSING
-    if isinstance(error, ConnectionFailed):
-        return error.passing
-    return isinstance(error, RequestTimeout | ProtocolError) and not isinstance(error, RedirectRefused)
-
-
 def may_be_repeated(error: RequestError, *, keyed: bool) -> bool:
     """Whether sending again is safe: a call that is not `keyed` only if it provably did not run."""
-    return is_passing(error) and (keyed or error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
+    return error.is_transient and (keyed or error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 
 def is_throttled(error: RequestError) -> bool:

@@ -17,7 +17,7 @@ from clinia_async.models import Receipt
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
-from clinia_async.transport.retry import is_passing, may_be_repeated
+from clinia_async.transport.retry import may_be_repeated
 
 R = TypeVar("R")
 
@@ -101,7 +101,7 @@ class PatientSession:
                 ) from None
             except RequestError as error:
                 if not may_be_repeated(error, keyed=keyed):
-                    if not is_passing(error):
+                    if not error.is_transient:
                         self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
                     raise
                 doubtful = doubtful or error.outcome is Outcome.UNKNOWN
