@@ -10,7 +10,7 @@ from typing import TypedDict
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, some_seconds
+from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, positive_seconds
 
 _LONGEST_KEY = 64 * 1024
 
@@ -43,18 +43,18 @@ class Connection:
         return clinia.Session.from_env(self.workspace, base_url=self.base_url, api_key=key, **given)
 
 
-def connected(command: Command) -> Command:
+def connection_options(command: Command) -> Command:
     """Adds the options of a connection to a command, which is given a `Connection`."""
     timeout = click.option(
         "--timeout",
-        type=some_seconds,
+        type=positive_seconds,
         metavar="SECONDS",
         help="How long one call may take with all its repeats.  [default: 60]",
     )
-    return connected_without_timeout(timeout(command))
+    return connection_options_without_timeout(timeout(command))
 
 
-def connected_without_timeout(command: Command) -> Command:
+def connection_options_without_timeout(command: Command) -> Command:
     """For a command with a `--timeout` of its own, under another name."""
 
     @wraps(command)

@@ -11,14 +11,14 @@ STANDARD_INPUT = Path("-")
 _ENDINGS = (".gz", ".zst", ".zstd", ".ndjson", ".csv", ".parquet", ".json", ".fhir")
 
 
-def default_letters(file: Path) -> Path:
+def default_dead_letter_path(file: Path) -> Path:
     name = "stdin" if file == STANDARD_INPUT else file.name
     for ending in _ENDINGS:
         name = name.removesuffix(ending) or name
     return Path(f"{name}.dead.ndjson")
 
 
-def check_letters(letters: Path, file: Path) -> None:
+def check_dead_letter_path(letters: Path, file: Path) -> None:
     """Found out now, and not when the first record has failed to land."""
     if letters.is_symlink():
         raise click.BadParameter("must not be a symbolic link.", param_hint="'--dead-letters'")

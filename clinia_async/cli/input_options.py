@@ -63,8 +63,8 @@ class InputOptions:
         return clinia.escape_dots if self.dots == "escape" else None
 
 
-def reads_input(command: Command) -> Command:
-    """Adds the options of an input to a command, which is given its `InputOptions` as `reading`."""
+def input_options(command: Command) -> Command:
+    """Adds the options of an input to a command, which is given its `InputOptions` as `input_options`."""
 
     @wraps(command)
     def with_input(
@@ -74,7 +74,7 @@ def reads_input(command: Command) -> Command:
         dots: str,
         **rest: object,
     ) -> int:
-        return command(reading=InputOptions(format, columns, action, dots), **rest)
+        return command(input_options=InputOptions(format, columns, action, dots), **rest)
 
     for option in reversed(_INPUT):
         with_input = option(with_input)

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-from clinia_async.cli.exit_codes import EPILOG, Exit, say
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
 _COMMANDS = ("ingest", "validate", "relationship", "partition", "task", "emulator")
 
@@ -37,11 +37,11 @@ def run(arguments: Sequence[str] | None) -> int:
         code = group.main(arguments, prog_name="clinia-async", standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "clinia-async"
-        say(f"{error.format_message()} (see {command} --help)")
-        return Exit.USAGE
+        print_error(f"{error.format_message()} (see {command} --help)")
+        return ExitCode.USAGE
     except click.ClickException as error:
-        say(error.format_message())
-        return Exit.USAGE
+        print_error(error.format_message())
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        return Exit.INTERRUPTED
-    return code if isinstance(code, int) else Exit.FINE
+        return ExitCode.INTERRUPTED
+    return code if isinstance(code, int) else ExitCode.OK

@@ -16,14 +16,14 @@ def seconds(text: str | float) -> float:
     return value
 
 
-def some_seconds(text: str | float) -> float:
+def positive_seconds(text: str | float) -> float:
     value = seconds(text)
     if value == 0:
         raise click.BadParameter("must be more than 0 seconds.")
     return value
 
 
-def end(text: str) -> tuple[str, str]:
+def type_and_id(text: str) -> tuple[str, str]:
     """The type and the id of one end of a relationship. The first slash parts them."""
     type_, slash, id_ = text.partition("/")
     if not slash:
@@ -31,7 +31,7 @@ def end(text: str) -> tuple[str, str]:
     return type_, id_
 
 
-def text_or_file(text: str) -> bytes:
+def json_or_file(text: str) -> bytes:
     """The text itself, or after an `@` what is in the file of that name."""
     if not text.startswith("@"):
         return text.encode("utf-8", "surrogateescape")

@@ -29,7 +29,7 @@ async def progress(report: Report) -> AsyncIterator[None]:
             yield
 
 
-def standing(report: Report) -> str:
+def progress_line(report: Report) -> str:
     settled, landed = report.settled, report.landed
     under_way = report.read - settled
     return f"{report.read:,} read, {under_way:,} under way, {landed:,} landed, {settled - landed:,} did not"
@@ -48,7 +48,7 @@ async def _every(seconds: float, report: Report, show: Show) -> AsyncIterator[No
 async def _tick(seconds: float, report: Report, show: Show) -> None:
     while True:
         await asyncio.sleep(seconds)
-        show(standing(report))
+        show(progress_line(report))
 
 
 def _line(text: str) -> None:

@@ -22,7 +22,7 @@ class Signals:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             with suppress(NotImplementedError):  # Windows: Ctrl-C cancels
-                loop.add_signal_handler(number, self._take, number)
+                loop.add_signal_handler(number, self._on_signal, number)
         return self
 
     def __exit__(
@@ -32,7 +32,7 @@ class Signals:
             with suppress(NotImplementedError):
                 asyncio.get_running_loop().remove_signal_handler(number)
 
-    def _take(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         if self.first is None:
             self.first = number
         if self._steps:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 _BLOCK = 256 * 1024
 
 
-class _Stoppable(io.RawIOBase):
+class _InterruptibleStdin(io.RawIOBase):
     """Reads `source`; once `stopped` can be read, every read fails."""
 
     def __init__(self, source: int, stopped: int) -> None:
@@ -32,7 +32,7 @@ class _Stoppable(io.RawIOBase):
 
 
 @contextmanager
-def stoppable() -> Iterator[Callable[[], None]]:
+def interruptible_stdin() -> Iterator[Callable[[], None]]:
     """Replaces `sys.stdin`, and gives the function that ends all reading from it."""
     if sys.platform == "win32" or sys.stdin is None:
         yield lambda: None
@@ -40,7 +40,7 @@ def stoppable() -> Iterator[Callable[[], None]]:
     before = sys.stdin
     stopped, stop = os.pipe()
     with os.fdopen(stopped, "rb"), os.fdopen(stop, "wb") as word:
-        raw = _Stoppable(before.fileno(), stopped)
+        raw = _InterruptibleStdin(before.fileno(), stopped)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(raw, _BLOCK))
         try:
             yield word.close

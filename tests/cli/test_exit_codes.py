@@ -7,7 +7,7 @@ import pytest
 
 import clinia_async as clinia
 from clinia_async import errors
-from clinia_async.cli.exit_codes import Exit, code_of, told
+from clinia_async.cli.exit_codes import ExitCode, exit_code_of, report_error
 from clinia_async.ingest.senders import retrying_session as service
 
 TASK_ID = clinia.TaskId("s_1")
@@ -29,9 +29,9 @@ def _poll(status: int) -> clinia.TaskPollError:
 
 
 REJECTED, UNKNOWN = clinia.Outcome.REJECTED, clinia.Outcome.UNKNOWN
-CODES: dict[Exit, list[clinia.CliniaError]] = {
-    Exit.USAGE: [clinia.InputError("t"), clinia.ConfigError("t"), clinia.InvalidWrite("$", "rule")],
-    Exit.FAILED: [
+CODES: dict[ExitCode, list[clinia.CliniaError]] = {
+    ExitCode.USAGE: [clinia.InputError("t"), clinia.ConfigError("t"), clinia.InvalidWrite("$", "rule")],
+    ExitCode.FAILED: [
         clinia.WriteConflict("t"),
         clinia.SessionClosed("t"),
         _api(clinia.ApiError, 405, REJECTED),
@@ -48,14 +48,14 @@ CODES: dict[Exit, list[clinia.CliniaError]] = {
             )
         ),
     ],
-    Exit.ACCESS: [
+    ExitCode.ACCESS: [
         clinia.AccessRefused("t"),
         _api(clinia.Unauthenticated, 401, REJECTED),
         _api(clinia.PermissionDenied, 403, REJECTED),
         _poll(401),
         _poll(403),
     ],
-    Exit.NETWORK: [
+    ExitCode.NETWORK: [
         clinia.NetworkGivenUp("t"),
         clinia.RequestError("t"),
         clinia.ConnectionFailed("t"),
@@ -69,7 +69,7 @@ CODES: dict[Exit, list[clinia.CliniaError]] = {
         _task(clinia.TaskTimeout),
         _poll(404),
     ],
-    Exit.TASK: [
+    ExitCode.TASK: [
         _task(clinia.TaskError),
         _task(clinia.TaskFailed),
         _task(clinia.TaskCancelled),
@@ -81,8 +81,8 @@ CODES: dict[Exit, list[clinia.CliniaError]] = {
 @pytest.mark.parametrize(
     ("error", "code"), [(error, code) for code, errors_ in CODES.items() for error in errors_]
 )
-def test_an_error_has_its_code(error: clinia.CliniaError, code: Exit) -> None:
-    assert code_of(error) is code
+def test_an_error_has_its_code(error: clinia.CliniaError, code: ExitCode) -> None:
+    assert exit_code_of(error) is code
 
 
 def _all_errors() -> Iterator[type[clinia.CliniaError]]:
@@ -99,10 +99,10 @@ def test_no_error_is_missing_above() -> None:
 
 
 def test_an_error_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(clinia.RequestError("two\nlines")) is Exit.NETWORK
+    assert report_error(clinia.RequestError("two\nlines")) is ExitCode.NETWORK
     assert capsys.readouterr() == ("", "error: two lines\n")
 
 
 def test_a_wait_that_was_given_up_can_be_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    told(_task(clinia.TaskTimeout))
+    report_error(_task(clinia.TaskTimeout))
     assert capsys.readouterr().err == "error: text; resume with: clinia-async task wait '{token}'\n"

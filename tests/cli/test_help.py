@@ -8,7 +8,7 @@ import click
 import pytest
 
 from clinia_async.cli import INSTALL
-from clinia_async.cli.exit_codes import Exit
+from clinia_async.cli.exit_codes import ExitCode
 from clinia_async.cli.lazy_group import group
 from tests.cli.program import WARNINGS_ARE_ERRORS, Cli, ended, start
 
@@ -56,7 +56,7 @@ def test_every_command_and_option_is_explained(path: tuple[str, ...], cli: Cli) 
     assert all(option.help for option in options)
     ran = cli(*path, "--help")
     assert (ran.code, ran.err) == (0, "")
-    assert all(f"{code:>3}  " in ran.out for code in Exit)
+    assert all(f"{code:>3}  " in ran.out for code in ExitCode)
 
 
 def test_the_help_of_every_command_loads_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from clinia_async.cli.progress import OCCASIONAL, progress, standing
+from clinia_async.cli.progress import OCCASIONAL, progress, progress_line
 from clinia_async.ingest import Disposition, Report
 from tests.cli.program import DIRTY, start
 
@@ -22,7 +22,7 @@ LINE = "1,500 read, 300 under way, 1,000 landed, 200 did not"
 
 
 def test_the_counts() -> None:
-    assert standing(_report()) == LINE
+    assert progress_line(_report()) == LINE
 
 
 async def test_a_line_at_times(capsys: pytest.CaptureFixture[str]) -> None:

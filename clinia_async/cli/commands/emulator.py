@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clinia_async.cli.exit_codes import EPILOG, finish
+from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.param_types import EXISTING_FILE, seconds
 
 _LATENCY = "SECONDS|MEDIAN~SIGMA"
@@ -125,4 +125,4 @@ def emulator(
             emulator.faults.add(one)
         return emulator
 
-    return finish(lambda: serve(make, tells_key=key is None and key_file is None))
+    return run_command(lambda: serve(make, tells_key=key is None and key_file is None))

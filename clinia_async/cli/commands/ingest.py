@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.connection_options import Connection, connected, source_option
-from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_letters, default_letters
-from clinia_async.cli.exit_codes import EPILOG, finish
-from clinia_async.cli.input_options import INPUT_HELP, InputOptions, reads_input
+from clinia_async.cli.connection_options import Connection, connection_options, source_option
+from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_dead_letter_path, default_dead_letter_path
+from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, seconds
 
 _HELP = f"""Send the records in FILE, and report what became of each.
@@ -26,7 +26,7 @@ equal record that is there already is taken for landed.
 @click.command(help=_HELP, epilog=EPILOG)
 @click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
 @source_option(required=True)
-@reads_input
+@input_options
 @click.option(
     "--via",
     type=click.Choice(["single", "bulk", "bundle"]),
@@ -125,13 +125,13 @@ equal record that is there already is taken for landed.
     help="Send to an emulator that lasts as long as the run: no account is needed, and nothing is kept.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@connected
+@connection_options
 def ingest(
     *,
     connection: Connection,
     file: Path,
     source: str,
-    reading: InputOptions,
+    input_options: InputOptions,
     via: str,
     journal: Path | None,
     on_existing: str,
@@ -148,15 +148,15 @@ def ingest(
     emulator: bool,
     as_json: bool,
 ) -> int:
-    from clinia_async.cli.runs import ingest as job
+    from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
 
     _check_connection(connection, file, emulator=emulator)
     if via == "single" and (chunk_operations or chunk_bytes):
         raise click.UsageError("--chunk-operations and --chunk-bytes are not for --via single.")
     _check_journal(journal, emulator=emulator)
-    letters = dead_letters or default_letters(file)
-    check_letters(letters, file)
-    order = job.Order(
+    dead_letter_path = dead_letters or default_dead_letter_path(file)
+    check_dead_letter_path(dead_letter_path, file)
+    request = IngestRequest(
         file=None if file == STANDARD_INPUT else file,
         source=source,
         via=via,
@@ -166,14 +166,14 @@ def ingest(
         workers=workers,
         chunk=_chunk(chunk_operations, chunk_bytes, linger),
         limits=_limits(in_flight, rate),
-        reading=reading,
-        dead_letters=letters,
+        input_options=input_options,
+        dead_letters=dead_letter_path,
         patience=patience,
         grace=grace,
         connection=None if emulator else connection,
         as_json=as_json,
     )
-    return finish(lambda: job.ingest(order))
+    return run_command(lambda: ingest_file(request))
 
 
 def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:

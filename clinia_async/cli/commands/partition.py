@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.connection_options import Connection, connected
-from clinia_async.cli.exit_codes import EPILOG, Exit, finish
+from clinia_async.cli.connection_options import Connection, connection_options
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, run_command
 from clinia_async.cli.param_types import EXISTING_FILE
 
 
@@ -29,7 +29,7 @@ def partition() -> None:
     " be lost on the way is refused.",
 )
 @click.option("--stage", is_flag=True, help="Make a mutable partition to try, in place of an immutable one.")
-@connected
+@connection_options
 def create(connection: Connection, key: str, definition: Path, stage: bool) -> int:
     """Create the partition KEY: immutable at once, unless it is staged."""
     text = definition.read_bytes()
@@ -39,23 +39,23 @@ def create(connection: Connection, key: str, definition: Path, stage: bool) -> i
         async with connection.session() as session:
             task = await session.create_partition(key, modules=modules, source=source, stage=stage)
             _show(await task)
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 @partition.command(epilog=EPILOG)
 @click.argument("key")
-@connected
+@connection_options
 def get(connection: Connection, key: str) -> int:
     """Print the partition KEY."""
 
     async def work() -> int:
         async with connection.session() as session:
             _show(await session.get_partition(key))
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 def _defined(text: bytes) -> "tuple[clinia.Modules, clinia.DataSource | clinia.Mdm]":

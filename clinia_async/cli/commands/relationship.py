@@ -7,9 +7,9 @@ import asyncio
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.connection_options import Connection, connected, source_option
-from clinia_async.cli.exit_codes import EPILOG, Exit, finish, how_to_resume
-from clinia_async.cli.param_types import end, text_or_file
+from clinia_async.cli.connection_options import Connection, connection_options, source_option
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, resume_command, run_command
+from clinia_async.cli.param_types import json_or_file, type_and_id
 
 
 @click.group(epilog=EPILOG, no_args_is_help=False)
@@ -19,11 +19,13 @@ def relationship() -> None:
 
 @relationship.command(epilog=EPILOG)
 @click.argument("type")
-@click.option("--from", "from_", type=end, metavar="TYPE/ID", required=True, help="The end where it starts.")
-@click.option("--to", type=end, metavar="TYPE/ID", required=True, help="The end where it leads.")
+@click.option(
+    "--from", "from_", type=type_and_id, metavar="TYPE/ID", required=True, help="The end where it starts."
+)
+@click.option("--to", type=type_and_id, metavar="TYPE/ID", required=True, help="The end where it leads.")
 @click.option(
     "--data",
-    type=text_or_file,
+    type=json_or_file,
     metavar="JSON|@FILE",
     help="A JSON object. A file keeps it out of the shell's history.",
 )
@@ -35,7 +37,7 @@ def relationship() -> None:
     " `task wait`, or `persisted` where nothing is left to wait for.",
 )
 @source_option(required=True)
-@connected
+@connection_options
 def create(
     *,
     connection: Connection,
@@ -56,25 +58,25 @@ def create(
                 _show(await _result(task))
             else:
                 click.echo("persisted" if task.done() else task.token())
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 @relationship.command(epilog=EPILOG)
 @click.argument("type")
 @click.argument("id")
 @source_option(required=True)
-@connected
+@connection_options
 def get(connection: Connection, source: str, type: str, id: str) -> int:
     """Print the relationship of TYPE whose ID is `{from.id}.{to.id}`, or `{system}:{value}:{use}`."""
 
     async def work() -> int:
         async with connection.session() as session:
             _show(await session.get_relationship(source, type, id))
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 def _ref(end: tuple[str, str]) -> "clinia.Ref":
@@ -101,7 +103,7 @@ async def _result(task: "clinia.Task[clinia.Relationship]") -> "clinia.Relations
     try:
         return await task
     except asyncio.CancelledError:
-        click.echo(f"the task goes on; {how_to_resume(task.token())}", err=True)
+        click.echo(f"the task goes on; {resume_command(task.token())}", err=True)
         raise
 
 

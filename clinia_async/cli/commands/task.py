@@ -9,12 +9,12 @@ import click
 import clinia_async as clinia
 from clinia_async.cli.connection_options import (
     Connection,
-    connected,
-    connected_without_timeout,
+    connection_options,
+    connection_options_without_timeout,
     source_option,
 )
-from clinia_async.cli.exit_codes import EPILOG, Exit, finish
-from clinia_async.cli.param_types import some_seconds
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, run_command
+from clinia_async.cli.param_types import positive_seconds
 
 
 @click.group(epilog=EPILOG, no_args_is_help=False)
@@ -26,7 +26,7 @@ def task() -> None:
 @click.argument("id_or_token")
 @click.option("--receipts", is_flag=True, help="Ask for the receipts of its operations too.")
 @source_option(required=False)
-@connected
+@connection_options
 def get(connection: Connection, source: str | None, id_or_token: str, receipts: bool) -> int:
     """Print how a task stands, whatever that is."""
 
@@ -36,9 +36,9 @@ def get(connection: Connection, source: str | None, id_or_token: str, receipts: 
             assert found.id is not None
             assert found.source_key is not None
             _show(await session.get_task(found.source_key, found.id, with_receipts=receipts))
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 @task.command(epilog=EPILOG)
@@ -46,21 +46,21 @@ def get(connection: Connection, source: str | None, id_or_token: str, receipts: 
 @click.option(
     "--timeout",
     "within",
-    type=some_seconds,
+    type=positive_seconds,
     metavar="SECONDS",
     help="How long to wait; the task itself goes on.  [default: as long as it takes]",
 )
 @source_option(required=False)
-@connected_without_timeout
+@connection_options_without_timeout
 def wait(connection: Connection, source: str | None, id_or_token: str, within: float | None) -> int:
     """Wait for a task and print its result: the relationship that it made, or its receipts."""
 
     async def work() -> int:
         async with connection.session() as session:
             _show(await _result(session.task(id_or_token, source=source), within))
-        return Exit.FINE
+        return ExitCode.OK
 
-    return finish(work)
+    return run_command(work)
 
 
 async def _result(task: "clinia.Task[object]", within: float | None) -> object:

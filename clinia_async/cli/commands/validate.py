@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.connection_options import source_option
-from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_letters
-from clinia_async.cli.exit_codes import EPILOG, finish
-from clinia_async.cli.input_options import INPUT_HELP, InputOptions, reads_input
+from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_dead_letter_path
+from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
@@ -24,7 +24,7 @@ each further million of records.
 @click.command(help=_HELP, epilog=EPILOG)
 @click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
 @source_option(required=False)
-@reads_input
+@input_options
 @click.option(
     "--dead-letters",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -36,14 +36,14 @@ def validate(
     *,
     file: Path,
     source: str | None,
-    reading: InputOptions,
+    input_options: InputOptions,
     dead_letters: Path | None,
     as_json: bool,
 ) -> int:
-    from clinia_async.cli.runs import validate as checking
+    from clinia_async.cli.runs.validate import ValidateRequest, validate_file
 
     if dead_letters is not None:
-        check_letters(dead_letters, file)
+        check_dead_letter_path(dead_letters, file)
     path = None if file == STANDARD_INPUT else file
-    order = checking.Order(path, source or "source", reading, dead_letters, as_json)
-    return finish(lambda: checking.check(order))
+    request = ValidateRequest(path, source or "source", input_options, dead_letters, as_json)
+    return run_command(lambda: validate_file(request))

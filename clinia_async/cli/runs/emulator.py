@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import click
 
-from clinia_async.cli.exit_codes import Exit, say
+from clinia_async.cli.exit_codes import ExitCode, print_error
 from clinia_async.emulator import Emulator
 
 
@@ -19,8 +19,8 @@ async def serve(make: Callable[[], Emulator], *, tells_key: bool) -> int:
         emulator = make()
         await emulator.start()
     except (OSError, ValueError, sqlite3.Error) as error:
-        say(f"the emulator cannot start: {error}")
-        return Exit.USAGE
+        print_error(f"the emulator cannot start: {error}")
+        return ExitCode.USAGE
     try:
         over = _signalled()
         _export("CLINIA_BASE_URL", emulator.url)
@@ -29,7 +29,7 @@ async def serve(make: Callable[[], Emulator], *, tells_key: bool) -> int:
         await over.wait()
     finally:
         await emulator.close()
-    return Exit.FINE
+    return ExitCode.OK
 
 
 def _export(name: str, value: str) -> None:

@@ -13,11 +13,11 @@ import click
 from attrs import define, field, frozen
 
 from clinia_async.cli.connection_options import Connection, Options
-from clinia_async.cli.exit_codes import Exit, code_of, say
+from clinia_async.cli.exit_codes import ExitCode, exit_code_of, print_error
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.progress import progress
 from clinia_async.cli.signals import Signals
-from clinia_async.cli.stdin import stoppable
+from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import (
     ChunkLimits,
@@ -38,7 +38,7 @@ STOPPING = "stopping: what is in flight comes to its end; once more to stop at o
 
 
 @frozen
-class Order:
+class IngestRequest:
     """What was asked for on the command line; a `file` of None is standard input."""
 
     file: Path | None
@@ -50,7 +50,7 @@ class Order:
     workers: int | None
     chunk: ChunkLimits
     limits: GateLimits
-    reading: InputOptions
+    input_options: InputOptions
     dead_letters: Path
     patience: float
     grace: float
@@ -60,11 +60,11 @@ class Order:
 
 
 @define
-class Result:
+class RunResult:
     report: Report
-    letters: int = 0
+    dead_letters: int = 0
     error: CliniaError | None = None
-    fault: BaseException | None = None
+    unexpected_error: BaseException | None = None
     """What should not happen: it is raised, but only after the report."""
     signal: int | None = None
     passed_over: Counter[str] = field(factory=Counter)
@@ -75,25 +75,25 @@ class Result:
         if self.signal is not None:
             return 128 + self.signal
         if self.error is not None:
-            return code_of(self.error)
-        return Exit.FINE if self.report.all_landed else Exit.FAILED
+            return exit_code_of(self.error)
+        return ExitCode.OK if self.report.all_landed else ExitCode.FAILED
 
 
-async def ingest(order: Order) -> int:
+async def ingest_file(request: IngestRequest) -> int:
     # the whole file is read for it, so it is asked for only where a journal compares it
-    input_id = await order.reading.identity(order.file) if order.journal else None
-    async with _service(order) as (session, held):
-        with _loaded_for_good():
-            result = await _Run(order, session, input_id).to_its_end()
-        result.emulator_holds = held()
-    _tell(order, result)
-    if result.fault is not None:
-        raise result.fault
+    input_id = await request.input_options.identity(request.file) if request.journal else None
+    async with _open_session(request) as (session, stored_count):
+        with _frozen_gc():
+            result = await _Run(request, session, input_id).run()
+        result.emulator_holds = stored_count()
+    _print_report(request, result)
+    if result.unexpected_error is not None:
+        raise result.unexpected_error
     return result.code
 
 
 @contextmanager
-def _loaded_for_good() -> Iterator[None]:
+def _frozen_gc() -> Iterator[None]:
     """The garbage collector need not go through all that is loaded by now again and again."""
     gc.freeze()
     try:
@@ -103,12 +103,12 @@ def _loaded_for_good() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _service(order: Order) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
+async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
     """The session, and what tells how many relationships an emulator of its own holds."""
     # a task whose looks bring nothing good is waited for as long as the job is patient
-    options = Options(polling=Polling(patience=order.patience))
-    if order.connection is not None:
-        async with order.connection.session(options) as session:
+    options = Options(polling=Polling(patience=request.patience))
+    if request.connection is not None:
+        async with request.connection.session(options) as session:
             yield session, lambda: None
         return
     from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
@@ -124,17 +124,17 @@ async def _service(order: Order) -> AsyncIterator[tuple[Session, Callable[[], in
 class _Input:
     """The records of a file. One that breaks ends here, so that what was read comes to its end as usual."""
 
-    order: Order
+    request: IngestRequest
     error: InputError | None = None
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by the reason."""
 
     async def blocks(self) -> AsyncGenerator[Iterable[Item | Stretch], None]:
-        order = self.order
+        request = self.request
         try:
-            if order.file is None and sys.stdin is None:
+            if request.file is None and sys.stdin is None:
                 raise InputError("standard input is closed")
-            records = order.reading.records(order.file, order.source, self.passed_over)
+            records = request.input_options.records(request.file, request.source, self.passed_over)
             async with aclosing(records):
                 async for block in records.blocks:
                     yield block
@@ -146,112 +146,118 @@ class _Input:
 
 @define
 class _Run:
-    order: Order
+    request: IngestRequest
     session: Session
     input_id: str | None
     input: _Input = field(init=False)
     job: Ingestion = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        order = self.order
-        self.input = _Input(order)
+        request = self.request
+        self.input = _Input(request)
         self.job = Ingestion(
             self.session,
-            order.source,
+            request.source,
             RecordStream(self.input.blocks()),
-            journal=order.journal,
+            journal=request.journal,
             input_id=self.input_id,
-            via=order.via,
-            on_existing=order.on_existing,
-            on_unknown=order.on_unknown,
-            workers=order.workers,
-            chunk=order.chunk,
-            limits=order.limits,
-            patience=order.patience,
+            via=request.via,
+            on_existing=request.on_existing,
+            on_unknown=request.on_unknown,
+            workers=request.workers,
+            chunk=request.chunk,
+            limits=request.limits,
+            patience=request.patience,
         )
 
-    async def to_its_end(self) -> Result:
-        letters = DeadLetters(self.order.dead_letters)
+    async def run(self) -> RunResult:
+        dead_letters = DeadLetters(self.request.dead_letters)
         try:
-            result = await self._run(letters)
+            result = await self._run(dead_letters)
         finally:
-            unwritten = _closed(letters)
+            unwritten = _close(dead_letters)
         result.error = result.error or unwritten
         return result
 
-    async def _run(self, letters: DeadLetters) -> Result:
+    async def _run(self, dead_letters: DeadLetters) -> RunResult:
         with ExitStack() as stack:
-            let_go = stack.enter_context(stoppable()) if self.order.file is None else _nothing
+            stop_reading = (
+                stack.enter_context(interruptible_stdin()) if self.request.file is None else _do_nothing
+            )
             async with self.job:
-                collecting = asyncio.create_task(self._collect(letters), name="clinia-outcomes")
-                signals = stack.enter_context(Signals(self._stop(let_go), collecting.cancel))
+                collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
+                signals = stack.enter_context(Signals(self._stop(stop_reading), collecting.cancel))
                 async with progress(self.job.report):
                     await asyncio.wait([collecting])
             if collecting.cancelled():
                 await self.session.aclose(grace=0)
                 # now that the job has ended it tells how the rest stands
-                await asyncio.gather(self._collect(letters), return_exceptions=True)
-            return self._result(letters, collecting, signals)
+                await asyncio.gather(self._collect(dead_letters), return_exceptions=True)
+            return self._result(dead_letters, collecting, signals)
 
-    async def _collect(self, letters: DeadLetters) -> None:
+    async def _collect(self, dead_letters: DeadLetters) -> None:
         async for outcome in self.job.unlanded():
-            letters.add(outcome)
+            dead_letters.add(outcome)
 
-    def _stop(self, let_go: Callable[[], None]) -> Callable[[], None]:
+    def _stop(self, stop_reading: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:
             click.echo(STOPPING, err=True)
-            self.job.stop(self.order.grace)
-            let_go()
+            self.job.stop(self.request.grace)
+            stop_reading()
 
         return stop
 
-    def _result(self, letters: DeadLetters, collecting: asyncio.Task[None], signals: Signals) -> Result:
-        result = Result(
-            self.job.report, letters.count, signal=signals.first, passed_over=self.input.passed_over
+    def _result(
+        self, dead_letters: DeadLetters, collecting: asyncio.Task[None], signals: Signals
+    ) -> RunResult:
+        result = RunResult(
+            self.job.report, dead_letters.count, signal=signals.first, passed_over=self.input.passed_over
         )
         error = None if collecting.cancelled() else collecting.exception() or self.input.error
         if isinstance(error, OSError) and not isinstance(error, CliniaError):
-            error = _unwritable(error)  # only the dead letters are files here
+            error = _dead_letters_unwritable(error)  # only the dead letters are files here
         if isinstance(error, CliniaError):
             result.error = error
             result.report.stopped_by = result.report.stopped_by or str(error)
         else:
-            result.fault = error
+            result.unexpected_error = error
         return result
 
 
-def _closed(letters: DeadLetters) -> ConfigError | None:
+def _close(dead_letters: DeadLetters) -> ConfigError | None:
     try:
-        letters.close()
+        dead_letters.close()
     except OSError as error:
-        return _unwritable(error)
+        return _dead_letters_unwritable(error)
     return None
 
 
-def _unwritable(error: OSError) -> ConfigError:
+def _dead_letters_unwritable(error: OSError) -> ConfigError:
     return ConfigError(f"the dead letters cannot be written: {error.strerror}")
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """A file needs no letting go of."""
 
 
-def _tell(order: Order, result: Result) -> None:
-    if order.as_json:
-        click.echo(json.dumps(_members(order, result)))
+def _print_report(request: IngestRequest, result: RunResult) -> None:
+    if request.as_json:
+        click.echo(json.dumps(_report_fields(request, result)))
     else:
         click.echo(str(result.report))
         for why, count in result.passed_over.most_common():
             click.echo(f"  {count:>9,} references passed over: {why}")
         if result.emulator_holds is not None:
             click.echo(f"the emulator holds {result.emulator_holds:,} relationships")
-    if result.letters:
-        click.echo(f"{result.letters:,} records that did not land are in {order.dead_letters}", err=True)
+    if result.dead_letters:
+        click.echo(
+            f"{result.dead_letters:,} records that did not land are in {request.dead_letters}", err=True
+        )
     if result.error is not None and result.signal is None:
-        say(str(result.error))
+        print_error(str(result.error))
 
 
-def _members(order: Order, result: Result) -> dict[str, object]:
+def _report_fields(request: IngestRequest, result: RunResult) -> dict[str, object]:
     report = result.report
     members: dict[str, object] = {
         "read": report.read,
@@ -277,6 +283,6 @@ def _members(order: Order, result: Result) -> dict[str, object]:
         "passed_over": dict(result.passed_over),
         "complete": report.stopped_by is None,
         "stopped_by": report.stopped_by,
-        "dead_letters": str(order.dead_letters) if result.letters else None,
+        "dead_letters": str(request.dead_letters) if result.dead_letters else None,
     }
     return members if result.emulator_holds is None else {**members, "emulator_holds": result.emulator_holds}

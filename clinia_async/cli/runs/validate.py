@@ -11,9 +11,9 @@ from attrs import define, field, frozen
 
 from clinia_async.calls.validation import check_key
 from clinia_async.cli.distinct_keys import DistinctKeys
-from clinia_async.cli.exit_codes import Exit, say
+from clinia_async.cli.exit_codes import ExitCode, print_error
 from clinia_async.cli.input_options import InputOptions
-from clinia_async.cli.stdin import stoppable
+from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import BadRecord, Blank, DeadLetters, Disposition, InputError, Record, RecordOutcome
 
@@ -21,18 +21,18 @@ _NUMBER = re.compile(r"\[\d+\]")
 
 
 @frozen
-class Order:
+class ValidateRequest:
     """What was asked for on the command line; a `file` of None is standard input."""
 
     file: Path | None
     source: str
-    reading: InputOptions
+    input_options: InputOptions
     dead_letters: Path | None
     as_json: bool
 
 
 @define
-class Findings:
+class ValidationReport:
     blank: int = 0
     good: Counter[str] = field(factory=Counter)
     """By what is done to what, such as `CREATE RELATIONSHIP`."""
@@ -42,7 +42,7 @@ class Findings:
     """Good records whose key stood there before."""
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships."""
-    letters: int = 0
+    dead_letters: int = 0
     error: CliniaError | None = None
 
     @property
@@ -50,10 +50,10 @@ class Findings:
         return self.blank + self.good.total() + self.bad
 
     @property
-    def code(self) -> Exit:
+    def code(self) -> ExitCode:
         if self.error is not None:
-            return Exit.USAGE
-        return Exit.FAILED if self.bad else Exit.FINE
+            return ExitCode.USAGE
+        return ExitCode.FAILED if self.bad else ExitCode.OK
 
     def __str__(self) -> str:
         counts = {"lines": self.lines, "blank": self.blank, "good": self.good.total(), "bad": self.bad}
@@ -67,7 +67,7 @@ class Findings:
         ]
         return "\n".join(rows)
 
-    def members(self) -> dict[str, object]:
+    def fields(self) -> dict[str, object]:
         return {
             "lines": self.lines,
             "blank": self.blank,
@@ -82,47 +82,51 @@ class Findings:
         }
 
 
-async def check(order: Order) -> int:
-    check_key(order.source, "$.source")
-    findings = Findings()
+async def validate_file(request: ValidateRequest) -> int:
+    check_key(request.source, "$.source")
+    report = ValidationReport()
     with ExitStack() as stack:
         keys = stack.enter_context(DistinctKeys())
-        letters = None
-        if order.dead_letters is not None:
-            letters = stack.enter_context(DeadLetters(order.dead_letters))
-        if order.file is None:
-            stack.enter_context(stoppable())
+        dead_letters = None
+        if request.dead_letters is not None:
+            dead_letters = stack.enter_context(DeadLetters(request.dead_letters))
+        if request.file is None:
+            stack.enter_context(interruptible_stdin())
         try:
-            await _read(order, findings, keys, letters)
+            await _read(request, report, keys, dead_letters)
         except (ConfigError, InputError) as error:
-            findings.error = error
-        findings.repeated = keys.repeated()
-    findings.letters = 0 if letters is None else letters.count
-    _tell(order, findings)
-    return findings.code
+            report.error = error
+        report.repeated = keys.repeated()
+    report.dead_letters = 0 if dead_letters is None else dead_letters.count
+    _print_report(request, report)
+    return report.code
 
 
-async def _read(order: Order, findings: Findings, keys: DistinctKeys, letters: DeadLetters | None) -> None:
-    async with aclosing(order.reading.records(order.file, order.source, findings.passed_over)) as records:
+async def _read(
+    request: ValidateRequest, report: ValidationReport, keys: DistinctKeys, dead_letters: DeadLetters | None
+) -> None:
+    async with aclosing(
+        request.input_options.records(request.file, request.source, report.passed_over)
+    ) as records:
         async for record in records:
             match record:
                 case Blank():
-                    findings.blank += 1
+                    report.blank += 1
                 case Record():
-                    findings.good[f"{record.action} {record.target}"] += 1
+                    report.good[f"{record.action} {record.target}"] += 1
                     if record.key is not None:
                         keys.add(record.key)
                 case BadRecord():
-                    findings.bad += 1
+                    report.bad += 1
                     reason = f"{record.path}: {record.reason}"
-                    findings.reasons[_NUMBER.sub("[]", reason)] += 1
-                    if letters is not None:
-                        _write(letters, RecordOutcome(record, Disposition.INVALID, reason))
+                    report.reasons[_NUMBER.sub("[]", reason)] += 1
+                    if dead_letters is not None:
+                        _write(dead_letters, RecordOutcome(record, Disposition.INVALID, reason))
 
 
-def _write(letters: DeadLetters, outcome: RecordOutcome) -> None:
+def _write(dead_letters: DeadLetters, outcome: RecordOutcome) -> None:
     try:
-        letters.add(outcome)
+        dead_letters.add(outcome)
     except OSError as error:
         reason = error.strerror
     else:
@@ -130,9 +134,9 @@ def _write(letters: DeadLetters, outcome: RecordOutcome) -> None:
     raise ConfigError(f"the dead letters cannot be written: {reason}")
 
 
-def _tell(order: Order, findings: Findings) -> None:
-    click.echo(json.dumps(findings.members()) if order.as_json else str(findings))
-    if findings.letters:
-        click.echo(f"{findings.letters:,} bad records are in {order.dead_letters}", err=True)
-    if findings.error is not None:
-        say(str(findings.error))
+def _print_report(request: ValidateRequest, report: ValidationReport) -> None:
+    click.echo(json.dumps(report.fields()) if request.as_json else str(report))
+    if report.dead_letters:
+        click.echo(f"{report.dead_letters:,} bad records are in {request.dead_letters}", err=True)
+    if report.error is not None:
+        print_error(str(report.error))

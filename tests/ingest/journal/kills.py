@@ -26,8 +26,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-import clinia_async.cli.ingest
-import clinia_async.cli.job  # noqa: F401  what a child needs is there before the fork
+import clinia_async.cli.commands.ingest
+import clinia_async.cli.runs.ingest  # noqa: F401  what a child needs is there before the fork
 from attrs import define, field, frozen
 
 from clinia_async.cli import main
