@@ -26,10 +26,10 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-import clinia_async.cli.commands.ingest
-import clinia_async.cli.runs.ingest  # noqa: F401  what a child needs is there before the fork
 from attrs import define, field, frozen
 
+import clinia_async.cli.commands.ingest
+import clinia_async.cli.runs.ingest  # noqa: F401  what a child needs is there before the fork
 from clinia_async.cli import main
 from clinia_async.ingest.records import position_ranges as positions
 from tests.ingest.journal.lives import Life, side_by_side
