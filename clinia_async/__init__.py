@@ -15,8 +15,8 @@ _HOME_OF = home_of(
             " DeleteResource DeleteSource GetBulkResult GetCollection GetPartition GetPurge"
             " GetRelationship GetRelationshipDefinition GetResource GetSource GetTask ListPartitions"
             " ListRelationshipDefinitions ListSources Purge PutCollection PutProfile"
-            " PutRelationshipDefinition Repeat UpdateRelationship UpsertContained UpsertRelationship"
-            " UpsertResource"
+            " PutRelationshipDefinition Repeat RetrySafety UpdateRelationship UpsertContained"
+            " UpsertRelationship UpsertResource"
         ),
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"

@@ -29,6 +29,7 @@ from clinia_async.calls import PutCollection as PutCollection
 from clinia_async.calls import PutProfile as PutProfile
 from clinia_async.calls import PutRelationshipDefinition as PutRelationshipDefinition
 from clinia_async.calls import Repeat as Repeat
+from clinia_async.calls import RetrySafety as RetrySafety
 from clinia_async.calls import UpdateRelationship as UpdateRelationship
 from clinia_async.calls import UpsertContained as UpsertContained
 from clinia_async.calls import UpsertRelationship as UpsertRelationship

@@ -76,7 +76,7 @@ def test_what_may_be_repeated_is_what_the_calls_say() -> None:
     said = {name: kind for kind, names in rows for name in re.findall(r"`([a-z_]+[a-z])`", names)}
     for name, call in CALLS.items():
         method = method_of(name)
-        kind = "as its writes" if isinstance(call.repeat, property) else str(call.repeat)
+        kind = "as its writes" if isinstance(call.retry_safety, property) else str(call.retry_safety)
         if method.startswith(("get_", "list_")):
             assert kind == "idempotent", name
         else:

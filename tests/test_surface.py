@@ -14,7 +14,7 @@ import pytest
 
 import clinia_async
 from clinia_async import calls, errors
-from clinia_async.calls import Repeat
+from clinia_async.calls import RetrySafety
 from clinia_async.emulator.app import ROUTE_NAMES
 from clinia_async.session.session import Session
 from tests.conftest import SEEN
@@ -136,7 +136,7 @@ def test_every_call_has_a_session_method(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_every_call_says_whether_it_may_be_repeated(name: str) -> None:
-    assert isinstance(CALLS[name].repeat, Repeat | property), "always, or as the write is"
+    assert isinstance(CALLS[name].retry_safety, RetrySafety | property), "always, or as the write is"
     assert "docs.clinia.com" in (CALLS[name].__doc__ or ""), "the page of the API that it follows"
     assert "docs.clinia.com" in (getattr(Session, method_of(name)).__doc__ or "")
 

@@ -7,7 +7,7 @@ May import models, errors and serialization. Nothing here does I/O, waits or ret
 
 from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, EncodedBulk, GetBulkResult
 from clinia_async.calls.browsing import Browse
-from clinia_async.calls.call import Call, Host, Read, Repeat, Request, Settled, Write
+from clinia_async.calls.call import Call, Host, Read, Reconcilable, Request, RetrySafety, Write
 from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
 from clinia_async.calls.definitions import (
     GetCollection,
@@ -18,7 +18,6 @@ from clinia_async.calls.definitions import (
     PutRelationshipDefinition,
 )
 from clinia_async.calls.partitions import CreatePartition, DeletePartition, GetPartition, ListPartitions
-from clinia_async.calls.purges import GetPurge, Purge
 from clinia_async.calls.relationships import (
     CreateRelationship,
     DeleteRelationship,
@@ -34,7 +33,10 @@ from clinia_async.calls.resources import (
     UpsertResource,
 )
 from clinia_async.calls.sources import CreateSource, DeleteSource, GetSource, ListSources
-from clinia_async.calls.tasks import GetTask
+from clinia_async.calls.tasks import GetPurge, GetTask, Purge
+
+Repeat = RetrySafety
+"""The earlier name of `RetrySafety`."""
 
 __all__ = [
     "BatchWrite",
@@ -72,9 +74,10 @@ __all__ = [
     "PutProfile",
     "PutRelationshipDefinition",
     "Read",
+    "Reconcilable",
     "Repeat",
     "Request",
-    "Settled",
+    "RetrySafety",
     "UpdateRelationship",
     "UpsertContained",
     "UpsertRelationship",

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async.calls.call import Host, Repeat, Request, path_of, submission_answer
+from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
 from clinia_async.calls.validation import check_key, checked
@@ -13,7 +13,7 @@ from clinia_async.errors import InvalidWrite
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 LARGEST_BUNDLE = 500 * 1000
 """Bytes, as documented: 500 KB."""
@@ -55,11 +55,11 @@ def _operation(index: int, write: BatchWrite) -> bytes:
     raise InvalidWrite(path, rule)
 
 
-def _repeat(writes: Sequence[BatchWrite]) -> Repeat:
-    kinds = {write.repeat for write in writes}
-    if Repeat.ONCE in kinds:
-        return Repeat.ONCE
-    return Repeat.KEYED if Repeat.KEYED in kinds else Repeat.IDEMPOTENT
+def _retry_safety(writes: Sequence[BatchWrite]) -> RetrySafety:
+    kinds = {write.retry_safety for write in writes}
+    if RetrySafety.ONCE in kinds:
+        return RetrySafety.ONCE
+    return RetrySafety.KEYED if RetrySafety.KEYED in kinds else RetrySafety.IDEMPOTENT
 
 
 @frozen
@@ -94,8 +94,8 @@ class Bulk:
         _check_once(self.writes, [(write.type, write.id, write.action) for write in self.writes])
 
     @property
-    def repeat(self) -> Repeat:
-        return _repeat(self.writes)
+    def retry_safety(self) -> RetrySafety:
+        return _retry_safety(self.writes)
 
     @property
     def target(self) -> TargetType:
@@ -104,8 +104,8 @@ class Bulk:
     def request(self) -> Request:
         return _bulk_request(self.source, self.target, self.operations)
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
         """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
@@ -124,13 +124,13 @@ class EncodedBulk:
     target: TargetType
     operations: Sequence[bytes] = field(repr=False)
     """Each is one or, with commas between, several."""
-    repeat: Repeat = Repeat.KEYED
+    retry_safety: RetrySafety = RetrySafety.KEYED
 
     def request(self) -> Request:
         return _bulk_request(self.source, self.target, self.operations)
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
         """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
@@ -176,8 +176,8 @@ class Bundle:
         return _encoded(self.writes)
 
     @property
-    def repeat(self) -> Repeat:
-        return _repeat(self.writes)
+    def retry_safety(self) -> RetrySafety:
+        return _retry_safety(self.writes)
 
     def request(self) -> Request:
         body = b'{"resourceOperations":[%b],"relationshipOperations":[%b]}' % (
@@ -186,8 +186,8 @@ class Bundle:
         )
         return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body)
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
         """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
@@ -231,7 +231,7 @@ class GetBulkResult:
     https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk/{bulk}"
     source: str = field(validator=checked(check_key, "$.source"))
     target: TargetType = field()
@@ -249,5 +249,5 @@ class GetBulkResult:
         query = "withReceipts=true" if self.with_receipts else ""
         return Request("GET", Host.REGISTRY, self.route, path, query)
 
-    def answer(self, body: bytes) -> TaskSnapshot:
-        return codec.decode(body, TaskSnapshot)
+    def decode_response(self, body: bytes) -> TaskSnapshot:
+        return converter.decode(body, TaskSnapshot)

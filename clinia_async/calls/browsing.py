@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async.calls.call import Host, Repeat, Request, path_of
+from clinia_async.calls.call import Host, Request, RetrySafety, path_of
 from clinia_async.calls.validation import check_key, checked
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import BrowsePage, Json
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 LARGEST_PAGE = 1000
 
@@ -24,7 +24,7 @@ class Browse:
     passed on as it is.
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/browse"
     source: str = field(validator=checked(check_key, "$.source"))
     collection_keys: Sequence[str] = field()
@@ -55,8 +55,8 @@ class Browse:
         params: dict[str, object] = {"perPage": self.per_page}
         optional = {"cursor": self.cursor, "filter": self.filter, "properties": chosen or None}
         params |= {name: value for name, value in optional.items() if value is not None}
-        body = codec.encode({"collectionKeys": list(self.collection_keys), "params": params})
+        body = converter.encode({"collectionKeys": list(self.collection_keys), "params": params})
         return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
 
-    def answer(self, body: bytes) -> BrowsePage:
-        return codec.decode(body, BrowsePage)
+    def decode_response(self, body: bytes) -> BrowsePage:
+        return converter.decode(body, BrowsePage)

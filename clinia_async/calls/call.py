@@ -11,8 +11,7 @@ from attrs import define, evolve, field
 
 from clinia_async.errors import ApiError, NotFound, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
-from clinia_async.serialization import converter as codec
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import converter, exact_json
 
 T = TypeVar("T")
 R = TypeVar("R", covariant=True)
@@ -27,7 +26,7 @@ class Host(StrEnum):
     CATALOG = "catalog"
 
 
-class Repeat(StrEnum):
+class RetrySafety(StrEnum):
     """What sending a call twice may do."""
 
     IDEMPOTENT = "idempotent"
@@ -54,31 +53,31 @@ class Request:
 
 class Call(Protocol[R]):
     @property
-    def repeat(self) -> Repeat: ...
+    def retry_safety(self) -> RetrySafety: ...
 
     def request(self) -> Request: ...
 
-    def answer(self, body: bytes) -> R:
+    def decode_response(self, body: bytes) -> R:
         """Raises `ProtocolError` for an answer that is not this call's."""
         ...
 
 
-class Settled(Call[R], Protocol[R]):
+class Reconcilable(Call[R], Protocol[R]):
     """A call whose lost answer can be settled by reading back what it was about."""
 
-    def is_echo(self, error: ApiError) -> bool:
+    def is_duplicate(self, error: ApiError) -> bool:
         """Whether `error` is what the second of two equal attempts meets when the first one landed."""
         ...
 
-    async def settle(self, read: "Read") -> R | None:
+    async def reconcile(self, read: "Read") -> R | None:
         """What the lost answer would have said; None if what is there is not what was sent."""
         ...
 
 
-class Removal(Call[None], Protocol):
+class ImmediateDelete(Call[None], Protocol):
     """A delete that makes no task."""
 
-    def is_gone(self, error: ApiError) -> bool:
+    def is_already_deleted(self, error: ApiError) -> bool:
         """Whether `error` says that an earlier attempt, whose answer was lost, has landed."""
         ...
 
@@ -117,9 +116,9 @@ def collection_path(route: str, source: str, type: str) -> str:
     return path_of(route, source=source, type=type)
 
 
-def submission_answer(body: bytes, check: Callable[[TaskSubmission], object] | None = None) -> TaskSubmission:
+def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | None = None) -> TaskSubmission:
     """The answer to any write that makes a task; `check` looks whether what is PERSISTED is what was sent."""
-    submission = codec.decode(body, TaskSubmission)
+    submission = converter.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
     if submission.status == _PERSISTED:
@@ -132,7 +131,7 @@ def submission_answer(body: bytes, check: Callable[[TaskSubmission], object] | N
     return submission
 
 
-def stored(record: T | None) -> T:
+def require_record(record: T | None) -> T:
     """What a PERSISTED submission holds. Raises `ProtocolError` if it holds nothing."""
     if record is None:
         raise ProtocolError("the answer does not hold what was sent")
@@ -146,15 +145,15 @@ def operation_head(action: Action) -> bytes:
 
 def payload_of(action: Action, operation: bytes) -> dict[str, object]:
     """What an operation says of its record, as its reader will find it."""
-    return cast("dict[str, dict[str, object]]", strict_json.loads(operation))[action.lower()]
+    return cast("dict[str, dict[str, object]]", exact_json.loads(operation))[action.lower()]
 
 
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:
     """One operation of a bulk or a bundle: the payload stands under the name of the action."""
-    return strict_json.dumps({"action": str(action), str(action).lower(): payload})
+    return exact_json.dumps({"action": str(action), str(action).lower(): payload})
 
 
-async def settle_deletion(read: Read, get: Call[object]) -> TaskSubmission | None:
+async def reconcile_delete(read: Read, get: Call[object]) -> TaskSubmission | None:
     """A delete has landed if there is nothing any more."""
     try:
         await read(get)

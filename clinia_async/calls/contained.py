@@ -5,16 +5,16 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from clinia_async.calls.addressing import OneRecord
-from clinia_async.calls.call import Host, Repeat, Request, path_of, stored, submission_answer
+from clinia_async.calls.addressing import RecordCall
+from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of, require_record
 from clinia_async.calls.resources import GetResource, check_resource
 from clinia_async.calls.validation import check_contained, check_place, checked
 from clinia_async.models import Contained, Receipt, Resource, TargetType, TaskSubmission
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 
 @frozen
-class _InsideOf(OneRecord):
+class _ContainedCall(RecordCall):
     """A place in a resource: `place` alternates keys and ids, down from the root."""
 
     place: Sequence[str] = field(repr=False, validator=checked(check_place, "$.place"))
@@ -31,17 +31,17 @@ class _InsideOf(OneRecord):
 
 
 @frozen
-class _PutInside(_InsideOf):
+class _ContainedWrite(_ContainedCall):
     contained: Contained = field(validator=checked(check_contained, "$"))
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, lambda it: check_resource(it.resource, self.type, self.id))
 
     def result(self, submission: TaskSubmission) -> Resource:
-        return stored(submission.resource)
+        return require_record(submission.resource)
 
 
-class CreateContained(_PutInside):
+class CreateContained(_ContainedWrite):
     """A resource to create inside another; the result is the root resource. Sent once.
 
     `place` ends with the key that contains it, such as `["offices"]`.
@@ -51,13 +51,13 @@ class CreateContained(_PutInside):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.ONCE
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
 
     def request(self) -> Request:
-        return Request("POST", Host.REGISTRY, self.route, self.path(), body=codec.encode(self.contained))
+        return Request("POST", Host.REGISTRY, self.route, self.path(), body=converter.encode(self.contained))
 
 
-class UpsertContained(_PutInside):
+class UpsertContained(_ContainedWrite):
     """A resource to create or replace inside another; the result is the root resource. May be repeated.
 
     `place` ends with the key that contains it and its id, such as `["offices", "main"]`.
@@ -67,14 +67,14 @@ class UpsertContained(_PutInside):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
 
     def request(self) -> Request:
-        body = codec.encode(evolve(self.contained, id=None))
+        body = converter.encode(evolve(self.contained, id=None))
         return Request("PUT", Host.REGISTRY, self.route, self.path(), body=body)
 
 
-class DeleteContained(_InsideOf):
+class DeleteContained(_ContainedCall):
     """A resource to delete inside another. Sent once.
 
     The result is what is left of the root resource; None if it was deleted at once and the answer does
@@ -85,13 +85,13 @@ class DeleteContained(_InsideOf):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.ONCE
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
 
     def request(self) -> Request:
         return Request("DELETE", Host.REGISTRY, self.route, self.path())
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, self._check)
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, self._check)
 
     def result(self, submission: TaskSubmission) -> Resource | None:
         return submission.resource

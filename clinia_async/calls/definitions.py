@@ -4,15 +4,15 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from clinia_async.calls.call import Host, Repeat, Request, path_of
-from clinia_async.calls.entries import InSource
+from clinia_async.calls.addressing import SourceCall
+from clinia_async.calls.call import Host, Request, RetrySafety, path_of
 from clinia_async.calls.validation import check_key, checked, checked_kind
 from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 
 @frozen
-class PutProfile(InSource):
+class PutProfile(SourceCall):
     """The shape of a resource. May be repeated.
 
     https://docs.clinia.com/explanation/data-model/profiles-relationships
@@ -22,16 +22,16 @@ class PutProfile(InSource):
     profile: Profile = field(validator=checked_kind(Profile))
 
     def request(self) -> Request:
-        return self.to("PUT", codec.encode(evolve(self.profile, key=None)))
+        return self.build_request("PUT", converter.encode(evolve(self.profile, key=None)))
 
-    def answer(self, body: bytes) -> Profile:
-        found = codec.decode(body, Profile)
+    def decode_response(self, body: bytes) -> Profile:
+        found = converter.decode(body, Profile)
         self.check_answer(found.key)
         return found
 
 
 @frozen
-class PutRelationshipDefinition(InSource):
+class PutRelationshipDefinition(SourceCall):
     """Which profiles a relationship joins. The page calls it "create"; whether it replaces is not documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
@@ -41,15 +41,15 @@ class PutRelationshipDefinition(InSource):
     definition: RelationshipDefinition = field(validator=checked_kind(RelationshipDefinition))
 
     def request(self) -> Request:
-        return self.to("PUT", codec.encode(evolve(self.definition, key=None)))
+        return self.build_request("PUT", converter.encode(evolve(self.definition, key=None)))
 
-    def answer(self, body: bytes) -> RelationshipDefinition:
-        found = codec.decode(body, RelationshipDefinition)
+    def decode_response(self, body: bytes) -> RelationshipDefinition:
+        found = converter.decode(body, RelationshipDefinition)
         self.check_answer(found.key)
         return found
 
 
-class GetRelationshipDefinition(InSource):
+class GetRelationshipDefinition(SourceCall):
     """The path follows from its siblings' pages and is not itself documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
@@ -60,10 +60,10 @@ class GetRelationshipDefinition(InSource):
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions/{key}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> RelationshipDefinition:
-        found = codec.decode(body, RelationshipDefinition)
+    def decode_response(self, body: bytes) -> RelationshipDefinition:
+        found = converter.decode(body, RelationshipDefinition)
         self.check_answer(found.key)
         return found
 
@@ -75,7 +75,7 @@ class ListRelationshipDefinitions:
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions"
     source: str = field(validator=checked(check_key, "$.source"))
     query: str = ""
@@ -84,27 +84,27 @@ class ListRelationshipDefinitions:
         path = path_of(self.route, source=self.source)
         return Request("GET", Host.REGISTRY, self.route, path, self.query)
 
-    def answer(self, body: bytes) -> Page[RelationshipDefinition]:
-        return codec.decode_page(body, RelationshipDefinition)
+    def decode_response(self, body: bytes) -> Page[RelationshipDefinition]:
+        return converter.decode_page(body, RelationshipDefinition)
 
 
 @frozen
-class PutCollection(InSource):
+class PutCollection(SourceCall):
     """https://docs.clinia.com/api-reference/collections/create-or-update-a-registry-collection"""
 
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
     collection: Collection = field(validator=checked_kind(Collection))
 
     def request(self) -> Request:
-        return self.to("PUT", codec.encode(evolve(self.collection, key=None, pipeline=None)))
+        return self.build_request("PUT", converter.encode(evolve(self.collection, key=None, pipeline=None)))
 
-    def answer(self, body: bytes) -> Collection:
-        found = codec.decode(body, Collection)
+    def decode_response(self, body: bytes) -> Collection:
+        found = converter.decode(body, Collection)
         self.check_answer(found.key)
         return found
 
 
-class GetCollection(InSource):
+class GetCollection(SourceCall):
     """https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry"""
 
     __slots__ = ()
@@ -112,9 +112,9 @@ class GetCollection(InSource):
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> Collection:
-        found = codec.decode(body, Collection)
+    def decode_response(self, body: bytes) -> Collection:
+        found = converter.decode(body, Collection)
         self.check_answer(found.key)
         return found

@@ -5,17 +5,16 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async.calls.call import Host, Read, Repeat, Request
+from clinia_async.calls.addressing import CatalogCall, Deletion
+from clinia_async.calls.call import Host, Read, Request, RetrySafety
 from clinia_async.calls.comparison import same_json
-from clinia_async.calls.entries import Deletion, InCatalog
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ApiError, InvalidWrite
 from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
-from clinia_async.serialization import converter as codec
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import converter, exact_json
 
 
-class GetPartition(InCatalog):
+class GetPartition(CatalogCall):
     """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
 
     __slots__ = ()
@@ -23,16 +22,16 @@ class GetPartition(InCatalog):
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> Partition:
-        found = codec.decode(body, Partition)
+    def decode_response(self, body: bytes) -> Partition:
+        found = converter.decode(body, Partition)
         self.check_answer(found.key)
         return found
 
 
 @frozen
-class CreatePartition(InCatalog):
+class CreatePartition(CatalogCall):
     """A partition to create: immutable at once, or with `stage` a mutable one to try.
 
     https://docs.clinia.com/api-reference/partitions/create-a-data-partition
@@ -41,7 +40,7 @@ class CreatePartition(InCatalog):
     FAILED_PRECONDITION are both taken to say that the key is taken.
     """
 
-    repeat: ClassVar[Repeat] = Repeat.KEYED
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
     modules: Modules = field()
     source: DataSource | Mdm = field()
@@ -60,22 +59,22 @@ class CreatePartition(InCatalog):
             check_key(key, f"$.source.{path}")
 
     def request(self) -> Request:
-        body = codec.encode({"modules": self.modules, "source": self.source})
+        body = converter.encode({"modules": self.modules, "source": self.source})
         query = "stage=true" if self.stage else ""
-        return self.to("PUT", query, body)
+        return self.build_request("PUT", query, body)
 
-    def answer(self, body: bytes) -> Partition:
-        found = codec.decode(body, Partition)
+    def decode_response(self, body: bytes) -> Partition:
+        found = converter.decode(body, Partition)
         self.check_answer(found.key)
         return found
 
-    def is_echo(self, error: ApiError) -> bool:
+    def is_duplicate(self, error: ApiError) -> bool:
         return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
 
-    async def settle(self, read: Read) -> Partition | None:
+    async def reconcile(self, read: Read) -> Partition | None:
         found = await read(GetPartition(self.key))
         same = found.modules == self.modules and same_json(
-            strict_json.loads(codec.encode(self.source)), strict_json.loads(codec.encode(found.source))
+            exact_json.loads(converter.encode(self.source)), exact_json.loads(converter.encode(found.source))
         )
         return found if same else None
 
@@ -84,18 +83,18 @@ class CreatePartition(InCatalog):
 class ListPartitions:
     """https://docs.clinia.com/api-reference/partitions/list-the-data-partitions"""
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/partitions"
     query: str = ""
 
     def request(self) -> Request:
         return Request("GET", Host.CATALOG, self.route, self.route, self.query)
 
-    def answer(self, body: bytes) -> Page[Partition]:
-        return codec.decode_page(body, Partition)
+    def decode_response(self, body: bytes) -> Page[Partition]:
+        return converter.decode_page(body, Partition)
 
 
-class DeletePartition(Deletion, InCatalog):
+class DeletePartition(Deletion, CatalogCall):
     """That the call exists is documented, its path is not. May be repeated.
 
     https://docs.clinia.com/explanation/data-model/partitions
@@ -106,7 +105,7 @@ class DeletePartition(Deletion, InCatalog):
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
 
     def request(self) -> Request:
-        return self.to("DELETE")
+        return self.build_request("DELETE")
 
 
 def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:

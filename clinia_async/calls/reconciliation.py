@@ -3,7 +3,7 @@
 import asyncio
 from typing import TypeVar
 
-from clinia_async.calls import Read, Settled
+from clinia_async.calls import Read, Reconcilable
 from clinia_async.errors import NotFound
 
 R = TypeVar("R")
@@ -11,7 +11,7 @@ R = TypeVar("R")
 _FIRST_PAUSE = 0.1
 
 
-async def settle(write: Settled[R], read: Read, deadline: float) -> R | None:
+async def settle(write: Reconcilable[R], read: Read, deadline: float) -> R | None:
     """What the lost answer would have said; None if what is there is not what was sent.
 
     A lost attempt may have been accepted and still wait to be carried out. So where nothing is there it
@@ -21,7 +21,7 @@ async def settle(write: Settled[R], read: Read, deadline: float) -> R | None:
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await write.settle(read)
+            return await write.reconcile(read)
         except NotFound:
             if loop.time() + pause >= deadline:
                 raise

@@ -5,19 +5,19 @@ from typing import ClassVar, Self, cast
 
 from attrs import field, frozen
 
-from clinia_async.calls.addressing import DeleteRecord, OneRecord
+from clinia_async.calls.addressing import DeleteRecord, RecordCall
 from clinia_async.calls.call import (
     Host,
     Read,
-    Repeat,
     Request,
+    RetrySafety,
     collection_path,
+    decode_submission,
     operation_head,
-    stored,
-    submission_answer,
+    require_record,
 )
 from clinia_async.calls.comparison import same_json, same_meta
-from clinia_async.calls.validation import check_data, check_end, check_key, check_meta, plain_joint
+from clinia_async.calls.validation import check_data, check_end, check_key, check_meta, simple_relationship_id
 from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
@@ -33,8 +33,7 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.serialization import converter as codec
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
 
 
@@ -46,7 +45,7 @@ def relationship_id(from_: Ref, to: Ref) -> str:
     return f"{from_.id}.{to.id}"
 
 
-class GetRelationship(OneRecord):
+class GetRelationship(RecordCall):
     """`id` is `{from.id}.{to.id}`, or an identifier in the notation `{system}:{value}:{use}`.
 
     https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
@@ -54,14 +53,14 @@ class GetRelationship(OneRecord):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}/{id}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> Relationship:
-        found = codec.decode(body, Relationship)
+    def decode_response(self, body: bytes) -> Relationship:
+        found = converter.decode(body, Relationship)
         self.check_answer(found)
         return found
 
@@ -72,7 +71,7 @@ _MARKS = 24
 
 
 @frozen(init=False)
-class _Joins:
+class _RelationshipWrite:
     """The two ends of a relationship and what it holds: made by the million, so made by hand."""
 
     source: str
@@ -96,7 +95,7 @@ class _Joins:
         data: Json | RawJson | None = None,
         meta: Meta | None = None,
     ) -> None:
-        id_ = plain_joint(source, type, from_, to)
+        id_ = simple_relationship_id(source, type, from_, to)
         if id_ is None:
             check_key(source, "$.source")
             check_key(type, "$.type")
@@ -116,42 +115,42 @@ class _Joins:
         _set_id(self, id_)
 
     @classmethod
-    def of_line(cls, source: str, line: bytes) -> Self:
+    def from_line(cls, source: str, line: bytes) -> Self:
         """The write that `line` is of."""
-        members = cast("Mapping[str, object]", strict_json.loads(line))
-        found = codec.structure({**members, "id": ""}, Relationship)
+        members = cast("Mapping[str, object]", exact_json.loads(line))
+        found = converter.structure({**members, "id": ""}, Relationship)
         return cls(source, found.type, found.from_, found.to, found.data, found.meta)
 
-    def line(self) -> bytes:
+    def to_line(self) -> bytes:
         """This write as one line of NDJSON, without its source."""
         data = self.data
         if self.meta is None and (data is None or data.__class__ is dict):
-            ends, text = _ends(self), b"null" if data is None else strict_json.plain(data)
+            ends, text = _ends(self), b"null" if data is None else exact_json.try_dumps(data)
             if text is not None and _need_no_escape(ends, 1):
                 return ends.encode() + (b"}" if data is None else _DATA + text + b"}")
-        return strict_json.dumps({"type": self.type, **self.body()})
+        return exact_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
         """This write as one operation of a bulk or a bundle."""
-        return self.head + self.line() + b"}"
+        return self.head + self.to_line() + b"}"
 
     @staticmethod
-    def lines(writes: Sequence["_Joins"]) -> list[bytes]:
+    def to_lines(writes: Sequence["_RelationshipWrite"]) -> list[bytes]:
         """`line` of each. Raises `InvalidWrite` where one of them has none."""
         data = [write.data for write in writes]
         ends = [*map(_ends, writes)]
-        texts = strict_json.all_plain(data) if set(map(type, data)) == {dict} else None
+        texts = exact_json.try_dumps_all(data) if set(map(type, data)) == {dict} else None
         is_plain = texts is not None and not any(write.meta is not None for write in writes)
         if texts is None or not is_plain or not _need_no_escape("".join(ends), len(ends)):
-            return [write.line() for write in writes]
+            return [write.to_line() for write in writes]
         return [b"%b%b%b}" % (end.encode(), _DATA, text) for end, text in zip(ends, texts, strict=True)]
 
     def body(self) -> dict[str, object]:
         body: dict[str, object] = {"from": _end(self.from_), "to": _end(self.to)}
         if self.meta is not None:
-            body["meta"] = codec.embedded(self.meta)
+            body["meta"] = converter.fragment(self.meta)
         if self.data is not None:
-            body["data"] = strict_json.embedded(self.data, "$.data")
+            body["data"] = exact_json.fragment(self.data, "$.data")
         return body
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
@@ -160,24 +159,24 @@ class _Joins:
     def as_sent(self, operation: bytes) -> Relationship:
         """The record that this made as that `operation`, without what the service adds to it."""
         start = operation.find(_DATA)  # a string before it would have its quotation marks escaped
-        data = strict_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
+        data = exact_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
         return Relationship(self.id, self.type, self.from_, self.to, data, self.meta)  # type: ignore[arg-type]
 
     def equals(self, found: Relationship) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
-        sent = strict_json.raw(self.data or {}).value()
+        sent = exact_json.to_raw(self.data or {}).value()
         return (
             (found.from_, found.to) == (self.from_, self.to)
             and same_json(sent, found.data or {})
             and same_meta(self.meta, found.meta)
         )
 
-    async def settle(self, read: Read) -> TaskSubmission | None:
+    async def reconcile(self, read: Read) -> TaskSubmission | None:
         found = await read(self.readback())
         return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
 
 
-def _ends(write: _Joins) -> str:
+def _ends(write: _RelationshipWrite) -> str:
     """Its line before what it holds, if no name in it has to be escaped."""
     from_, to = write.from_, write.to
     return (
@@ -193,11 +192,11 @@ def _need_no_escape(ends: str, count: int) -> bool:
 
 # The slots themselves, which cost half of the way around what freezes the class.
 _set_source, _set_type, _set_from, _set_to, _set_data, _set_meta, _set_id = (
-    vars(_Joins)[name].__set__ for name in ("source", "type", "from_", "to", "data", "meta", "id")
+    vars(_RelationshipWrite)[name].__set__ for name in ("source", "type", "from_", "to", "data", "meta", "id")
 )
 
 
-class CreateRelationship(_Joins):
+class CreateRelationship(_RelationshipWrite):
     """A relationship to create. Its id will be `{from_.id}.{to.id}`, so it is known before sending.
 
     https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
@@ -205,22 +204,22 @@ class CreateRelationship(_Joins):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.KEYED
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
     action: ClassVar[Action] = Action.CREATE
     head: ClassVar[bytes] = operation_head(Action.CREATE)
 
     def request(self) -> Request:
         path = collection_path(self.route, self.source, self.type)
-        return Request("POST", Host.REGISTRY, self.route, path, body=strict_json.dumps(self.body()))
+        return Request("POST", Host.REGISTRY, self.route, path, body=exact_json.dumps(self.body()))
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, self._check)
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, self._check)
 
     def result(self, submission: TaskSubmission) -> Relationship:
-        return stored(submission.relationship)
+        return require_record(submission.relationship)
 
-    def is_echo(self, error: ApiError) -> bool:
+    def is_duplicate(self, error: ApiError) -> bool:
         return error.type == ErrorType.ALREADY_EXISTS
 
     def _check(self, submission: TaskSubmission) -> None:
@@ -232,7 +231,7 @@ class CreateRelationship(_Joins):
             raise ProtocolError("the answer joins other ends than those that were sent")
 
 
-class UpsertRelationship(_Joins):
+class UpsertRelationship(_RelationshipWrite):
     """A relationship to create or replace, in a bulk or a bundle: there is no call of its own for it.
 
     May be repeated; but a lost first attempt that runs late can put back an older state over a newer
@@ -243,13 +242,13 @@ class UpsertRelationship(_Joins):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     action: ClassVar[Action] = Action.UPSERT
     head: ClassVar[bytes] = operation_head(Action.UPSERT)
 
 
 @frozen
-class UpdateRelationship(OneRecord):
+class UpdateRelationship(RecordCall):
     """Changes of a relationship's data, in order. Metadata cannot be changed.
 
     May be repeated if each change sets a whole value of an object; what adds to a list or removes is
@@ -271,17 +270,17 @@ class UpdateRelationship(OneRecord):
                 raise InvalidWrite(f"$[{index}]", "must be a Patch with a path that starts with `/`")
 
     @property
-    def repeat(self) -> Repeat:
-        return Repeat.IDEMPOTENT if all(map(_sets_a_value, self.patches)) else Repeat.ONCE
+    def retry_safety(self) -> RetrySafety:
+        return RetrySafety.IDEMPOTENT if all(map(_sets_a_value, self.patches)) else RetrySafety.ONCE
 
     def request(self) -> Request:
-        return self.to("PATCH", strict_json.dumps([_patch(patch) for patch in self.patches]))
+        return self.build_request("PATCH", exact_json.dumps([_patch(patch) for patch in self.patches]))
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, lambda it: self.check_answer(stored(it.relationship)))
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, lambda it: self.check_answer(require_record(it.relationship)))
 
     def result(self, submission: TaskSubmission) -> Relationship:
-        return stored(submission.relationship)
+        return require_record(submission.relationship)
 
     def readback(self, receipts: Sequence[Receipt]) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
@@ -308,5 +307,5 @@ class DeleteRelationship(DeleteRecord):
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
 
-    def gone(self) -> GetRelationship:
+    def get_call(self) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)

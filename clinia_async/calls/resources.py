@@ -5,18 +5,18 @@ from typing import ClassVar, cast
 
 from attrs import field, frozen
 
-from clinia_async.calls.addressing import DeleteRecord, OneRecord
+from clinia_async.calls.addressing import DeleteRecord, RecordCall
 from clinia_async.calls.call import (
     Host,
     Read,
-    Repeat,
     Request,
+    RetrySafety,
     collection_path,
+    decode_submission,
     operation,
     path_of,
     payload_of,
-    stored,
-    submission_answer,
+    require_record,
 )
 from clinia_async.calls.comparison import same_json, same_meta
 from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, checked
@@ -34,14 +34,13 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.identifiers import is_token
-from clinia_async.serialization import converter as codec
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
 
 ContainedIn = Mapping[str, Sequence[Contained]]
 
 
-class GetResource(OneRecord):
+class GetResource(RecordCall):
     """`id` may be an identifier in the notation `{system}:{value}:{use}`. No page shows this call itself.
 
     https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
@@ -49,20 +48,20 @@ class GetResource(OneRecord):
 
     __slots__ = ()
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> Resource:
-        found = codec.decode(body, Resource)
+    def decode_response(self, body: bytes) -> Resource:
+        found = converter.decode(body, Resource)
         self.check_answer(found)
         return found
 
 
 @frozen(kw_only=True)
-class _Content:
+class _ResourceWrite:
     """What a resource is made of, and how it goes on the wire."""
 
     data: Json | RawJson = field(repr=False)
@@ -78,19 +77,19 @@ class _Content:
         check_meta(self.meta, "$.meta")
 
     def body(self) -> dict[str, object]:
-        body: dict[str, object] = {"data": strict_json.embedded(self.data, "$.data")}
+        body: dict[str, object] = {"data": exact_json.fragment(self.data, "$.data")}
         if self.meta is not None:
-            body["meta"] = codec.embedded(self.meta)
+            body["meta"] = converter.fragment(self.meta)
         if self.contained is not None:
-            body["contained"] = codec.embedded(self.contained)
+            body["contained"] = converter.fragment(self.contained)
         return body
 
     def equals(self, found: Resource) -> bool:
         """Whether `found` holds all that was sent; what the service adds does not count."""
         return (
-            same_json(strict_json.raw(self.data).value(), found.data or {})
+            same_json(exact_json.to_raw(self.data).value(), found.data or {})
             and same_meta(self.meta, found.meta)
-            and _holds(strict_json.loads(codec.encode(self.contained or {})), found.contained or {})
+            and _holds(exact_json.loads(converter.encode(self.contained or {})), found.contained or {})
         )
 
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
@@ -129,7 +128,7 @@ def check_resource(found: Resource | None, type: str, id: str | None) -> None:
 
 
 @frozen
-class CreateResource(_Content):
+class CreateResource(_ResourceWrite):
     """A resource to create. Without an `id`, or with `@rootId`, the service makes one.
 
     With `@rootId` it also puts that id in place of the token in every `reference` property. A create
@@ -156,22 +155,22 @@ class CreateResource(_Content):
         return None if self.given_id is None or is_token(self.given_id) else self.given_id
 
     @property
-    def repeat(self) -> Repeat:
-        return Repeat.ONCE if self.id is None else Repeat.KEYED
+    def retry_safety(self) -> RetrySafety:
+        return RetrySafety.ONCE if self.id is None else RetrySafety.KEYED
 
     def request(self) -> Request:
-        body = strict_json.dumps({**self._identity(), **self.body()})
+        body = exact_json.dumps({**self._identity(), **self.body()})
         path = collection_path(self.route, self.source, self.type)
         return Request("POST", Host.REGISTRY, self.route, path, body=body)
 
     def operation(self) -> bytes:
         return operation(self.action, {**self._identity(), "type": self.type, **self.body()})
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, lambda it: check_resource(it.resource, self.type, self.id))
 
     def result(self, submission: TaskSubmission) -> Resource:
-        return stored(submission.resource)
+        return require_record(submission.resource)
 
     def readback(self, receipts: Sequence[Receipt]) -> GetResource:
         made = [receipt.id for receipt in receipts if receipt.target_type == self.target]
@@ -184,10 +183,10 @@ class CreateResource(_Content):
         """The record that this made as that `operation`, without what the service adds to it."""
         return self._as_sent(self.type, self.id or "", payload_of(self.action, operation))
 
-    def is_echo(self, error: ApiError) -> bool:
+    def is_duplicate(self, error: ApiError) -> bool:
         return self.id is not None and error.type == ErrorType.ALREADY_EXISTS
 
-    async def settle(self, read: Read) -> TaskSubmission | None:
+    async def reconcile(self, read: Read) -> TaskSubmission | None:
         found = await read(self.readback(()))
         return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
 
@@ -196,7 +195,7 @@ class CreateResource(_Content):
 
 
 @frozen
-class UpsertResource(_Content):
+class UpsertResource(_ResourceWrite):
     """A resource to create or to replace whole: it is not merged with what is there.
 
     May be repeated; but a lost first attempt that runs late can put back an older state over a newer
@@ -205,7 +204,7 @@ class UpsertResource(_Content):
     https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
     """
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
     target: ClassVar[TargetType] = TargetType.RESOURCE
     action: ClassVar[Action] = Action.UPSERT
@@ -215,16 +214,16 @@ class UpsertResource(_Content):
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)
-        return Request("PUT", Host.REGISTRY, self.route, path, body=strict_json.dumps(self.body()))
+        return Request("PUT", Host.REGISTRY, self.route, path, body=exact_json.dumps(self.body()))
 
     def operation(self) -> bytes:
         return operation(self.action, {"id": self.id, "type": self.type, **self.body()})
 
-    def answer(self, body: bytes) -> TaskSubmission:
-        return submission_answer(body, lambda it: check_resource(it.resource, self.type, self.id))
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, lambda it: check_resource(it.resource, self.type, self.id))
 
     def result(self, submission: TaskSubmission) -> Resource:
-        return stored(submission.resource)
+        return require_record(submission.resource)
 
     def as_sent(self, operation: bytes) -> Resource:
         """The record that this made as that `operation`, without what the service adds to it."""
@@ -233,7 +232,7 @@ class UpsertResource(_Content):
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)
 
-    async def settle(self, read: Read) -> TaskSubmission | None:
+    async def reconcile(self, read: Read) -> TaskSubmission | None:
         found = await read(self.readback())
         return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
 
@@ -249,5 +248,5 @@ class DeleteResource(DeleteRecord):
     route: ClassVar[str] = GetResource.route
     target: ClassVar[TargetType] = TargetType.RESOURCE
 
-    def gone(self) -> GetResource:
+    def get_call(self) -> GetResource:
         return GetResource(self.source, self.type, self.id)

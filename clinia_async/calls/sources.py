@@ -4,14 +4,14 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from clinia_async.calls.call import Host, Repeat, Request
-from clinia_async.calls.entries import Deletion, InCatalog
+from clinia_async.calls.addressing import CatalogCall, Deletion
+from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.models import Page, Source, SourceType
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 
 @frozen
-class CreateSource(InCatalog):
+class CreateSource(CatalogCall):
     """May be repeated. Only the type `registry` is supported.
 
     https://docs.clinia.com/explanation/sources/data-source
@@ -21,16 +21,16 @@ class CreateSource(InCatalog):
     type: SourceType = SourceType.REGISTRY
 
     def request(self) -> Request:
-        body = codec.encode({"type": str(self.type)})
-        return self.to("PUT", body=body)
+        body = converter.encode({"type": str(self.type)})
+        return self.build_request("PUT", body=body)
 
-    def answer(self, body: bytes) -> Source:
-        found = codec.decode(body, Source)
+    def decode_response(self, body: bytes) -> Source:
+        found = converter.decode(body, Source)
         self.check_answer(found.key)
         return found
 
 
-class GetSource(InCatalog):
+class GetSource(CatalogCall):
     """https://docs.clinia.com/explanation/sources/data-source"""
 
     __slots__ = ()
@@ -38,15 +38,15 @@ class GetSource(InCatalog):
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
 
     def request(self) -> Request:
-        return self.to("GET")
+        return self.build_request("GET")
 
-    def answer(self, body: bytes) -> Source:
-        found = codec.decode(body, Source)
+    def decode_response(self, body: bytes) -> Source:
+        found = converter.decode(body, Source)
         self.check_answer(found.key)
         return found
 
 
-class DeleteSource(Deletion, InCatalog):
+class DeleteSource(Deletion, CatalogCall):
     """Deletes a source with all its records; its partitions become `STATUS_STALE`.
 
     https://docs.clinia.com/explanation/sources/data-source
@@ -57,19 +57,19 @@ class DeleteSource(Deletion, InCatalog):
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
 
     def request(self) -> Request:
-        return self.to("DELETE")
+        return self.build_request("DELETE")
 
 
 @frozen
 class ListSources:
     """https://docs.clinia.com/explanation/sources/data-source"""
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources"
     query: str = ""
 
     def request(self) -> Request:
         return Request("GET", Host.CATALOG, self.route, self.route, self.query)
 
-    def answer(self, body: bytes) -> Page[Source]:
-        return codec.decode_page(body, Source)
+    def decode_response(self, body: bytes) -> Page[Source]:
+        return converter.decode_page(body, Source)

@@ -1,23 +1,31 @@
-"""Tasks."""
+"""Tasks, and the purges that make one."""
 
 from functools import lru_cache
 from typing import ClassVar
 
 from attrs import field, frozen
 
-from clinia_async.calls.call import Host, Repeat, Request, path_of, segment
+from clinia_async.calls.call import (
+    Host,
+    Request,
+    RetrySafety,
+    decode_submission,
+    path_of,
+    require_record,
+    segment,
+)
 from clinia_async.calls.validation import check_key, checked
-from clinia_async.errors import ProtocolError
-from clinia_async.models import TaskSnapshot
+from clinia_async.errors import InvalidWrite, ProtocolError
+from clinia_async.models import CollectionType, PurgeOperation, TaskSnapshot, TaskSubmission
 from clinia_async.models.task_id import TaskId
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 
 
 @frozen
 class GetTask:
     """https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry"""
 
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/tasks/{task}"
     source: str = field(validator=checked(check_key, "$.source"))
     task: TaskId
@@ -28,8 +36,8 @@ class GetTask:
         query = "withReceipts=true" if self.with_receipts else ""
         return Request("GET", Host.REGISTRY, self.route, path, query, ahead=True)
 
-    def answer(self, body: bytes) -> TaskSnapshot:
-        snapshot = codec.decode(body, TaskSnapshot)
+    def decode_response(self, body: bytes) -> TaskSnapshot:
+        snapshot = converter.decode(body, TaskSnapshot)
         if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot
@@ -39,3 +47,67 @@ class GetTask:
 def _tasks_of(source: str) -> str:
     """What comes before the id in the path of a task: there may be a hundred thousand of those."""
     return path_of(GetTask.route.removesuffix("{task}"), source=source)
+
+
+@frozen
+class GetPurge:
+    """How a purge stands; `deleted_count` is there once it has succeeded.
+
+    https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
+    """
+
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    route: ClassVar[str] = "/sources/{source}/v1/purge/{purge}"
+    source: str = field(validator=checked(check_key, "$.source"))
+    purge: TaskId
+
+    def request(self) -> Request:
+        path = path_of(self.route, source=self.source, purge=str(self.purge))
+        return Request("GET", Host.REGISTRY, self.route, path, ahead=True)
+
+    def decode_response(self, body: bytes) -> PurgeOperation:
+        operation = converter.decode(body, PurgeOperation)
+        if not self.purge.names(operation.task_id):
+            raise ProtocolError("the answer is about another purge")
+        return operation
+
+
+def _known_type(value: CollectionType | str) -> CollectionType:
+    if not isinstance(value, str):
+        raise InvalidWrite("$.collectionType", "must be a CollectionType")
+    return CollectionType(value)
+
+
+@frozen
+class Purge:
+    """Deletes all records of a collection; of resources, the relationships attached to them too.
+
+    There is no way back, and partitions follow later. Sent once: a second purge would also delete what was
+    written since the first.
+
+    https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
+    """
+
+    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
+    route: ClassVar[str] = "/sources/{source}/v1/purge"
+    source: str = field(validator=checked(check_key, "$.source"))
+    collection_type: CollectionType = field(converter=_known_type)
+    collection_key: str = field(validator=checked(check_key, "$.collectionKey"))
+
+    def request(self) -> Request:
+        body = converter.encode(
+            {"collectionType": str(self.collection_type), "collectionKey": self.collection_key}
+        )
+        return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
+
+    def decode_response(self, body: bytes) -> TaskSubmission:
+        return decode_submission(body, lambda it: self.accept(require_record(it.purge_operation)))
+
+    def result(self, submission: TaskSubmission) -> PurgeOperation:
+        return require_record(submission.purge_operation)
+
+    def accept(self, found: PurgeOperation) -> PurgeOperation:
+        """`found`, if it is of the same collection."""
+        if (found.collection_type, found.collection_key) != (self.collection_type, self.collection_key):
+            raise ProtocolError("the answer is about the purge of another collection")
+        return found

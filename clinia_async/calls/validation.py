@@ -16,8 +16,8 @@ from clinia_async.models.identifiers import (
     is_end_id,
     is_key,
     is_new_id,
-    is_plain_joint,
     is_record_id,
+    is_simple_relationship_id,
     is_token,
 )
 from clinia_async.serialization.exact_json import RawJson
@@ -61,13 +61,13 @@ def check_end(value: Ref, path: str) -> None:
     check_key(value.type, f"{path}.type")
 
 
-def plain_joint(source: str, type: str, from_: Ref, to: Ref) -> str | None:
+def simple_relationship_id(source: str, type: str, from_: Ref, to: Ref) -> str | None:
     """The id of a relationship, where all that names it is plainly right; if not, the checks tell more."""
     if from_.__class__ is not Ref or to.__class__ is not Ref:
         return None
     try:
         id_ = from_.id + "." + to.id
-        return id_ if is_plain_joint(id_) and are_keys(source, type, from_.type, to.type) else None
+        return id_ if is_simple_relationship_id(id_) and are_keys(source, type, from_.type, to.type) else None
     except TypeError:  # one of them is no text
         return None
 

@@ -20,7 +20,7 @@ from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.record import BadRecord, IdMapping, Record
 from clinia_async.models import Action
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import exact_json
 from clinia_async.session.session import Session
 
 Row = Mapping[str, object] | bytes | str | BatchWrite
@@ -132,7 +132,7 @@ def _records(rows: Iterable[Row], config: PartitionConfig) -> Iterator[Record | 
             yield Record(number, row)
             continue
         try:
-            text = strict_json.dumps(dict(row)) if isinstance(row, Mapping) else row
+            text = exact_json.dumps(dict(row)) if isinstance(row, Mapping) else row
         except InvalidWrite as error:
             yield BadRecord(number, error.path, error.rule)
             continue

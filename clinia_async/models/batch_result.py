@@ -26,41 +26,43 @@ class Operation(Protocol):
 
 
 @frozen(eq=False, repr=False)
-class Matched:
+class MatchedReceipts:
     """`of` holds the one receipt of each key. A key whose receipts contradict each other has none."""
 
     of: Mapping[Key, Receipt]
-    foreign: Sequence[Receipt]
+    unexpected: Sequence[Receipt]
     """Receipts for keys that were not written."""
-    doubled: int
+    duplicates: int
     """Receipts for keys that had one already."""
 
 
-def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> Matched:
+def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> MatchedReceipts:
     receipts = list(receipts)
     if not receipts:
-        return Matched({}, (), 0)
+        return MatchedReceipts({}, (), 0)
     expected = set(keys)
     found: dict[Key, Receipt] = {
         (receipt.target_type, receipt.type, receipt.id): receipt for receipt in receipts
     }
     if len(found) == len(receipts) and found.keys() <= expected:
-        return Matched(found, (), 0)
+        return MatchedReceipts(found, (), 0)
     found = {}
     contradicted: set[Key] = set()
-    foreign: list[Receipt] = []
-    doubled = 0
+    unexpected: list[Receipt] = []
+    duplicates = 0
     for receipt in receipts:
         key = (receipt.target_type, receipt.type, receipt.id)
         if key not in expected:
-            foreign.append(receipt)
+            unexpected.append(receipt)
             continue
         first = found.setdefault(key, receipt)
         if first is not receipt:
-            doubled += 1
+            duplicates += 1
             if first.status != receipt.status:
                 contradicted.add(key)
-    return Matched({key: found[key] for key in found if key not in contradicted}, foreign, doubled)
+    return MatchedReceipts(
+        {key: found[key] for key in found if key not in contradicted}, unexpected, duplicates
+    )
 
 
 About = tuple[TargetType, str, str | None]

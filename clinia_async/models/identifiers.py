@@ -34,14 +34,17 @@ def are_keys(*texts: str) -> bool:
     return all(map(is_key, texts))
 
 
-is_plain_joint = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch
+is_simple_relationship_id = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch
 """Whether a text is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
 
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-def are_plain_joints(texts: Sequence[str]) -> bool:
-    """Whether each is `is_plain_joint`, and none longer than one end may be; at a fraction of the cost."""
+def are_simple_relationship_ids(texts: Sequence[str]) -> bool:
+    """Whether each passes `is_simple_relationship_id` and is no longer than one end may be.
+
+    Many at once cost a fraction of one by one.
+    """
     if max(map(len, texts), default=0) > _LONGEST_END:
         return False
     joined = "\n".join(("", *texts, "")).encode(errors="replace")

@@ -20,10 +20,9 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 from clinia_async import models
 from clinia_async.errors import DecodeError
 from clinia_async.models.task_id import TaskId
-from clinia_async.serialization import exact_json as strict_json
-from clinia_async.serialization import timestamps as rfc3339
+from clinia_async.serialization import exact_json, timestamps
 from clinia_async.serialization.exact_json import RawJson
-from clinia_async.serialization.fast_decoders import HOLDS_NO_DATA, USUAL
+from clinia_async.serialization.fast_decoders import FAST_DECODERS, WITHOUT_NUMBERS
 
 T = TypeVar("T")
 
@@ -34,19 +33,19 @@ class _Unexpected(ValueError):
 
 def decode(body: bytes, model: type[T]) -> T:
     """The `model` in `body`. Raises `DecodeError`."""
-    make: Any = USUAL.get(model)
+    make: Any = FAST_DECODERS.get(model)
     if make is not None:
-        parse = orjson.loads if model in HOLDS_NO_DATA else strict_json.loads
+        parse = orjson.loads if model in WITHOUT_NUMBERS else exact_json.loads
         try:
             return make(parse(body))  # type: ignore[no-any-return]
         except (LookupError, TypeError, ValueError):
             pass  # the converter takes what is unusual, and explains what is wrong
-    return structure(strict_json.loads(body), model)
+    return structure(exact_json.loads(body), model)
 
 
 def decode_page(body: bytes, entry: type[T]) -> "models.Page[T]":
     """A page of entries; lists whose shape is not documented may come as a bare array."""
-    value = strict_json.loads(body)
+    value = exact_json.loads(body)
     if isinstance(value, list):
         value = {"data": value, "meta": {}}
     return structure(value, models.Page[entry])  # type: ignore[valid-type]
@@ -62,10 +61,10 @@ def structure(value: object, model: type[T]) -> T:
 
 def encode(value: object) -> bytes:
     """A model, or JSON made of models, as the body of a request. Raises `InvalidWrite`."""
-    return strict_json.dumps(_converter.unstructure(value))
+    return exact_json.dumps(_converter.unstructure(value))
 
 
-def embedded(value: object) -> orjson.Fragment:
+def fragment(value: object) -> orjson.Fragment:
     """`encode`, to stand in a larger body."""
     return orjson.Fragment(encode(value))
 
@@ -97,7 +96,7 @@ def _wire_name(attribute: str) -> str:
 
 def _time(text: object, _: Any) -> datetime:
     try:
-        return rfc3339.parse(text)
+        return timestamps.parse(text)
     except ValueError:
         raise _Unexpected("an RFC 3339 time") from None
 
@@ -251,7 +250,7 @@ def _build_converter() -> OrjsonConverter:
     converter.register_unstructure_hook_func(lambda kind: kind is object or kind == models.Json, _as_it_is)
     converter.register_unstructure_hook(RawJson, _as_it_is)
     converter.register_structure_hook(datetime, _time)
-    converter.register_unstructure_hook(datetime, rfc3339.text_of)
+    converter.register_unstructure_hook(datetime, timestamps.text_of)
     converter.register_structure_hook(models.OpenEnum, _open_enum)  # by class, or the hook of str would win
     converter.register_structure_hook_factory(_is_sequence, _tuple_from_list)
     converter.register_structure_hook_factory(attrs.has, _attrs_from_object)

@@ -21,10 +21,10 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.task_id import TaskId
-from clinia_async.serialization.lazy_receipts import UsualReceipts, members_of, object_of, text_of
-from clinia_async.serialization.timestamps import parse_usual
+from clinia_async.serialization.lazy_receipts import LazyReceipts, object_of, text_of, values_of
+from clinia_async.serialization.timestamps import parse_fast
 
-_STATUSES, _SUBMISSIONS = members_of(TaskStatus), members_of(SubmissionStatus)
+_STATUSES, _SUBMISSIONS = values_of(TaskStatus), values_of(SubmissionStatus)
 
 
 def task_snapshot(value: object) -> TaskSnapshot:
@@ -34,7 +34,7 @@ def task_snapshot(value: object) -> TaskSnapshot:
         return TaskSnapshot(status, id_)
     if type(receipts) is not list:
         raise TypeError
-    return TaskSnapshot(status, id_, UsualReceipts(receipts))
+    return TaskSnapshot(status, id_, LazyReceipts(receipts))
 
 
 def task_submission(value: object) -> TaskSubmission:
@@ -113,14 +113,14 @@ def _json(value: object) -> Json | None:
 
 
 def _time(value: object) -> datetime | None:
-    return None if value is None else parse_usual(value)
+    return None if value is None else parse_fast(value)
 
 
 def _task_id(value: object) -> TaskId | None:
     return None if value is None else TaskId(value)  # type: ignore[arg-type]  # it checks itself
 
 
-USUAL: Mapping[object, Callable[[object], object]] = {
+FAST_DECODERS: Mapping[object, Callable[[object], object]] = {
     TaskSnapshot: task_snapshot,
     TaskSubmission: task_submission,
     Relationship: relationship,
@@ -128,5 +128,5 @@ USUAL: Mapping[object, Callable[[object], object]] = {
 }
 """By model, what makes it of a parsed answer."""
 
-HOLDS_NO_DATA = frozenset({TaskSnapshot})
+WITHOUT_NUMBERS = frozenset({TaskSnapshot})
 """Those without a number that could be too large for a plain parser and still be of the usual shape."""

@@ -21,17 +21,17 @@ from clinia_async.models import (
 )
 from clinia_async.models.batch_result import Key
 from clinia_async.models.task_id import TaskId
-from clinia_async.serialization.timestamps import parse_usual
+from clinia_async.serialization.timestamps import parse_fast
 
 E = TypeVar("E", bound=OpenEnum)
 
 
-def members_of(kind: type[E]) -> Mapping[object, E]:
+def values_of(kind: type[E]) -> Mapping[object, E]:
     return {member.value: member for member in kind}
 
 
-_ACTIONS, _TARGETS, _STATUSES = members_of(Action), members_of(TargetType), members_of(TaskStatus)
-_ERRORS, _PIPELINES = members_of(ErrorType), members_of(PipelineStatus)
+_ACTIONS, _TARGETS, _STATUSES = values_of(Action), values_of(TargetType), values_of(TaskStatus)
+_ERRORS, _PIPELINES = values_of(ErrorType), values_of(PipelineStatus)
 _REQUIRED = {name: itemgetter(name) for name in ("action", "status", "targetType", "type", "id")}
 _OTHERS = {name: itemgetter(name) for name in ("taskId", "receivedAt", "completedAt")}
 _NAMES = (*_REQUIRED, *_OTHERS)
@@ -41,7 +41,7 @@ _SUCCESS = str(TaskStatus.SUCCESS)
 Objects = list[dict[str, object]]
 
 
-class UsualReceipts(Sequence[Receipt]):
+class LazyReceipts(Sequence[Receipt]):
     """Equal to a tuple of the same. Most are never looked at: they say that a record is stored."""
 
     __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values")
@@ -59,7 +59,7 @@ class UsualReceipts(Sequence[Receipt]):
         self._keys = cast("tuple[list[str], ...]", (columns["targetType"], columns["type"], columns["id"]))
         times = distinct["receivedAt"] | distinct["completedAt"]
         self._tasks = {task: None if task is None else TaskId(task) for task in distinct["taskId"]}  # type: ignore[arg-type]
-        self._times = {time: None if time is None else parse_usual(time) for time in times}
+        self._times = {time: None if time is None else parse_fast(time) for time in times}
 
     def __len__(self) -> int:
         return len(self._values)
@@ -75,7 +75,7 @@ class UsualReceipts(Sequence[Receipt]):
         return iter(self._all())
 
     def __eq__(self, other: object) -> bool:
-        return self._all() == (other._all() if isinstance(other, UsualReceipts) else other)
+        return self._all() == (other._all() if isinstance(other, LazyReceipts) else other)
 
     def __hash__(self) -> int:
         return hash(self._all())
@@ -83,7 +83,7 @@ class UsualReceipts(Sequence[Receipt]):
     def __repr__(self) -> str:
         return repr(self._all())
 
-    def say_stored(self, keys: Sequence[Key | None]) -> bool:
+    def all_stored(self, keys: Sequence[Key | None]) -> bool:
         """Whether they say of each of `keys`, in this order, that it is stored, and of nothing else."""
         return self._only_success and [*zip(*self._keys, strict=True)] == keys
 
@@ -94,9 +94,9 @@ class UsualReceipts(Sequence[Receipt]):
         is_usual = self._only_success and targets.count(target) == types.count(type) == len(stored)
         if is_usual and len(stored) == len(ids):
             return stored
-        return {id_ for *of, id_ in self.apart()[0] if of == [target, type]}
+        return {id_ for *of, id_ in self.partition()[0] if of == [target, type]}
 
-    def apart(self) -> tuple[set[Key], Sequence[Receipt]]:
+    def partition(self) -> tuple[set[Key], Sequence[Receipt]]:
         """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""
         keys = [*zip(*self._keys, strict=True)]
         all_keys = set(keys)

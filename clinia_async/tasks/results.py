@@ -16,7 +16,7 @@ from clinia_async.calls import (
     GetResource,
     Purge,
     Read,
-    Settled,
+    Reconcilable,
     Write,
 )
 from clinia_async.calls.reconciliation import settle
@@ -64,7 +64,7 @@ class RecordWrite(Write[R_co], Protocol[R_co]):
 
 
 class Deletion(Write[None], Protocol):
-    def gone(self) -> Call[object]: ...
+    def get_call(self) -> Call[object]: ...
 
 
 def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
@@ -75,7 +75,7 @@ def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
         conclusion = OfBatch(write, read)
     elif isinstance(write, EncodedBulk):
         conclusion = of_receipts
-    elif hasattr(write, "gone"):
+    elif hasattr(write, "get_call"):
         conclusion = OfDeletion(cast("Deletion", write), read)
     else:
         conclusion = OfRecord(cast("RecordWrite[R]", write), read)
@@ -112,7 +112,7 @@ class OfDeletion:
             await settled(task, snapshot, self.write, self.read)
             return
         try:
-            await self.read(self.write.gone())
+            await self.read(self.write.get_call())
         except NotFound:
             return
         except RequestError as error:
@@ -152,10 +152,12 @@ class OfBatch:
             return False
         subject = (receipt.target_type, receipt.type, receipt.id)
         mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
-        if len(mine) != 1 or not hasattr(mine[0], "settle"):
+        if len(mine) != 1 or not hasattr(mine[0], "reconcile"):
             return False
         try:
-            return await settle(cast("Settled[TaskSubmission]", mine[0]), self.read, deadline) is not None
+            return (
+                await settle(cast("Reconcilable[TaskSubmission]", mine[0]), self.read, deadline) is not None
+            )
         except NotFound:
             return False
 
@@ -223,10 +225,10 @@ async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: 
     """What a failed task's lost twin did, if there was one and what is there is what was sent."""
     receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
     failure = failed(task, snapshot, receipts)
-    if not (task.doubtful and hasattr(write, "settle") and any(map(is_echo, receipts))):
+    if not (task.doubtful and hasattr(write, "reconcile") and any(map(is_echo, receipts))):
         raise failure
     try:
-        submission = await settle(cast("Settled[TaskSubmission]", write), read, _deadline())
+        submission = await settle(cast("Reconcilable[TaskSubmission]", write), read, _deadline())
     except NotFound:
         raise failure from None
     if submission is None:

@@ -25,7 +25,7 @@ from clinia_async.errors import (
     Unauthenticated,
 )
 from clinia_async.models import ErrorInfo
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 from clinia_async.transport.retry import parse_retry_after
 
 _REFUSALS = frozenset(
@@ -102,7 +102,7 @@ async def _error_info(response: Answer) -> ErrorInfo | None:
     except ProtocolError:
         return ErrorInfo()
     try:
-        return codec.decode(body, ErrorInfo)
+        return converter.decode(body, ErrorInfo)
     except DecodeError:
         return ErrorInfo()
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define
 
-from clinia_async.calls import Call, Repeat, Request, Settled
+from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import settle
 from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
 from clinia_async.transport import Transport
@@ -64,7 +64,7 @@ class Delivery:
             content = await attempt(request, deadline)
         else:
             content = await self.admission.send(attempt, request, deadline)
-        answer = call.answer(content)
+        answer = call.decode_response(content)
         self._budget.success()
         return answer
 
@@ -78,7 +78,7 @@ class Delivery:
         while True:
             deadline += failure.waited
             if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
-                answer = await self._settle(cast("Settled[R]", call), deadline, attempts)
+                answer = await self._settle(cast("Reconcilable[R]", call), deadline, attempts)
                 return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
             if doubtful and isinstance(failure, ApiError) and _is_gone(call, failure):
                 return Delivered(cast("R", None), doubtful=True, reconciled=True, attempts=attempts)
@@ -94,7 +94,7 @@ class Delivery:
 
     async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:
         """Waits for the moment of the next attempt, if there is to be one."""
-        if not may_be_repeated(failure, keyed=call.repeat is not Repeat.ONCE):
+        if not may_be_repeated(failure, keyed=call.retry_safety is not RetrySafety.ONCE):
             return False
         pause = waits.after(failure)
         # A gate holds every request back for as long as a hint says, and bounds by itself how many of
@@ -109,7 +109,7 @@ class Delivery:
         await asyncio.sleep(pause)
         return True
 
-    async def _settle(self, call: Settled[R], deadline: float, attempts: int) -> R:
+    async def _settle(self, call: Reconcilable[R], deadline: float, attempts: int) -> R:
         """The key is taken, maybe by our own lost attempt: what holds it tells."""
         deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
 
@@ -127,13 +127,13 @@ class Delivery:
 
 
 def _is_echo(call: Call[R], error: ApiError) -> bool:
-    is_echo = getattr(call, "is_echo", None)
-    return is_echo is not None and is_echo(error)
+    is_duplicate = getattr(call, "is_duplicate", None)
+    return is_duplicate is not None and is_duplicate(error)
 
 
 def _is_gone(call: Call[R], error: ApiError) -> bool:
-    is_gone = getattr(call, "is_gone", None)
-    return is_gone is not None and is_gone(error)
+    is_deleted = getattr(call, "is_already_deleted", None)
+    return is_deleted is not None and is_deleted(error)
 
 
 def _verdict(failure: RequestError, attempts: int, *, doubtful: bool) -> RequestError:

@@ -26,7 +26,7 @@ from clinia_async import (
     Meta,
     Outcome,
     Ref,
-    Repeat,
+    RetrySafety,
     Session,
     SourceCollection,
     TaskId,
@@ -273,13 +273,13 @@ async def test_data_without_end(session: Session, emulator: Emulator, data: Any)
     ],
 )
 async def test_data_arrives_exactly(session: Session, emulator: Emulator, data: Any) -> None:
-    from clinia_async.serialization import exact_json as strict_json
+    from clinia_async.serialization import exact_json
 
     made = await create(session, data=data)
     found = await made
-    expected = strict_json.loads(strict_json.dumps(dict(data)))
+    expected = exact_json.loads(exact_json.dumps(dict(data)))
     assert found.data == expected
-    assert repr(strict_json.dumps(found.data)) == repr(strict_json.dumps(expected))
+    assert repr(exact_json.dumps(found.data)) == repr(exact_json.dumps(expected))
     if isinstance(data, dict) and isinstance(data.get("x"), int):
         assert found.data == data
         assert type(found.data["x"]) is int  # type: ignore[index]
@@ -429,9 +429,11 @@ def test_a_dot_in_an_end_is_explained() -> None:
 
 
 def test_how_calls_may_be_repeated() -> None:
-    assert all(call.repeat is Repeat.KEYED for call in (CreateRelationship, CreatePartition))
-    assert Bulk(SOURCE, [write("a")]).repeat is Repeat.KEYED
-    assert all(call.repeat is Repeat.IDEMPOTENT for call in (GetRelationship, GetPartition, GetTask))
+    assert all(call.retry_safety is RetrySafety.KEYED for call in (CreateRelationship, CreatePartition))
+    assert Bulk(SOURCE, [write("a")]).retry_safety is RetrySafety.KEYED
+    assert all(
+        call.retry_safety is RetrySafety.IDEMPOTENT for call in (GetRelationship, GetPartition, GetTask)
+    )
 
 
 def test_calls_are_values() -> None:

@@ -20,7 +20,7 @@ from clinia_async import (
     RawJson,
     Record,
     Ref,
-    Repeat,
+    RetrySafety,
     TargetType,
     UpsertRelationship,
     UpsertResource,
@@ -51,7 +51,7 @@ def test_a_relationship_says_its_action_over_the_default(
     found = good(put(EDGE_WITH_DATA, f'"{name}":"{kind.action}"'), action=default)
     assert found.write == kind(SOURCE, "t", A, B, DATA)
     assert (found.key, found.target, found.action) == ((RELATIONSHIP, "t", "a.b"), RELATIONSHIP, kind.action)
-    assert (found.repeat, found.source) == (kind.repeat, SOURCE)
+    assert (found.retry_safety, found.source) == (kind.retry_safety, SOURCE)
     wanted = f'{{"action":"{kind.action}","{kind.action.lower()}":{EDGE_WITH_DATA}}}'
     assert found.operation() == wanted.encode()
     assert good(EDGE_WITH_DATA, action=kind.action).operation() == wanted.encode()
@@ -62,7 +62,7 @@ def test_a_relationship_to_delete_names_it_and_no_more(text: str) -> None:
     for found in (good(put(text.strip(), '"action":"DELETE"')), good(text, action=Action.DELETE)):
         assert found.write == DeleteRelationship(SOURCE, "t", "a.b")
         assert (found.key, found.action) == ((RELATIONSHIP, "t", "a.b"), Action.DELETE)
-        assert found.repeat == Repeat.IDEMPOTENT
+        assert found.retry_safety == RetrySafety.IDEMPOTENT
         assert json.loads(found.operation()) == {"action": "DELETE", "delete": {"id": "a.b", "type": "t"}}
 
 
@@ -92,9 +92,9 @@ def test_a_resource_says_all_that_it_is(kind: type[CreateResource | UpsertResour
 )
 def test_a_resource_whose_id_the_service_makes_has_no_key_and_is_sent_once(text: str) -> None:
     found = good(text)
-    assert (found.key, found.repeat, found.action) == (None, Repeat.ONCE, Action.CREATE)
+    assert (found.key, found.retry_safety, found.action) == (None, RetrySafety.ONCE, Action.CREATE)
     assert isinstance(found.write, CreateResource)
-    assert good('{"type":"patient","id":"p-1","data":{}}').repeat == Repeat.KEYED
+    assert good('{"type":"patient","id":"p-1","data":{}}').retry_safety == RetrySafety.KEYED
 
 
 def test_a_resource_to_delete_names_it_and_no_more() -> None:
@@ -171,7 +171,11 @@ WRITES: list[BatchWrite] = [
 def test_a_write_of_python_is_a_record_as_it_is(write: BatchWrite) -> None:
     found = Record(3, write)
     assert (found.line, found.position, found.write, found.text) == (3, 0, write, None)
-    assert (found.target, found.action, found.repeat) == (write.target, write.action, write.repeat)
+    assert (found.target, found.action, found.retry_safety) == (
+        write.target,
+        write.action,
+        write.retry_safety,
+    )
     assert found.source == SOURCE
     assert found.key == (None if write.id is None else (write.target, write.type, write.id))
     assert found.operation() == write.operation()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clinia_async.serialization.lazy_receipts import UsualReceipts
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 
 AT = "2025-05-13T14:03:21.123Z"
 REVIEWED = {"pipelineExecution": {"id": "1", "status": "SUCCESSFUL"}}
@@ -44,7 +44,7 @@ def key(value: dict[str, Any]) -> tuple[str, str, str]:
 )
 def test_what_is_stored_is_told_for_certain(second: dict[str, Any]) -> None:
     values = [entry("a.o"), second, entry("c.o")]
-    receipts = UsualReceipts(values)
+    receipts = LazyReceipts(values)
     keys = [key(value) for value in values]
     is_certain = len(set(keys)) == 3
     stored = {
@@ -52,18 +52,22 @@ def test_what_is_stored_is_told_for_certain(second: dict[str, Any]) -> None:
         for value in values
         if is_certain and value["status"] == "SUCCESS" and value.get("pipelineExecution") is None
     }
-    assert receipts.apart()[0] == stored
-    assert len(receipts.apart()[1]) + len(stored) == 3
+    assert receipts.partition()[0] == stored
+    assert len(receipts.partition()[1]) + len(stored) == 3
     for of in (("RELATIONSHIP", "at"), ("RELATIONSHIP", "other"), ("RESOURCE", "at")):
         assert receipts.stored_ids(*of) == {id_ for *about, id_ in stored if (*about,) == of}
     all_stored = not [each for each in receipts if each.status != "SUCCESS" or each.pipeline_execution]
-    assert receipts.say_stored(keys) is all_stored
-    assert not receipts.say_stored(keys[::-1])
-    assert not receipts.say_stored(keys[:2])
-    assert not receipts.say_stored([*keys, None])
+    assert receipts.all_stored(keys) is all_stored
+    assert not receipts.all_stored(keys[::-1])
+    assert not receipts.all_stored(keys[:2])
+    assert not receipts.all_stored([*keys, None])
 
 
 def test_no_receipts_say_nothing() -> None:
-    receipts = UsualReceipts([])
-    assert (receipts.apart(), receipts.stored_ids("RESOURCE", "at"), len(receipts)) == ((set(), []), set(), 0)
-    assert not receipts.say_stored([("RESOURCE", "at", "a")])
+    receipts = LazyReceipts([])
+    assert (receipts.partition(), receipts.stored_ids("RESOURCE", "at"), len(receipts)) == (
+        (set(), []),
+        set(),
+        0,
+    )
+    assert not receipts.all_stored([("RESOURCE", "at", "a")])

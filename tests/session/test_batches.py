@@ -27,10 +27,10 @@ from clinia_async import (
     UpdateRelationship,
     UpsertContained,
 )
-from clinia_async.calls import EncodedBulk, GetBulkResult, Repeat
+from clinia_async.calls import EncodedBulk, GetBulkResult, RetrySafety
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.models import Receipt
-from clinia_async.serialization import converter as codec
+from clinia_async.serialization import converter
 from tests.exchanges import (
     EHR,
     OFFICE,
@@ -74,7 +74,7 @@ def script(
 
 
 def told(*entries: Any) -> list[Receipt]:
-    return [codec.structure(entry, Receipt) for entry in entries]
+    return [converter.structure(entry, Receipt) for entry in entries]
 
 
 # ---------------------------------------------------------------------------------- requests
@@ -418,12 +418,12 @@ def test_results_of_many_writes_are_matched_in_passing() -> None:
 
 def test_how_often_a_batch_may_be_sent() -> None:
     for kind in (Bulk, Bundle):
-        assert kind(EHR, [put(), drop("p2")]).repeat is Repeat.IDEMPOTENT
-        assert kind(EHR, [put(), new("p2")]).repeat is Repeat.KEYED
-        assert kind(EHR, [put(), new("p2"), new(None)]).repeat is Repeat.ONCE
-        assert kind(EHR, [new("@rootId1")]).repeat is Repeat.ONCE
-        assert kind(EHR, [rejoin(), part("a.b")]).repeat is Repeat.IDEMPOTENT
-        assert kind(EHR, [join()]).repeat is Repeat.KEYED
+        assert kind(EHR, [put(), drop("p2")]).retry_safety is RetrySafety.IDEMPOTENT
+        assert kind(EHR, [put(), new("p2")]).retry_safety is RetrySafety.KEYED
+        assert kind(EHR, [put(), new("p2"), new(None)]).retry_safety is RetrySafety.ONCE
+        assert kind(EHR, [new("@rootId1")]).retry_safety is RetrySafety.ONCE
+        assert kind(EHR, [rejoin(), part("a.b")]).retry_safety is RetrySafety.IDEMPOTENT
+        assert kind(EHR, [join()]).retry_safety is RetrySafety.KEYED
 
 
 @pytest.mark.parametrize("method", ["bulk", "bundle"])
@@ -555,7 +555,7 @@ async def test_a_resumed_batch_that_failed() -> None:
 @pytest.mark.parametrize("writes", [[new("p1"), put("p2")], [join("p1"), part("p2.org-9")]])
 async def test_a_bulk_that_is_encoded_already_is_the_same_request(writes: Any) -> None:
     bulk = Bulk(EHR, writes)
-    encoded = EncodedBulk(EHR, bulk.target, bulk.operations, bulk.repeat)
+    encoded = EncodedBulk(EHR, bulk.target, bulk.operations, bulk.retry_safety)
     assert encoded.request() == bulk.request()
     receipts = [receipt("p1"), receipt("p2")]
     async with against(script("SUCCESS", receipts)) as (session, server):
@@ -572,16 +572,18 @@ async def test_a_bulk_that_is_encoded_already_is_the_same_request(writes: Any) -
         assert len(caught.value.result.receipts) == 2
 
 
-@pytest.mark.parametrize("repeat", [Repeat.ONCE, Repeat.KEYED])
-async def test_a_bulk_that_is_encoded_already_is_repeated_as_its_maker_says(repeat: Repeat) -> None:
-    encoded = EncodedBulk(EHR, TargetType.RESOURCE, [new("p1").operation()], repeat)
+@pytest.mark.parametrize("retry_safety", [RetrySafety.ONCE, RetrySafety.KEYED])
+async def test_a_bulk_that_is_encoded_already_is_repeated_as_its_maker_says(
+    retry_safety: RetrySafety,
+) -> None:
+    encoded = EncodedBulk(EHR, TargetType.RESOURCE, [new("p1").operation()], retry_safety)
     async with against([close, answer({"status": "PERSISTED"}, 201)]) as (session, server):
-        if repeat is Repeat.ONCE:
+        if retry_safety is RetrySafety.ONCE:
             with pytest.raises(RequestError):
                 await session.submit(encoded)
         else:
             assert (await session.submit(encoded)).attempts == 2
-        assert len(server.requests) == (1 if repeat is Repeat.ONCE else 2)
+        assert len(server.requests) == (1 if retry_safety is RetrySafety.ONCE else 2)
 
 
 @pytest.mark.parametrize("target", [TargetType.RESOURCE, TargetType.RELATIONSHIP])
@@ -597,7 +599,7 @@ async def test_a_bulk_by_its_own_endpoint(target: TargetType) -> None:
             f"/sources/ehr/v1/{name}/bulk/2wil2v",
             f"/sources/ehr/v1/{name}/bulk/bk_1?withReceipts=true",
         ]
-    assert GetBulkResult(EHR, target, TaskId("bk_1")).repeat is Repeat.IDEMPOTENT
+    assert GetBulkResult(EHR, target, TaskId("bk_1")).retry_safety is RetrySafety.IDEMPOTENT
 
 
 def test_no_record_is_in_a_text() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clinia_async import Browse, Hit, InvalidWrite, NotFound, Outcome, ProtocolError, Relationship, Resource
-from clinia_async.calls import Repeat
+from clinia_async.calls import RetrySafety
 from tests.exchanges import EHR, PERSON, WORKS_AT, against, held, joined, sent
 from tests.hostile import answer, close, refusal
 
@@ -144,6 +144,6 @@ async def test_what_can_not_be_asked_for(options: Any, path: str) -> None:
 
 
 def test_asking_twice_does_no_harm() -> None:
-    assert Browse(EHR, [PERSON]).repeat is Repeat.IDEMPOTENT
+    assert Browse(EHR, [PERSON]).retry_safety is RetrySafety.IDEMPOTENT
     assert "secret-cursor" not in repr(Browse(EHR, [PERSON], cursor="secret-cursor", filter={"name": "Ana"}))
     assert "Ana" not in repr(Browse(EHR, [PERSON], filter={"name": "Ana"}))

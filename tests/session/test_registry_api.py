@@ -34,7 +34,7 @@ from clinia_async import (
     UpsertResource,
     WriteConflict,
 )
-from clinia_async.calls import Repeat
+from clinia_async.calls import RetrySafety
 from tests.exchanges import (
     ANA,
     EHR,
@@ -527,34 +527,34 @@ async def test_patches_go_out_in_order() -> None:
 @pytest.mark.parametrize(
     ("op", "path", "expected"),
     [
-        (PatchOp.ADD, "/role", Repeat.IDEMPOTENT),
-        (PatchOp.REPLACE, "/a/b", Repeat.IDEMPOTENT),
-        (PatchOp.ADD, "/a1", Repeat.IDEMPOTENT),
-        (PatchOp.ADD, "/tags/-", Repeat.ONCE),
-        (PatchOp.ADD, "/tags/0", Repeat.ONCE),
-        (PatchOp.ADD, "/tags/12", Repeat.ONCE),
-        (PatchOp.REMOVE, "/role", Repeat.ONCE),
-        (PatchOp("test"), "/role", Repeat.ONCE),
+        (PatchOp.ADD, "/role", RetrySafety.IDEMPOTENT),
+        (PatchOp.REPLACE, "/a/b", RetrySafety.IDEMPOTENT),
+        (PatchOp.ADD, "/a1", RetrySafety.IDEMPOTENT),
+        (PatchOp.ADD, "/tags/-", RetrySafety.ONCE),
+        (PatchOp.ADD, "/tags/0", RetrySafety.ONCE),
+        (PatchOp.ADD, "/tags/12", RetrySafety.ONCE),
+        (PatchOp.REMOVE, "/role", RetrySafety.ONCE),
+        (PatchOp("test"), "/role", RetrySafety.ONCE),
     ],
 )
-def test_how_often_a_change_may_be_sent(op: PatchOp, path: str, expected: Repeat) -> None:
-    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [Patch(op, path, 1)]).repeat is expected
-    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [*SET, Patch(op, path, 1)]).repeat is expected
-    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [Patch(op, path, 1), *SET]).repeat is expected
+def test_how_often_a_change_may_be_sent(op: PatchOp, path: str, expected: RetrySafety) -> None:
+    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [Patch(op, path, 1)]).retry_safety is expected
+    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [*SET, Patch(op, path, 1)]).retry_safety is expected
+    assert UpdateRelationship(EHR, WORKS_AT, PAIR, [Patch(op, path, 1), *SET]).retry_safety is expected
 
 
 def test_how_often_the_others_may_be_sent() -> None:
-    assert CreateResource(EHR, PERSON, "prac-1", data={}).repeat is Repeat.KEYED
-    assert CreateResource(EHR, PERSON, data={}).repeat is Repeat.ONCE
-    assert CreateResource(EHR, PERSON, "@rootId", data={}).repeat is Repeat.ONCE
-    assert CreateResource(EHR, PERSON, "@rootId7", data={}).repeat is Repeat.ONCE
-    assert UpsertResource(EHR, PERSON, "prac-1", data={}).repeat is Repeat.IDEMPOTENT
-    assert DeleteResource(EHR, PERSON, "prac-1").repeat is Repeat.IDEMPOTENT
-    assert DeleteRelationship(EHR, WORKS_AT, PAIR).repeat is Repeat.IDEMPOTENT
-    assert GetResource(EHR, PERSON, "prac-1").repeat is Repeat.IDEMPOTENT
-    assert CreateContained(EHR, PERSON, "prac-1", ["a"], OFFICE).repeat is Repeat.ONCE
-    assert UpsertContained(EHR, PERSON, "prac-1", ["a", "b"], OFFICE).repeat is Repeat.IDEMPOTENT
-    assert DeleteContained(EHR, PERSON, "prac-1", ["a", "b"]).repeat is Repeat.ONCE
+    assert CreateResource(EHR, PERSON, "prac-1", data={}).retry_safety is RetrySafety.KEYED
+    assert CreateResource(EHR, PERSON, data={}).retry_safety is RetrySafety.ONCE
+    assert CreateResource(EHR, PERSON, "@rootId", data={}).retry_safety is RetrySafety.ONCE
+    assert CreateResource(EHR, PERSON, "@rootId7", data={}).retry_safety is RetrySafety.ONCE
+    assert UpsertResource(EHR, PERSON, "prac-1", data={}).retry_safety is RetrySafety.IDEMPOTENT
+    assert DeleteResource(EHR, PERSON, "prac-1").retry_safety is RetrySafety.IDEMPOTENT
+    assert DeleteRelationship(EHR, WORKS_AT, PAIR).retry_safety is RetrySafety.IDEMPOTENT
+    assert GetResource(EHR, PERSON, "prac-1").retry_safety is RetrySafety.IDEMPOTENT
+    assert CreateContained(EHR, PERSON, "prac-1", ["a"], OFFICE).retry_safety is RetrySafety.ONCE
+    assert UpsertContained(EHR, PERSON, "prac-1", ["a", "b"], OFFICE).retry_safety is RetrySafety.IDEMPOTENT
+    assert DeleteContained(EHR, PERSON, "prac-1", ["a", "b"]).retry_safety is RetrySafety.ONCE
 
 
 async def test_bodies_of_resources() -> None:

@@ -19,7 +19,7 @@ from clinia_async import (
     TaskId,
     TaskKind,
 )
-from clinia_async.calls import Repeat
+from clinia_async.calls import RetrySafety
 from tests.exchanges import EHR, PERSON, WORKS_AT, against, sent
 from tests.hostile import Behaviour, answer, close, refusal, reply, reset, stall
 
@@ -213,4 +213,4 @@ async def test_a_cancelled_purge_is_in_doubt() -> None:
 
 
 def test_a_purge_may_not_be_repeated() -> None:
-    assert Purge(EHR, CollectionType.OBJECTS, PERSON).repeat is Repeat.ONCE
+    assert Purge(EHR, CollectionType.OBJECTS, PERSON).retry_safety is RetrySafety.ONCE

@@ -60,19 +60,18 @@ def get(connection: Connection, key: str) -> int:
 
 def _defined(text: bytes) -> "tuple[clinia.Modules, clinia.DataSource | clinia.Mdm]":
     """What is in a definition. An immutable partition is no place for a slip of the pen to be passed over."""
-    from clinia_async.serialization import converter as codec
-    from clinia_async.serialization import exact_json as strict_json
+    from clinia_async.serialization import converter, exact_json, strict_json
 
     try:
-        document = {name: value for name, (value, _) in strict_json.members(text.decode()).items()}
-        read = codec.structure({"key": "", **document}, clinia.Partition)
+        document = {name: value for name, (value, _) in strict_json.fields(text.decode()).items()}
+        read = converter.structure({"key": "", **document}, clinia.Partition)
     except UnicodeDecodeError:
         raise clinia.InvalidWrite("$", "must be UTF-8") from None
     except clinia.DecodeError as error:
         raise clinia.InvalidWrite(error.path, f"must be {error.expected}") from None
     if isinstance(read.source, clinia.OtherSource):
         raise clinia.InvalidWrite("$.source.type", "must be DATA_SOURCE or MDM")
-    kept = strict_json.loads(codec.encode({"modules": read.modules, "source": read.source}))
+    kept = exact_json.loads(converter.encode({"modules": read.modules, "source": read.source}))
     _refuse_what_is_lost(document, kept, "$")
     return read.modules, read.source
 
@@ -89,6 +88,6 @@ def _refuse_what_is_lost(given: object, kept: object, path: str) -> None:
 
 
 def _show(partition: "clinia.Partition") -> None:
-    from clinia_async.serialization import converter as codec
+    from clinia_async.serialization import converter
 
-    click.echo(codec.encode(partition))
+    click.echo(converter.encode(partition))

@@ -86,12 +86,12 @@ def _ref(end: tuple[str, str]) -> "clinia.Ref":
 
 def _object(text: bytes | None) -> "clinia.RawJson | None":
     """The text itself, once it is known to be one JSON object: no digit of it changes on the way."""
-    from clinia_async.serialization import exact_json as strict_json
+    from clinia_async.serialization import strict_json
 
     if text is None:
         return None
     try:
-        strict_json.members(text.decode())
+        strict_json.fields(text.decode())
     except (clinia.DecodeError, UnicodeDecodeError) as error:
         expected = error.expected if isinstance(error, clinia.DecodeError) else "UTF-8"
     else:
@@ -108,6 +108,6 @@ async def _result(task: "clinia.Task[clinia.Relationship]") -> "clinia.Relations
 
 
 def _show(relationship: "clinia.Relationship") -> None:
-    from clinia_async.serialization import converter as codec
+    from clinia_async.serialization import converter
 
-    click.echo(codec.encode(relationship))
+    click.echo(converter.encode(relationship))

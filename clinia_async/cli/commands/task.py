@@ -79,6 +79,6 @@ async def _tell(task: "clinia.Task[object]") -> None:
 
 
 def _show(value: object) -> None:
-    from clinia_async.serialization import converter as codec
+    from clinia_async.serialization import converter
 
-    click.echo(codec.encode(value))
+    click.echo(converter.encode(value))

@@ -4,7 +4,7 @@ import asyncio
 
 from attrs import define, field
 
-from clinia_async.calls import Repeat
+from clinia_async.calls import RetrySafety
 from clinia_async.ingest.pipeline.in_flight import Flight
 from clinia_async.ingest.records.chunk import Chunk, ChunkLimits
 from clinia_async.ingest.records.record_batch import Records, Stretch
@@ -91,4 +91,4 @@ class Filling:
     def _kind(self, stretch: Stretch) -> _Kind:
         kind = stretch.kind
         target = None if self._mixed else kind.target
-        return target, kind.repeat is Repeat.ONCE, stretch.is_doubtful
+        return target, kind.retry_safety is RetrySafety.ONCE, stretch.is_doubtful

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from clinia_async.calls import Repeat, Write
+from clinia_async.calls import RetrySafety, Write
 from clinia_async.errors import (
     CliniaError,
     ContentTooLarge,
@@ -185,7 +185,7 @@ class Lane:
 
     def _is_given_up(self, chunk: Chunk, write: Write[object]) -> bool:
         """Whether it may have arrived and must not be sent again."""
-        once = write.repeat is Repeat.ONCE and self._on_unknown is OnUnknown.STOP
+        once = write.retry_safety is RetrySafety.ONCE and self._on_unknown is OnUnknown.STOP
         return once and (chunk.doubtful or chunk.state in {ChunkState.SENDING, ChunkState.UNKNOWN})
 
     async def _halves(self, chunk: Chunk) -> Sequence[Chunk]:

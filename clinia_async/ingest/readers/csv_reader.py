@@ -18,7 +18,7 @@ from clinia_async.ingest.readers.compression import Blocks, InputError, next_blo
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import exact_json
 
 _BATCH = 1000
 """Rows."""
@@ -85,7 +85,7 @@ class _Sheet:
 
 def _as_read(row: _Row) -> bytes:
     cells = [cell.encode(errors="backslashreplace").decode() for cell in row.cells]
-    return strict_json.dumps({"cells": cells})
+    return exact_json.dumps({"cells": cells})
 
 
 class _Table:

@@ -31,7 +31,7 @@ from clinia_async.ingest.readers.fhir_references import PassedOver, Relation, Re
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineCutter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import exact_json, strict_json
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 """Bytes of a line or a document."""
@@ -107,11 +107,11 @@ def _items(number: int | None, text: bytes, lines: LineReader, passed_over: Pass
 
 def _item(number: int, resource: Resource, relation: Relation, lines: LineReader) -> Item:
     if relation.from_ is None:
-        text = _kept(strict_json.dumps(resource.value))
+        text = _kept(exact_json.dumps(resource.value))
         return BadRecord(
             number, f"{resource.place}.id", "is required where a resource refers to another", text
         )
-    return lines.read(number, strict_json.dumps(relation.line()))
+    return lines.read(number, exact_json.dumps(relation.line()))
 
 
 def _kept(text: bytes) -> bytes | None:

@@ -25,7 +25,7 @@ from clinia_async.ingest.records.record import IdMapping, Item
 from clinia_async.ingest.records.record_batch import Stretch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import exact_json
 
 
 class InputFormat(StrEnum):
@@ -113,7 +113,7 @@ async def identity_of(
         "action": str(_action(action)),
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
     }
-    return await asyncio.to_thread(_digest, path, strict_json.dumps(options))
+    return await asyncio.to_thread(_digest, path, exact_json.dumps(options))
 
 
 def _digest(path: Path, options: bytes) -> str:

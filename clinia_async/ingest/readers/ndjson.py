@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 import orjson
 
-from clinia_async.calls import BatchWrite, Repeat
+from clinia_async.calls import BatchWrite, RetrySafety
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.ndjson_batch import read_at_once
 from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, read_strictly
@@ -19,8 +19,9 @@ from clinia_async.ingest.records.record import BadRecord, Blank, Item, Kind, Rec
 from clinia_async.ingest.records.record_batch import AT_ONCE, Stretch
 from clinia_async.models import Action, TargetType
 from clinia_async.models.batch_result import Key
-from clinia_async.models.identifiers import are_keys, is_end_id, is_key, is_new_id, is_plain_joint
-from clinia_async.serialization.exact_json import faithful, fitted
+from clinia_async.models.identifiers import are_keys, is_end_id, is_key, is_new_id, is_simple_relationship_id
+from clinia_async.serialization.exact_json import trimmed
+from clinia_async.serialization.strict_json import faithful
 
 _LONGEST_KEY = 62
 _RELATIONSHIP, _RESOURCE = TargetType.RELATIONSHIP, TargetType.RESOURCE
@@ -37,7 +38,7 @@ class LineReader:
         self._is_plain = rules.map_id is None and rules.action != Action.DELETE
         self._kinds = {
             (target, action): Kind(
-                rules.source, target, action, _repeat(action), self._write_of, as_text=True
+                rules.source, target, action, _retry_safety(action), self._write_of, as_text=True
             )
             for target in (_RELATIONSHIP, _RESOURCE)
             for action in Action
@@ -100,9 +101,9 @@ class LineReader:
         if key is None:
             return None
         if kind.action is not Action.DELETE:
-            return Record.encoded(number, kind, key, fitted(orjson.dumps(value)), text=text)
+            return Record.encoded(number, kind, key, trimmed(orjson.dumps(value)), text=text)
         _, type_, id_ = key
-        payload = fitted(orjson.dumps({"id": id_, "type": type_}))
+        payload = trimmed(orjson.dumps({"id": id_, "type": type_}))
         return None if "data" in value else Record.encoded(number, kind, key, payload, text=text)
 
     def _resource_of(self, number: int, text: bytes, value: Object) -> Record | None:
@@ -113,7 +114,7 @@ class LineReader:
             return None
         if type(value.get("data")) is not dict or not _is_key(type_) or not _is_id(id_):
             return None
-        payload = text if len(value) == before else fitted(orjson.dumps(value))
+        payload = text if len(value) == before else trimmed(orjson.dumps(value))
         return Record.encoded(number, kind, (_RESOURCE, type_, id_), payload, text=text)
 
     def _named(self, value: Object, default: Kind) -> Kind | None:
@@ -145,8 +146,8 @@ class LineReader:
         return read_strictly(text, self._rules).write
 
 
-def _repeat(action: Action) -> Repeat:
-    return Repeat.KEYED if action == Action.CREATE else Repeat.IDEMPOTENT
+def _retry_safety(action: Action) -> RetrySafety:
+    return RetrySafety.KEYED if action == Action.CREATE else RetrySafety.IDEMPOTENT
 
 
 def _relationship_key(value: Object) -> Key | None:
@@ -163,7 +164,7 @@ def _usual_key(value: Object) -> Key | None:
         if len(from_) != 2 or len(to) != 2 or len(value) != (4 if type(value.get("data")) is dict else 3):
             return None
         id_ = from_["id"] + "." + to["id"]
-        if is_plain_joint(id_) and are_keys(type_, from_["type"], to["type"]):
+        if is_simple_relationship_id(id_) and are_keys(type_, from_["type"], to["type"]):
             return _RELATIONSHIP, type_, id_
     except (KeyError, TypeError):
         pass

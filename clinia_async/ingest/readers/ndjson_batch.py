@@ -16,8 +16,8 @@ from clinia_async.ingest.records.record import Kind
 from clinia_async.ingest.records.record_batch import Stretch
 from clinia_async.models import Action
 from clinia_async.models.batch_result import Key
-from clinia_async.models.identifiers import are_keys, are_plain_joints, is_end_id
-from clinia_async.serialization.exact_json import are_faithful
+from clinia_async.models.identifiers import are_keys, are_simple_relationship_ids, is_end_id
+from clinia_async.serialization.strict_json import are_faithful
 
 _MARK = secrets.randbits(62)
 """Stands between two lines. No line can hold it but by guessing, so where as many marks as there should be
@@ -54,7 +54,7 @@ def _keys(lines: Sequence[bytes], rules: Rules, kind: Kind) -> list[Key | None] 
     if not _are_keys(types, [*map(_TYPE, froms)], [*map(_TYPE, tos)]):
         return None
     joints = [from_ + "." + to for from_, to in zip(from_ids, to_ids, strict=True)]
-    if not (are_plain_joints(joints) or all(map(is_end_id, chain(from_ids, to_ids)))):
+    if not (are_simple_relationship_ids(joints) or all(map(is_end_id, chain(from_ids, to_ids)))):
         return None
     if rules.map_id is not None and [*map(rules.map_id, chain(from_ids, to_ids))] != from_ids + to_ids:
         return None

@@ -33,8 +33,7 @@ from clinia_async.calls.validation import check_end
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.records.record import IdMapping
 from clinia_async.models import Action, Meta, Ref
-from clinia_async.serialization import converter as codec
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import converter, exact_json, strict_json
 from clinia_async.serialization.exact_json import RawJson
 
 ACTIONS = {str(action): action for action in Action}
@@ -66,7 +65,7 @@ class StrictLine:
 
 def read_strictly(text: bytes, rules: Rules) -> StrictLine:
     """Raises `DecodeError` for what is no JSON object, and `InvalidWrite` for what is no write."""
-    members = strict_json.members(_decoded(text))
+    members = strict_json.fields(_decoded(text))
     if "deadLetter" in members:
         return read_strictly(_without_letter(members), rules)
     action = _action(members) or rules.action
@@ -93,7 +92,7 @@ def _without_letter(members: Members) -> bytes:
 
 
 def _joined(members: Mapping[str, RawJson]) -> bytes:
-    return b"{" + b",".join(strict_json.dumps(name) + b":" + raw.text for name, raw in members.items()) + b"}"
+    return b"{" + b",".join(exact_json.dumps(name) + b":" + raw.text for name, raw in members.items()) + b"}"
 
 
 def _action(members: Members) -> Action | None:
@@ -197,7 +196,7 @@ def _mapped(end: Ref, map_id: IdMapping | None) -> Ref:
 
 
 def _end_json(end: Ref) -> RawJson:
-    return RawJson(codec.encode(end))
+    return RawJson(converter.encode(end))
 
 
 def _data(members: Members) -> RawJson | None:
@@ -213,7 +212,7 @@ def _meta(members: Members) -> Meta | None:
     if raw is None:
         return None
     try:
-        return codec.structure(value, Meta)
+        return converter.structure(value, Meta)
     except DecodeError as error:
         path, expected = error.path.replace("$", "$.meta", 1), error.expected
     raise InvalidWrite(path, f"must be {expected}")
@@ -224,7 +223,7 @@ def _contained(members: Members) -> ContainedIn | None:
     if raw is None:
         return None
     try:
-        return codec.structure(value, ContainedIn)  # type: ignore[type-abstract]
+        return converter.structure(value, ContainedIn)  # type: ignore[type-abstract]
     except DecodeError:
         pass  # raised below: its path would quote keys of the line
     raise InvalidWrite("$.contained", "must be an object of lists of {type, id, data, contained}")

@@ -12,7 +12,7 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping, Member
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import exact_json, strict_json
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -46,7 +46,7 @@ class RowReader:
 
     def read(self, number: int, cells: Sequence[object]) -> Item:
         try:
-            text = strict_json.dumps(self._record(cells))
+            text = exact_json.dumps(self._record(cells))
         except InvalidWrite as error:
             return BadRecord(number, self._named(error.path), error.rule, self._as_read(cells))
         if len(text) > LARGEST_LINE:
@@ -78,7 +78,7 @@ class RowReader:
             for name, cell in zip(self.columns, cells, strict=True)
             if isinstance(cell, str | int | orjson.Fragment)
         }
-        return strict_json.dumps(told)
+        return exact_json.dumps(told)
 
 
 def _put(record: dict[str, object], parts: Sequence[str], value: object) -> None:
@@ -132,7 +132,7 @@ def _json(cell: object) -> object:
     if not isinstance(cell, str):
         return None
     try:
-        members = strict_json.members(f'{{"value":{cell}}}')
+        members = strict_json.fields(f'{{"value":{cell}}}')
     except DecodeError:
         return None
     return orjson.Fragment(members["value"][1].text) if members.keys() == {"value"} else None

@@ -35,7 +35,7 @@ def _of_writes(items: Sequence[object], first: int) -> Stretch | None:
     if len(sources := set(map(_source, items))) != 1:
         return None
     kind = kind_of(type(items[0]), sources.pop(), True)  # type: ignore[arg-type]  # mypy
-    lines = type(items[0]).lines(items)
+    lines = type(items[0]).to_lines(items)
     keys = zip(repeat(str.__str__(kind.target)), map(_type, items), map(_id, items), strict=False)
     return Stretch(kind, [*keys], lines, range(first, first + len(items)), [None] * len(items))
 

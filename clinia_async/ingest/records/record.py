@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 from attrs import define, field, frozen
 
-from clinia_async.calls import BatchWrite, CreateRelationship, Repeat, UpsertRelationship
+from clinia_async.calls import BatchWrite, CreateRelationship, RetrySafety, UpsertRelationship
 from clinia_async.calls.call import operation_head
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Action, TargetType
@@ -29,7 +29,7 @@ class Kind:
     source: str
     target: TargetType
     action: Action
-    repeat: Repeat
+    retry_safety: RetrySafety
     write_of: Callable[[bytes], BatchWrite] | None = field(default=None, repr=False)
     as_text: bool = False
     prefix: bytes = field(init=False, repr=False)
@@ -49,11 +49,11 @@ JOINTS = (CreateRelationship, UpsertRelationship)
 @lru_cache(maxsize=256)
 def kind_of(write: type[BatchWrite], source: str, is_keyed: bool) -> Kind:
     """What writes of one class have in common: whether they may be repeated is a matter of their ids."""
-    repeat = Repeat.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     if write.action is Action.CREATE:
-        repeat = Repeat.KEYED if is_keyed else Repeat.ONCE
-    write_of = partial(write.of_line, source) if issubclass(write, JOINTS) else None
-    return Kind(source, write.target, write.action, repeat, write_of)
+        retry_safety = RetrySafety.KEYED if is_keyed else RetrySafety.ONCE
+    write_of = partial(write.from_line, source) if issubclass(write, JOINTS) else None
+    return Kind(source, write.target, write.action, retry_safety, write_of)
 
 
 @define(eq=False, init=False)
@@ -121,8 +121,8 @@ class Record:
         return self.kind.action
 
     @property
-    def repeat(self) -> Repeat:
-        return self.kind.repeat
+    def retry_safety(self) -> RetrySafety:
+        return self.kind.retry_safety
 
     @property
     def write(self) -> BatchWrite:

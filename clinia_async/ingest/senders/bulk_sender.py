@@ -15,7 +15,7 @@ from clinia_async.ingest.senders.retrying_session import PatientSession
 from clinia_async.ingest.senders.worker_pool import work_together
 from clinia_async.models import Action, ErrorType, Receipt, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
-from clinia_async.serialization.lazy_receipts import UsualReceipts
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.results import SETTLE_WITHIN, is_echo
 from clinia_async.tasks.task import Task
 
@@ -41,25 +41,25 @@ class Batch:
         if self._atomic:
             return Bundle(self._source, [record.write for record in chunk.records])
         kind = chunk.records.kind
-        return EncodedBulk(self._source, kind.target, chunk.records.operations(), kind.repeat)
+        return EncodedBulk(self._source, kind.target, chunk.records.operations(), kind.retry_safety)
 
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
         if chunk.state is not ChunkState.ACCEPTED:  # stored at once: there is nothing that may still fail
             return told(chunk, Disposition.PERSISTED, None)
         receipts = await self._service.receipts(task)
         keys = chunk.records.keys()
-        if isinstance(receipts, UsualReceipts) and receipts.say_stored(keys):
+        if isinstance(receipts, LazyReceipts) and receipts.all_stored(keys):
             return Settlement(chunk, [_STORED] * len(keys))
         are_keyed = None not in keys
         stored: set[Key] = set()
-        if are_keyed and isinstance(receipts, UsualReceipts):
-            stored, receipts = receipts.apart()
+        if are_keyed and isinstance(receipts, LazyReceipts):
+            stored, receipts = receipts.partition()
         matched = match_receipts(filter(None, keys), receipts)
         if are_keyed:
             of = matched.of.get
             found = [_STORED if key in stored else self._at_once(chunk, of(key)) for key in keys if key]
         else:
-            made = _made(chunk.records, matched.foreign)
+            made = _made(chunk.records, matched.unexpected)
             found = [
                 self._at_once(chunk, matched.of.get(key)) if key else made[record.write.type]
                 for key, record in zip(keys, chunk.records, strict=True)
@@ -121,7 +121,7 @@ class Batch:
         """A review may have dropped it, whatever its task says: what is there tells."""
         write = record.write
         if isinstance(write, DeleteRelationship | DeleteResource):
-            is_done = not await self._is_there(write.gone())
+            is_done = not await self._is_there(write.get_call())
         else:
             is_done = await self._is_there(write.readback(()))
         return (Disposition.SUCCEEDED, None) if is_done else (Disposition.DROPPED, DROPPED)

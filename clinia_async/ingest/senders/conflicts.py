@@ -4,7 +4,7 @@ import asyncio
 from enum import StrEnum
 from typing import cast
 
-from clinia_async.calls import Read, Settled
+from clinia_async.calls import Read, Reconcilable
 from clinia_async.calls.reconciliation import settle
 from clinia_async.errors import NotFound
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding
@@ -63,11 +63,11 @@ async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadli
 
 async def settle_once(record: Record, read: Read) -> bool:
     """Whether what is there is what was sent. Raises `NotFound`."""
-    return await settled(record).settle(read) is not None
+    return await settled(record).reconcile(read) is not None
 
 
-def settled(record: Record) -> Settled[TaskSubmission]:
-    return cast("Settled[TaskSubmission]", record.write)
+def settled(record: Record) -> Reconcilable[TaskSubmission]:
+    return cast("Reconcilable[TaskSubmission]", record.write)
 
 
 def different(policy: OnExisting) -> Finding:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from clinia_async.calls import Call, Repeat, Write
+from clinia_async.calls import Call, RetrySafety, Write
 from clinia_async.errors import (
     CliniaError,
     Outcome,
@@ -59,7 +59,7 @@ class PatientSession:
 
         async def attempt(doubt: bool) -> Task[R]:
             nonlocal sent
-            if (doubt or doubtful) and write.repeat is Repeat.ONCE:
+            if (doubt or doubtful) and write.retry_safety is RetrySafety.ONCE:
                 before_repeat()
             try:
                 task = await self._session.submit(write, doubtful=doubt or doubtful)
@@ -70,7 +70,7 @@ class PatientSession:
             task.attempts += sent
             return task
 
-        keyed = self._resend or write.repeat is not Repeat.ONCE
+        keyed = self._resend or write.retry_safety is not RetrySafety.ONCE
         return await self._patiently(attempt, keyed=keyed, is_write=True)
 
     def resume(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:

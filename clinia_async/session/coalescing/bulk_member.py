@@ -11,7 +11,7 @@ from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertR
 from clinia_async.errors import ProtocolError
 from clinia_async.models import Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
-from clinia_async.serialization.lazy_receipts import UsualReceipts
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.results import OfRecord, RecordWrite
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import Watch
@@ -48,7 +48,7 @@ class SentBulk:
         ids = self._stored.get(of)
         if ids is None:
             receipts = self.watch.kept
-            ids = receipts.stored_ids(*of) if isinstance(receipts, UsualReceipts) else frozenset()
+            ids = receipts.stored_ids(*of) if isinstance(receipts, LazyReceipts) else frozenset()
             self._stored[of] = ids
         return write.id in ids
 

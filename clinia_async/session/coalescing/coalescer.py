@@ -29,7 +29,7 @@ from clinia_async.calls import (
     CreateRelationship,
     CreateResource,
     EncodedBulk,
-    Repeat,
+    RetrySafety,
     UpsertResource,
 )
 from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, fresh
@@ -185,7 +185,7 @@ class Coalescer:
         if len(batch.places) == 1:
             await self._alone(batch.places[0])
             return
-        bulk = EncodedBulk(*batch.group, [place.operation for place in batch.places], Repeat.KEYED)
+        bulk = EncodedBulk(*batch.group, [place.operation for place in batch.places], RetrySafety.KEYED)
         try:
             delivered = await self._service.deliver(bulk)
         except CliniaError as error:

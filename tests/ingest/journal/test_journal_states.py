@@ -219,7 +219,7 @@ class JournalStates(RuleBasedStateMachine):
                 rest = Chunk(Records.of(records), numbers.pop(0), state, mine.attempts, doubtful=doubtful)
                 self.known.put(rest)
 
-    def gone(self, chunk: Chunk) -> None:
+    def get_call(self, chunk: Chunk) -> None:
         del self.known.unfinished[chunk.number]
         del self.alive[chunk.number]
 

@@ -10,7 +10,7 @@ from clinia_async import Action, BadRecord, Record, escape_dots
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.record_batch import Stretch
-from clinia_async.serialization import exact_json as strict_json
+from clinia_async.serialization import strict_json
 from tests.ingest.reading import Item
 from tests.ingest.running import SOURCE
 
@@ -121,7 +121,7 @@ def same(one: Item, other: Item) -> None:
         assert (one.path, one.reason, one.text) == (other.path, other.reason, other.text)
     if isinstance(one, Record) and isinstance(other, Record):
         assert (one.key, one.target, one.action) == (other.key, other.target, other.action)
-        assert (one.repeat, one.source, one.line) == (other.repeat, other.source, other.line)
+        assert (one.retry_safety, one.source, one.line) == (other.retry_safety, other.source, other.line)
         assert one.write == other.write
         # value for value; numbers as they are written
         read = json.JSONDecoder(parse_float=str, parse_int=str).decode
@@ -247,4 +247,4 @@ def test_what_is_faithful_is_what_strict_reading_takes(text: bytes) -> None:
     except ValueError:
         return
     if isinstance(value, dict) and strict_json.faithful(text, value) is not None:
-        assert {name: part for name, (part, _) in strict_json.members(text.decode()).items()} == value
+        assert {name: part for name, (part, _) in strict_json.fields(text.decode()).items()} == value

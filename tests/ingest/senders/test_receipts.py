@@ -90,5 +90,5 @@ def test_every_receipt_is_of_one_write_foreign_or_doubled(
     firsts = {key for key, _ in given_ if key in keys}
     contradicted = {key for key in firsts if len({status for each, status in given_ if each == key}) > 1}
     assert set(matched.of) == firsts - contradicted
-    assert len(matched.foreign) == sum(key not in keys for key, _ in given_)
-    assert matched.doubled == len(given_) - len(matched.foreign) - len(firsts)
+    assert len(matched.unexpected) == sum(key not in keys for key, _ in given_)
+    assert matched.duplicates == len(given_) - len(matched.unexpected) - len(firsts)

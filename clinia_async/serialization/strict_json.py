@@ -1,0 +1,168 @@
+"""JSON that somebody wrote, read strictly: a key given twice, NaN, a lone surrogate, an overflowing number
+and more than `DEEPEST` levels are refused. Errors say where, never what.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from clinia_async.errors import DecodeError
+from clinia_async.serialization.exact_json import (
+    DEEPEST,
+    RawJson,
+    exact_float,
+    is_unicode,
+    refuse_constant,
+    unescaped,
+)
+
+
+def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise DecodeError("$", "each key once")
+    return fields
+
+
+def faithful(text: bytes, value: object) -> bytes | None:
+    """`value`, which orjson made of `text`, as JSON again, if nothing of what `text` says is lost in it.
+
+    A key given twice is the one thing that orjson drops, and with it at least two quotation marks: the
+    marks of both texts are counted. What is nested deep, or spells the mark by its number, is left to
+    whoever reads to the letter: then, and where marks are missing, there is None.
+    """
+    if _may_be_deep(text):
+        return None
+    again = orjson.dumps(value)
+    return again if _is_lossless(again, text) else None
+
+
+def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
+    """Whether nothing is lost of any of the `texts` that `whole` is made of, as `faithful` looks at one.
+
+    `value` is what orjson made of `whole`. No text can make up for what is lost of another, and what
+    stands between them must hold no quotation mark.
+    """
+    if max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts)):
+        return False
+    again = orjson.dumps(value)
+    return _is_lossless(again, whole)
+
+
+def _is_lossless(again: bytes, text: bytes) -> bool:
+    return again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text)
+
+
+def _may_be_deep(text: bytes) -> bool:
+    # a text that is shorter cannot be nested so deep
+    return len(text) >= 2 * DEEPEST and text.count(b"{") + text.count(b"[") > DEEPEST
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_refuse_duplicates, parse_constant=refuse_constant, parse_float=exact_float
+)
+_GAP = re.compile(r"[ \t\r\n]*")
+
+
+def fields(text: str) -> dict[str, tuple[object, RawJson]]:
+    """The fields of one JSON object from outside: each value parsed, and in its own bytes.
+
+    Stricter than `loads`, because this is input that somebody wrote: a key given twice, NaN, an
+    overflowing number and a lone surrogate are refused (`DecodeError`).
+    """
+    try:
+        return _fields(text)
+    except DecodeError:
+        raise
+    except (RecursionError, ValueError):
+        pass  # raised below, without the parser's error as its context: that one quotes the text
+    raise DecodeError("$", "JSON")
+
+
+def loads_strictly(text: bytes) -> object:
+    """The value of JSON from outside, as strict as `fields`. Numbers beyond 64 bits may come as floats."""
+    try:
+        value: object = orjson.loads(text)
+        again = orjson.dumps(value)
+    except (TypeError, ValueError):  # no JSON, or nested too deep to be dumped
+        return _loads_slowly(text)
+    if _is_lossless(again, text):
+        return value
+    return _loads_slowly(text)
+
+
+def _loads_slowly(text: bytes) -> object:
+    try:
+        value: object = _STRICT.decode(text.decode())
+    except DecodeError:
+        raise
+    except (RecursionError, ValueError):
+        pass  # raised below, without the parser's error as its context: that one quotes the text
+    else:
+        if _depth(value) > DEEPEST + 2:
+            raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
+        if not is_unicode(unescaped(value)):
+            raise DecodeError("$", "text without lone surrogates")
+        return value
+    raise DecodeError("$", "JSON")
+
+
+def _fields(text: str) -> dict[str, tuple[object, RawJson]]:
+    position = _after_gap(text, 0)
+    if text[position : position + 1] != "{":
+        _STRICT.decode(text)
+        raise DecodeError("$", "an object")
+    found: dict[str, tuple[object, RawJson]] = {}
+    position = _after_gap(text, position + 1)
+    if text[position : position + 1] == "}":
+        _expect_end(text, position + 1)
+        return found
+    while True:
+        key, value, raw, position = _field(text, position)
+        if key in found:
+            raise DecodeError("$", "each key once")
+        found[key] = (value, raw)
+        following, position = text[position : position + 1], position + 1
+        if following == "}":
+            break
+        if following != ",":
+            raise DecodeError("$", "JSON")
+        position = _after_gap(text, position)
+    _expect_end(text, position)
+    _check_text(text, found)
+    return found
+
+
+def _field(text: str, position: int) -> tuple[str, object, RawJson, int]:
+    key, position = _STRICT.raw_decode(text, position)
+    position = _after_gap(text, position)
+    if not isinstance(key, str) or text[position : position + 1] != ":":
+        raise DecodeError("$", "JSON")
+    start = _after_gap(text, position + 1)
+    value, end = _STRICT.raw_decode(text, start)
+    return key, value, RawJson(text[start:end].encode()), _after_gap(text, end)
+
+
+def _after_gap(text: str, position: int) -> int:
+    gap = _GAP.match(text, position)
+    return gap.end() if gap else position
+
+
+def _expect_end(text: str, position: int) -> None:
+    if _after_gap(text, position) != len(text):
+        raise DecodeError("$", "one JSON value")
+
+
+def _check_text(text: str, found: dict[str, tuple[object, RawJson]]) -> None:
+    # The two walks are rare, so they hide behind what can be seen without parsing.
+    if not is_unicode(text) or ("\\u" in text and not is_unicode(unescaped(found))):
+        raise DecodeError("$", "text without lone surrogates")
+    if text.count("{") + text.count("[") > DEEPEST and _depth(list(found.values())) > DEEPEST + 2:
+        raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return 1 + max(map(_depth, inner), default=0)
