@@ -91,7 +91,6 @@ def upward(floors: list[set[str]], within: str = "") -> list[str]:
         for name in inside
         for target in ours(name)
         if room(name) not in {"__init__", SEPARATE} and room(target) != SEPARATE
-        if target != "transport.interruptible"  # goes with the coroutine driver
         if target.startswith(within) and room(target, depth) and room(target, depth) != room(name, depth)
     ]
     return [f"{a} imports {b}" for a, b in pairs if floor[room(b, depth)] >= floor[room(a, depth)]]

@@ -24,7 +24,6 @@ from clinia_async.transport import HttpSession, Transport, Wire
 from clinia_async.transport.adaptive_limit import GateLimits
 from clinia_async.transport.admission import Admission
 from clinia_async.transport.base_urls import Addresses
-from clinia_async.transport.interruptible import Waiting
 from clinia_async.transport.retry import RetryPolicy
 from clinia_async.transport.sender import Delivered, Delivery
 
@@ -201,7 +200,7 @@ class Engine:
 
     def _deliver(
         self, works: _Works, call: Call[R], timeout: float | None = None, *, doubtful: bool = False
-    ) -> Coroutine[Waiting, None, Delivered[R]]:
+    ) -> Coroutine[object, object, Delivered[R]]:
         if timeout is not None:
             return works.delivery.send(call, works.loop.time() + timeout, doubtful=doubtful)
         deadline, slowest = works.loop.time() + self._timeout, self._wire.slowest

@@ -21,7 +21,6 @@ from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import Oddity, Watch, token_of
-from clinia_async.transport.interruptible import Interruptible
 
 _NOT_FOUND = 404
 _BURST = 0.02
@@ -173,10 +172,6 @@ class Poller:
         self.watching -= 1
 
     async def _work(self, first: Watch) -> None:
-        # it is itself what a deadline may interrupt: so no look needs to be wrapped for that
-        await Interruptible(self._look_from(first))
-
-    async def _look_from(self, first: Watch) -> None:
         """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
         watch: Watch | None = first
         left = _IN_A_ROW

@@ -10,7 +10,6 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.payload import Payload
-from aiohttp.tracing import Trace
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -64,26 +63,10 @@ class _Protocol(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connects in a task of its own: aiohttp's timers for that are bound to the task that they start in.
-
-    A write may move to another task while it is under way, see `submission`.
-    """
-
     def __init__(self, connections: int, tls: ssl.SSLContext | bool) -> None:
         super().__init__(limit=connections, ssl=tls)
         protocol: type[ResponseHandler] = _Protocol
         self._factory = partial(protocol, loop=self._loop)
-
-    async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        connecting = asyncio.ensure_future(super()._create_connection(req, traces, timeout))
-        try:
-            return await connecting
-        except BaseException:
-            if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
-                connecting.result().close()  # made in the very turn in which nobody wanted it any more
-            raise
 
 
 class FrontDoor:

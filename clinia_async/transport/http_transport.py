@@ -18,8 +18,6 @@ from clinia_async.errors import ConfigError, RequestError
 from clinia_async.models.secret import Secret
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.connections import BackDoor, Connector, Departure, FrontDoor
-from clinia_async.transport.deadlines import Deadlines
-from clinia_async.transport.interruptible import Interruptible, current_work
 from clinia_async.transport.limiter import Line
 from clinia_async.transport.responses import Answer, failure_of, read, refusal
 
@@ -49,8 +47,6 @@ class Transport:
         self._origins = {host: url.origin() for host, url in urls.items()}
         self._prefixes = {host: url.raw_path.rstrip("/") for host, url in urls.items()}
         self._wire = wire
-        self._deadlines = Deadlines()
-        self._is_borrowed = borrowed is not None
         if borrowed is not None and borrowed.connector is None:
             raise ConfigError("the http_session is closed")
         own = None if borrowed else Connector(wire.connections, _trust(*self._origins.values()))
@@ -76,50 +72,35 @@ class Transport:
         self._back = BackDoor(self._client, own) if own is not None and is_known else None
 
     async def attempt(self, request: Request, deadline: float) -> bytes:
-        """The body of a good answer. Raises `RequestError`, which says what may have happened."""
-        work = current_work()
-        if work is None:
-            return await Interruptible(self.attempt(request, deadline))
+        """Return the body of a good answer. `deadline` is a time of the event loop's clock.
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
         if not self._line.enter():
-            await self._wait_in_line(request, deadline, work)
+            await self._wait_in_line(request, deadline)
         departure, size = Departure(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
-        limit = self._deadlines.start(min(deadline, latest), work)
-        exchange = self._exchange(request, departure)
         try:
-            # in a borrowed session, timers for connecting are bound to a task, and a write may leave its own
-            return await (asyncio.ensure_future(exchange) if self._is_borrowed else exchange)
+            async with asyncio.timeout_at(min(deadline, latest)):
+                return await self._exchange(request, departure)
         except RequestError:
             raise
-        except asyncio.CancelledError:
-            if not limit.ended_the_work:
-                raise
-            failure = failure_of(TimeoutError(), request, sent=request.body is None or departure.happened)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = failure_of(error, request, sent=request.body is None or departure.happened)
         finally:
-            self._deadlines.stop(limit)
             self._line.leave()
         raise failure
 
-    async def _wait_in_line(self, request: Request, deadline: float, work: Interruptible[object]) -> None:
-        limit = self._deadlines.start(deadline, work)
+    async def _wait_in_line(self, request: Request, deadline: float) -> None:
         try:
-            await self._line.wait(ahead=request.ahead)
-        except asyncio.CancelledError:
-            if not limit.ended_the_work:
-                raise
-            failure = failure_of(TimeoutError(), request, sent=False)
-        except ConnectionAbortedError as error:
+            async with asyncio.timeout_at(deadline):
+                return await self._line.wait(ahead=request.ahead)
+        except (TimeoutError, ConnectionAbortedError) as error:
             failure = failure_of(error, request, sent=False)
-        else:
-            return
-        finally:
-            self._deadlines.stop(limit)
         raise failure
 
     async def close(self) -> None:
-        self._deadlines.close()
         self._line.close()
         await self._client.close()
 

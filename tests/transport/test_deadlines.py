@@ -1,4 +1,4 @@
-"""The deadlines of attempts: one timer, and a cancel of the caller is never taken for one of them."""
+"""Deadlines of attempts: a cancel of the caller is never taken for a timeout, or the other way round."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ import pytest
 
 from clinia_async import Outcome, RequestTimeout, Session, SessionClosed, Wire
 from tests.factories import ID, ONCE, SOURCE, TYPE, create, session_at
-from tests.hostile import Hostile, accepted, after, persisted, stall
+from tests.hostile import Hostile, persisted, stall
 
 
 def read(session: Session, timeout: float) -> Awaitable[object]:
@@ -86,20 +86,6 @@ async def test_a_write_that_left_its_caller_keeps_its_deadline() -> None:
         (doubt,) = session.in_doubt
         assert isinstance(doubt.error, RequestTimeout)
         assert doubt.error.outcome is Outcome.UNKNOWN
-
-
-async def test_a_write_goes_on_in_its_callers_task() -> None:
-    """What only a cancelled write needs costs the others nothing."""
-    async with Hostile([after(5, accepted())]) as server, session_at(server) as session:
-        writer = asyncio.ensure_future(create(session))
-        await asyncio.sleep(1)
-        ours = {each.get_name() for each in asyncio.all_tasks()}
-        assert "clinia-write" not in ours
-        writer.cancel()
-        await asyncio.sleep(0)
-        assert "clinia-write" in {each.get_name() for each in asyncio.all_tasks()}
-        await asyncio.sleep(5)
-        assert session.in_doubt[0].task is not None
 
 
 async def test_closing_releases_those_who_still_wait() -> None:

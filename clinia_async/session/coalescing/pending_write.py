@@ -34,7 +34,7 @@ class WaitingWrite(Waiter):
             yield self
         except asyncio.CancelledError:  # the write stays where it is, and its answer goes elsewhere
             self.answer = self._loop.create_future()
-            self._submissions.doubt(self.write, self.answer)
+            self._submissions.add_in_doubt(self.write, self.answer)
             self.tell(self.answer)
             raise
         assert self.task is not None
