@@ -1,68 +1,63 @@
-"""How many keys there are in an input of any size, exactly, and with little memory."""
+"""Exact count of repeated keys in an input of any size, on a temporary database."""
 
 import os
-import tempfile
-from contextlib import ExitStack
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from hashlib import blake2b
-from types import TracebackType
-from typing import IO, Self
 
 from clinia_async.errors import ConfigError
 from clinia_async.models.batch_result import Key
 
-_SHARES = 64
-_IN_MEMORY = 64 * 1024
-_DIGEST = 16
+_BATCH = 1000
 
 
-class DistinctKeys:
-    """Counts keys by their digests, in 64 shares of which each is counted by itself.
+class DistinctKeys(closing["DistinctKeys"]):
+    """Counts keys by a keyed digest of 16 bytes, from which no key can be read.
 
-    A share beyond 64 KiB goes to a temporary file: 16 bytes a key, and no key can be told from them.
-    So 4 MiB of memory hold the first quarter of a million keys, and counting takes 1.5 MB for each
-    further million. Two keys in 2**64 or so would have to be there to be taken for one.
+    SQLite keeps a few MiB in memory and the rest in a file that it deletes, about 20 MB per million keys.
+    Two different keys count as one with a probability of about 2**-64.
     """
 
     def __init__(self) -> None:
+        super().__init__(self)
         self.added = 0
         self._secret = os.urandom(32)
-        self._open = ExitStack()
-        self._shares: list[IO[bytes]] = [
-            self._open.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115
-            for _ in range(_SHARES)
-        ]
+        self._batch: list[tuple[bytes]] = []
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript("PRAGMA journal_mode = OFF; CREATE TABLE keys (digest BLOB); BEGIN")
 
     def add(self, key: Key) -> None:
-        target, type_, id_ = key
-        text = f"{target}\0{type_}\0{id_}".encode("utf-8", "surrogatepass")
-        digest = blake2b(text, digest_size=_DIGEST, key=self._secret).digest()
+        """Add one key. Raises `ConfigError` if there is no room for temporary files."""
+        text = "\0".join(key).encode("utf-8", "surrogatepass")
+        self._batch.append((blake2b(text, digest_size=16, key=self._secret).digest(),))
         self.added += 1
-        try:
-            self._shares[digest[0] % _SHARES].write(digest)
-        except OSError as error:
-            reason = error.strerror
-        else:
-            return
-        raise ConfigError(f"no room for temporary files: {reason}")
+        if len(self._batch) >= _BATCH:
+            self._store()
 
     def repeated(self) -> int:
-        """How many of the keys added were there before."""
-        return self.added - sum(map(_distinct, self._shares))
+        """Return how many of the added keys had been added before. Raises `ConfigError` as `add` does."""
+        self._store()
+        distinct = "SELECT count(*) FROM (SELECT 1 FROM keys GROUP BY digest)"
+        with _room_for_keys():
+            (count,) = self._database.execute(distinct).fetchone()
+        return self.added - int(count)
 
     def close(self) -> None:
-        self._open.close()
+        self._database.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _store(self) -> None:
+        with _room_for_keys():
+            self._database.executemany("INSERT INTO keys VALUES (?)", self._batch)
+        self._batch.clear()
 
 
-def _distinct(share: IO[bytes]) -> int:
-    share.seek(0)
-    found = set(iter(lambda: share.read(_DIGEST), b""))
-    share.seek(0, os.SEEK_END)
-    return len(found)
+@contextmanager
+def _room_for_keys() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        reason = str(error)
+    else:
+        return
+    raise ConfigError(f"no room for temporary files in the folder that TMPDIR names: {reason}")

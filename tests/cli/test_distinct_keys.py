@@ -1,8 +1,8 @@
-"""Keys are counted exactly, in memory or beyond it."""
+"""Repeated keys are counted exactly, in memory or beyond it."""
 
 import pytest
 
-from clinia_async import TargetType
+from clinia_async import ConfigError, TargetType
 from clinia_async.cli.distinct_keys import DistinctKeys
 
 
@@ -19,3 +19,10 @@ def test_each_key_is_counted_once(count: int, repeats: int) -> None:
         assert keys.repeated() == repeats
         keys.add((TargetType.RELATIONSHIP, "u", "another"))
         assert keys.repeated() == repeats + 1
+
+
+def test_a_full_disk_is_a_config_error() -> None:
+    with DistinctKeys() as keys, pytest.raises(ConfigError, match="no room for temporary files"):
+        keys._database.execute("PRAGMA max_page_count = 2")  # as SQLite reports a disk without room
+        for number in range(10_000):
+            keys.add((TargetType.RELATIONSHIP, "t", f"a.{number}"))

@@ -16,8 +16,8 @@ _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
 {INPUT_HELP}
 The report counts lines, blank ones, good and bad records with the reasons, and records whose key stood
-there before. Repeated keys are no fault; they are counted exactly, with 4 MiB of memory and 1.5 MB for
-each further million of records.
+there before. Repeated keys are no fault; they are counted exactly, in a few MiB of memory and a temporary
+file of about 20 MB per million records.
 """
 
 
