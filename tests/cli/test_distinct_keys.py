@@ -22,7 +22,12 @@ def test_each_key_is_counted_once(count: int, repeats: int) -> None:
 
 
 def test_a_full_disk_is_a_config_error() -> None:
-    with DistinctKeys() as keys, pytest.raises(ConfigError, match="no room for temporary files"):
+    with DistinctKeys() as keys:
         keys._database.execute("PRAGMA max_page_count = 2")  # as SQLite reports a disk without room
-        for number in range(10_000):
-            keys.add((TargetType.RELATIONSHIP, "t", f"a.{number}"))
+        with pytest.raises(ConfigError, match="no room for temporary files"):
+            _add(keys, 10_000)
+
+
+def _add(keys: DistinctKeys, count: int) -> None:
+    for number in range(count):
+        keys.add((TargetType.RELATIONSHIP, "t", f"a.{number}"))
