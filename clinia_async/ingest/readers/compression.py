@@ -26,7 +26,7 @@ _MAGIC = 4
 _GZIP = b"\x1f\x8b"
 _ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 """A frame, or one that is there to be skipped."""
-_MORSEL = 64
+_STEP = 64
 """Bytes of a zstd frame unpacked at once: a block of 128 KiB may be as short as four bytes."""
 
 
@@ -36,7 +36,7 @@ class InputError(CliniaError, OSError):
     outcome = Outcome.NOT_SENT
 
 
-class Blocks(Protocol):
+class ByteStream(Protocol):
     def read1(self, size: int = ..., /) -> bytes: ...
 
 
@@ -44,8 +44,8 @@ async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
     """The content of `path`, or of standard input for None. Reads in a thread, closes what it opened."""
     raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
     try:
-        stream = await asyncio.to_thread(unpacked, raw)
-        while block := await asyncio.to_thread(next_block, stream):
+        stream = await asyncio.to_thread(decompressed, raw)
+        while block := await asyncio.to_thread(read_block, stream):
             yield block
     finally:
         if path is not None:
@@ -64,7 +64,7 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number})")
 
 
-def unpacked(raw: BufferedReader) -> Blocks:
+def decompressed(raw: BufferedReader) -> ByteStream:
     try:
         start = raw.peek(_MAGIC)
     except OSError as error:
@@ -76,7 +76,7 @@ def unpacked(raw: BufferedReader) -> Blocks:
     raise InputError(f"the input cannot be read (error {number})")
 
 
-def next_block(stream: Blocks) -> bytes:
+def read_block(stream: ByteStream) -> bytes:
     """The next bytes, none at the end."""
     try:
         # read1 gives what a pipe holds now: a slow source is not made to wait for a full block
@@ -98,43 +98,43 @@ class _Frame(Protocol):
 
 
 class _Zstd:
-    """zstd frames one after another. Fed in morsels, so that no step unpacks to more than 2 MiB."""
+    """zstd frames one after another. Fed in small steps, so that no step unpacks to more than 2 MiB."""
 
     def __init__(self, raw: BufferedReader) -> None:
         self._raw = raw
-        self._start, self._damage = _zstandard()
+        self._start, self._error_class = _zstandard()
         self._frame: _Frame | None = None
-        self._packed = memoryview(b"")
+        self._compressed = memoryview(b"")
 
     def read1(self, size: int = BLOCK, /) -> bytes:
         pieces: list[bytes] = []
-        unpacked = 0
-        while unpacked < size:
-            if not self._packed:
-                if unpacked:
+        length = 0
+        while length < size:
+            if not self._compressed:
+                if length:
                     break
-                self._packed = memoryview(self._raw.read1(BLOCK))
-                if not self._packed:
-                    self._expect_the_end()
+                self._compressed = memoryview(self._raw.read1(BLOCK))
+                if not self._compressed:
+                    self._check_end()
                     break
-            pieces.append(self._unpack(self._packed[:_MORSEL]))
-            unpacked += len(pieces[-1])
+            pieces.append(self._decompress(self._compressed[:_STEP]))
+            length += len(pieces[-1])
         return b"".join(pieces)
 
-    def _unpack(self, morsel: memoryview) -> bytes:
+    def _decompress(self, step: memoryview) -> bytes:
         frame = self._frame or self._start()
         try:
-            unpacked = frame.decompress(morsel.tobytes())
-        except self._damage:
+            output = frame.decompress(step.tobytes())
+        except self._error_class:
             pass  # raised below, without an error of the library as its context
         else:
             left = len(frame.unused_data) if frame.eof else 0
-            self._packed = self._packed[len(morsel) - left :]
+            self._compressed = self._compressed[len(step) - left :]
             self._frame = None if frame.eof else frame
-            return unpacked
+            return output
         raise InputError("the input is a damaged archive, or one whose window is too large")
 
-    def _expect_the_end(self) -> None:
+    def _check_end(self) -> None:
         if self._frame is not None:
             raise InputError("the input is a damaged archive: its end is missing")
 
@@ -145,6 +145,6 @@ def _zstandard() -> tuple[Callable[[], _Frame], type[Exception]]:
     except ImportError:
         pass
     else:
-        unpacker = library.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
-        return unpacker.decompressobj, library.ZstdError
+        decompressor = library.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
+        return decompressor.decompressobj, library.ZstdError
     raise InputError("a zstd archive needs `zstandard`: pip install 'clinia-async[zstd]'")

@@ -14,7 +14,13 @@ from attrs import frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import Blocks, InputError, next_block, open_input, unpacked
+from clinia_async.ingest.readers.compression import (
+    ByteStream,
+    InputError,
+    decompressed,
+    open_input,
+    read_block,
+)
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
@@ -33,7 +39,7 @@ async def read_csv(
     """The records of a table; without a mapping the names of the columns are those of the members."""
     raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
     try:
-        table = _Table(await asyncio.to_thread(unpacked, raw))
+        table = _Table(await asyncio.to_thread(decompressed, raw))
         header = await asyncio.to_thread(table.header)
         sheet = _Sheet(header, rows_for(mapping or _named_by(header)))
         while rows := await asyncio.to_thread(table.rows):
@@ -91,7 +97,7 @@ def _as_read(row: _Row) -> bytes:
 class _Table:
     """Everything here runs in a thread."""
 
-    def __init__(self, stream: Blocks) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._reader = csv.reader(self._lines(), strict=True)
         self._number = 0
@@ -139,7 +145,7 @@ class _Table:
     def _lines(self) -> Iterator[str]:
         start = b""
         is_first = True
-        while block := next_block(self._stream):
+        while block := read_block(self._stream):
             *lines, start = (start + block).split(b"\n")
             if is_first and lines:
                 lines[0], is_first = lines[0].removeprefix(_BOM), False

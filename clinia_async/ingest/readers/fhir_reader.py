@@ -28,7 +28,7 @@ from pathlib import Path
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, read_blocks
 from clinia_async.ingest.readers.fhir_references import PassedOver, Relation, Resource, relations, resources
-from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineCutter
+from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
 from clinia_async.serialization import exact_json, strict_json
@@ -79,12 +79,12 @@ async def _documents(path: Path | None) -> AsyncGenerator[tuple[int | None, byte
 
 
 async def _lines(path: Path | None) -> AsyncGenerator[bytes | None, None]:
-    cutter = LineCutter(LARGEST_DOCUMENT)
+    splitter = LineSplitter(LARGEST_DOCUMENT)
     async with aclosing(read_blocks(path)) as blocks:
         async for block in blocks:
-            for line in cutter.cut(block):
+            for line in splitter.split(block):
                 yield line
-    for line in cutter.rest():
+    for line in splitter.rest():
         yield line
 
 

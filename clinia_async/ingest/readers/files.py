@@ -15,7 +15,7 @@ from clinia_async.ingest.readers.compression import InputError, open_input, read
 from clinia_async.ingest.readers.csv_reader import read_csv
 from clinia_async.ingest.readers.fhir_reader import read_fhir
 from clinia_async.ingest.readers.fhir_references import PassedOver
-from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineCutter
+from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
@@ -183,11 +183,11 @@ def _holds_letters(path: Path) -> bool:
 async def _read_lines(
     path: Path | None, reader: LineReader, largest_line: int
 ) -> AsyncGenerator[Iterable[Item | Stretch], None]:
-    cutter = LineCutter(largest_line)
+    splitter = LineSplitter(largest_line)
     number = 1
     async with aclosing(read_blocks(path)) as blocks:
         async for block in blocks:
-            lines = cutter.cut(block)
+            lines = splitter.split(block)
             yield reader.read_all(number, lines)
             number += len(lines)
-    yield reader.read_all(number, cutter.rest())
+    yield reader.read_all(number, splitter.rest())

@@ -1,4 +1,4 @@
-"""Blocks cut into lines, with bounded memory.
+"""ByteStream cut into lines, with bounded memory.
 
 Lines end at `\\n` alone: U+2028 and the like may stand inside a string. A carriage return before it
 and a byte order mark at the start of the file are taken off.
@@ -11,7 +11,7 @@ LARGEST_LINE = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-class LineCutter:
+class LineSplitter:
     """Gives lines without their ends, in order; None for a line beyond `largest`."""
 
     def __init__(self, largest: int = LARGEST_LINE) -> None:
@@ -20,7 +20,7 @@ class LineCutter:
         self._start: list[bytes] = []
         self._size = 0
 
-    def cut(self, block: bytes) -> Sequence[bytes | None]:
+    def split(self, block: bytes) -> Sequence[bytes | None]:
         """The lines that end in `block`."""
         pieces = block.split(b"\n")
         rest = pieces.pop()

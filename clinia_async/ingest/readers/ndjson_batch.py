@@ -1,7 +1,7 @@
-"""Many lines of NDJSON at once, where every one of them is a relationship and plainly right.
+"""Many lines of NDJSON parsed and checked together, column by column.
 
 What one line costs is mostly the steps between Python and what is written in C: here many lines take each
-step together. It gives no more than reading them one by one would.
+step together. A batch is read only where reading its lines one by one gives the same records.
 """
 
 import secrets
@@ -11,75 +11,114 @@ from operator import itemgetter
 
 import orjson
 
-from clinia_async.ingest.readers.ndjson_strict import Rules
-from clinia_async.ingest.records.record import Kind
-from clinia_async.ingest.records.record_batch import Stretch
-from clinia_async.models import Action
+from clinia_async.models import TargetType
 from clinia_async.models.batch_result import Key
-from clinia_async.models.identifiers import are_keys, are_simple_relationship_ids, is_end_id
+from clinia_async.models.identifiers import are_keys, are_simple_relationship_ids, is_end_id, is_new_id
+from clinia_async.serialization.exact_json import trimmed
 from clinia_async.serialization.strict_json import are_faithful
 
-_MARK = secrets.randbits(62)
-"""Stands between two lines. No line can hold it but by guessing, so where as many marks as there should be
-are found between the values, each line is one value by itself, and none reaches over into the next."""
-_BETWEEN = b",%d," % _MARK
+_SEPARATOR = secrets.randbits(62)
+"""Stands between two lines. A line can hold it only by guessing, so where as many separators as there should
+be are found between the values, each line is one value by itself, and none reaches over into the next."""
+_BETWEEN = b",%d," % _SEPARATOR
 _TYPE, _FROM, _TO, _ID, _DATA = map(itemgetter, ("type", "from", "to", "id", "data"))
+_RELATIONSHIP_NAME, _RESOURCE_NAME = map(str.__str__, (TargetType.RELATIONSHIP, TargetType.RESOURCE))
 
 Object = dict[str, object]
+FIELDS = frozenset({"type", "from", "to", "id", "data", "action", "operation"})
+"""What a line of a batch may hold; a line with anything else is read by itself."""
 
 
-def read_at_once(first: int, lines: Sequence[bytes | None], rules: Rules, kind: Kind) -> Stretch | None:
-    """The lines, numbered from `first`; None where they must be read one by one."""
-    if rules.action == Action.DELETE:
-        return None
+def parse_lines(lines: Sequence[bytes | None]) -> list[Object] | None:
+    """Parse one JSON value a line; None if a line is not one value or parsing loses a part of it."""
     try:
-        keys = _keys(lines, rules, kind)  # type: ignore[arg-type]  # one that was too large is a TypeError
-    except (LookupError, TypeError, ValueError):
+        whole = b"[" + _BETWEEN.join(lines) + b"]"  # type: ignore[arg-type]  # None is a TypeError
+        found = orjson.loads(whole)
+    except (TypeError, ValueError):
         return None
-    if keys is None:
+    marks = found[1::2]
+    if len(marks) != len(lines) - 1 or marks.count(_SEPARATOR) != len(marks) or len(found) == 2 * len(marks):
         return None
-    payloads = [*map(bytes.strip, lines)]  # type: ignore[arg-type]
-    return Stretch(kind, keys, payloads, range(first, first + len(keys)), [None] * len(keys))
+    return found[::2] if are_faithful(lines, whole, found) else None  # type: ignore[arg-type]
 
 
-def _keys(lines: Sequence[bytes], rules: Rules, kind: Kind) -> list[Key | None] | None:
-    values = _values(lines)
-    if values is None:
-        return None
-    types, froms, tos = [*map(_TYPE, values)], [*map(_FROM, values)], [*map(_TO, values)]
-    from_ids, to_ids = [*map(_ID, froms)], [*map(_ID, tos)]
-    # what holds such names is an object; now it is seen to hold nothing else
-    if not (_hold_no_more(values) and set(map(len, froms)) == {2} == set(map(len, tos))):
-        return None
-    if not _are_keys(types, [*map(_TYPE, froms)], [*map(_TYPE, tos)]):
-        return None
-    joints = [from_ + "." + to for from_, to in zip(from_ids, to_ids, strict=True)]
-    if not (are_simple_relationship_ids(joints) or all(map(is_end_id, chain(from_ids, to_ids)))):
-        return None
-    if rules.map_id is not None and [*map(rules.map_id, chain(from_ids, to_ids))] != from_ids + to_ids:
-        return None
-    return [*zip(repeat(str.__str__(kind.target)), types, joints)]
+def are_plain_relationships(values: Sequence[Object]) -> bool:
+    """Return whether each value holds as many fields as `type`, `from`, `to` and perhaps `data` are."""
+    try:
+        sizes = set(map(len, values))
+        larger = values if sizes == {4} else [value for value in values if len(value) != 3]
+        has_data = set(map(type, map(_DATA, larger))) <= {dict}
+        return sizes <= {3, 4} and has_data and all("from" in value for value in values)
+    except (KeyError, TypeError):
+        return False
 
 
-def _are_keys(*columns: list[str]) -> bool:
-    if all(
-        column.count(column[0]) == len(column) for column in columns
-    ):  # as most are, and nothing is hashed
+def relationship_keys(values: Sequence[Object]) -> list[Key | None] | None:
+    """Return the key of each of `values`, or None if one is not plainly a relationship.
+
+    `values` must have passed `are_plain_relationships`.
+    """
+    try:
+        types, froms, tos = [*map(_TYPE, values)], [*map(_FROM, values)], [*map(_TO, values)]
+        # what holds such names is an object; now it is seen to hold nothing else
+        if set(map(len, froms)) != {2} or set(map(len, tos)) != {2}:
+            return None
+        if not _are_keys(types, [*map(_TYPE, froms)], [*map(_TYPE, tos)]):
+            return None
+        from_ids, to_ids = [*map(_ID, froms)], [*map(_ID, tos)]
+        ids: list[str] = [from_ + "." + to for from_, to in zip(from_ids, to_ids, strict=True)]
+    except (AttributeError, KeyError, TypeError):
+        return None
+    if not (are_simple_relationship_ids(ids) or all(map(is_end_id, chain(from_ids, to_ids)))):
+        return None
+    return [*zip(repeat(_RELATIONSHIP_NAME), types, ids)]
+
+
+def end_ids(values: Sequence[Object]) -> list[str]:
+    """Return the ids of all `from`, then of all `to`. Raises `KeyError` or `TypeError` if one has none."""
+    return [*map(_ID, map(_FROM, values)), *map(_ID, map(_TO, values))]
+
+
+def set_end_ids(values: Sequence[Object], ids: Sequence[str]) -> None:
+    """Replace the ids of all `from`, then of all `to`."""
+    for end, id_ in zip(chain(map(_FROM, values), map(_TO, values)), ids, strict=True):
+        end["id"] = id_
+
+
+def have_own_ids(values: Sequence[Object]) -> bool:
+    """Take `id` out of each value; return whether it was, where there was one, that of the two ends."""
+    try:
+        return all(
+            value.pop("id") == f"{_ID(_FROM(value))}.{_ID(_TO(value))}" for value in values if "id" in value
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def resource_keys(values: Sequence[Object]) -> list[Key | None] | None:
+    """Return the key of each of `values`, or None if one is not plainly a resource with an id."""
+    try:
+        types, ids = [*map(_TYPE, values)], [*map(_ID, values)]
+        if set(map(len, values)) != {3} or set(map(type, map(_DATA, values))) != {dict}:
+            return None
+        if not (_are_keys(types) and all(map(is_new_id, ids))):
+            return None
+    except (KeyError, TypeError):
+        return None
+    return [*zip(repeat(_RESOURCE_NAME), types, ids)]
+
+
+def rewritten(values: Sequence[Object]) -> list[bytes]:
+    """Return each of `values` as JSON: exact only where orjson writes the line as it stood."""
+    return [trimmed(orjson.dumps(value)) for value in values]
+
+
+def are_verbatim(values: Sequence[Object], lines: Sequence[bytes]) -> bool:
+    """Return whether orjson writes each value as it stands in its line."""
+    return [*map(orjson.dumps, values)] == [*map(bytes.strip, lines)]
+
+
+def _are_keys(*columns: list[object]) -> bool:
+    if all(column.count(column[0]) == len(column) for column in columns):  # as most are: nothing is hashed
         return are_keys(*(column[0] for column in columns))
     return all(are_keys(*each) for each in set(zip(*columns, strict=True)))
-
-
-def _values(lines: Sequence[bytes]) -> list[Object] | None:
-    whole = b"[" + _BETWEEN.join(lines) + b"]"
-    found = orjson.loads(whole)
-    marks = found[1::2]
-    if len(marks) != len(lines) - 1 or marks.count(_MARK) != len(marks) or len(found) == 2 * len(marks):
-        return None
-    return found[::2] if are_faithful(lines, whole, found) else None
-
-
-def _hold_no_more(values: Sequence[Object]) -> bool:
-    """Whether those that hold more than the three fields, which all must have, hold data and no more."""
-    sizes = set(map(len, values))
-    larger = values if sizes == {4} else [value for value in values if len(value) != 3]
-    return sizes <= {3, 4} and set(map(type, map(_DATA, larger))) <= {dict}

@@ -114,8 +114,8 @@ def test_no_step_of_a_bomb_is_large(tmp_path: Path) -> None:
     path.write_bytes(zstd(b"x" * 300_000_000))
     largest = total = 0
     with archives.open_input(path) as raw:
-        stream = archives.unpacked(raw)
-        while block := archives.next_block(stream):
+        stream = archives.decompressed(raw)
+        while block := archives.read_block(stream):
             largest = max(largest, len(block))
             total += len(block)
     assert total == 300_000_000

@@ -1,4 +1,4 @@
-"""The quick way of reading a line says nothing that the strict way does not say."""
+"""Reading many lines at once gives what strict reading gives of each."""
 
 import json
 
@@ -133,7 +133,7 @@ PLAIN_LINE = f'{{"type":"t","from":{END},"to":{END},"data":{{}}}}'
 
 def check(text: bytes, rules: Rules) -> None:
     reader = LineReader(rules)
-    same(reader.read(1, text), reader._strictly(1, text))
+    same(reader.read(1, text), reader.read_strictly(1, text))
 
 
 @settings(max_examples=1500, deadline=None)
@@ -145,7 +145,7 @@ def check(text: bytes, rules: Rules) -> None:
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":1.7976931348623159e308}}}}', RULES[0])
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":{"[" * 198}{"]" * 198}}}}}', RULES[0])
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":{"[" * 300}{"]" * 300}}}}}', RULES[0])
-def test_both_ways_give_the_same(text: str, rules: Rules) -> None:
+def test_any_line_gives_what_strict_reading_gives(text: str, rules: Rules) -> None:
     check(text.encode("utf-8", "surrogatepass"), rules)
 
 
@@ -167,7 +167,7 @@ def test_both_ways_give_the_same(text: str, rules: Rules) -> None:
     1,
     RULES[0],
 )
-def test_many_lines_give_what_each_gives_alone(texts: list[str], plain: int, rules: Rules) -> None:
+def test_a_batch_gives_what_each_line_gives_alone(texts: list[str], plain: int, rules: Rules) -> None:
     raw = [text.encode("utf-8", "surrogatepass") for text in [PLAIN_LINE] * plain + texts]
     reader = LineReader(rules)
     found = [
@@ -180,7 +180,7 @@ def test_many_lines_give_what_each_gives_alone(texts: list[str], plain: int, rul
         same(one, reader.read(number, text))
 
 
-def test_plain_lines_are_read_together() -> None:
+def test_plain_lines_are_one_batch() -> None:
     (found,) = LineReader(Rules(SOURCE)).read_all(1, [PLAIN_LINE.encode()] * 3)
     assert isinstance(found, Stretch)
     (odd,) = LineReader(Rules(SOURCE, map_id=escape_dots)).read_all(
@@ -196,7 +196,7 @@ DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=
 @given(
     lines(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3), st.sampled_from(RULES)
 )
-def test_both_ways_give_the_same_of_damaged_lines(
+def test_damaged_lines_give_what_strict_reading_gives(
     text: str, damage: list[tuple[int, int]], rules: Rules
 ) -> None:
     raw = bytearray(text.encode("utf-8", "surrogatepass"))
@@ -223,15 +223,33 @@ PLAIN = f'{{"type":"t","from":{END},"to":{{"id":"b","type":"y"}},"data":{{"n":1}
         ('{"action":"UPSERT","type":"patient","id":"p-1","data":{}}', Rules(SOURCE)),
     ],
 )
-def test_plain_lines_take_the_quick_way(text: str, rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LineReader, "_strictly", lambda *_: pytest.fail("the strict way was taken"))
+def test_plain_lines_are_not_read_strictly(text: str, rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LineReader, "read_strictly", lambda *_: pytest.fail("the line was read strictly"))
     found = LineReader(rules).read(1, text.encode())
     assert isinstance(found, Record)
     monkeypatch.undo()
     check(text.encode(), rules)
 
 
-def test_a_plain_line_goes_out_byte_for_byte() -> None:
+@pytest.mark.parametrize("extra", ['"action":"UPSERT",', '"operation":"CREATE","id":"a.b",', ""])
+def test_lines_with_an_action_and_resources_are_batches(extra: str) -> None:
+    relationships = [PLAIN.replace("{", "{" + extra, 1).encode()] * 3
+    resources = [('{"type":"p","id":"p-1","data":{},' + extra).rstrip(",").encode() + b"}"] * 3
+    resources = [text.replace(b'"id":"a.b"', b"").replace(b",}", b"}") for text in resources]
+    found = [*LineReader(Rules(SOURCE)).read_all(1, [*relationships, *resources])]
+    assert [type(each) for each in found] == [Stretch, Stretch]
+    assert [[*each.lines] for each in found if isinstance(each, Stretch)] == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_bad_line_in_a_batch_costs_itself() -> None:
+    raw = [PLAIN_LINE.encode()] * 128
+    raw[77] = b"{"
+    found = [*LineReader(Rules(SOURCE)).read_all(1, raw)]
+    assert sum(len(each) for each in found if isinstance(each, Stretch)) == 127
+    assert [each.line for each in found if isinstance(each, BadRecord)] == [78]
+
+
+def test_a_plain_line_is_sent_byte_for_byte() -> None:
     text = PLAIN.replace('"n":1', '"n": 1.10, "e" : 1E5').encode()
     found = LineReader(Rules(SOURCE)).read(1, b" " + text + b"\r")
     assert isinstance(found, Record)
