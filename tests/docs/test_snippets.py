@@ -1,0 +1,56 @@
+"""Every snippet of the README and of the site runs, and prints what the page shows."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clinia_async
+from tests.docs.snippets import missing_output, script, snippets
+from tests.readme_commands import commands
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+HEAVY = {command for command in commands((ROOT / "README.md").read_text(encoding="utf-8"))}
+"""What the README tells a newcomer to run in a clone: `python -m tests.readme_commands` runs it, in CI."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_snippet_of_the_page_runs(path: Path, tmp_path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    for command in HEAVY:
+        page = page.replace(command, "true")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLINIA_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    ran = subprocess.run(
+        ["bash", "-c", script(page, tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert missing_output(page, ran.stdout) == []
+
+
+def test_a_wrong_output_is_found() -> None:
+    page = '```python\nprint("a")\n```\n\n```text\nb\n```\n'
+    assert len(snippets(page)) == 1
+    assert missing_output(page, "a\n") == ["line 1: b"]
+
+
+def test_every_public_name_has_a_place_in_the_reference() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.md")]
+    named = sorted(re.findall(r"^::: clinia_async\.(\w+)$", "\n".join(pages), re.MULTILINE))
+    assert named == clinia_async.__all__
+
+
+def test_links_between_pages_lead_to_files() -> None:
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
