@@ -44,7 +44,8 @@ def snippets(page: str) -> list[Snippet]:
         language, title, text = match.groups()
         line = page.count("\n", 0, match.start()) + 1
         if language == "text" and title is None:
-            assert found and not page[end : match.start()].strip(), f"line {line}: output of nothing"
+            assert found, f"line {line}: output of nothing"
+            assert not page[end : match.start()].strip(), f"line {line}: output that is not right below"
             last = found.pop()
             found.append(Snippet(last.line, last.language, last.title, last.text, tuple(text.splitlines())))
         else:

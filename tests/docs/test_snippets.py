@@ -14,7 +14,7 @@ from tests.readme_commands import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-HEAVY = {command for command in commands((ROOT / "README.md").read_text(encoding="utf-8"))}
+HEAVY = set(commands((ROOT / "README.md").read_text(encoding="utf-8")))
 """What the README tells a newcomer to run in a clone: `python -m tests.readme_commands` runs it, in CI."""
 
 
