@@ -1,6 +1,6 @@
 """The record, catalog entry or source entry that a call is about, and so its path.
 
-A call that adds no field to that takes its methods as they are: attrs would only make the same ones again.
+A call that adds no field of its own inherits these methods without another `@frozen`.
 """
 
 from typing import ClassVar
@@ -25,7 +25,7 @@ from clinia_async.models import Action, Relationship, Resource, TaskSubmission
 
 @frozen
 class RecordCall:
-    """`id` may be an identifier in the notation `{system}:{value}:{use}` where a record is read."""
+    """A call about one record of a source. For reads, `id` may be an identifier `{system}:{value}:{use}`."""
 
     route: ClassVar[str]
     source: str = field(validator=checked(check_key, "$.source"))
@@ -43,7 +43,7 @@ class RecordCall:
 
 
 class DeleteRecord(RecordCall):
-    """May be repeated: that a record is gone is what a lost answer would have said."""
+    """A delete of one record. It may be retried: NotFound says that an earlier attempt was carried out."""
 
     __slots__ = ()
 
@@ -51,14 +51,14 @@ class DeleteRecord(RecordCall):
     action: ClassVar[Action] = Action.DELETE
 
     def get_call(self) -> Call[Relationship | Resource]:
-        """The call that no longer finds it."""
+        """Return the call that reads the record, which raises NotFound once it is deleted."""
         raise NotImplementedError
 
     def request(self) -> Request:
         return self.build_request("DELETE")
 
     def operation(self) -> bytes:
-        """This write as one operation of a bulk or a bundle; that it carries the id is not documented."""
+        """Encode this write as an operation of a bulk or bundle. That it carries the id is not documented."""
         return operation(self.action, {"id": self.id, "type": self.type})
 
     def decode_response(self, body: bytes) -> TaskSubmission:
@@ -76,6 +76,8 @@ class DeleteRecord(RecordCall):
 
 @frozen
 class CatalogCall:
+    """A call about one entry of the catalog."""
+
     route: ClassVar[str]
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     key: str = field(validator=checked(check_key, "$.key"))
@@ -89,6 +91,8 @@ class CatalogCall:
 
 @frozen
 class SourceCall:
+    """A call about one definition of a source."""
+
     route: ClassVar[str]
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     source: str = field(validator=checked(check_key, "$.source"))
@@ -103,13 +107,13 @@ class SourceCall:
 
 
 def _check_key(found: str | None, asked: str) -> None:
-    """The key is not in every answer; another one is an answer about something else."""
+    """Refuse an answer with another key. Not every answer has one."""
     if found not in {None, asked}:
         raise ProtocolError("the answer is about another key")
 
 
 class Deletion:
-    """A delete that is answered at once, and without a word about what is gone."""
+    """A delete that is answered at once, with a body that is not documented."""
 
     __slots__ = ()
 

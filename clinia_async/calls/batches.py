@@ -1,4 +1,4 @@
-"""Many writes in one request: a bulk, where each stands for itself, and a bundle, where all do or none."""
+"""Many writes in one request: a bulk, which is not atomic, and a bundle, which is."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -66,7 +66,11 @@ def _retry_safety(writes: Sequence[BatchWrite]) -> RetrySafety:
 class Bulk:
     """Creates, upserts and deletes of relationships or of resources, carried out in the order given.
 
-    Each stands for itself: a bulk is not atomic. It is repeated only if every key is known before sending.
+    A bulk is not atomic: some operations may fail while others are stored. It may be retried only if the
+    key of every write is known before sending (`retry_safety`).
+
+    Raises:
+        InvalidWrite: the writes are empty, of mixed targets or sources, or two of them write one record.
 
     https://docs.clinia.com/api-reference/bulk/bulk-create-upsert-or-delete-resources
 
@@ -79,7 +83,7 @@ class Bulk:
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
     )
     operations: Sequence[bytes] = field(repr=False, kw_only=True)
-    """The writes as they go out, in the same order; may be given by whoever has encoded them already."""
+    """The encoded writes in the same order; given by a caller that has encoded them already."""
 
     @operations.default
     def _default(self) -> Sequence[bytes]:
@@ -108,22 +112,22 @@ class Bulk:
         return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
-        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        """Return the result of a PERSISTED answer: everything is stored, and there are no receipts."""
         return BatchResult((), self.writes)
 
 
 @frozen
 class EncodedBulk:
-    """A bulk whose operations were checked and encoded by whoever makes it; its result is the receipts.
+    """A bulk whose operations the caller has checked and encoded; its result holds the receipts only.
 
-    The maker also answers for `repeat`, and for no two operations being about the same record.
+    The caller also sets `retry_safety`, and makes sure that no two operations write the same record.
     """
 
     route: ClassVar[str] = Bulk.route
     source: str
     target: TargetType
     operations: Sequence[bytes] = field(repr=False)
-    """Each is one or, with commas between, several."""
+    """Each holds one operation, or several with commas between them."""
     retry_safety: RetrySafety = RetrySafety.KEYED
 
     def request(self) -> Request:
@@ -133,7 +137,7 @@ class EncodedBulk:
         return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
-        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        """Return the result of a PERSISTED answer: everything is stored, and there are no receipts."""
         return BatchResult(())
 
 
@@ -146,11 +150,18 @@ def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) 
 
 @frozen
 class Bundle:
-    """Resources and relationships, all or none: first the resources, then the relationships, each in order.
+    """Writes of resources and relationships that are stored all or none.
+
+    The service carries out the resource operations first, then the relationship operations, each in the
+    order given.
 
     A resource may be created with the id `@rootId`, `@rootId1`, ...; the token then stands for the id
     that the service makes, in `reference` properties and in the ends of relationships of the bundle.
-    One operation a record, and 500 KB in all. It is repeated only if every key is known before sending.
+    At most one operation a record, and 500 KB in all. It may be retried only if the key of every write is
+    known before sending (`retry_safety`).
+
+    Raises:
+        InvalidWrite: no writes, two writes of one record, a token used twice, or more than 500 KB.
 
     https://docs.clinia.com/api-reference/bundle/bundle-resource-and-relationship-operations-to-be-processed
     """
@@ -190,7 +201,7 @@ class Bundle:
         return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
-        """PERSISTED: everything is stored, and the service names no operation that it may be asked about."""
+        """Return the result of a PERSISTED answer: everything is stored, and there are no receipts."""
         return BatchResult((), self.writes)
 
     def _operations_on(self, target: TargetType) -> bytes:
@@ -205,7 +216,7 @@ def _check_sources(source: str, writes: Sequence[BatchWrite]) -> None:
 
 
 def _check_once(writes: Sequence[BatchWrite], keys: Sequence[tuple[object, ...]]) -> None:
-    """Receipts are matched by what they are about, so two writes of one thing could not be told apart."""
+    """Refuse two writes of one record: receipts are matched by key, so theirs could not be distinguished."""
     seen: set[tuple[object, ...]] = set()
     for index, (write, key) in enumerate(zip(writes, keys, strict=True)):
         if write.id is not None and key in seen:
@@ -214,7 +225,7 @@ def _check_once(writes: Sequence[BatchWrite], keys: Sequence[tuple[object, ...]]
 
 
 def _check_tokens(writes: Sequence[BatchWrite]) -> None:
-    """A token stands for one new resource of the bundle."""
+    """Refuse a token (`@rootId1`) that two creates of the bundle share."""
     seen: set[str] = set()
     for index, write in enumerate(writes):
         token = write.given_id if isinstance(write, CreateResource) and write.id is None else None
@@ -226,7 +237,7 @@ def _check_tokens(writes: Sequence[BatchWrite]) -> None:
 
 @frozen
 class GetBulkResult:
-    """How a bulk stands, by the endpoints that are there for deprecated bare ids. It tells no task id.
+    """Get the state of a bulk from the endpoint for deprecated bare ids. The answer has no task id.
 
     https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
     """

@@ -1,4 +1,4 @@
-"""Browsing a registry: the only way to list what it holds."""
+"""Browsing a source: the only way to list its records."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -16,12 +16,18 @@ LARGEST_PAGE = 1000
 
 @frozen
 class Browse:
-    """One page. A cursor lives for five minutes, anew with each page; then the service answers 404.
+    """Get one page of the records of collections.
+
+    A cursor is valid for five minutes, renewed by each page; then the service answers 404. `per_page` is 1
+    to 1000. May be retried.
 
     https://docs.clinia.com/api-reference/browse/browse-accross-resource-or-relationship-collections-in-the-registry
 
     The API takes a list of collection keys, and older pages say one collection a session. `filter` is
     passed on as it is.
+
+    Raises:
+        InvalidWrite: a collection key or `per_page` breaks a rule of the API.
     """
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT

@@ -1,4 +1,4 @@
-"""A bundle in the making: links to resources that have no id yet, without a token written by hand."""
+"""A builder of bundles that makes the tokens for resources without an id."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from clinia_async.serialization.exact_json import RawJson
 
 
 class BundleBuilder:
-    """Gathers writes for `session.bundle(source, builder)`.
+    """Collects the writes of one bundle, for `session.bundle(source, builder)`.
 
     A resource that is created without an id gets a token of its own; the `Ref` that comes back stands
     for it in the ends of relationships, and its `id` in `reference` properties of the same bundle.
@@ -28,6 +28,11 @@ class BundleBuilder:
         meta: Meta | None = None,
         contained: ContainedIn | None = None,
     ) -> Ref:
+        """Add a create; return the `Ref` of the resource, whose id is a token if none was given.
+
+        Raises:
+            InvalidWrite: the write breaks a rule of the API.
+        """
         known = self._token() if id is None else id
         self.add(CreateResource(self.source, type, known, data=data, meta=meta, contained=contained))
         return Ref(known, type)
@@ -35,12 +40,17 @@ class BundleBuilder:
     def relate(
         self, type: str, *, from_: Ref, to: Ref, data: Json | RawJson | None = None, meta: Meta | None = None
     ) -> CreateRelationship:
+        """Add and return the create of a relationship; its ends may be `Ref`s that `create` returned.
+
+        Raises:
+            InvalidWrite: the write breaks a rule of the API.
+        """
         write = CreateRelationship(self.source, type, from_, to, data, meta)
         self.add(write)
         return write
 
     def add(self, write: BatchWrite) -> None:
-        """Any other write that may be part of a bundle: an upsert or a delete."""
+        """Add any other write that may be part of a bundle: an upsert or a delete."""
         self._writes.append(write)
 
     def _token(self) -> str:

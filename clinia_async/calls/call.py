@@ -1,4 +1,4 @@
-"""What every call is: a frozen value that knows where it goes, what it carries and what it answers."""
+"""The interface of all calls: a frozen value with its request, its retry safety and its response decoder."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -27,19 +27,19 @@ class Host(StrEnum):
 
 
 class RetrySafety(StrEnum):
-    """What sending a call twice may do."""
+    """What may happen if a call is sent twice."""
 
     IDEMPOTENT = "idempotent"
-    """Nothing."""
+    """Nothing more than once: it may be sent again."""
     KEYED = "keyed"
-    """The key of what it makes is known before sending, so a second attempt can only find it taken."""
+    """The key of the record is known before sending, so a second attempt can only be answered "exists"."""
     ONCE = "once"
-    """A second record: never repeated unless the first attempt provably did not run."""
+    """A second record: never sent again unless the first attempt provably did not run."""
 
 
 @define
 class Request:
-    """A call on its way: `path` is percent-encoded; `route` has names for values and is fit for logs."""
+    """The HTTP request of a call: `path` is percent-encoded; `route` has names for values, fit for logs."""
 
     method: str
     host: Host
@@ -48,52 +48,60 @@ class Request:
     query: str = ""
     body: bytes | None = field(default=None, repr=False)
     ahead: bool = False
-    """Goes ahead of those that wait for a connection, as a look at a task does."""
+    """Whether it passes the requests that wait for a connection, as polls of tasks do."""
 
 
 class Call(Protocol[R]):
+    """One request of the API whose response decodes to `R`."""
+
     @property
     def retry_safety(self) -> RetrySafety: ...
 
     def request(self) -> Request: ...
 
     def decode_response(self, body: bytes) -> R:
-        """Raises `ProtocolError` for an answer that is not this call's."""
+        """Decode the body of a successful response.
+
+        Raises:
+            ProtocolError: the body cannot be read, or answers another request.
+        """
         ...
 
 
 class Reconcilable(Call[R], Protocol[R]):
-    """A call whose lost answer can be settled by reading back what it was about."""
+    """A write whose lost answer can be replaced by reading the record back."""
 
     def is_duplicate(self, error: ApiError) -> bool:
-        """Whether `error` is what the second of two equal attempts meets when the first one landed."""
+        """Return whether `error` is the answer to a second attempt after the first one was carried out."""
         ...
 
     async def reconcile(self, read: "Read") -> R | None:
-        """What the lost answer would have said; None if what is there is not what was sent."""
+        """Read the record back and return the lost answer; None if the record differs from what was sent."""
         ...
 
 
 class ImmediateDelete(Call[None], Protocol):
-    """A delete that makes no task."""
+    """A delete that is answered at once and makes no task."""
 
     def is_already_deleted(self, error: ApiError) -> bool:
-        """Whether `error` says that an earlier attempt, whose answer was lost, has landed."""
+        """Return whether `error` says that an earlier attempt, whose answer was lost, was carried out."""
         ...
 
 
 class Write(Call[TaskSubmission], Protocol[R]):
-    """A call that makes a task, or is done at once."""
+    """A call that is carried out at once (PERSISTED) or makes a task (ACCEPTED)."""
 
     @property
     def source(self) -> str: ...
 
     def result(self, submission: TaskSubmission) -> R:
-        """The result that a PERSISTED submission brings; `answer` has checked that it is this write's."""
+        """Return the result in a PERSISTED submission, which `decode_response` has checked."""
         ...
 
 
 class Read(Protocol):
+    """Sends a call that only reads, with retries, and returns its decoded response."""
+
     async def __call__(self, call: Call[T], /) -> T: ...
 
 
@@ -101,23 +109,27 @@ _UNRESERVED = re.compile(r"[\w.~-]+", re.ASCII)
 
 
 def path_of(route: str, **values: str) -> str:
-    """`route` with its names replaced; nothing in a value can add a segment or climb out of one."""
+    """Fill in a route. Values are percent-encoded, so none can add or leave a path segment."""
     return route.format(**{name: segment(value) for name, value in values.items()})
 
 
 def segment(value: str) -> str:
-    """A value as one segment of a path."""
+    """Percent-encode a value as one segment of a path."""
     return value if _UNRESERVED.fullmatch(value) else quote(value, safe="")
 
 
 @lru_cache(maxsize=1024)
 def collection_path(route: str, source: str, type: str) -> str:
-    """`path_of` a route that names no record: there are few of those paths, and each is used many times."""
+    """`path_of` for a route without a record id, cached: there are few such paths, each used many times."""
     return path_of(route, source=source, type=type)
 
 
 def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | None = None) -> TaskSubmission:
-    """The answer to any write that makes a task; `check` looks whether what is PERSISTED is what was sent."""
+    """Decode the response to a write; `check` verifies that what is PERSISTED is what was sent.
+
+    Raises:
+        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, or `check` refused it.
+    """
     submission = converter.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
@@ -132,29 +144,33 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
 
 
 def require_record(record: T | None) -> T:
-    """What a PERSISTED submission holds. Raises `ProtocolError` if it holds nothing."""
+    """Return the record of a PERSISTED submission.
+
+    Raises:
+        ProtocolError: the submission holds no record.
+    """
     if record is None:
         raise ProtocolError("the answer does not hold what was sent")
     return record
 
 
 def operation_head(action: Action) -> bytes:
-    """What stands before the payload of an operation; a brace follows it."""
+    """Return the JSON of an operation before its payload; a closing brace must follow the payload."""
     return f'{{"action":"{action}","{action.lower()}":'.encode()
 
 
 def payload_of(action: Action, operation: bytes) -> dict[str, object]:
-    """What an operation says of its record, as its reader will find it."""
+    """Parse an encoded operation and return its payload."""
     return cast("dict[str, dict[str, object]]", exact_json.loads(operation))[action.lower()]
 
 
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:
-    """One operation of a bulk or a bundle: the payload stands under the name of the action."""
+    """Encode one operation of a bulk or a bundle: the payload stands under the name of the action."""
     return exact_json.dumps({"action": str(action), str(action).lower(): payload})
 
 
 async def reconcile_delete(read: Read, get: Call[object]) -> TaskSubmission | None:
-    """A delete has landed if there is nothing any more."""
+    """Return the lost answer of a delete if `get` finds nothing any more, else None."""
     try:
         await read(get)
     except NotFound:

@@ -1,4 +1,4 @@
-"""Resources inside other resources. Each of these writes is about the root resource."""
+"""Calls about resources inside other resources. The record of each of them is the root resource."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ from clinia_async.serialization import converter
 
 @frozen
 class _ContainedCall(RecordCall):
-    """A place in a resource: `place` alternates keys and ids, down from the root."""
+    """A call about a contained resource: `place` alternates keys and ids, down from the root."""
 
     place: Sequence[str] = field(repr=False, validator=checked(check_place, "$.place"))
 
@@ -42,7 +42,7 @@ class _ContainedWrite(_ContainedCall):
 
 
 class CreateContained(_ContainedWrite):
-    """A resource to create inside another; the result is the root resource. Sent once.
+    """Create a resource inside another; the result is the root resource. Never retried.
 
     `place` ends with the key that contains it, such as `["offices"]`.
 
@@ -58,7 +58,7 @@ class CreateContained(_ContainedWrite):
 
 
 class UpsertContained(_ContainedWrite):
-    """A resource to create or replace inside another; the result is the root resource. May be repeated.
+    """Create or replace a resource inside another; the result is the root resource. May be retried.
 
     `place` ends with the key that contains it and its id, such as `["offices", "main"]`.
 
@@ -75,9 +75,9 @@ class UpsertContained(_ContainedWrite):
 
 
 class DeleteContained(_ContainedCall):
-    """A resource to delete inside another. Sent once.
+    """Delete a resource inside another. Never retried.
 
-    The result is what is left of the root resource; None if it was deleted at once and the answer does
+    The result is the root resource after the delete; None if the delete was PERSISTED and the answer does
     not hold the root, which is not documented for deletes.
 
     https://docs.clinia.com/changelog/behaviour-change-for-registry-apis

@@ -1,4 +1,7 @@
-"""What a source is made of: profiles, relationship definitions, collections. No task comes of these calls."""
+"""Calls about the definitions of a source: profiles, relationship definitions, collections.
+
+They make no task.
+"""
 
 from typing import ClassVar
 
@@ -13,7 +16,7 @@ from clinia_async.serialization import converter
 
 @frozen
 class PutProfile(SourceCall):
-    """The shape of a resource. May be repeated.
+    """Create or replace a profile, the shape of a resource. May be retried.
 
     https://docs.clinia.com/explanation/data-model/profiles-relationships
     """
@@ -32,7 +35,9 @@ class PutProfile(SourceCall):
 
 @frozen
 class PutRelationshipDefinition(SourceCall):
-    """Which profiles a relationship joins. The page calls it "create"; whether it replaces is not documented.
+    """Create a relationship definition. May be retried.
+
+    Whether it replaces an existing one is not documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
@@ -50,7 +55,7 @@ class PutRelationshipDefinition(SourceCall):
 
 
 class GetRelationshipDefinition(SourceCall):
-    """The path follows from its siblings' pages and is not itself documented.
+    """Get a relationship definition. The path follows from its siblings' pages and is not itself documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
@@ -70,7 +75,9 @@ class GetRelationshipDefinition(SourceCall):
 
 @frozen
 class ListRelationshipDefinitions:
-    """The path follows from its siblings' pages and is not itself documented.
+    """Get a page of relationship definitions.
+
+    The path follows from its siblings' pages and is not itself documented.
 
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
@@ -90,7 +97,10 @@ class ListRelationshipDefinitions:
 
 @frozen
 class PutCollection(SourceCall):
-    """https://docs.clinia.com/api-reference/collections/create-or-update-a-registry-collection"""
+    """Create or replace a collection. May be retried.
+
+    https://docs.clinia.com/api-reference/collections/create-or-update-a-registry-collection
+    """
 
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
     collection: Collection = field(validator=checked_kind(Collection))
@@ -105,7 +115,10 @@ class PutCollection(SourceCall):
 
 
 class GetCollection(SourceCall):
-    """https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry"""
+    """Get a collection.
+
+    https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry
+    """
 
     __slots__ = ()
 

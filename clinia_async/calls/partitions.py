@@ -1,4 +1,4 @@
-"""Partitions of the catalog."""
+"""Calls about partitions of the catalog."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -15,7 +15,10 @@ from clinia_async.serialization import converter, exact_json
 
 
 class GetPartition(CatalogCall):
-    """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
+    """Get a partition.
+
+    https://docs.clinia.com/api-reference/partitions/get-a-data-partition
+    """
 
     __slots__ = ()
 
@@ -32,12 +35,15 @@ class GetPartition(CatalogCall):
 
 @frozen
 class CreatePartition(CatalogCall):
-    """A partition to create: immutable at once, or with `stage` a mutable one to try.
+    """Create a partition: immutable at once, or mutable with `stage`. May be retried.
 
     https://docs.clinia.com/api-reference/partitions/create-a-data-partition
 
     What a second PUT of a ready partition answers is not documented: ALREADY_EXISTS and
     FAILED_PRECONDITION are both taken to say that the key is taken.
+
+    Raises:
+        InvalidWrite: a key breaks a rule of the API, or a part is of another class.
     """
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
@@ -81,7 +87,10 @@ class CreatePartition(CatalogCall):
 
 @frozen
 class ListPartitions:
-    """https://docs.clinia.com/api-reference/partitions/list-the-data-partitions"""
+    """Get a page of partitions.
+
+    https://docs.clinia.com/api-reference/partitions/list-the-data-partitions
+    """
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/partitions"
@@ -95,7 +104,7 @@ class ListPartitions:
 
 
 class DeletePartition(Deletion, CatalogCall):
-    """That the call exists is documented, its path is not. May be repeated.
+    """Delete a partition. That the call exists is documented, its path is not. May be retried.
 
     https://docs.clinia.com/explanation/data-model/partitions
     """

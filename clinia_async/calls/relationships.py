@@ -1,4 +1,4 @@
-"""Relationships."""
+"""Calls about relationships."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, cast
@@ -42,11 +42,12 @@ def _end(ref: Ref) -> dict[str, str]:
 
 
 def relationship_id(from_: Ref, to: Ref) -> str:
+    """Return the id that the service gives to a relationship: `{from.id}.{to.id}`."""
     return f"{from_.id}.{to.id}"
 
 
 class GetRelationship(RecordCall):
-    """`id` is `{from.id}.{to.id}`, or an identifier in the notation `{system}:{value}:{use}`.
+    """Get a relationship by its id `{from.id}.{to.id}`, or by an identifier `{system}:{value}:{use}`.
 
     https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
     """
@@ -66,13 +67,13 @@ class GetRelationship(RecordCall):
 
 
 _DATA = b',"data":'
-_MARKS = 24
+_QUOTES = 24
 """Quotation marks of a line before its data."""
 
 
 @frozen(init=False)
 class _RelationshipWrite:
-    """The two ends of a relationship and what it holds: made by the million, so made by hand."""
+    """The content of a relationship to write. Jobs make millions, so `__init__` is written by hand."""
 
     source: str
     type: str
@@ -116,13 +117,17 @@ class _RelationshipWrite:
 
     @classmethod
     def from_line(cls, source: str, line: bytes) -> Self:
-        """The write that `line` is of."""
+        """Parse a write from one line of NDJSON that `to_line` made."""
         members = cast("Mapping[str, object]", exact_json.loads(line))
         found = converter.structure({**members, "id": ""}, Relationship)
         return cls(source, found.type, found.from_, found.to, found.data, found.meta)
 
     def to_line(self) -> bytes:
-        """This write as one line of NDJSON, without its source."""
+        """Encode this write as one line of NDJSON, without its source.
+
+        Raises:
+            InvalidWrite: JSON cannot carry its data exactly.
+        """
         data = self.data
         if self.meta is None and (data is None or data.__class__ is dict):
             ends, text = _ends(self), b"null" if data is None else exact_json.try_dumps(data)
@@ -131,12 +136,16 @@ class _RelationshipWrite:
         return exact_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
-        """This write as one operation of a bulk or a bundle."""
+        """Encode this write as one operation of a bulk or a bundle."""
         return self.head + self.to_line() + b"}"
 
     @staticmethod
     def to_lines(writes: Sequence["_RelationshipWrite"]) -> list[bytes]:
-        """`line` of each. Raises `InvalidWrite` where one of them has none."""
+        """Encode many writes, faster than `to_line` of each.
+
+        Raises:
+            InvalidWrite: JSON cannot carry the data of one of them exactly.
+        """
         data = [write.data for write in writes]
         ends = [*map(_ends, writes)]
         texts = exact_json.try_dumps_all(data) if set(map(type, data)) == {dict} else None
@@ -157,13 +166,13 @@ class _RelationshipWrite:
         return GetRelationship(self.source, self.type, self.id)
 
     def as_sent(self, operation: bytes) -> Relationship:
-        """The record that this made as that `operation`, without what the service adds to it."""
+        """Return the record that the encoded `operation` makes, without what the service adds."""
         start = operation.find(_DATA)  # a string before it would have its quotation marks escaped
         data = exact_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
         return Relationship(self.id, self.type, self.from_, self.to, data, self.meta)  # type: ignore[arg-type]
 
     def equals(self, found: Relationship) -> bool:
-        """Whether `found` holds all that was sent; what the service adds does not count."""
+        """Return whether `found` holds all that was sent; what the service adds does not count."""
         sent = exact_json.to_raw(self.data or {}).value()
         return (
             (found.from_, found.to) == (self.from_, self.to)
@@ -177,7 +186,7 @@ class _RelationshipWrite:
 
 
 def _ends(write: _RelationshipWrite) -> str:
-    """Its line before what it holds, if no name in it has to be escaped."""
+    """Return its line before the data, which is right if no name in it has to be escaped."""
     from_, to = write.from_, write.to
     return (
         f'{{"type":"{write.type}","from":{{"id":"{from_.id}","type":"{from_.type}"}}'
@@ -186,18 +195,23 @@ def _ends(write: _RelationshipWrite) -> str:
 
 
 def _need_no_escape(ends: str, count: int) -> bool:
-    """With a name that JSON has to escape there are more marks than that."""
-    return ends.count('"') == count * _MARKS and ends.find("\\") < 0
+    """Return whether no name has a character that JSON escapes: each would add a quote or a backslash."""
+    return ends.count('"') == count * _QUOTES and ends.find("\\") < 0
 
 
-# The slots themselves, which cost half of the way around what freezes the class.
+# Setting the slots directly costs half of object.__setattr__, the way around `frozen`.
 _set_source, _set_type, _set_from, _set_to, _set_data, _set_meta, _set_id = (
     vars(_RelationshipWrite)[name].__set__ for name in ("source", "type", "from_", "to", "data", "meta", "id")
 )
 
 
 class CreateRelationship(_RelationshipWrite):
-    """A relationship to create. Its id will be `{from_.id}.{to.id}`, so it is known before sending.
+    """Create a relationship. Its id is `{from_.id}.{to.id}`, so it is known before sending.
+
+    May be retried: a second attempt is answered ALREADY_EXISTS, and the record is then read back.
+
+    Raises:
+        InvalidWrite: a key, an end, the data or the metadata breaks a rule of the API.
 
     https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
     """
@@ -223,7 +237,7 @@ class CreateRelationship(_RelationshipWrite):
         return error.type == ErrorType.ALREADY_EXISTS
 
     def _check(self, submission: TaskSubmission) -> None:
-        """The guard against an answer for somebody else: it joins the same two ends."""
+        """Refuse an answer about another relationship than the one that was sent."""
         found = submission.relationship
         if found is None or found.type != self.type or found.id != self.id:
             raise ProtocolError("the answer does not hold the relationship that was sent")
@@ -232,9 +246,9 @@ class CreateRelationship(_RelationshipWrite):
 
 
 class UpsertRelationship(_RelationshipWrite):
-    """A relationship to create or replace, in a bulk or a bundle: there is no call of its own for it.
+    """Create or replace a relationship, as an operation of a bulk or a bundle; there is no single call.
 
-    May be repeated; but a lost first attempt that runs late can put back an older state over a newer
+    May be retried; but a lost first attempt that runs late can put back an older state over a newer
     one, which a create cannot.
 
     https://docs.clinia.com/guides/managing-data/tasks
@@ -249,10 +263,13 @@ class UpsertRelationship(_RelationshipWrite):
 
 @frozen
 class UpdateRelationship(RecordCall):
-    """Changes of a relationship's data, in order. Metadata cannot be changed.
+    """Change the data of a relationship by patches in order. Metadata cannot be changed.
 
-    May be repeated if each change sets a whole value of an object; what adds to a list or removes is
+    May be retried if each patch sets a whole value of an object; patches that add to a list or remove are
     sent once.
+
+    Raises:
+        InvalidWrite: no patches, or one without a path that starts with `/`.
 
     https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
     """
@@ -297,7 +314,7 @@ def _patch(patch: Patch) -> dict[str, object]:
 
 
 class DeleteRelationship(DeleteRecord):
-    """Deletes a relationship and leaves both its ends alone. May be repeated.
+    """Delete a relationship; the resources at its ends stay. May be retried.
 
     https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
     """

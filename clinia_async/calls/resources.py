@@ -1,4 +1,4 @@
-"""Resources, and the resources that they contain."""
+"""Calls about resources."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, cast
@@ -41,7 +41,7 @@ ContainedIn = Mapping[str, Sequence[Contained]]
 
 
 class GetResource(RecordCall):
-    """`id` may be an identifier in the notation `{system}:{value}:{use}`. No page shows this call itself.
+    """Get a resource by its id, or by an identifier `{system}:{value}:{use}`. No page shows this call itself.
 
     https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
     """
@@ -62,7 +62,7 @@ class GetResource(RecordCall):
 
 @frozen(kw_only=True)
 class _ResourceWrite:
-    """What a resource is made of, and how it goes on the wire."""
+    """The content of a resource to write."""
 
     data: Json | RawJson = field(repr=False)
     meta: Meta | None = field(default=None, repr=False)
@@ -85,7 +85,7 @@ class _ResourceWrite:
         return body
 
     def equals(self, found: Resource) -> bool:
-        """Whether `found` holds all that was sent; what the service adds does not count."""
+        """Return whether `found` holds all that was sent; what the service adds does not count."""
         return (
             same_json(exact_json.to_raw(self.data).value(), found.data or {})
             and same_meta(self.meta, found.meta)
@@ -98,7 +98,7 @@ class _ResourceWrite:
 
 
 def _holds(sent: object, found: object) -> bool:
-    """Whether what is contained is what was sent; only ids may be the service's."""
+    """Return whether the contained resources equal those that were sent; the service may add ids."""
     if not isinstance(sent, Mapping) or not isinstance(found, Mapping):
         return False
     if {key for key in sent if sent[key]} != {key for key in found if found[key]}:
@@ -151,7 +151,7 @@ class CreateResource(_ResourceWrite):
 
     @property
     def id(self) -> str | None:
-        """The id, where it is known before sending."""
+        """The id if it is known before sending, else None."""
         return None if self.given_id is None or is_token(self.given_id) else self.given_id
 
     @property
@@ -176,11 +176,11 @@ class CreateResource(_ResourceWrite):
         made = [receipt.id for receipt in receipts if receipt.target_type == self.target]
         id_ = self.id or (made[0] if len(made) == 1 else None)
         if id_ is None:
-            raise ProtocolError("the task does not tell which resource it made")
+            raise ProtocolError("the task does not say which resource it made")
         return GetResource(self.source, self.type, id_)
 
     def as_sent(self, operation: bytes) -> Resource:
-        """The record that this made as that `operation`, without what the service adds to it."""
+        """Return the record that the encoded `operation` makes, without what the service adds."""
         return self._as_sent(self.type, self.id or "", payload_of(self.action, operation))
 
     def is_duplicate(self, error: ApiError) -> bool:
@@ -196,9 +196,9 @@ class CreateResource(_ResourceWrite):
 
 @frozen
 class UpsertResource(_ResourceWrite):
-    """A resource to create or to replace whole: it is not merged with what is there.
+    """Create a resource, or replace it whole: it is not merged with the stored one.
 
-    May be repeated; but a lost first attempt that runs late can put back an older state over a newer
+    May be retried; but a lost first attempt that runs late can put back an older state over a newer
     one, which a create cannot.
 
     https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
@@ -226,7 +226,7 @@ class UpsertResource(_ResourceWrite):
         return require_record(submission.resource)
 
     def as_sent(self, operation: bytes) -> Resource:
-        """The record that this made as that `operation`, without what the service adds to it."""
+        """Return the record that the encoded `operation` makes, without what the service adds."""
         return self._as_sent(self.type, self.id, payload_of(self.action, operation))
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
@@ -238,7 +238,7 @@ class UpsertResource(_ResourceWrite):
 
 
 class DeleteResource(DeleteRecord):
-    """Deletes a resource and the relationships attached to it. May be repeated.
+    """Delete a resource and the relationships attached to it. May be retried.
 
     https://docs.clinia.com/guides/managing-data/purge
     """

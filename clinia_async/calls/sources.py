@@ -1,4 +1,4 @@
-"""Sources of the catalog. Their pages were not to be had: only the create is documented, by examples."""
+"""Calls about sources of the catalog. Only the create is documented, by examples."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from clinia_async.serialization import converter
 
 @frozen
 class CreateSource(CatalogCall):
-    """May be repeated. Only the type `registry` is supported.
+    """Create a source. Only the type `registry` is supported. May be retried.
 
     https://docs.clinia.com/explanation/sources/data-source
     """
@@ -31,7 +31,10 @@ class CreateSource(CatalogCall):
 
 
 class GetSource(CatalogCall):
-    """https://docs.clinia.com/explanation/sources/data-source"""
+    """Get a source.
+
+    https://docs.clinia.com/explanation/sources/data-source
+    """
 
     __slots__ = ()
 
@@ -47,7 +50,7 @@ class GetSource(CatalogCall):
 
 
 class DeleteSource(Deletion, CatalogCall):
-    """Deletes a source with all its records; its partitions become `STATUS_STALE`.
+    """Delete a source with all its records; its partitions become `STATUS_STALE`. May be retried.
 
     https://docs.clinia.com/explanation/sources/data-source
     """
@@ -62,7 +65,10 @@ class DeleteSource(Deletion, CatalogCall):
 
 @frozen
 class ListSources:
-    """https://docs.clinia.com/explanation/sources/data-source"""
+    """Get a page of sources.
+
+    https://docs.clinia.com/explanation/sources/data-source
+    """
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources"

@@ -23,7 +23,10 @@ from clinia_async.serialization import converter
 
 @frozen
 class GetTask:
-    """https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry"""
+    """Get the state of a task, with receipts if `with_receipts`.
+
+    https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
+    """
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/tasks/{task}"
@@ -45,13 +48,13 @@ class GetTask:
 
 @lru_cache(maxsize=1024)
 def _tasks_of(source: str) -> str:
-    """What comes before the id in the path of a task: there may be a hundred thousand of those."""
+    """Return the path of tasks before the id, cached: a session may poll a hundred thousand tasks."""
     return path_of(GetTask.route.removesuffix("{task}"), source=source)
 
 
 @frozen
 class GetPurge:
-    """How a purge stands; `deleted_count` is there once it has succeeded.
+    """Get the state of a purge; `deleted_count` is there once it has succeeded.
 
     https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
     """
@@ -80,10 +83,10 @@ def _known_type(value: CollectionType | str) -> CollectionType:
 
 @frozen
 class Purge:
-    """Deletes all records of a collection; of resources, the relationships attached to them too.
+    """Delete all records of a collection; with resources, the relationships attached to them too.
 
-    There is no way back, and partitions follow later. Sent once: a second purge would also delete what was
-    written since the first.
+    It cannot be undone, and partitions follow later. Never retried: a second purge would also delete what
+    was written since the first.
 
     https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
     """
@@ -107,7 +110,11 @@ class Purge:
         return require_record(submission.purge_operation)
 
     def accept(self, found: PurgeOperation) -> PurgeOperation:
-        """`found`, if it is of the same collection."""
+        """Return `found`.
+
+        Raises:
+            ProtocolError: it is the purge of another collection.
+        """
         if (found.collection_type, found.collection_key) != (self.collection_type, self.collection_key):
             raise ProtocolError("the answer is about the purge of another collection")
         return found

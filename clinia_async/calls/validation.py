@@ -1,4 +1,4 @@
-"""What can be told of a write before it is sent. Errors name the place and the rule, never the value."""
+"""Checks of writes before they are sent. Errors name the path and the rule, never the value."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -62,7 +62,10 @@ def check_end(value: Ref, path: str) -> None:
 
 
 def simple_relationship_id(source: str, type: str, from_: Ref, to: Ref) -> str | None:
-    """The id of a relationship, where all that names it is plainly right; if not, the checks tell more."""
+    """Return the id of a relationship if its names are all of the simple form, else None.
+
+    One match here replaces the separate checks, which are slower and explain what is wrong.
+    """
     if from_.__class__ is not Ref or to.__class__ is not Ref:
         return None
     try:
@@ -78,7 +81,13 @@ def check_contained(value: Contained, path: str) -> None:
 
 
 def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
-    """https://docs.clinia.com/guides/managing-data/historical-import"""
+    """Check the metadata of a write against the rules of historical import.
+
+    https://docs.clinia.com/guides/managing-data/historical-import
+
+    Raises:
+        InvalidWrite: a rule is broken; `now` is the present time by default.
+    """
     if meta is None:
         return
     if not isinstance(meta, Meta):
@@ -121,12 +130,12 @@ def check_data(data: Json | RawJson | None, path: str) -> None:
 
 
 def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
-    """`check` as a validator of a field that stands at `path`."""
+    """Make an attrs validator of `check` for the field at `path`."""
     return lambda _, __, value: check(value, path)
 
 
 def checked_kind(kind: type[T]) -> Callable[[object, "Attribute[T]", T], None]:
-    """A validator of a field that is the whole body."""
+    """Make an attrs validator for a field that is the whole body, of class `kind`."""
 
     def check(_: object, __: object, value: T) -> None:
         if not isinstance(value, kind):

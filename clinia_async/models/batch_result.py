@@ -1,4 +1,4 @@
-"""Receipts matched to the writes they are for: by what they are about, never by position."""
+"""Match receipts to writes by key: they carry no position."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ Key = tuple[str, str, str]
 
 
 class Operation(Protocol):
-    """What is needed of a write to know its receipt. `id` is None if the service makes it."""
+    """The part of a write that identifies its receipt. `id` is None if the service makes it."""
 
     @property
     def target(self) -> TargetType: ...
@@ -27,16 +27,17 @@ class Operation(Protocol):
 
 @frozen(eq=False, repr=False)
 class MatchedReceipts:
-    """`of` holds the one receipt of each key. A key whose receipts contradict each other has none."""
+    """The receipts by key. A key whose receipts contradict each other is left out of `of`."""
 
     of: Mapping[Key, Receipt]
     unexpected: Sequence[Receipt]
     """Receipts for keys that were not written."""
     duplicates: int
-    """Receipts for keys that had one already."""
+    """The number of further receipts for keys that had one already."""
 
 
 def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> MatchedReceipts:
+    """Match the receipts of a bulk to the keys that were written."""
     receipts = list(receipts)
     if not receipts:
         return MatchedReceipts({}, (), 0)
@@ -65,82 +66,82 @@ def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> MatchedR
     )
 
 
-About = tuple[TargetType, str, str | None]
-Subject = About | tuple[TargetType, str, str | None, Action]
+WriteKey = tuple[TargetType, str, str | None]
+ReceiptKey = WriteKey | tuple[TargetType, str, str | None, Action]
 
 
 @frozen
 class BatchResult:
-    """What became of a bulk or a bundle, operation by operation.
+    """The result of a bulk or a bundle, operation by operation.
 
-    `receipts` are all that the service gave; they may be none where it stored everything at once.
+    `receipts` are all that the service gave. They are empty if the answer was PERSISTED.
     """
 
     receipts: Sequence[Receipt]
     writes: Sequence[Operation] = field(default=(), repr=lambda writes: f"<{len(writes)} writes>")
 
-    _meant: Mapping[Subject, Sequence[Receipt]] = field(init=False, repr=False, eq=False)
-    _alike: Mapping[Subject, int] = field(init=False, repr=False, eq=False)
-    """How many writes there are of one subject."""
+    _receipts_by_key: Mapping[ReceiptKey, Sequence[Receipt]] = field(init=False, repr=False, eq=False)
+    _writes_by_key: Mapping[ReceiptKey, int] = field(init=False, repr=False, eq=False)
+    """How many writes there are of one key."""
 
-    @_meant.default
-    def _indexed(self) -> Mapping[Subject, Sequence[Receipt]]:
-        known = {_about(write) for write in self.writes}
-        index: dict[Subject, list[Receipt]] = {}
+    @_receipts_by_key.default
+    def _indexed(self) -> Mapping[ReceiptKey, Sequence[Receipt]]:
+        known = {_write_key(write) for write in self.writes}
+        index: dict[ReceiptKey, list[Receipt]] = {}
         for receipt in self.receipts:
-            subject = (receipt.target_type, receipt.type, receipt.id)
-            about = subject if subject in known else (*subject[:2], None)
+            key = (receipt.target_type, receipt.type, receipt.id)
+            about = key if key in known else (*key[:2], None)
             for key in (about, (*about, receipt.action)):
                 index.setdefault(key, []).append(receipt)
         return index
 
-    @_alike.default
-    def _counted(self) -> Mapping[Subject, int]:
-        abouts = [(_about(write), write.action) for write in self.writes]
-        return Counter([about for about, _ in abouts] + [(*about, action) for about, action in abouts])
+    @_writes_by_key.default
+    def _counted(self) -> Mapping[ReceiptKey, int]:
+        keys = [(_write_key(write), write.action) for write in self.writes]
+        return Counter([about for about, _ in keys] + [(*about, action) for about, action in keys])
 
     @property
     def failed(self) -> Sequence[Receipt]:
-        """The receipts of operations that are not stored."""
+        """The receipts of operations that did not end with SUCCESS."""
         return [receipt for receipt in self.receipts if receipt.status != TaskStatus.SUCCESS]
 
     @property
     def missing(self) -> Sequence[Operation]:
-        """The writes that no receipt tells of; none where everything was stored at once.
+        """The writes without a receipt; empty if the answer was PERSISTED.
 
         Creates whose ids the service makes are missing only if there are fewer receipts than they are.
         """
         if not self.receipts:
             return []
-        told = {subject: len({receipt.id for receipt in meant}) for subject, meant in self._meant.items()}
-        return [write for write in self.writes if self._is_missing(write, told)]
+        counts = {key: len({receipt.id for receipt in found}) for key, found in self._receipts_by_key.items()}
+        return [write for write in self.writes if self._is_missing(write, counts)]
 
     def of(self, write: Operation) -> Receipt | None:
-        """The receipt of one of the writes; None if there is none, or if several could be meant.
+        """Return the receipt of one of the writes; None if there is none, or if several match.
 
         Receipts carry no position. Of two creates of one type whose ids the service makes, none can say
         which receipt is its own.
         """
-        subject = self._subject(write)
-        if self._alike.get(subject, 0) > 1:
+        key = self._receipt_key(write)
+        if self._writes_by_key.get(key, 0) > 1:
             return None
-        meant = self._meant.get(subject, ())
-        return meant[0] if len({(each.id, each.status) for each in meant}) == 1 else None
+        found = self._receipts_by_key.get(key, ())
+        return found[0] if len({(each.id, each.status) for each in found}) == 1 else None
 
-    def _is_missing(self, write: Operation, told: Mapping[Subject, int]) -> bool:
-        if _about(write)[2] is not None:
+    def _is_missing(self, write: Operation, counts: Mapping[ReceiptKey, int]) -> bool:
+        if _write_key(write)[2] is not None:
             return self.of(write) is None
-        subject = self._subject(write)
-        return told.get(subject, 0) < self._alike[subject]
+        key = self._receipt_key(write)
+        return counts.get(key, 0) < self._writes_by_key[key]
 
-    def _subject(self, write: Operation) -> Subject:
-        """What tells the receipt of a write: its action too, where what it is about does not tell enough."""
-        about = _about(write)
-        is_shared = self._alike.get(about, 0) > 1 or len(self._meant.get(about, ())) > 1
-        return (*about, write.action) if is_shared or about[2] is None else about
+    def _receipt_key(self, write: Operation) -> ReceiptKey:
+        """Return the key that identifies the receipt of a write, and its action if needed."""
+        about = _write_key(write)
+        needs_action = self._writes_by_key.get(about, 0) > 1 or len(self._receipts_by_key.get(about, ())) > 1
+        return (*about, write.action) if needs_action or about[2] is None else about
 
 
-def _about(write: Operation) -> About:
-    """What a write is about; without an id where the service makes it, or the id of one of its ends."""
+def _write_key(write: Operation) -> WriteKey:
+    """Return the key of a write; its id is None if the service makes it, or the id of one of its ends."""
     id_ = write.id
     return (write.target, write.type, None if id_ is None or "@rootId" in id_ else id_)

@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"_(2E|5F)")
 
 
 def is_key(text: object) -> bool:
-    """Whether `text` may name a source, partition, collection, profile or relationship definition."""
+    """Return whether `text` may name a source, partition, collection, profile or relationship definition."""
     return isinstance(text, str) and _is_key(text)
 
 
@@ -30,30 +30,30 @@ def _is_key(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def are_keys(*texts: str) -> bool:
-    """`is_key` of them all, for those that always come together."""
+    """Return whether all pass `is_key`; cached, for keys that always come together."""
     return all(map(is_key, texts))
 
 
 is_simple_relationship_id = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch
-"""Whether a text is two ids with a dot between, both of them `is_end_id` and of the usual kind."""
+"""Match a text of two ids with a dot between, each of ASCII letters, digits, `-` and `_` only."""
 
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 def are_simple_relationship_ids(texts: Sequence[str]) -> bool:
-    """Whether each passes `is_simple_relationship_id` and is no longer than one end may be.
+    """Return whether each passes `is_simple_relationship_id` and is no longer than one end may be.
 
     Many at once cost a fraction of one by one.
     """
     if max(map(len, texts), default=0) > _LONGEST_END:
         return False
     joined = "\n".join(("", *texts, "")).encode(errors="replace")
-    marks = joined.translate(None, _PLAIN)  # what is left: the dots, and the ends of the lines
-    return marks == b"\n" + b".\n" * len(texts) and b"\n." not in joined and b".\n" not in joined
+    rest = joined.translate(None, _PLAIN)  # the dots and the line ends
+    return rest == b"\n" + b".\n" * len(texts) and b"\n." not in joined and b".\n" not in joined
 
 
 def is_end_id(text: object) -> bool:
-    """Whether `text` may be the id of one end of a relationship.
+    """Return whether `text` may be the id of one end of a relationship.
 
     A relationship's id is `{from}.{to}`, so an end that held a dot would make that id ambiguous.
     Ids that the service or another system made are wider than the pattern for new resources, so
@@ -63,7 +63,7 @@ def is_end_id(text: object) -> bool:
         return False
     if _PLAIN_END.fullmatch(text):
         return True
-    return 0 < len(text) <= _LONGEST_END and not any(map(_spoils_an_id, text))
+    return 0 < len(text) <= _LONGEST_END and not any(map(_is_forbidden_in_end, text))
 
 
 NEW_ID_RULE = "2 to 93 ASCII letters, digits, `-` or `_`, not starting with `_`"
@@ -72,38 +72,39 @@ _TOKEN = re.compile(r"@rootId\d*", re.ASCII)
 
 
 def is_new_id(text: object) -> bool:
-    """Whether a resource may be created with the id `text`."""
+    """Return whether a resource may be created with the id `text`."""
     return isinstance(text, str) and _NEW_ID.fullmatch(text) is not None
 
 
 def is_token(text: object) -> bool:
-    """Whether `text` stands for an id that the service is to make."""
+    """Return whether `text` is a token such as `@rootId1`, for which the service makes an id."""
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
 def is_record_id(text: object) -> bool:
-    """Whether `text` may stand in a path as the id of a record: whatever two ends make, and identifiers."""
+    """Return whether `text` may be a record id in a path: an id, two with a dot between, or an identifier."""
     if not isinstance(text, str) or text in {".", ".."}:
         return False
-    return 0 < len(text) <= _LONGEST_ID and not any(map(_is_unseen, text))
+    return 0 < len(text) <= _LONGEST_ID and not any(map(_is_invisible, text))
 
 
-def _spoils_an_id(character: str) -> bool:
-    return character == "." or _is_unseen(character)
+def _is_forbidden_in_end(character: str) -> bool:
+    return character == "." or _is_invisible(character)
 
 
-def _is_unseen(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     # Cc control, Cf invisible format marks (bidi), Cs lone surrogates, Zl and Zp line separators
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def escape_dots(identifier: str) -> str:
-    """`A00.1` becomes `A00_2E1`: a dot is written `_2E` and an underscore `_5F`, so nothing collides.
+    """Escape the dots of an id: `A00.1` becomes `A00_2E1`.
 
-    `unescape_dots` gives the id back exactly.
+    A dot is written `_2E` and an underscore `_5F`, so no two ids collide; `unescape_dots` reverses it.
     """
     return identifier.replace("_", "_5F").replace(".", "_2E")
 
 
 def unescape_dots(identifier: str) -> str:
+    """Reverse `escape_dots`."""
     return _ESCAPED.sub(lambda match: "." if match[1] == "2E" else "_", identifier)

@@ -1,11 +1,14 @@
-"""Enums that keep what they do not know."""
+"""Enums that keep unknown values."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class OpenEnum(StrEnum):
-    """An enum that keeps what it does not know: most of the service's lists are known to be incomplete."""
+    """A string enum whose lookup keeps unknown values: the service's lists are known to be incomplete.
+
+    An unknown value becomes a member named `UNKNOWN` that equals its text.
+    """
 
     # Enum hashes by name, so a member and the equal string would be two keys of one dict.
     __hash__ = str.__hash__

@@ -1,4 +1,4 @@
-"""What must never be printed: the key, and the ids of people's records."""
+"""Values that must not be printed: the API key, and the ids of records about people."""
 
 import os
 from hashlib import blake2b
@@ -8,7 +8,7 @@ _SALT = os.urandom(16)
 
 
 class Secret:
-    """A value that reaches the wire and nothing else: it cannot be printed, compared, copied or pickled."""
+    """A text that cannot be printed, compared, copied or pickled; `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -26,9 +26,9 @@ class Secret:
 
 
 def fingerprint(identifier: object) -> str:
-    """Eight hex digits that tell two ids apart within this process and say nothing about them.
+    """Return eight hex digits that identify a text within this process and do not reveal it.
 
-    Keyed with a random salt: a plain hash of a medical record number is undone in seconds.
+    The hash is keyed with a random salt: an unkeyed hash of a medical record number is inverted in seconds.
     """
     text = str(identifier).encode("utf-8", "surrogatepass")
     return "#" + blake2b(text, key=_SALT, digest_size=4).hexdigest()

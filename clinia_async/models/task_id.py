@@ -12,7 +12,7 @@ _SAFE_IN_A_PATH = re.compile(r"(?!\.{1,2}\Z)[!\"$-.0->@-\[\]-~]{1,256}", re.ASCI
 
 
 class TaskKind(StrEnum):
-    """What a task was submitted as: a hint for people and for pacing, never needed to poll."""
+    """What a task was submitted as. Informative only: polling does not need it."""
 
     SINGLE = "single"
     BULK = "bulk"
@@ -29,7 +29,10 @@ _KINDS = {"s": TaskKind.SINGLE, "bk": TaskKind.BULK, "bd": TaskKind.BUNDLE, "pg"
 
 @frozen(repr=False)
 class TaskId:
-    """The id of a task, kept exactly as the service wrote it.
+    """The id of a task, kept exactly as the service wrote it. Its repr holds a fingerprint only.
+
+    Raises:
+        ValueError: the text cannot stand in a path.
 
     https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
     """
@@ -52,7 +55,7 @@ class TaskId:
         return TaskKind.UNKNOWN if separator else TaskKind.LEGACY
 
     def names(self, other: "TaskId") -> bool:
-        """Whether `other` is this task: a deprecated id may come back in its current form."""
+        """Return whether `other` is this task: a deprecated id may come back in its current form."""
         if other.value == self.value:
             return True
         if self.value.startswith("purge:"):

@@ -1,7 +1,7 @@
-"""JSON that is never changed on the way: what cannot be carried exactly is refused.
+"""JSON without loss: `dumps`, `loads` and `RawJson`. Values that JSON cannot carry exactly are refused.
 
-orjson does the work. It would write NaN as null and read integers beyond 64 bits as floats, so
-those cases are found and taken to the standard library. Errors say where, never what.
+orjson writes NaN as null and reads integers beyond 64 bits as floats, so those cases are detected and
+left to the standard library. Errors name the path, never the value.
 """
 
 import json
@@ -31,7 +31,7 @@ _OPTIONS = (
 class RawJson:
     """A JSON object in its own bytes, sent exactly as it is: every digit and every space.
 
-    Whoever makes it answers for its being one valid JSON object; `members` gives such ones.
+    It is not checked: the caller makes sure that `text` is one valid JSON object.
     """
 
     text: bytes = field(repr=False)
@@ -41,7 +41,11 @@ class RawJson:
 
 
 def dumps(value: object, path: str = "$") -> bytes:
-    """`value` as JSON. Raises `InvalidWrite` with the path of what JSON cannot carry exactly."""
+    """Encode `value`.
+
+    Raises:
+        InvalidWrite: JSON cannot carry a part of it exactly; its path is in the error.
+    """
     try:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
@@ -52,7 +56,7 @@ def dumps(value: object, path: str = "$") -> bytes:
 
 
 def try_dumps(value: object) -> bytes | None:
-    """`dumps` of what is plainly right; None where only a closer look can tell, as `dumps` takes it."""
+    """Encode `value` if no slow check is needed, else return None; `dumps` then encodes or refuses it."""
     try:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
@@ -61,7 +65,7 @@ def try_dumps(value: object) -> bytes | None:
 
 
 def try_dumps_all(values: Sequence[object]) -> list[bytes] | None:
-    """`plain` of them all; None where it is None for one."""
+    """Encode all `values` if none needs a slow check, else return None."""
     try:
         texts = [orjson.dumps(value, option=_OPTIONS) for value in values]
     except TypeError:
@@ -70,17 +74,29 @@ def try_dumps_all(values: Sequence[object]) -> list[bytes] | None:
 
 
 def to_raw(value: object, path: str = "$") -> RawJson:
-    """`value` encoded once; what is raw already stays as it is."""
+    """Encode `value`, unless it is a `RawJson` already.
+
+    Raises:
+        InvalidWrite: JSON cannot carry it exactly.
+    """
     return value if isinstance(value, RawJson) else RawJson(dumps(value, path))
 
 
 def fragment(value: object, path: str = "$") -> orjson.Fragment:
-    """`value`, encoded once, to stand in what goes through `dumps` next."""
+    """Encode `value` as a part of a larger value for `dumps`.
+
+    Raises:
+        InvalidWrite: JSON cannot carry it exactly.
+    """
     return orjson.Fragment(value.text if isinstance(value, RawJson) else dumps(value, path))
 
 
 def loads(text: bytes) -> object:
-    """The value of `text`. Raises `DecodeError`; integers of any size come out exactly."""
+    """Parse `text`. Integers of any size are exact.
+
+    Raises:
+        DecodeError: it is not JSON.
+    """
     # a search for a run of digits that takes a fifth of the time of a pattern
     parse = orjson.loads if text.translate(_DIGITS_AS_ZEROS).find(_BEYOND_64_BITS) < 0 else _loads_exactly
     try:
@@ -91,7 +107,7 @@ def loads(text: bytes) -> object:
 
 
 def trimmed(text: bytes) -> bytes:
-    """`text` in no more memory than it needs: orjson leaves at least 4 KiB to it, and a body may wait."""
+    """Copy a short `text` to memory of its own size: orjson allocates at least 4 KiB for it."""
     return b"%b" % text if len(text) < _SMALL else text
 
 

@@ -27,11 +27,11 @@ def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]
 
 
 def faithful(text: bytes, value: object) -> bytes | None:
-    """`value`, which orjson made of `text`, as JSON again, if nothing of what `text` says is lost in it.
+    """Encode `value`, which orjson parsed from `text`; None unless this proves that nothing was lost.
 
-    A key given twice is the one thing that orjson drops, and with it at least two quotation marks: the
-    marks of both texts are counted. What is nested deep, or spells the mark by its number, is left to
-    whoever reads to the letter: then, and where marks are missing, there is None.
+    The one thing that orjson drops is a key given twice, and with it at least two quotation marks, so the
+    marks of both texts are compared. None also for deep nesting and for escaped marks (`\\u0022`), which
+    the slow reader has to check.
     """
     if _may_be_deep(text):
         return None
@@ -40,10 +40,9 @@ def faithful(text: bytes, value: object) -> bytes | None:
 
 
 def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
-    """Whether nothing is lost of any of the `texts` that `whole` is made of, as `faithful` looks at one.
+    """Return whether nothing was lost of any of the `texts` in `whole`, from which orjson parsed `value`.
 
-    `value` is what orjson made of `whole`. No text can make up for what is lost of another, and what
-    stands between them must hold no quotation mark.
+    The text between them must hold no quotation mark. See `faithful`.
     """
     if max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts)):
         return False
@@ -67,10 +66,10 @@ _GAP = re.compile(r"[ \t\r\n]*")
 
 
 def fields(text: str) -> dict[str, tuple[object, RawJson]]:
-    """The fields of one JSON object from outside: each value parsed, and in its own bytes.
+    """Parse one JSON object; return each field's value, parsed and in its own bytes.
 
-    Stricter than `loads`, because this is input that somebody wrote: a key given twice, NaN, an
-    overflowing number and a lone surrogate are refused (`DecodeError`).
+    Raises:
+        DecodeError: it is not one JSON object, or breaks a rule of this module.
     """
     try:
         return _fields(text)
@@ -82,7 +81,11 @@ def fields(text: str) -> dict[str, tuple[object, RawJson]]:
 
 
 def loads_strictly(text: bytes) -> object:
-    """The value of JSON from outside, as strict as `fields`. Numbers beyond 64 bits may come as floats."""
+    """Parse JSON as strictly as `fields`. Numbers beyond 64 bits may become floats.
+
+    Raises:
+        DecodeError: it is not JSON, or breaks a rule of this module.
+    """
     try:
         value: object = orjson.loads(text)
         again = orjson.dumps(value)

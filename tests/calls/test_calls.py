@@ -111,7 +111,9 @@ def says_nothing(error: InvalidWrite, value: object) -> bool:
 
 
 @pytest.mark.parametrize("key", [*BAD_KEYS, *NO_KEYS])
-async def test_bad_keys(session: Session, emulator: Emulator, key: Any) -> None:
+async def test_invalid_keys_are_refused_before_sending(
+    session: Session, emulator: Emulator, key: Any
+) -> None:
     attempts: list[tuple[str, Any]] = [
         ("$.source", lambda: session.create_relationship(key, TYPE, from_=FROM, to=TO)),
         ("$.type", lambda: session.create_relationship(SOURCE, key, from_=FROM, to=TO)),
@@ -135,7 +137,9 @@ async def test_bad_keys(session: Session, emulator: Emulator, key: Any) -> None:
 
 
 @pytest.mark.parametrize("identifier", [*BAD_ENDS, *NO_KEYS])
-async def test_bad_ends(session: Session, emulator: Emulator, identifier: Any) -> None:
+async def test_invalid_end_ids_are_refused_before_sending(
+    session: Session, emulator: Emulator, identifier: Any
+) -> None:
     for path, ends in (("$.from.id", (Ref(identifier, "t"), TO)), ("$.to.id", (FROM, Ref(identifier, "t")))):
         with pytest.raises(InvalidWrite) as caught:
             await session.create_relationship(SOURCE, TYPE, from_=ends[0], to=ends[1])
@@ -145,7 +149,7 @@ async def test_bad_ends(session: Session, emulator: Emulator, identifier: Any) -
 
 
 @pytest.mark.parametrize("end", [None, "prac-1", ("a", "b"), {"id": "a", "type": "b"}])
-async def test_ends_of_another_type(session: Session, emulator: Emulator, end: Any) -> None:
+async def test_ends_that_are_no_refs_are_refused(session: Session, emulator: Emulator, end: Any) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.create_relationship(SOURCE, TYPE, from_=end, to=TO)
     assert caught.value.path == "$.from"
@@ -156,7 +160,9 @@ async def test_ends_of_another_type(session: Session, emulator: Emulator, end: A
     "identifier",
     ["", ".", "..", "a\n.b", "a\0.b", "\ud800.b", "a.b\u202e", "a.\u2028b", "x" * 10_000, *NO_KEYS],
 )
-async def test_ids_that_no_record_has(session: Session, emulator: Emulator, identifier: Any) -> None:
+async def test_record_ids_that_cannot_stand_in_a_path_are_refused(
+    session: Session, emulator: Emulator, identifier: Any
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.get_relationship(SOURCE, TYPE, identifier)
     assert caught.value.path == "$.id"
@@ -164,7 +170,7 @@ async def test_ids_that_no_record_has(session: Session, emulator: Emulator, iden
     assert not emulator.requests
 
 
-async def test_a_relationship_of_a_record_with_itself_is_the_service_to_judge(session: Session) -> None:
+async def test_a_relationship_of_a_record_with_itself_is_sent(session: Session) -> None:
     made = await session.create_relationship(SOURCE, TYPE, from_=FROM, to=FROM)
     assert (await made).id == f"{FROM.id}.{FROM.id}"
 
@@ -221,7 +227,9 @@ BAD_DATA: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("data", "path"), BAD_DATA)
-async def test_bad_data(session: Session, emulator: Emulator, data: Any, path: str) -> None:
+async def test_data_that_json_cannot_carry_is_refused_with_its_path(
+    session: Session, emulator: Emulator, data: Any, path: str
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await create(session, data=data)
     assert caught.value.path == path
@@ -237,7 +245,7 @@ async def test_bad_data(session: Session, emulator: Emulator, data: Any, path: s
 @pytest.mark.parametrize(
     "data", [cyclic(), deep(1000), deep(100_000), {"x": [None, deep(1000)]}, {"big": 2**70, "x": deep(1000)}]
 )
-async def test_data_without_end(session: Session, emulator: Emulator, data: Any) -> None:
+async def test_cyclic_or_deep_data_is_refused(session: Session, emulator: Emulator, data: Any) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await create(session, data=data)
     assert caught.value.path.startswith("$.data")
@@ -306,7 +314,9 @@ BAD_META: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("meta", "path"), BAD_META)
-async def test_bad_meta(session: Session, emulator: Emulator, meta: Any, path: str) -> None:
+async def test_metadata_against_the_import_rules_is_refused(
+    session: Session, emulator: Emulator, meta: Any, path: str
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await create(session, meta=meta)
     assert caught.value.path == path
@@ -314,14 +324,14 @@ async def test_bad_meta(session: Session, emulator: Emulator, meta: Any, path: s
     assert not emulator.requests
 
 
-async def test_text_in_meta_is_checked_too(session: Session, emulator: Emulator) -> None:
+async def test_lone_surrogates_in_metadata_are_refused(session: Session, emulator: Emulator) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await create(session, meta=Meta(identifier=(Identifier(value=f"{CANARY}\ud800"),)))
     assert CANARY not in str(caught.value)
     assert not emulator.requests
 
 
-async def test_meta_arrives(session: Session) -> None:
+async def test_metadata_is_sent_and_read_back(session: Session) -> None:
     meta = Meta(
         created_at=NOW,
         updated_at=NOW + timedelta(microseconds=5),
@@ -351,14 +361,16 @@ def no_writes() -> Iterator[CreateRelationship]:
         ([CreateRelationship("other", TYPE, FROM, TO)], "$.operations[0]"),
     ],
 )
-async def test_bad_bulks(session: Session, emulator: Emulator, writes: Any, path: str) -> None:
+async def test_invalid_bulks_are_refused_with_the_path_of_the_operation(
+    session: Session, emulator: Emulator, writes: Any, path: str
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.bulk(SOURCE, writes)
     assert caught.value.path == path
     assert not emulator.requests
 
 
-async def test_a_bulk_is_what_it_was_when_it_was_made(session: Session, emulator: Emulator) -> None:
+async def test_a_bulk_keeps_a_copy_of_its_writes(session: Session, emulator: Emulator) -> None:
     writes = [write("a"), write("b")]
     call = Bulk(SOURCE, iter(writes))  # type: ignore[arg-type]
     own = list(writes)
@@ -383,7 +395,9 @@ async def test_a_bulk_is_what_it_was_when_it_was_made(session: Session, emulator
         (Mdm(("ok",), (), ("text",)), "$.source.relationships[0].relationshipType"),  # type: ignore[arg-type]
     ],
 )
-async def test_bad_partitions(session: Session, emulator: Emulator, source: Any, path: str) -> None:
+async def test_invalid_partitions_are_refused_with_their_path(
+    session: Session, emulator: Emulator, source: Any, path: str
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.create_partition("clinics", modules=MODULES, source=source)
     assert caught.value.path == path
@@ -391,7 +405,9 @@ async def test_bad_partitions(session: Session, emulator: Emulator, source: Any,
 
 
 @pytest.mark.parametrize("modules", [None, "STANDARD", {"search": "STANDARD"}])
-async def test_bad_modules(session: Session, emulator: Emulator, modules: Any) -> None:
+async def test_modules_of_another_class_are_refused(
+    session: Session, emulator: Emulator, modules: Any
+) -> None:
     with pytest.raises(InvalidWrite) as caught:
         await session.create_partition("clinics", modules=modules, source=PARTITION)
     assert caught.value.path == "$.modules"
@@ -399,13 +415,13 @@ async def test_bad_modules(session: Session, emulator: Emulator, modules: Any) -
 
 
 @given(st.text())
-def test_keys(text: str) -> None:
+def test_is_key_follows_the_documented_pattern(text: str) -> None:
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
     assert is_key(text) is (0 < len(text) <= 62 and set(text) <= allowed and not text.startswith("_"))
 
 
 @given(st.text(alphabet=st.characters(), min_size=1, max_size=20))
-def test_what_may_be_an_end_can_be_addressed(text: str) -> None:
+def test_every_valid_end_id_makes_one_path_segment(text: str) -> None:
     if not is_end_id(text):
         return
     call = CreateRelationship(SOURCE, TYPE, Ref(text, "t"), TO)
@@ -416,19 +432,19 @@ def test_what_may_be_an_end_can_be_addressed(text: str) -> None:
 
 
 @given(st.text())
-def test_dots_can_be_carried(text: str) -> None:
+def test_unescape_dots_reverses_escape_dots(text: str) -> None:
     escaped = escape_dots(text)
     assert "." not in escaped
     assert unescape_dots(escaped) == text
 
 
-def test_a_dot_in_an_end_is_explained() -> None:
+def test_the_error_for_a_dot_in_an_end_names_escape_dots() -> None:
     with pytest.raises(InvalidWrite, match="escape_dots"):
         write("A00.1")
     assert write(escape_dots("A00.1")).id == "A00_2E1.org-9"
 
 
-def test_how_calls_may_be_repeated() -> None:
+def test_retry_safety_of_calls() -> None:
     assert all(call.retry_safety is RetrySafety.KEYED for call in (CreateRelationship, CreatePartition))
     assert Bulk(SOURCE, [write("a")]).retry_safety is RetrySafety.KEYED
     assert all(
@@ -436,7 +452,7 @@ def test_how_calls_may_be_repeated() -> None:
     )
 
 
-def test_calls_are_values() -> None:
+def test_calls_compare_by_value() -> None:
     assert write("a") == write("a")
     assert GetTask(SOURCE, TaskId("s_1")) == GetTask(SOURCE, TaskId("s_1"))
     assert GetPartition("a").request() == GetPartition("a").request()

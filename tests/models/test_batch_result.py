@@ -25,7 +25,7 @@ async def concluded(status: str, receipts: list[Any] | None, *, lost: bool = Fal
 
 
 @pytest.mark.parametrize("order", [(A, B), (B, A)])
-async def test_any_order_will_do(order: tuple[str, str]) -> None:
+async def test_receipts_match_in_any_order(order: tuple[str, str]) -> None:
     result = await concluded("SUCCESS", [receipt("SUCCESS", one) for one in order])
     assert tuple(entry.id for entry in result.receipts) == order
 
@@ -44,23 +44,21 @@ async def test_any_order_will_do(order: tuple[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
-async def test_receipts_that_do_not_tell_all_are_not_relied_on(
-    status: str, receipts: list[Any] | None
-) -> None:
+async def test_missing_receipts_leave_the_outcome_unknown(status: str, receipts: list[Any] | None) -> None:
     with pytest.raises(ProtocolError) as caught:
         await concluded(status, receipts)
     assert caught.value.outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("more", [[receipt("SUCCESS", A)], [receipt("SUCCESS", "somebody.else")]])
-async def test_more_than_all_is_enough(more: list[Any]) -> None:
+async def test_unexpected_receipts_are_ignored(more: list[Any]) -> None:
     result = await concluded("SUCCESS", [receipt("SUCCESS", A), receipt("SUCCESS", B), *more])
     assert len(result.receipts) == 3
 
 
 @pytest.mark.parametrize("bad", [taken(B), receipt("CANCELLED", B), receipt("PENDING", B), receipt("ODD", B)])
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
-async def test_no_operation_is_stored_whose_receipt_says_otherwise(status: str, bad: Any) -> None:
+async def test_an_operation_with_a_failed_receipt_is_not_stored(status: str, bad: Any) -> None:
     with pytest.raises(TaskFailed) as caught:
         await concluded(status, [receipt("SUCCESS", A), bad])
     assert [entry.id for entry in caught.value.failed_receipts] == [B]
@@ -68,7 +66,7 @@ async def test_no_operation_is_stored_whose_receipt_says_otherwise(status: str, 
 
 
 @pytest.mark.parametrize(("status", "kind"), [("FAILURE", TaskFailed), ("CANCELLED", TaskCancelled)])
-async def test_when_all_failed_nothing_is_stored(status: str, kind: type[CliniaError]) -> None:
+async def test_a_task_whose_receipts_all_failed_is_rejected(status: str, kind: type[CliniaError]) -> None:
     entry = "CANCELLED" if status == "CANCELLED" else "FAILURE"
     with pytest.raises(kind) as caught:
         await concluded(status, [receipt(entry, A), receipt(entry, B)])
@@ -79,7 +77,7 @@ async def test_when_all_failed_nothing_is_stored(status: str, kind: type[CliniaE
 
 
 @pytest.mark.parametrize("status", ["PENDING", "SOMETHING_NEW"])
-async def test_what_has_no_end_is_not_known_to_have_failed(status: str) -> None:
+async def test_a_pending_receipt_is_not_a_failure(status: str) -> None:
     with pytest.raises(TaskFailed) as caught:
         await concluded("FAILURE", [receipt(status, A), receipt(status, B)])
     assert caught.value.outcome is Outcome.UNKNOWN
@@ -89,7 +87,7 @@ async def test_what_has_no_end_is_not_known_to_have_failed(status: str) -> None:
     "error",
     ["ALREADY_EXISTS", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND", "SOMETHING_NEW", None],
 )
-async def test_every_type_of_error_is_kept(error: str | None) -> None:
+async def test_error_types_are_kept(error: str | None) -> None:
     details = {"error": {"type": error, "code": 1}} if error else {}
     with pytest.raises(TaskFailed) as caught:
         await concluded("FAILURE", [receipt("SUCCESS", A), receipt("FAILURE", B, **details)])

@@ -28,7 +28,7 @@ from tests.hostile import Hostile, task
         ("...", TaskKind.LEGACY),
     ],
 )
-async def test_kinds(text: str, kind: TaskKind) -> None:
+async def test_task_kinds_by_prefix(text: str, kind: TaskKind) -> None:
     identifier = TaskId(text)
     assert identifier.kind is kind
     assert str(identifier) == identifier.value == text
@@ -63,7 +63,7 @@ async def test_kinds(text: str, kind: TaskKind) -> None:
         "a\x7f",
     ],
 )
-async def test_ids_that_are_refused(session: Session, text: str) -> None:
+async def test_task_ids_that_cannot_stand_in_a_path_are_refused(session: Session, text: str) -> None:
     with pytest.raises(ValueError, match="a task id is"):
         TaskId(text)
     with pytest.raises(ConfigError) as caught:
@@ -74,13 +74,13 @@ async def test_ids_that_are_refused(session: Session, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7, b"s_1", ["s_1"]])
-def test_ids_of_another_type(value: object) -> None:
+def test_task_ids_that_are_no_text_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="a task id is"):
         TaskId(value)  # type: ignore[arg-type]
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x7F), max_size=260))
-def test_no_id_adds_a_segment(text: str) -> None:
+def test_every_valid_task_id_makes_one_path_segment(text: str) -> None:
     try:
         identifier = TaskId(text)
     except ValueError:

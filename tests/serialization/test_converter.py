@@ -105,14 +105,14 @@ STRATEGIES = {
 }
 
 
-def test_every_model_is_reached() -> None:
+def test_every_model_has_a_strategy() -> None:
     assert {Relationship, Partition, Receipt, TaskSnapshot, TaskSubmission, ErrorInfo, Mdm} <= set(STRATEGIES)
 
 
 @pytest.mark.parametrize("kind", STRATEGIES)
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_round_trip(kind: type[Any], data: st.DataObject) -> None:
+def test_decode_reverses_encode(kind: type[Any], data: st.DataObject) -> None:
     value = data.draw(STRATEGIES[kind])
     text = converter.encode(value)
     assert converter.decode(text, kind) == value
@@ -171,9 +171,7 @@ def sprinkled(value: Any) -> Any:
         ),
     ],
 )
-def test_what_is_optional_may_be_absent_and_what_is_not_may_not(
-    kind: type[Any], text: dict[str, Any]
-) -> None:
+def test_only_optional_fields_may_be_absent(kind: type[Any], text: dict[str, Any]) -> None:
     assert isinstance(converter.decode(json.dumps(text).encode(), kind), kind)
     for name in text:
         if (kind, name) == (Partition, "modules"):
@@ -184,12 +182,12 @@ def test_what_is_optional_may_be_absent_and_what_is_not_may_not(
         assert caught.value.path == f"$.{name}"
 
 
-def test_null_for_what_is_optional() -> None:
+def test_null_is_read_as_absent() -> None:
     text = b'{"status":"PERSISTED","taskId":null,"bulkId":null,"relationship":null}'
     assert converter.decode(text, TaskSubmission) == TaskSubmission(SubmissionStatus.PERSISTED)
 
 
-def test_none_is_left_out() -> None:
+def test_none_is_not_encoded() -> None:
     assert converter.encode(Meta()) == b"{}"
     assert converter.encode(Relationship("a.b", "t", Ref("a", "t"), Ref("b", "t"))) == (
         b'{"id":"a.b","type":"t","from":{"id":"a","type":"t"},"to":{"id":"b","type":"t"}}'
@@ -205,7 +203,7 @@ def test_unknown_enum_values_are_kept() -> None:
 
 @pytest.mark.parametrize("digits", range(13))
 @pytest.mark.parametrize("zone", ["Z", "z", "+00:00", "-00:00", "+05:30", "-23:59"])
-def test_times(digits: int, zone: str) -> None:
+def test_timestamps_are_read_with_any_number_of_digits(digits: int, zone: str) -> None:
     fraction = f".{'123456789012'[:digits]}" if digits else ""
     meta = converter.decode(f'{{"createdAt":"2024-02-29T23:59:59{fraction}{zone}"}}'.encode(), Meta)
     expected = datetime(2024, 2, 29, 23, 59, 59, int("123456789012"[:digits][:6].ljust(6, "0")))  # noqa: DTZ001  naive on purpose
@@ -234,14 +232,14 @@ def test_times(digits: int, zone: str) -> None:
         "now",
     ],
 )
-def test_times_that_are_none(text: str) -> None:
+def test_invalid_timestamps_are_refused(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         converter.decode(json.dumps({"createdAt": text}).encode(), Meta)
     assert (caught.value.path, caught.value.expected) == ("$.createdAt", "an RFC 3339 time")
 
 
 @pytest.mark.parametrize("number", [1706000000, 1.5, True, [], {}])
-def test_times_are_text(number: object) -> None:
+def test_timestamps_that_are_numbers_are_refused(number: object) -> None:
     with pytest.raises(DecodeError):
         converter.decode(json.dumps({"createdAt": number}).encode(), Meta)
 
@@ -265,9 +263,7 @@ def told(make: Callable[[], object]) -> object:
 @pytest.mark.parametrize("kind", FAST_DECODERS)
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_what_is_made_without_the_converter_is_what_it_would_make(
-    kind: type[Any], data: st.DataObject
-) -> None:
+def test_fast_decoders_equal_the_converter(kind: type[Any], data: st.DataObject) -> None:
     document = json.loads(converter.encode(data.draw(STRATEGIES[kind])))
     for place, key in list(all_places(document)):
         if key in {"createdAt", "updatedAt", "receivedAt", "completedAt"}:
@@ -280,7 +276,7 @@ def test_what_is_made_without_the_converter_is_what_it_would_make(
 
 
 @given(st.one_of(usual_times, texts, st.none(), st.integers()))
-def test_a_usual_time_is_a_time(text: object) -> None:
+def test_parse_fast_equals_parse(text: object) -> None:
     try:
         found = timestamps.parse_fast(text)
     except ValueError:
@@ -288,7 +284,7 @@ def test_a_usual_time_is_a_time(text: object) -> None:
     assert found == timestamps.parse(text)
 
 
-def test_the_usual_needs_no_converter() -> None:
+def test_documented_answers_need_no_converter() -> None:
     ends = {"from": {"id": "a", "type": "b"}, "to": {"id": "c", "type": "d"}}
     meta = {"createdAt": USUAL_TIME, "identifier": [{"system": "npi", "value": "1"}], "source": "ehr"}
     joint = {"id": "a.c", "type": "at", **ends, "data": {"a": 1}, "meta": meta}
@@ -314,7 +310,7 @@ def test_the_usual_needs_no_converter() -> None:
 
 
 @pytest.mark.parametrize("odd", ["error", "pipelineExecution"])
-def test_as_many_members_as_usual_are_not_the_usual_ones(odd: str) -> None:
+def test_lazy_receipts_check_the_names_of_fields(odd: str) -> None:
     receipt = {
         "action": "CREATE",
         "status": "SUCCESS",
@@ -338,7 +334,7 @@ def faults(kind: type[Any], strategy: st.SearchStrategy[Any]) -> st.SearchStrate
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(*(faults(kind, strategy) for kind, strategy in STRATEGIES.items())), st.data())
-def test_no_shape_brings_anything_but_our_error(case: tuple[type[Any], bytes], data: st.DataObject) -> None:
+def test_any_shape_decodes_or_raises_decode_error(case: tuple[type[Any], bytes], data: st.DataObject) -> None:
     kind, text = case
     document = json.loads(text)
     places = list(all_places(document))
@@ -439,7 +435,9 @@ def assert_silent(error: BaseException) -> None:
         ),
     ],
 )
-def test_errors_say_where_and_what_was_expected(kind: type[Any], text: Any, path: str, expected: str) -> None:
+def test_decode_errors_name_the_path_and_the_expected_type(
+    kind: type[Any], text: Any, path: str, expected: str
+) -> None:
     with pytest.raises(DecodeError) as caught:
         converter.decode(json.dumps(text).encode(), kind)
     assert (caught.value.path, caught.value.expected) == (path, expected)
@@ -476,14 +474,14 @@ def test_errors_say_where_and_what_was_expected(kind: type[Any], text: Any, path
         b'{"id":"a\nb"}',
     ],
 )
-def test_what_is_no_json(text: bytes) -> None:
+def test_invalid_json_raises_decode_error(text: bytes) -> None:
     with pytest.raises(DecodeError) as caught:
         converter.decode(text, Ref)
     assert_silent(caught.value)
 
 
 @pytest.mark.parametrize("levels", [50, 150, 300, 450, 511, 512, 2000])
-def test_no_depth_breaks_the_decoder(levels: int) -> None:
+def test_any_depth_decodes_or_raises_decode_error(levels: int) -> None:
     try:
         converter.decode(b'{"details":[' * levels + b"{}" + b"]}" * levels, ErrorInfo)
     except DecodeError as error:
@@ -494,7 +492,7 @@ def test_no_depth_breaks_the_decoder(levels: int) -> None:
 
 
 @given(objects)
-def test_json_arrives_exactly(value: dict[str, Any]) -> None:
+def test_loads_reverses_dumps(value: dict[str, Any]) -> None:
     text = exact_json.dumps(value)
     assert exactly(exact_json.loads(text)) == exactly(value)
     assert exactly(json.loads(text)) == exactly(value)
@@ -524,7 +522,7 @@ def test_json_arrives_exactly(value: dict[str, Any]) -> None:
         0.1,
     ],
 )
-def test_numbers(number: float) -> None:
+def test_numbers_keep_their_value_and_type(number: float) -> None:
     text = exact_json.dumps({"n": number})
     assert exactly(exact_json.loads(text)) == exactly({"n": number})
     assert (
@@ -536,18 +534,18 @@ def test_numbers(number: float) -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("extra", [{}, {"n": None}, {"big": 2**70}, {"text": "null"}])
-def test_no_number_is_written_as_null(number: float, extra: Mapping[str, Any]) -> None:
+def test_numbers_that_are_not_finite_are_refused(number: float, extra: Mapping[str, Any]) -> None:
     with pytest.raises(InvalidWrite) as caught:
         exact_json.dumps({"x": [{"y": number}], **extra})
     assert caught.value.path == "$.x[0].y"
 
 
-def test_naive_times_are_refused() -> None:
+def test_naive_timestamps_are_refused() -> None:
     with pytest.raises(InvalidWrite):
         converter.encode({"x": Meta(), "t": object()})
 
 
-def test_depth() -> None:
+def test_nesting_beyond_the_limit_is_refused() -> None:
     value: Any = 1
     for _ in range(exact_json.DEEPEST):
         value = [value]
@@ -561,7 +559,7 @@ def test_depth() -> None:
 # Input that somebody wrote
 
 
-def test_members_keep_their_bytes() -> None:
+def test_fields_keep_their_bytes() -> None:
     found = strict_json.fields(
         ' { "a" : 1.0e2 ,\t"b":{ "x" : [ 1,2 ] }, "c\\u00e9":"\\u00e9",\n'
         '"d":12345678901234567890123, "":null } '
@@ -630,7 +628,7 @@ def test_members_keep_their_bytes() -> None:
         "\u00a0{}",
     ],
 )
-def test_members_that_are_refused(text: str) -> None:
+def test_fields_are_read_strictly(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         strict_json.fields(text)
     assert caught.value.__context__ is None
@@ -638,7 +636,7 @@ def test_members_that_are_refused(text: str) -> None:
 
 
 @given(st.text(alphabet=string.printable, max_size=40))
-def test_members_agree_with_the_standard_library(text: str) -> None:
+def test_fields_agree_with_the_standard_library(text: str) -> None:
     try:
         expected = json.loads(text)
     except ValueError:
@@ -650,7 +648,7 @@ def test_members_agree_with_the_standard_library(text: str) -> None:
     assert found == expected
 
 
-def test_raw_json_shows_nothing() -> None:
+def test_the_repr_of_raw_json_holds_no_data() -> None:
     raw = RawJson(b'{"x":"CANARY-7f3a"}')
     assert CANARY not in repr(raw) + str(raw)
     assert raw.value() == {"x": CANARY}

@@ -42,7 +42,7 @@ def key(value: dict[str, Any]) -> tuple[str, str, str]:
         without("taskId") | REVIEWED,
     ],
 )
-def test_what_is_stored_is_told_for_certain(second: dict[str, Any]) -> None:
+def test_lazy_receipts_prove_stored_as_the_receipts_do(second: dict[str, Any]) -> None:
     values = [entry("a.o"), second, entry("c.o")]
     receipts = LazyReceipts(values)
     keys = [key(value) for value in values]
@@ -63,7 +63,7 @@ def test_what_is_stored_is_told_for_certain(second: dict[str, Any]) -> None:
     assert not receipts.all_stored([*keys, None])
 
 
-def test_no_receipts_say_nothing() -> None:
+def test_empty_receipts_prove_nothing() -> None:
     receipts = LazyReceipts([])
     assert (receipts.partition(), receipts.stored_ids("RESOURCE", "at"), len(receipts)) == (
         (set(), []),
