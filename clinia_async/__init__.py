@@ -20,8 +20,8 @@ _HOME_OF = home_of(
         ),
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
-            " DecodeError FailedPrecondition Internal InvalidArgument InvalidWrite NotFound OutOfRange"
-            " Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
+            " DecodeError Evidence FailedPrecondition Internal InvalidArgument InvalidWrite NotFound"
+            " OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
             " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
             " Unauthenticated Unimplemented WriteConflict"
         ),

@@ -42,6 +42,7 @@ from clinia_async.errors import ConfigError as ConfigError
 from clinia_async.errors import ConnectionFailed as ConnectionFailed
 from clinia_async.errors import ContentTooLarge as ContentTooLarge
 from clinia_async.errors import DecodeError as DecodeError
+from clinia_async.errors import Evidence as Evidence
 from clinia_async.errors import FailedPrecondition as FailedPrecondition
 from clinia_async.errors import Internal as Internal
 from clinia_async.errors import InvalidArgument as InvalidArgument

@@ -30,6 +30,7 @@ from typing import ClassVar, TypeVar
 
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
 from clinia_async.models.batch_result import BatchResult
+from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.task_id import TaskId, TaskKind
 
 
@@ -46,8 +47,41 @@ class Outcome(StrEnum):
     """The write landed; what followed failed."""
 
 
+class Evidence(OpenEnum):
+    """What proves an outcome. More members may follow."""
+
+    ENVELOPE = "ENVELOPE"
+    """The service's own answer to the request: PERSISTED, or an error in its envelope."""
+    RECEIPT = "RECEIPT"
+    """The receipt of this very operation."""
+    TASK = "TASK"
+    """The status of the whole task, where no receipt could be read."""
+    READ_BACK = "READ_BACK"
+    """The record was read and compared with what was sent."""
+    STATUS = "STATUS"
+    """An HTTP status that says in itself that the request was not carried out."""
+    NOT_SENT = "NOT_SENT"
+    """No byte of the request left."""
+    NONE = "NONE"
+    """Nothing: the outcome is unknown."""
+
+
 class CliniaError(Exception):
     outcome: Outcome = Outcome.UNKNOWN
+    _evidence: Evidence | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What proves `outcome`; `Evidence.NONE` for an outcome that is unknown."""
+        if self.outcome is Outcome.UNKNOWN:
+            return Evidence.NONE
+        if self._evidence is not None:
+            return self._evidence
+        return Evidence.NOT_SENT if self.outcome is Outcome.NOT_SENT else Evidence.STATUS
+
+    @evidence.setter
+    def evidence(self, evidence: Evidence) -> None:
+        self._evidence = evidence
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors have keyword arguments, which pickle and copy would not pass: state goes along instead.
@@ -200,6 +234,7 @@ class ApiError(RequestError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(text, outcome=outcome, retry_after=retry_after)
+        self._evidence = Evidence.ENVELOPE
         self.status = status
         self.info = info
 

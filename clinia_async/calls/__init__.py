@@ -7,7 +7,7 @@ May import models, errors and serialization. Nothing here does I/O, waits or ret
 
 from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, EncodedBulk, GetBulkResult
 from clinia_async.calls.browsing import Browse
-from clinia_async.calls.call import Call, Host, Read, Reconcilable, Request, RetrySafety, Write
+from clinia_async.calls.call import Call, Host, Read, Request, RetrySafety, Write
 from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
 from clinia_async.calls.definitions import (
     GetCollection,
@@ -18,6 +18,7 @@ from clinia_async.calls.definitions import (
     PutRelationshipDefinition,
 )
 from clinia_async.calls.partitions import CreatePartition, DeletePartition, GetPartition, ListPartitions
+from clinia_async.calls.reconciliation import Reconcilable
 from clinia_async.calls.relationships import (
     CreateRelationship,
     DeleteRelationship,

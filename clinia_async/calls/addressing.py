@@ -3,6 +3,7 @@
 A call that adds no field of its own inherits these methods without another `@frozen`.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from attrs import field, frozen
@@ -10,17 +11,16 @@ from attrs import field, frozen
 from clinia_async.calls.call import (
     Call,
     Host,
-    Read,
     Request,
     RetrySafety,
     decode_submission,
     operation,
     path_of,
-    reconcile_delete,
 )
+from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key, check_record_id, checked
-from clinia_async.errors import ApiError, NotFound, ProtocolError
-from clinia_async.models import Action, Relationship, Resource, TaskSubmission
+from clinia_async.errors import ProtocolError
+from clinia_async.models import Action, Receipt, Relationship, Resource, SubmissionStatus, TaskSubmission
 
 
 @frozen
@@ -49,9 +49,10 @@ class DeleteRecord(RecordCall):
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     action: ClassVar[Action] = Action.DELETE
+    duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
 
-    def get_call(self) -> Call[Relationship | Resource]:
-        """Return the call that reads the record, which raises NotFound once it is deleted."""
+    def readback(self, receipts: Sequence[Receipt] = ()) -> Call[Relationship | Resource]:
+        """The call that no longer finds it."""
         raise NotImplementedError
 
     def request(self) -> Request:
@@ -67,11 +68,8 @@ class DeleteRecord(RecordCall):
     def result(self, submission: TaskSubmission) -> None:
         return None
 
-    def is_duplicate(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)
-
-    async def reconcile(self, read: Read) -> TaskSubmission | None:
-        return await reconcile_delete(read, self.get_call())
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        return TaskSubmission(SubmissionStatus.PERSISTED) if found is None else None
 
 
 @frozen
@@ -117,8 +115,7 @@ class Deletion:
 
     __slots__ = ()
 
+    duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
+
     def decode_response(self, body: bytes) -> None:
         return None
-
-    def is_already_deleted(self, error: ApiError) -> bool:
-        return isinstance(error, NotFound)

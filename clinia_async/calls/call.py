@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from attrs import define, evolve, field
 
-from clinia_async.errors import ApiError, NotFound, ProtocolError
+from clinia_async.errors import ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 from clinia_async.serialization import converter, exact_json
 
@@ -65,26 +65,6 @@ class Call(Protocol[R]):
         Raises:
             ProtocolError: the body cannot be read, or answers another request.
         """
-        ...
-
-
-class Reconcilable(Call[R], Protocol[R]):
-    """A write whose lost answer can be replaced by reading the record back."""
-
-    def is_duplicate(self, error: ApiError) -> bool:
-        """Return whether `error` is the answer to a second attempt after the first one was carried out."""
-        ...
-
-    async def reconcile(self, read: "Read") -> R | None:
-        """Read the record back and return the lost answer; None if the record differs from what was sent."""
-        ...
-
-
-class ImmediateDelete(Call[None], Protocol):
-    """A delete that is answered at once and makes no task."""
-
-    def is_already_deleted(self, error: ApiError) -> bool:
-        """Return whether `error` says that an earlier attempt, whose answer was lost, was carried out."""
         ...
 
 
@@ -167,12 +147,3 @@ def payload_of(action: Action, operation: bytes) -> dict[str, object]:
 def operation(action: Action, payload: Mapping[str, object]) -> bytes:
     """Encode one operation of a bulk or a bundle: the payload stands under the name of the action."""
     return exact_json.dumps({"action": str(action), str(action).lower(): payload})
-
-
-async def reconcile_delete(read: Read, get: Call[object]) -> TaskSubmission | None:
-    """Return the lost answer of a delete if `get` finds nothing any more, else None."""
-    try:
-        await read(get)
-    except NotFound:
-        return TaskSubmission(SubmissionStatus.PERSISTED)
-    return None

@@ -1,16 +1,25 @@
 """Calls about resources inside other resources. The record of each of them is the root resource."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from attrs import evolve, field, frozen
 
 from clinia_async.calls.addressing import RecordCall
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of, require_record
+from clinia_async.calls.reconciliation import DuplicateErrors, contained_at, holds_contained
 from clinia_async.calls.resources import GetResource, check_resource
 from clinia_async.calls.validation import check_contained, check_place, checked
-from clinia_async.models import Contained, Receipt, Resource, TargetType, TaskSubmission
-from clinia_async.serialization import converter
+from clinia_async.models import (
+    Contained,
+    Json,
+    Receipt,
+    Resource,
+    SubmissionStatus,
+    TargetType,
+    TaskSubmission,
+)
+from clinia_async.serialization import converter, exact_json
 
 
 @frozen
@@ -21,13 +30,22 @@ class _ContainedCall(RecordCall):
 
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}/{place}"
     target: ClassVar[TargetType] = TargetType.RESOURCE
+    duplicate_errors: ClassVar[DuplicateErrors] = ()
 
     def path(self) -> str:
         root = GetResource(self.source, self.type, self.id).request().path
         return "/".join([root, *(path_of("{part}", part=part) for part in self.place)])
 
-    def readback(self, receipts: Sequence[Receipt]) -> GetResource:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)
+
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        if not isinstance(found, Resource) or not self._is_shown_by(found.contained or {}):
+            return None
+        return TaskSubmission(SubmissionStatus.PERSISTED, resource=found)
+
+    def _is_shown_by(self, contained: Json) -> bool:
+        raise NotImplementedError
 
 
 @frozen
@@ -39,6 +57,16 @@ class _ContainedWrite(_ContainedCall):
 
     def result(self, submission: TaskSubmission) -> Resource:
         return require_record(submission.resource)
+
+    def _is_shown_by(self, contained: Json) -> bool:
+        sent, place = cast("Json", exact_json.loads(converter.encode(self.contained))), self._whole_place()
+        return len(place) % 2 == 0 and holds_contained(
+            {**sent, "id": place[-1]}, contained_at(contained, place)
+        )
+
+    def _whole_place(self) -> Sequence[str]:
+        """The place with the id of the contained resource, where that is known before sending."""
+        return self.place
 
 
 class CreateContained(_ContainedWrite):
@@ -55,6 +83,9 @@ class CreateContained(_ContainedWrite):
 
     def request(self) -> Request:
         return Request("POST", Host.REGISTRY, self.route, self.path(), body=converter.encode(self.contained))
+
+    def _whole_place(self) -> Sequence[str]:
+        return self.place if self.contained.id is None else (*self.place, self.contained.id)
 
 
 class UpsertContained(_ContainedWrite):
@@ -95,6 +126,9 @@ class DeleteContained(_ContainedCall):
 
     def result(self, submission: TaskSubmission) -> Resource | None:
         return submission.resource
+
+    def _is_shown_by(self, contained: Json) -> bool:
+        return len(self.place) % 2 == 0 and contained_at(contained, self.place) is None
 
     def _check(self, submission: TaskSubmission) -> None:
         if submission.resource is not None:

@@ -1,16 +1,16 @@
 """Calls about partitions of the catalog."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from attrs import field, frozen
 
 from clinia_async.calls.addressing import CatalogCall, Deletion
-from clinia_async.calls.call import Host, Read, Request, RetrySafety
-from clinia_async.calls.comparison import same_json
+from clinia_async.calls.call import Host, Request, RetrySafety
+from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors, same_json
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import ApiError, InvalidWrite
-from clinia_async.models import DataSource, ErrorType, Mdm, Modules, Page, Partition
+from clinia_async.errors import InvalidWrite
+from clinia_async.models import DataSource, Mdm, Modules, Page, Partition, Receipt
 from clinia_async.serialization import converter, exact_json
 
 
@@ -48,6 +48,7 @@ class CreatePartition(CatalogCall):
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
+    duplicate_errors: ClassVar[DuplicateErrors] = PARTITION_EXISTS_ALREADY
     modules: Modules = field()
     source: DataSource | Mdm = field()
     stage: bool = False
@@ -74,11 +75,12 @@ class CreatePartition(CatalogCall):
         self.check_answer(found.key)
         return found
 
-    def is_duplicate(self, error: ApiError) -> bool:
-        return error.type in {ErrorType.ALREADY_EXISTS, ErrorType.FAILED_PRECONDITION}
+    def readback(self, receipts: Sequence[Receipt] = ()) -> "GetPartition":
+        return GetPartition(self.key)
 
-    async def reconcile(self, read: Read) -> Partition | None:
-        found = await read(GetPartition(self.key))
+    def reconciled(self, found: object) -> Partition | None:
+        if not isinstance(found, Partition):
+            return None
         same = found.modules == self.modules and same_json(
             exact_json.loads(converter.encode(self.source)), exact_json.loads(converter.encode(found.source))
         )

@@ -1,29 +1,302 @@
-"""Settling a write whose answer was lost: what is there tells, once it is there."""
+"""What an answer, a receipt or a record that is read back proves about a write.
+
+This is the only place for such rules. `tasks.results`, `session.coalescing` and `ingest.senders` ask here,
+so a single write, a coalesced one, a bulk, a bundle and a job say the same of the same answers.
+
+* A negative statement (not stored, dropped, cancelled) needs a proof about this very write: a receipt of its
+  own task, or the service's own error envelope, and no earlier attempt whose answer was lost.
+* A positive statement needs a proof that the content of this write is stored: a receipt without a
+  pipeline, a PERSISTED answer, or the record read back and equal.
+* Whatever is neither is unknown. A record that is not found is no proof that it was refused: a replica may
+  lag behind, and a lost attempt may still be carried out.
+"""
 
 import asyncio
-from typing import TypeVar
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum, auto
+from typing import Generic, Protocol, TypeVar
 
-from clinia_async.calls import Read, Reconcilable
-from clinia_async.errors import NotFound
+from attrs import frozen
+
+from clinia_async.calls.call import Call, Read
+from clinia_async.errors import AlreadyExists, ApiError, Evidence, FailedPrecondition, NotFound, Outcome
+from clinia_async.models import Action, ErrorType, Json, Meta, Patch, PatchOp, Receipt, TaskStatus
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+READ_BACK_FOR = 30.0
+"""Seconds for which a record is read after a lost answer: the first attempt may still be carried out."""
+REPLICA_LAG = 5.0
+"""Seconds for which a record is read again that a receipt proves stored: a stale replica may answer."""
+
+DIFFERENT_RECORD = "the key is taken by a record that differs from the one that was sent"
 
 _FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+DuplicateErrors = tuple[type[ApiError], ...]
+"""What the second of two equal attempts is answered when the first was carried out."""
+EXISTS_ALREADY: DuplicateErrors = (AlreadyExists,)
+DELETED_ALREADY: DuplicateErrors = (NotFound,)
+PARTITION_EXISTS_ALREADY: DuplicateErrors = (AlreadyExists, FailedPrecondition)
+
+_REVIEW_REJECTED = frozenset({"REJECTED", "REJECT", "DROPPED"})
+"""Statuses of a pipeline execution after a reviewer's refusal; the full list is not published."""
 
 
-async def settle(write: Reconcilable[R], read: Read, deadline: float) -> R | None:
-    """What the lost answer would have said; None if what is there is not what was sent.
+class Reconcilable(Call[R_co], Protocol[R_co]):
+    """A write whose lost answer can be found out by reading back what it was about."""
 
-    A lost attempt may have been accepted and still wait to be carried out. So where nothing is there it
-    is looked for again, until `deadline` on the loop's clock; then `NotFound` is raised.
+    @property
+    def duplicate_errors(self) -> DuplicateErrors: ...
+
+    def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]:
+        """The call that reads what this write leaves. Raises `ProtocolError` if no receipt names it."""
+        ...
+
+    def reconciled(self, found: object) -> R_co | None:
+        """The answer that was lost, if `found` is what this write leaves; `found` is None for no record."""
+        ...
+
+
+class Proof(Enum):
+    """What a receipt proves about the write that it is for."""
+
+    STORED = auto()
+    """It was carried out: its content is stored, or what it deletes is gone."""
+    DROPPED = auto()
+    """A reviewer refused it."""
+    NOT_APPLIED = auto()
+    """The service failed or cancelled it; nothing of it is stored."""
+    READ_BACK_NEEDED = auto()
+    """Only the record as it is now can say."""
+    NOTHING = auto()
+
+
+def proof_of(receipt: Receipt | None, *, maybe_applied: bool) -> Proof:
+    """What a receipt of a task that ended proves; None for a missing one.
+
+    `maybe_applied` says that an earlier attempt was sent and its answer lost. Then no failure of the later
+    attempt proves that nothing happened.
     """
-    loop = asyncio.get_running_loop()
-    pause = _FIRST_PAUSE
+    if receipt is None or not receipt.status.is_terminal:
+        return Proof.NOTHING
+    if proves_stored(receipt):
+        return Proof.STORED
+    if proves_not_applied(receipt):
+        proven = Proof.DROPPED if receipt.status == TaskStatus.SUCCESS else Proof.NOT_APPLIED
+        if not maybe_applied:
+            return proven
+        return Proof.READ_BACK_NEEDED if is_duplicate(receipt) else Proof.NOTHING
+    return Proof.READ_BACK_NEEDED
+
+
+def proves_stored(receipt: Receipt) -> bool:
+    """Whether the write was carried out for certain: without a pipeline no reviewer can have dropped it."""
+    return receipt.status == TaskStatus.SUCCESS and receipt.pipeline_execution is None
+
+
+def proves_dropped(receipt: Receipt) -> bool:
+    """Whether the receipt says that a reviewer refused the write."""
+    execution = receipt.pipeline_execution
+    is_done = receipt.status == TaskStatus.SUCCESS and execution is not None
+    return is_done and str(execution and execution.status).upper() in _REVIEW_REJECTED
+
+
+def proves_not_applied(answer: ApiError | Receipt) -> bool:
+    """Whether the attempt that this answers was not carried out. An earlier attempt may have been."""
+    if isinstance(answer, Receipt):
+        return proves_dropped(answer) or answer.status in {TaskStatus.FAILURE, TaskStatus.CANCELLED}
+    return answer.outcome is Outcome.REJECTED
+
+
+def is_duplicate(answer: BaseException | Receipt, call: object = None) -> bool:
+    """Whether this is what the second of two equal attempts is answered when the first was carried out.
+
+    For an error, `call` is the one that it answers. A receipt says itself which action it is for; the
+    service also cancels an operation that meets its twin.
+    """
+    if not isinstance(answer, Receipt):
+        return isinstance(answer, getattr(call, "duplicate_errors", ()))
+    if answer.status == TaskStatus.CANCELLED:
+        return True
+    type_ = None if answer.error is None else answer.error.type
+    return type_ == ErrorType.ALREADY_EXISTS or (
+        type_ == ErrorType.NOT_FOUND and answer.action == Action.DELETE
+    )
+
+
+def is_key_taken(answer: BaseException | Receipt) -> bool:
+    """Whether a create was refused because a record with its key exists."""
+    if isinstance(answer, Receipt):
+        return answer.error is not None and answer.error.type == ErrorType.ALREADY_EXISTS
+    return isinstance(answer, AlreadyExists)
+
+
+def outcome_of(receipts: Iterable[Receipt], *, maybe_applied: bool) -> tuple[Outcome, Evidence]:
+    """What the receipts of a task that failed or was cancelled prove about its operations taken together."""
+    proofs = {proof_of(receipt, maybe_applied=maybe_applied) for receipt in receipts}
+    if proofs and proofs <= {Proof.NOT_APPLIED, Proof.DROPPED}:
+        return Outcome.REJECTED, Evidence.RECEIPT
+    return Outcome.UNKNOWN, Evidence.NONE
+
+
+# ------------------------------------------------------------------------------ reading back
+
+
+class Match(Enum):
+    SAME = auto()
+    """What is there is what the write leaves."""
+    DIFFERENT = auto()
+    """Something else is there."""
+    ABSENT = auto()
+    """Nothing was found. That is no proof that the write was refused."""
+
+
+@frozen
+class ReadBack(Generic[R]):
+    """The end of reading a record back."""
+
+    match: Match
+    answer: R | None = None
+    """The answer that was lost, if `match` is SAME."""
+    found: object = None
+    """The record as it was read last; None if there was none."""
+    missing: NotFound | None = None
+    """What the last read was answered, if `match` is ABSENT."""
+
+
+async def read_back(
+    write: Reconcilable[R], read: Read, until: float, *, receipts: Sequence[Receipt] = ()
+) -> ReadBack[R]:
+    """Read what `write` was about and compare, again with growing pauses until it is the same.
+
+    `until` is a time of the event loop's clock, in seconds. A record that is not there is read again: a
+    replica may lag, or an earlier attempt may still be carried out. So is one that differs, unless the write
+    is a create, which never replaces a record. May be called again at any time.
+
+    Raises:
+        RequestError: a read failed other than by `NotFound`.
+    """
+    loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+    call = write.readback(receipts)
     while True:
+        found, missing = None, None
         try:
-            return await write.reconcile(read)
-        except NotFound:
-            if loop.time() + pause >= deadline:
-                raise
+            found = await read(call)
+        except NotFound as error:
+            missing = error
+        answer = write.reconciled(found)
+        if answer is not None:
+            return ReadBack(Match.SAME, answer, found)
+        match = Match.ABSENT if found is None else Match.DIFFERENT
+        is_final = match is Match.DIFFERENT and AlreadyExists in write.duplicate_errors
+        if is_final or loop.time() + pause >= until:
+            return ReadBack(match, None, found, missing)
         await asyncio.sleep(pause)
-        pause *= 2
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+# ------------------------------------------------------------------------------ comparing
+
+
+def same_json(left: object, right: object) -> bool:
+    """Whether both are equal as JSON: 1 and 1.0 are one number, 1 and true are not."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(same_json, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def same_meta(sent: Meta | None, found: Meta | None) -> bool:
+    """Whether `found` holds all that was sent; what the service adds does not count."""
+    if sent is None:
+        return True
+    if found is None:
+        return sent == Meta()
+    times = ((sent.created_at, found.created_at), (sent.updated_at, found.updated_at))
+    if any(mine is not None and (theirs is None or not _same_time(mine, theirs)) for mine, theirs in times):
+        return False
+    return all(entry in (found.identifier or ()) for entry in sent.identifier or ())
+
+
+def same_contained(sent: object, found: object) -> bool:
+    """Whether each list holds what was sent, in order; only ids may be the service's."""
+    if not isinstance(sent, Mapping) or not isinstance(found, Mapping):
+        return False
+    if {key for key in sent if sent[key]} != {key for key in found if found[key]}:
+        return False
+    return all(
+        isinstance(found[key], list)
+        and len(found[key]) == len(sent[key])
+        and all(map(holds_contained, sent[key], found[key]))
+        for key in sent
+        if sent[key]
+    )
+
+
+def holds_contained(sent: Mapping[str, object], found: object) -> bool:
+    """Whether one contained resource is what was sent; its id only counts where one was sent."""
+    return (
+        isinstance(found, Mapping)
+        and sent["type"] == found.get("type")
+        and sent.get("id", found.get("id")) == found.get("id")
+        and same_json(sent["data"], found.get("data", {}))
+        and same_contained(sent.get("contained", {}), found.get("contained") or {})
+    )
+
+
+def contained_at(root: Json, place: Sequence[str]) -> object:
+    """The contained resource at `place`, which alternates keys and ids; None if there is none."""
+    found: object = {"contained": root}
+    for key, id_ in zip(place[::2], place[1::2], strict=True):
+        inside = found.get("contained") if isinstance(found, Mapping) else None
+        entries = inside.get(key) if isinstance(inside, Mapping) else None
+        among = entries if isinstance(entries, list | tuple) else ()
+        found = next((each for each in among if isinstance(each, Mapping) and each.get("id") == id_), None)
+    return found
+
+
+def shows_patches(patches: Sequence[Patch], data: Json) -> bool:
+    """Whether `data` shows the effect of each patch that no later one goes over."""
+    return all(
+        _shows(patch, data)
+        for number, patch in enumerate(patches)
+        if not any(_goes_over(later, patch) for later in patches[number + 1 :])
+    )
+
+
+def _goes_over(later: Patch, patch: Patch) -> bool:
+    return f"{patch.path}/".startswith(f"{later.path}/") or f"{later.path}/".startswith(f"{patch.path}/")
+
+
+def _shows(patch: Patch, data: object) -> bool:
+    *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in patch.path.split("/")[1:])
+    for part in parents:
+        data = _member(data, part)
+    if not isinstance(data, Mapping) and patch.op != PatchOp.REPLACE:
+        return False  # what was added to a list or taken from it leaves nothing that proves it
+    found = _member(data, last)
+    if patch.op == PatchOp.REMOVE:
+        return found is _ABSENT
+    return found is not _ABSENT and same_json(patch.value, found)
+
+
+_ABSENT = object()
+
+
+def _member(data: object, name: str) -> object:
+    if isinstance(data, Mapping):
+        return data.get(name, _ABSENT)
+    if isinstance(data, list | tuple) and name.isdecimal() and int(name) < len(data):
+        return data[int(name)]
+    return _ABSENT
+
+
+def _same_time(left: datetime, right: datetime) -> bool:
+    # a service may keep milliseconds of what was sent in microseconds
+    return math.isclose(left.timestamp(), right.timestamp(), rel_tol=0, abs_tol=0.001)

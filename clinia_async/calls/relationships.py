@@ -8,7 +8,6 @@ from attrs import field, frozen
 from clinia_async.calls.addressing import DeleteRecord, RecordCall
 from clinia_async.calls.call import (
     Host,
-    Read,
     Request,
     RetrySafety,
     collection_path,
@@ -16,12 +15,17 @@ from clinia_async.calls.call import (
     operation_head,
     require_record,
 )
-from clinia_async.calls.comparison import same_json, same_meta
+from clinia_async.calls.reconciliation import (
+    EXISTS_ALREADY,
+    DuplicateErrors,
+    same_json,
+    same_meta,
+    shows_patches,
+)
 from clinia_async.calls.validation import check_data, check_end, check_key, check_meta, simple_relationship_id
-from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
-    ErrorType,
     Json,
     Meta,
     Patch,
@@ -85,6 +89,7 @@ class _RelationshipWrite:
 
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     action: ClassVar[Action]
+    duplicate_errors: ClassVar[DuplicateErrors] = ()
     head: ClassVar[bytes]
 
     def __init__(  # noqa: PLR0917  they are those of the fields
@@ -180,9 +185,10 @@ class _RelationshipWrite:
             and same_meta(self.meta, found.meta)
         )
 
-    async def reconcile(self, read: Read) -> TaskSubmission | None:
-        found = await read(self.readback())
-        return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found) if self.equals(found) else None
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        if not isinstance(found, Relationship) or not self.equals(found):
+            return None
+        return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found)
 
 
 def _ends(write: _RelationshipWrite) -> str:
@@ -221,6 +227,7 @@ class CreateRelationship(_RelationshipWrite):
     retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
     action: ClassVar[Action] = Action.CREATE
+    duplicate_errors: ClassVar[DuplicateErrors] = EXISTS_ALREADY
     head: ClassVar[bytes] = operation_head(Action.CREATE)
 
     def request(self) -> Request:
@@ -232,9 +239,6 @@ class CreateRelationship(_RelationshipWrite):
 
     def result(self, submission: TaskSubmission) -> Relationship:
         return require_record(submission.relationship)
-
-    def is_duplicate(self, error: ApiError) -> bool:
-        return error.type == ErrorType.ALREADY_EXISTS
 
     def _check(self, submission: TaskSubmission) -> None:
         """Refuse an answer about another relationship than the one that was sent."""
@@ -276,6 +280,7 @@ class UpdateRelationship(RecordCall):
 
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+    duplicate_errors: ClassVar[DuplicateErrors] = ()
     patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>")
 
     @patches.validator
@@ -299,8 +304,13 @@ class UpdateRelationship(RecordCall):
     def result(self, submission: TaskSubmission) -> Relationship:
         return require_record(submission.relationship)
 
-    def readback(self, receipts: Sequence[Receipt]) -> GetRelationship:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)
+
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        if not isinstance(found, Relationship) or not shows_patches(self.patches, found.data or {}):
+            return None
+        return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found)
 
 
 def _sets_a_value(patch: Patch) -> bool:
@@ -324,5 +334,5 @@ class DeleteRelationship(DeleteRecord):
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
 
-    def get_call(self) -> GetRelationship:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)

@@ -8,7 +8,6 @@ from attrs import field, frozen
 from clinia_async.calls.addressing import DeleteRecord, RecordCall
 from clinia_async.calls.call import (
     Host,
-    Read,
     Request,
     RetrySafety,
     collection_path,
@@ -18,13 +17,18 @@ from clinia_async.calls.call import (
     payload_of,
     require_record,
 )
-from clinia_async.calls.comparison import same_json, same_meta
+from clinia_async.calls.reconciliation import (
+    EXISTS_ALREADY,
+    DuplicateErrors,
+    same_contained,
+    same_json,
+    same_meta,
+)
 from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, checked
-from clinia_async.errors import ApiError, InvalidWrite, ProtocolError
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
     Contained,
-    ErrorType,
     Json,
     Meta,
     Receipt,
@@ -89,7 +93,9 @@ class _ResourceWrite:
         return (
             same_json(exact_json.to_raw(self.data).value(), found.data or {})
             and same_meta(self.meta, found.meta)
-            and _holds(exact_json.loads(converter.encode(self.contained or {})), found.contained or {})
+            and same_contained(
+                exact_json.loads(converter.encode(self.contained or {})), found.contained or {}
+            )
         )
 
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
@@ -97,29 +103,10 @@ class _ResourceWrite:
         return Resource(id, type, data, self.meta, contained)
 
 
-def _holds(sent: object, found: object) -> bool:
-    """Return whether the contained resources equal those that were sent; the service may add ids."""
-    if not isinstance(sent, Mapping) or not isinstance(found, Mapping):
-        return False
-    if {key for key in sent if sent[key]} != {key for key in found if found[key]}:
-        return False
-    return all(
-        isinstance(found[key], list)
-        and len(found[key]) == len(sent[key])
-        and all(map(_is_contained, sent[key], found[key]))
-        for key in sent
-        if sent[key]
-    )
-
-
-def _is_contained(sent: Mapping[str, object], found: object) -> bool:
-    return (
-        isinstance(found, Mapping)
-        and sent["type"] == found.get("type")
-        and sent.get("id", found.get("id")) == found.get("id")
-        and same_json(sent["data"], found.get("data", {}))
-        and _holds(sent.get("contained", {}), found.get("contained") or {})
-    )
+def _reconciled(write: _ResourceWrite, found: object) -> TaskSubmission | None:
+    if not isinstance(found, Resource) or not write.equals(found):
+        return None
+    return TaskSubmission(SubmissionStatus.PERSISTED, resource=found)
 
 
 def check_resource(found: Resource | None, type: str, id: str | None) -> None:
@@ -172,7 +159,7 @@ class CreateResource(_ResourceWrite):
     def result(self, submission: TaskSubmission) -> Resource:
         return require_record(submission.resource)
 
-    def readback(self, receipts: Sequence[Receipt]) -> GetResource:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         made = [receipt.id for receipt in receipts if receipt.target_type == self.target]
         id_ = self.id or (made[0] if len(made) == 1 else None)
         if id_ is None:
@@ -183,12 +170,12 @@ class CreateResource(_ResourceWrite):
         """Return the record that the encoded `operation` makes, without what the service adds."""
         return self._as_sent(self.type, self.id or "", payload_of(self.action, operation))
 
-    def is_duplicate(self, error: ApiError) -> bool:
-        return self.id is not None and error.type == ErrorType.ALREADY_EXISTS
+    @property
+    def duplicate_errors(self) -> DuplicateErrors:
+        return () if self.id is None else EXISTS_ALREADY
 
-    async def reconcile(self, read: Read) -> TaskSubmission | None:
-        found = await read(self.readback(()))
-        return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        return _reconciled(self, found)
 
     def _identity(self) -> dict[str, object]:
         return {} if self.given_id is None else {"id": self.given_id}
@@ -208,6 +195,7 @@ class UpsertResource(_ResourceWrite):
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
     target: ClassVar[TargetType] = TargetType.RESOURCE
     action: ClassVar[Action] = Action.UPSERT
+    duplicate_errors: ClassVar[DuplicateErrors] = ()
     source: str = field(validator=checked(check_key, "$.source"))
     type: str = field(validator=checked(check_key, "$.type"))
     id: str = field(repr=False, validator=checked(check_known_id, "$.id"))
@@ -232,9 +220,8 @@ class UpsertResource(_ResourceWrite):
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)
 
-    async def reconcile(self, read: Read) -> TaskSubmission | None:
-        found = await read(self.readback())
-        return TaskSubmission(SubmissionStatus.PERSISTED, resource=found) if self.equals(found) else None
+    def reconciled(self, found: object) -> TaskSubmission | None:
+        return _reconciled(self, found)
 
 
 class DeleteResource(DeleteRecord):
@@ -248,5 +235,5 @@ class DeleteResource(DeleteRecord):
     route: ClassVar[str] = GetResource.route
     target: ClassVar[TargetType] = TargetType.RESOURCE
 
-    def get_call(self) -> GetResource:
+    def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)

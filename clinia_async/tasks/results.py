@@ -10,6 +10,8 @@ from clinia_async.calls import (
     Bulk,
     Bundle,
     Call,
+    DeleteRelationship,
+    DeleteResource,
     EncodedBulk,
     GetPurge,
     GetRelationship,
@@ -19,7 +21,14 @@ from clinia_async.calls import (
     Reconcilable,
     Write,
 )
-from clinia_async.calls.reconciliation import settle
+from clinia_async.calls.reconciliation import (
+    DIFFERENT_RECORD,
+    READ_BACK_FOR,
+    Match,
+    is_duplicate,
+    outcome_of,
+    read_back,
+)
 from clinia_async.errors import (
     InvalidWrite,
     NotFound,
@@ -34,7 +43,6 @@ from clinia_async.errors import (
 )
 from clinia_async.models import (
     Action,
-    ErrorType,
     PurgeOperation,
     Receipt,
     TargetType,
@@ -50,9 +58,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
-SETTLE_WITHIN = 30.0
-_NOT_STORED = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
-
 
 class RecordWrite(Write[R_co], Protocol[R_co]):
     """A write of one record, which can be read back."""
@@ -64,7 +69,7 @@ class RecordWrite(Write[R_co], Protocol[R_co]):
 
 
 class Deletion(Write[None], Protocol):
-    def get_call(self) -> Call[object]: ...
+    def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]: ...
 
 
 def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
@@ -75,8 +80,8 @@ def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
         conclusion = OfBatch(write, read)
     elif isinstance(write, EncodedBulk):
         conclusion = of_receipts
-    elif hasattr(write, "get_call"):
-        conclusion = OfDeletion(cast("Deletion", write), read)
+    elif isinstance(write, DeleteRelationship | DeleteResource):
+        conclusion = OfDeletion(write, read)
     else:
         conclusion = OfRecord(cast("RecordWrite[R]", write), read)
     return cast("Conclude[R]", conclusion)
@@ -112,7 +117,7 @@ class OfDeletion:
             await settled(task, snapshot, self.write, self.read)
             return
         try:
-            await self.read(self.write.get_call())
+            await self.read(self.write.readback())
         except NotFound:
             return
         except RequestError as error:
@@ -148,18 +153,14 @@ class OfBatch:
 
     async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
         """Whether a refused operation is stored all the same, by the first of two attempts."""
-        if not (task.doubtful and is_echo(receipt)):
+        if not (task.doubtful and is_duplicate(receipt)):
             return False
         subject = (receipt.target_type, receipt.type, receipt.id)
         mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
-        if len(mine) != 1 or not hasattr(mine[0], "reconcile"):
+        if len(mine) != 1:
             return False
-        try:
-            return (
-                await settle(cast("Reconcilable[TaskSubmission]", mine[0]), self.read, deadline) is not None
-            )
-        except NotFound:
-            return False
+        write = cast("Reconcilable[TaskSubmission]", mine[0])
+        return (await read_back(write, self.read, deadline)).match is Match.SAME
 
 
 async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
@@ -225,16 +226,15 @@ async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: 
     """What a failed task's lost twin did, if there was one and what is there is what was sent."""
     receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
     failure = failed(task, snapshot, receipts)
-    if not (task.doubtful and hasattr(write, "reconcile") and any(map(is_echo, receipts))):
+    if not (task.doubtful and hasattr(write, "reconciled") and any(map(is_duplicate, receipts))):
         raise failure
-    try:
-        submission = await settle(cast("Reconcilable[TaskSubmission]", write), read, _deadline())
-    except NotFound:
-        raise failure from None
-    if submission is None:
-        raise WriteConflict("the key is taken by a record that differs from the one that was sent")
+    back = await read_back(cast("Reconcilable[TaskSubmission]", write), read, _deadline())
+    if back.match is Match.ABSENT:
+        raise failure
+    if back.answer is None:
+        raise WriteConflict(DIFFERENT_RECORD)
     task.reconciled = True
-    return submission
+    return back.answer
 
 
 def failed(
@@ -248,29 +248,19 @@ def failed(
     if bad is None:
         bad = [receipt for receipt in receipts if receipt.status != TaskStatus.SUCCESS]
     # what a failed bulk left behind differs from operation to operation: only its receipts can tell
-    none = bool(receipts) and all(receipt.status in _NOT_STORED for receipt in receipts)
-    outcome = Outcome.REJECTED if none and not task.doubtful else Outcome.UNKNOWN
+    outcome, evidence = outcome_of(receipts, maybe_applied=task.doubtful)
     types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
     error = task.error(
         TaskFailed, f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip(), outcome
     )
+    error.evidence = evidence
     error.failed_receipts = bad
     return error
 
 
-def is_echo(receipt: Receipt) -> bool:
-    """Whether this is what a write meets that was sent twice: cancelled by its twin, or after it."""
-    if receipt.status == TaskStatus.CANCELLED:
-        return True
-    type_ = None if receipt.error is None else receipt.error.type
-    return type_ == ErrorType.ALREADY_EXISTS or (
-        type_ == ErrorType.NOT_FOUND and receipt.action == Action.DELETE
-    )
-
-
 def _deadline() -> float:
     """Until when the lost twin of a failed write is looked for."""
-    return asyncio.get_running_loop().time() + SETTLE_WITHIN
+    return asyncio.get_running_loop().time() + READ_BACK_FOR
 
 
 def _untold(result: BatchResult) -> bool:

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar, cast
 from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
-from clinia_async.calls.reconciliation import settle
-from clinia_async.errors import ApiError, Outcome, RequestError, WriteConflict, fresh
+from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
+from clinia_async.errors import Outcome, RequestError, WriteConflict, fresh
 from clinia_async.transport import Transport
 from clinia_async.transport.admission import Admission
 from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled, may_be_repeated
@@ -77,11 +77,9 @@ class Delivery:
         waits, attempts = Waits(self._policy), 1
         while True:
             deadline += failure.waited
-            if doubtful and isinstance(failure, ApiError) and _is_echo(call, failure):
-                answer = await self._settle(cast("Reconcilable[R]", call), deadline, attempts)
+            if doubtful and is_duplicate(failure, call):
+                answer = await self._reconcile(call, deadline, attempts)
                 return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
-            if doubtful and isinstance(failure, ApiError) and _is_gone(call, failure):
-                return Delivered(cast("R", None), doubtful=True, reconciled=True, attempts=attempts)
             doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
             is_last = attempts >= self._policy.attempts
             if is_last or not await self._may_go_on(call, failure, waits, deadline):
@@ -109,31 +107,23 @@ class Delivery:
         await asyncio.sleep(pause)
         return True
 
-    async def _settle(self, call: Reconcilable[R], deadline: float, attempts: int) -> R:
-        """The key is taken, maybe by our own lost attempt: what holds it tells."""
+    async def _reconcile(self, call: Call[R], deadline: float, attempts: int) -> R:
+        """The answer of an earlier attempt, after a later one met what may be its result."""
+        if not hasattr(call, "reconciled"):
+            return cast("R", None)  # a delete without a task: that there is nothing any more is its result
+        write = cast("Reconcilable[R]", call)
         deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
 
         async def read(call: Call[T]) -> T:
             return await self.read(call, deadline)
 
         try:
-            answer = await settle(call, read, deadline)
+            back = await read_back(write, read, deadline)
         except RequestError as error:
             raise _verdict(error, attempts, doubtful=True) from None
-        if answer is None:
-            conflict = WriteConflict("the key is taken by a record that differs from the one that was sent")
-            raise _verdict(conflict, attempts, doubtful=True)
-        return answer
-
-
-def _is_echo(call: Call[R], error: ApiError) -> bool:
-    is_duplicate = getattr(call, "is_duplicate", None)
-    return is_duplicate is not None and is_duplicate(error)
-
-
-def _is_gone(call: Call[R], error: ApiError) -> bool:
-    is_deleted = getattr(call, "is_already_deleted", None)
-    return is_deleted is not None and is_deleted(error)
+        if back.match is Match.SAME:
+            return cast("R", back.answer)
+        raise _verdict(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, doubtful=True)
 
 
 def _verdict(failure: RequestError, attempts: int, *, doubtful: bool) -> RequestError:

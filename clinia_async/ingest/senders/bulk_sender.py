@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from clinia_async.calls import Bundle, Call, DeleteRelationship, DeleteResource, EncodedBulk, Write
+from clinia_async.calls.reconciliation import READ_BACK_FOR, is_duplicate
 from clinia_async.errors import AlreadyExists, CliniaError, NotFound, RequestError
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding, RecordOutcome, Settlement
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -16,7 +17,6 @@ from clinia_async.ingest.senders.worker_pool import work_together
 from clinia_async.models import Action, ErrorType, Receipt, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
 from clinia_async.serialization.lazy_receipts import LazyReceipts
-from clinia_async.tasks.results import SETTLE_WITHIN, is_echo
 from clinia_async.tasks.task import Task
 
 NO_RECEIPT = "the task ended without a receipt to rely on"
@@ -82,7 +82,7 @@ class Batch:
             return _STORED if receipt.pipeline_execution is None else None
         if receipt is None or not receipt.status.is_terminal:
             return Disposition.UNKNOWN, NO_RECEIPT
-        if _is_taken(receipt) or (chunk.doubtful and is_echo(receipt)):
+        if _is_taken(receipt) or (chunk.doubtful and is_duplicate(receipt)):
             return None
         if receipt.status == TaskStatus.CANCELLED:
             return Disposition.CANCELLED, CANCELLED
@@ -90,7 +90,7 @@ class Batch:
 
     async def _read(self, chunk: Chunk, found: list[Finding | None], receipts: Mapping[Key, Receipt]) -> None:
         """Fills in what only the records as they are can tell."""
-        deadline = asyncio.get_running_loop().time() + SETTLE_WITHIN
+        deadline = asyncio.get_running_loop().time() + READ_BACK_FOR
         to_read = [place for place, finding in enumerate(found) if finding is None]
 
         async def read() -> None:
@@ -121,7 +121,7 @@ class Batch:
         """A review may have dropped it, whatever its task says: what is there tells."""
         write = record.write
         if isinstance(write, DeleteRelationship | DeleteResource):
-            is_done = not await self._is_there(write.get_call())
+            is_done = not await self._is_there(write.readback())
         else:
             is_done = await self._is_there(write.readback(()))
         return (Disposition.SUCCEEDED, None) if is_done else (Disposition.DROPPED, DROPPED)

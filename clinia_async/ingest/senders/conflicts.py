@@ -5,13 +5,10 @@ from enum import StrEnum
 from typing import cast
 
 from clinia_async.calls import Read, Reconcilable
-from clinia_async.calls.reconciliation import settle
-from clinia_async.errors import NotFound
+from clinia_async.calls.reconciliation import Match, read_back
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding
 from clinia_async.ingest.records.record import Record
 from clinia_async.models import Action, ErrorType, TaskSubmission
-
-_FIRST_PAUSE = 0.1
 
 DIFFERENT = "another record is there, with different data"
 UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
@@ -32,11 +29,11 @@ async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Fin
     """For a record that was sent once and found its key taken."""
     if policy is OnExisting.FAIL:
         return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS)
-    try:
-        found = await settle_once(record, read)
-    except NotFound:
+    now = asyncio.get_running_loop().time()
+    match = (await read_back(reconcilable(record), read, now)).match
+    if match is Match.ABSENT:
         return Disposition.UNKNOWN, VANISHED
-    return (Disposition.EXISTING, None) if found else different(policy)
+    return (Disposition.EXISTING, None) if match is Match.SAME else different(policy)
 
 
 async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
@@ -45,28 +42,15 @@ async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadli
     Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
     Only a create that meets another record is refused for good.
     """
-    loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
-    while True:
-        try:
-            found = await settle(settled(record), read, deadline)
-        except NotFound:
-            return Disposition.UNKNOWN, UNSEEN
-        if found is not None:
-            return Disposition.PERSISTED, None
-        if record.action is Action.CREATE:
-            return different(policy)
-        if loop.time() + pause >= deadline:
-            return Disposition.UNKNOWN, UNSETTLED
-        await asyncio.sleep(pause)
-        pause *= 2
+    match = (await read_back(reconcilable(record), read, deadline)).match
+    if match is Match.SAME:
+        return Disposition.PERSISTED, None
+    if match is Match.ABSENT:
+        return Disposition.UNKNOWN, UNSEEN
+    return different(policy) if record.action is Action.CREATE else (Disposition.UNKNOWN, UNSETTLED)
 
 
-async def settle_once(record: Record, read: Read) -> bool:
-    """Whether what is there is what was sent. Raises `NotFound`."""
-    return await settled(record).reconcile(read) is not None
-
-
-def settled(record: Record) -> Reconcilable[TaskSubmission]:
+def reconcilable(record: Record) -> Reconcilable[TaskSubmission]:
     return cast("Reconcilable[TaskSubmission]", record.write)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from clinia_async.calls import Write
+from clinia_async.calls.reconciliation import READ_BACK_FOR
 from clinia_async.errors import AlreadyExists, CliniaError, InvalidWrite, TaskFailed, WriteConflict
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding, RecordOutcome
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -12,7 +13,6 @@ from clinia_async.ingest.senders.conflicts import OnExisting, different, settle_
 from clinia_async.ingest.senders.error_outcomes import outcome_of, told, verdict
 from clinia_async.ingest.senders.retrying_session import PatientSession
 from clinia_async.models import Action, ErrorType
-from clinia_async.tasks.results import SETTLE_WITHIN
 from clinia_async.tasks.task import Task
 
 
@@ -48,7 +48,7 @@ class Single:
         if record.action is Action.CREATE:
             return different(self._on_existing)
         # the first of two is still on its way, or was undone by somebody else
-        deadline = asyncio.get_running_loop().time() + SETTLE_WITHIN
+        deadline = asyncio.get_running_loop().time() + READ_BACK_FOR
         return await settle_doubtful(record, self._on_existing, self._service.read, deadline)
 
 
