@@ -29,7 +29,7 @@ from clinia_async.ingest.senders.retrying_session import PatientSession
 from clinia_async.ingest.senders.single_sender import Single
 from clinia_async.ingest.senders.worker_pool import work_together
 from clinia_async.session.session import Session
-from clinia_async.tasks.early_poll import Hurry
+from clinia_async.tasks.early_poll import EarlyPollBackoff
 
 _GRACE = 30.0
 
@@ -199,7 +199,7 @@ class Ingestion:
         service = PatientSession(
             self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
         )
-        carrier, hurry = self._carrier(service), Hurry()
+        carrier, hurry = self._carrier(service), EarlyPollBackoff()
         options = self._options
 
         async def work() -> None:

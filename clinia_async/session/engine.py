@@ -13,13 +13,13 @@ from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SentBulk
+from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
 from clinia_async.session.submissions import Submissions
 from clinia_async.tasks.poller import Poller, Polling
-from clinia_async.tasks.results import OfResumed, conclusion_of
-from clinia_async.tasks.task import Conclude, Task
-from clinia_async.tasks.task_state import Keeper, TaskStats, Watch
+from clinia_async.tasks.results import ResumedResult, resolver_of
+from clinia_async.tasks.task import ResultResolver, Task
+from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.transport import HttpSession, Transport, Wire
 from clinia_async.transport.adaptive_limit import GateLimits
 from clinia_async.transport.admission import Admission
@@ -55,7 +55,7 @@ class _Works:
     transport: Transport
     delivery: Delivery
     poller: Poller
-    keeper: Keeper
+    keeper: StateReader
 
 
 class Engine:
@@ -66,13 +66,15 @@ class Engine:
         self._timeout = _duration(options.get("timeout", 60.0))
         self._wire = options.get("wire", Wire())
         self._works: _Works | None = None
-        self._watches: defaultdict[str, WeakValueDictionary[TaskId, Watch]] = defaultdict(WeakValueDictionary)
+        self._watches: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
+            WeakValueDictionary
+        )
         self._closing: asyncio.Task[None] | None = None
         self._guards = 0
         self.submissions = Submissions()
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
-        self._of_resumed = OfResumed(self._reads)
+        self._of_resumed = ResumedResult(self._reads)
         self._coalescer: Coalescer | None = None
         if options.get("coalesce", False):
             service = Service(self._deliver_bulk, self._alone, self._sent_bulk)
@@ -125,7 +127,7 @@ class Engine:
         if submission.status != _ACCEPTED:
             return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
         watch = self._watch(submission.task_id, write.source)
-        conclude = conclusion_of(write, self._reads)
+        conclude = resolver_of(write, self._reads)
         return Task(watch, conclude, doubtful=delivered.doubtful, attempts=delivered.attempts)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivered[TaskSubmission]:
@@ -134,16 +136,18 @@ class Engine:
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
         return await self._submit(self._at_work(), cast("Write[Record]", write))
 
-    def _sent_bulk(self, delivered: Delivered[TaskSubmission], source: str) -> SentBulk:
+    def _sent_bulk(self, delivered: Delivered[TaskSubmission], source: str) -> SharedBulk:
         id_, is_done = delivered.answer.task_id, delivered.answer.status != _ACCEPTED
         if is_done:
             watch = self._watch_of_done(id_, source, asyncio.get_running_loop().time())
         else:
             watch = self._watch(id_, source)
             watch.wants_receipts = True
-        return SentBulk(watch, self._reads, delivered.doubtful, delivered.attempts, is_done)
+        return SharedBulk(watch, self._reads, delivered.doubtful, delivered.attempts, is_done)
 
-    def resume(self, id: TaskId, source: str, conclude: Conclude[R], *, doubtful: bool = False) -> Task[R]:
+    def resume(
+        self, id: TaskId, source: str, conclude: ResultResolver[R], *, doubtful: bool = False
+    ) -> Task[R]:
         self.open()
         return Task(self._watch(id, source, resumed=True), conclude, doubtful=doubtful)
 
@@ -152,7 +156,7 @@ class Engine:
         return self.resume(id, source, self._of_resumed)
 
     def resume_write(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
-        return self.resume(id, write.source, conclusion_of(write, self._reads), doubtful=doubtful)
+        return self.resume(id, write.source, resolver_of(write, self._reads), doubtful=doubtful)
 
     @property
     def registry(self) -> str:
@@ -195,7 +199,7 @@ class Engine:
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
         delivery = Delivery(transport, retry, settle_within=settle)
         poller = Poller(self._look, self._options.get("polling", Polling()))
-        keeper = Keeper(self._look, self._read_receipts, poller.begin)
+        keeper = StateReader(self._look, self._read_receipts, poller.begin)
         return _Works(loop, transport, delivery, poller, keeper)
 
     def _deliver(
@@ -214,7 +218,7 @@ class Engine:
         task.reconciled = delivered.reconciled
         return task
 
-    def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> Watch:
+    def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:
         """One watch an id, shared by all its handles."""
         works = self._at_work()
         watch = None if id is None else self._watches[source].get(id)
@@ -225,7 +229,7 @@ class Engine:
                 self._watches[source][id] = watch
         return watch
 
-    def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> Watch:
+    def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> TaskState:
         """For a task that ended before it had a watch: needs no loop, for it may be asked after its end."""
         assert self._works is not None
         stats = TaskStats(submitted_at=at)
@@ -233,8 +237,8 @@ class Engine:
 
     def _new_watch(
         self, works: _Works, id: TaskId | None, source: str | None, snapshot: TaskSnapshot, stats: TaskStats
-    ) -> Watch:
-        return Watch(
+    ) -> TaskState:
+        return TaskState(
             id,
             source,
             keeper=works.keeper,
@@ -242,7 +246,7 @@ class Engine:
             stats=stats,
         )
 
-    async def _look(self, watch: Watch, receipts: bool) -> TaskSnapshot:
+    async def _look(self, watch: TaskState, receipts: bool) -> TaskSnapshot:
         """One GET, without repeats: whoever asks decides about asking again."""
         works = self.open()
         watch.polls += 1
@@ -256,7 +260,7 @@ class Engine:
         task = GetTask(source, watch.known_id, receipts)
         return await works.delivery.once(task, task.request(), deadline)
 
-    async def _read_receipts(self, watch: Watch) -> TaskSnapshot:
+    async def _read_receipts(self, watch: TaskState) -> TaskSnapshot:
         watch.polls += 1
         return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
 

@@ -4,7 +4,7 @@ from attrs import define
 
 
 @define(eq=False, repr=False)
-class Hurry:
+class EarlyPollBackoff:
     """A look at once spares a fast service's callers the wait for the first planned one.
 
     While such looks find nothing they are taken ever more seldom.

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.duration_histogram import Durations
-from clinia_async.tasks.poll_schedule import Timetable
+from clinia_async.tasks.poll_schedule import PollSchedule
 
 Pace = Callable[[TaskKind, float], float]
 """Seconds until the next look at a task, from its kind and its age in seconds since it was accepted."""
@@ -110,11 +110,11 @@ class _Experience:
     durations: Durations
     due: int
     """The number of completions at which to plan next."""
-    timetable: Timetable | None = None
+    timetable: PollSchedule | None = None
 
     def plan(self, cost: float) -> None:
         more = min(self.due, _AT_A_TIME)
-        self.timetable = Timetable(*self.durations.law(), cost)
+        self.timetable = PollSchedule(*self.durations.law(), cost)
         self.durations.fade(more)
         self.due += more
 

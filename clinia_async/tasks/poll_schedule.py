@@ -21,7 +21,7 @@ _STRENGTH = 6.0
 """How many completions speak as loud for a tendency as there is belief in none."""
 
 
-def in_the_dark(age: float, cost: float, tendency: float = 1.0) -> float:
+def blind_interval(age: float, cost: float, tendency: float = 1.0) -> float:
     """The best gap where a task's age is all that tells how long it may still take.
 
     `tendency` is by how much faster than the age the number of those falls that are pending: where it is
@@ -30,7 +30,7 @@ def in_the_dark(age: float, cost: float, tendency: float = 1.0) -> float:
     return math.sqrt(2 * cost * age / tendency)
 
 
-class Timetable:
+class PollSchedule:
     """When to look next, from any age at which a task was pending: so jitter and late looks do no harm."""
 
     __slots__ = ("_cost", "_next", "_tendency")
@@ -51,7 +51,7 @@ class Timetable:
         """Seconds to the next look."""
         table = self._next
         if age >= EDGES[len(table) - 1]:
-            return in_the_dark(age, self._cost, self._tendency)
+            return blind_interval(age, self._cost, self._tendency)
         number = bin_of(age)
         low, high = EDGES[number], EDGES[number + 1]
         part = (age - low) / (high - low)
@@ -74,7 +74,7 @@ def _best(weights: Sequence[float], rest: float, cost: float, tendency: float) -
     size = len(weights)
     done, ages, squares = _sums(weights)
     end = EDGES[size]
-    last = in_the_dark(end, cost, tendency)
+    last = blind_interval(end, cost, tendency)
     value = [0.0] * size + [rest * 2 * last]
     following = array("d", [0.0] * size + [end + last])
     for here in range(size - 1, -1, -1):

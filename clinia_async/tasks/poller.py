@@ -20,7 +20,7 @@ from clinia_async.errors import ApiError, ConfigError, Outcome, RequestError, Se
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
-from clinia_async.tasks.task_state import Oddity, Watch, token_of
+from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 
 _NOT_FOUND = 404
 _BURST = 0.02
@@ -55,7 +55,7 @@ class Polling:
 class Poller:
     def __init__(
         self,
-        look: Callable[[Watch, bool], Awaitable[TaskSnapshot]],
+        look: Callable[[TaskState, bool], Awaitable[TaskSnapshot]],
         settings: Polling,
         chance: Random | None = None,
     ) -> None:
@@ -63,10 +63,10 @@ class Poller:
         self._settings = settings
         self._pace = learner(settings.pace)
         self._chance = chance or Random()
-        self._wheel: dict[int, list[Watch]] = {}
+        self._wheel: dict[int, list[TaskState]] = {}
         self._ticks: list[int] = []
-        self._due: deque[Watch] = deque()
-        self._looked_at: set[Watch] = set()
+        self._due: deque[TaskState] = deque()
+        self._looked_at: set[TaskState] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
@@ -74,7 +74,7 @@ class Poller:
         self._closed = False
         self.watching = 0
 
-    def begin(self, watch: Watch) -> None:
+    def begin(self, watch: TaskState) -> None:
         """Somebody waits for this task: look at it until it ends or nobody waits any more."""
         if self._closed:
             watch.lose(_closed(watch))
@@ -100,20 +100,20 @@ class Poller:
     async def closed(self) -> None:
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    def _first_look(self, watch: Watch) -> float:
+    def _first_look(self, watch: TaskState) -> float:
         if watch.seen_pending_at is None and watch.resumed:
             return _now()
         since = watch.submitted_at if watch.seen_pending_at is None else watch.seen_pending_at
         return since + self._pause(watch, since)
 
-    def _pause(self, watch: Watch, at: float) -> float:
+    def _pause(self, watch: TaskState, at: float) -> float:
         age = max(0.0, at - watch.submitted_at)
         pause = self._pace.pause(watch.kind, watch.source or "", age)
         if not math.isfinite(pause):
             raise ConfigError("a pace gave no number of seconds")
         return jittered(pause, self._settings.jitter, self._chance)
 
-    def _schedule(self, watch: Watch, due: float) -> None:
+    def _schedule(self, watch: TaskState, due: float) -> None:
         tick = math.ceil(due / _TICK)
         if tick in self._wheel:
             self._wheel[tick].append(watch)
@@ -152,7 +152,7 @@ class Poller:
         if not worker.cancelled():
             worker.result()  # a fault of ours: the loop's exception handler gets to see it
 
-    def _take(self) -> Watch | None:
+    def _take(self) -> TaskState | None:
         """The next task to look at, if one is due and a look is allowed now."""
         now = _now()
         while self._ticks and self._ticks[0] <= now / _TICK + _A_MOMENT:
@@ -166,21 +166,21 @@ class Poller:
             self._forget(watch)
         return None
 
-    def _forget(self, watch: Watch) -> None:
+    def _forget(self, watch: TaskState) -> None:
         watch.scheduled = False
         watch.odd = None
         self.watching -= 1
 
-    async def _work(self, first: Watch) -> None:
+    async def _work(self, first: TaskState) -> None:
         """Looks at one task after the other, for as long as one is due: a burst needs no task for each."""
-        watch: Watch | None = first
+        watch: TaskState | None = first
         left = _IN_A_ROW
         while watch is not None:
             await self._poll(watch)
             left -= 1
             watch = self._take() if left else None
 
-    async def _poll(self, watch: Watch) -> None:
+    async def _poll(self, watch: TaskState) -> None:
         due = None
         try:
             due = await self._next_look(watch)
@@ -194,7 +194,7 @@ class Poller:
         if due is not None and watch.waited_for:
             self._schedule(watch, due)
 
-    async def _next_look(self, watch: Watch) -> float | None:
+    async def _next_look(self, watch: TaskState) -> float | None:
         """Looks once, and says when to look again, if that is of any use."""
         asked = _now()
         try:
@@ -211,16 +211,18 @@ class Poller:
         now = _now()
         return now + self._pause(watch, now)
 
-    def _learn(self, watch: Watch, seen_before: float | None) -> None:
+    def _learn(self, watch: TaskState, seen_before: float | None) -> None:
         since = watch.submitted_at
         after = 0.0 if seen_before is None else max(0.0, seen_before - since)
         by = _now() if watch.has_ended else watch.seen_pending_at or since
         self._pace.learn(watch.kind, watch.source or "", after, by - since, ended=watch.has_ended)
 
-    def _after(self, error: RequestError, watch: Watch) -> float | None:
+    def _after(self, error: RequestError, watch: TaskState) -> float | None:
         """When to ask again after an answer that tells nothing, or None if there is no use in it."""
         now = _now()
-        odd = watch.odd = Oddity(watch.odd.count + 1, watch.odd.since) if watch.odd else Oddity(1, now)
+        odd = watch.odd = (
+            BadAnswerStreak(watch.odd.count + 1, watch.odd.since) if watch.odd else BadAnswerStreak(1, now)
+        )
         hopeless = self._why_hopeless(error, now - watch.submitted_at, now - odd.since)
         if hopeless is not None:
             self._lose(watch, hopeless, error.status if isinstance(error, ApiError) else None)
@@ -229,7 +231,7 @@ class Poller:
             self._held_until = max(self._held_until, now + error.retry_after)
         return now + max(self._pause(watch, now), odd.pause)
 
-    def _lose(self, watch: Watch, why: str, status: int | None = None) -> None:
+    def _lose(self, watch: TaskState, why: str, status: int | None = None) -> None:
         text = f"{watch.kind} task {fingerprint(watch.id)}: {why}"
         token = token_of(watch.known_id, watch.source)
         error = TaskPollError(text, id=watch.known_id, state=watch.snapshot.status, token=token)
@@ -246,7 +248,7 @@ class Poller:
         return None
 
 
-def _closed(watch: Watch) -> SessionClosed:
+def _closed(watch: TaskState) -> SessionClosed:
     token = token_of(watch.known_id, watch.source)
     return SessionClosed("the session is closed; the task goes on", outcome=Outcome.UNKNOWN, token=token)
 

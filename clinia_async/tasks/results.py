@@ -52,7 +52,7 @@ from clinia_async.models import (
 )
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.tasks.task import Conclude, Task
+from clinia_async.tasks.task import ResultResolver, Task
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -72,23 +72,23 @@ class Deletion(Write[None], Protocol):
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]: ...
 
 
-def conclusion_of(write: Write[R], read: Read) -> Conclude[R]:
+def resolver_of(write: Write[R], read: Read) -> ResultResolver[R]:
     conclusion: object
     if isinstance(write, Purge):
-        conclusion = OfPurge(write, read)
+        conclusion = PurgeResult(write, read)
     elif isinstance(write, Bulk | Bundle):
-        conclusion = OfBatch(write, read)
+        conclusion = BatchTaskResult(write, read)
     elif isinstance(write, EncodedBulk):
-        conclusion = of_receipts
+        conclusion = receipts_result
     elif isinstance(write, DeleteRelationship | DeleteResource):
-        conclusion = OfDeletion(write, read)
+        conclusion = DeletionResult(write, read)
     else:
-        conclusion = OfRecord(cast("RecordWrite[R]", write), read)
-    return cast("Conclude[R]", conclusion)
+        conclusion = RecordResult(cast("RecordWrite[R]", write), read)
+    return cast("ResultResolver[R]", conclusion)
 
 
 @frozen(eq=False, repr=False)
-class OfRecord(Generic[R]):
+class RecordResult(Generic[R]):
     """Reads the record back: SUCCESS alone is no proof that it was stored."""
 
     write: RecordWrite[R]
@@ -106,7 +106,7 @@ class OfRecord(Generic[R]):
 
 
 @frozen(eq=False, repr=False)
-class OfDeletion:
+class DeletionResult:
     """Looks whether it is gone: SUCCESS alone is no proof that a reviewer let it."""
 
     write: Deletion
@@ -128,7 +128,7 @@ class OfDeletion:
 
 
 @frozen(eq=False, repr=False)
-class OfBatch:
+class BatchTaskResult:
     """The receipts, once every operation is stored."""
 
     write: Bulk | Bundle
@@ -163,7 +163,7 @@ class OfBatch:
         return (await read_back(write, self.read, deadline)).match is Match.SAME
 
 
-async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
+async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     """The receipts, where nothing is known here of the writes that they are for."""
     receipts = await task.receipts()
     if snapshot.status != TaskStatus.SUCCESS:
@@ -175,7 +175,7 @@ async def of_receipts(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
 
 
 @frozen(eq=False, repr=False)
-class OfPurge:
+class PurgeResult:
     write: Purge
     read: Read
 
@@ -186,7 +186,7 @@ class OfPurge:
 
 
 @frozen(eq=False, repr=False)
-class OfResumed:
+class ResumedResult:
     """For a handle made from an id or a token: what was sent is not known here, only what was made."""
 
     read: Read

@@ -23,7 +23,7 @@ from clinia_async.errors import (
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.tasks.task_state import TaskStats, Watch, differ, token_of
+from clinia_async.tasks.task_state import TaskState, TaskStats, differ, token_of
 
 R = TypeVar("R")
 E = TypeVar("E", bound=TaskError)
@@ -33,13 +33,13 @@ _DONE = TaskStatus.SUCCESS
 _FINAL = (TaskFailed, TaskCancelled, TaskDropped, WriteConflict)
 
 
-class Conclude(Protocol[R]):
+class ResultResolver(Protocol[R]):
     """Turns a task that ended into its result, or raises what became of it."""
 
     async def __call__(self, task: "Task[R]", snapshot: TaskSnapshot) -> R: ...
 
 
-WatchOfDone = Callable[[TaskId | None, str | None, float], Watch]
+WatchOfDone = Callable[[TaskId | None, str | None, float], TaskState]
 """Makes the watch of a task that was done at birth, from its id, its source and that moment."""
 
 
@@ -67,13 +67,13 @@ class Task(Generic[R]):
     )
 
     def __init__(
-        self, watch: Watch, conclude: Conclude[R], *, doubtful: bool = False, attempts: int = 0
+        self, watch: TaskState, conclude: ResultResolver[R], *, doubtful: bool = False, attempts: int = 0
     ) -> None:
         self.id = watch.id
         """None for a write that was done at once and has no task."""
         self.source_key = watch.source
         self._born_at: float
-        self._found: Watch | None = watch
+        self._found: TaskState | None = watch
         self._watch_of_done: WatchOfDone
         self._conclude = conclude
         self._known = False
@@ -106,7 +106,7 @@ class Task(Generic[R]):
         return task
 
     @property
-    def _watch(self) -> Watch:
+    def _watch(self) -> TaskState:
         if self._found is None:
             self._found = self._watch_of_done(self.id, self.source_key, self._born_at)
         return self._found

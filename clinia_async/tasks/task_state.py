@@ -14,7 +14,7 @@ from clinia_async.tasks.waiters import Waiter, drained, wake_together
 
 
 @frozen(eq=False, repr=False)
-class Oddity:
+class BadAnswerStreak:
     """A run of odd answers about one task; times are seconds."""
 
     count: int
@@ -46,14 +46,14 @@ class TaskStats:
 
 
 @frozen(eq=False, repr=False)
-class Keeper:
+class StateReader:
     """What a watch asks its session for; one for all watches, as there may be a hundred thousand."""
 
-    look: Callable[["Watch", bool], Awaitable[TaskSnapshot]]
+    look: Callable[["TaskState", bool], Awaitable[TaskSnapshot]]
     """One GET, with receipts or without."""
-    read: Callable[["Watch"], Awaitable[TaskSnapshot]]
+    read: Callable[["TaskState"], Awaitable[TaskSnapshot]]
     """Receipts, with repeats."""
-    begin: Callable[["Watch"], None]
+    begin: Callable[["TaskState"], None]
     """Somebody waits for this task from now on."""
 
 
@@ -62,7 +62,7 @@ Waiters = Waiting | list[Waiting] | None
 """Who waits: mostly nobody or one, so there is a list only for more. What is done waits no more."""
 
 
-class Watch:
+class TaskState:
     """What is known of one task id, shared by all its handles. Terminal is final."""
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Watch:
         id: TaskId | None,
         source: str | None,
         *,
-        keeper: Keeper,
+        keeper: StateReader,
         snapshot: TaskSnapshot,
         stats: TaskStats,
     ) -> None:
@@ -104,7 +104,7 @@ class Watch:
         self.kept: Sequence[Receipt] | None = None
         self.scheduled = False
         """Whether the scheduler has it; with `odd`, the scheduler's own note."""
-        self.odd: Oddity | None = None
+        self.odd: BadAnswerStreak | None = None
         self.wants_receipts = False
         self._keeper = keeper
         self._changed: Waiters = None

@@ -21,7 +21,7 @@ from clinia_async import (
     TaskTimeout,
 )
 from clinia_async.tasks.poller import Poller
-from clinia_async.tasks.task_state import Keeper, Watch
+from clinia_async.tasks.task_state import StateReader, TaskState
 from tests.factories import SMOOTH, SOURCE, create, receipt, session_at, write
 from tests.hostile import (
     Behaviour,
@@ -369,19 +369,19 @@ async def test_there_is_one_timer_however_many_looks() -> None:
 async def test_looks_that_wait_for_nothing_leave_the_loop_its_turn() -> None:
     looks = 0
 
-    async def look(watch: Watch, _: bool) -> TaskSnapshot:
+    async def look(watch: TaskState, _: bool) -> TaskSnapshot:
         nonlocal looks
         looks += 1
         return TaskSnapshot(TaskStatus.PENDING if looks < 100_000 else TaskStatus.SUCCESS, watch.id)
 
     poller = Poller(look, Polling(pace=lambda *_: 0.0, per_second=1e9))
     keeper, now = (
-        Keeper(look, lambda watch: look(watch, True), poller.begin),
+        StateReader(look, lambda watch: look(watch, True), poller.begin),
         asyncio.get_running_loop().time(),
     )
     ids = [TaskId(f"s_{number}") for number in range(500)]
     watches = [
-        Watch(
+        TaskState(
             each, SOURCE, keeper=keeper, snapshot=TaskSnapshot(TaskStatus.PENDING, each), stats=TaskStats(now)
         )
         for each in ids

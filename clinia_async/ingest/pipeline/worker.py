@@ -24,7 +24,7 @@ from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE, told
 from clinia_async.ingest.senders.retrying_session import JobStopped, PatientSession
 from clinia_async.models.task_id import TaskId
-from clinia_async.tasks.early_poll import Hurry
+from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.tasks.task import Task
 
 IN_DOUBT = "it may have arrived, and a second one would be a second record"
@@ -62,7 +62,7 @@ class Lane:
         service: PatientSession,
         report: Report,
         on_unknown: OnUnknown,
-        hurry: Hurry,
+        hurry: EarlyPollBackoff,
     ) -> None:
         self._filling = filling
         self._carrier = carrier

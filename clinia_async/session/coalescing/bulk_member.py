@@ -12,9 +12,9 @@ from clinia_async.errors import ProtocolError
 from clinia_async.models import Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
 from clinia_async.serialization.lazy_receipts import LazyReceipts
-from clinia_async.tasks.results import OfRecord, RecordWrite
+from clinia_async.tasks.results import RecordResult, RecordWrite
 from clinia_async.tasks.task import Task
-from clinia_async.tasks.task_state import Watch
+from clinia_async.tasks.task_state import TaskState
 
 KeyedWrite = CreateRelationship | CreateResource | UpsertResource
 Record = Relationship | Resource
@@ -23,10 +23,10 @@ _SUCCESS = TaskStatus.SUCCESS
 
 
 @define(eq=False, repr=False)
-class SentBulk:
+class SharedBulk:
     """What the tasks of one bulk share. It knows none of them, so each is freed with its last reference."""
 
-    watch: Watch
+    watch: TaskState
     read: Read
     doubtful: bool
     attempts: int
@@ -37,8 +37,8 @@ class SentBulk:
     _matched: Mapping[Key, Receipt] | None = None
     _lock: asyncio.Lock = field(factory=asyncio.Lock)
 
-    def task_of(self, write: KeyedWrite, operation: bytes) -> "OneOfMany":
-        return OneOfMany(self, write, operation)
+    def task_of(self, write: KeyedWrite, operation: bytes) -> "BulkMemberTask":
+        return BulkMemberTask(self, write, operation)
 
     def has_stored(self, write: KeyedWrite) -> bool:
         """Whether `write` is stored for certain, by what the end of the task brought."""
@@ -54,16 +54,16 @@ class SentBulk:
 
     async def __call__(self, task: Task[Record], snapshot: TaskSnapshot) -> Record:
         """The conclusion of each of its tasks."""
-        task = cast("OneOfMany", task)
+        task = cast("BulkMemberTask", task)
         if self.done_at_once:
             return task.as_sent()
         receipt = await self._receipt_of(task)
         if receipt.status == _SUCCESS and receipt.pipeline_execution is None:
             return task.as_sent()  # without a pipeline there was no review that could have dropped it
-        conclude = OfRecord(cast("RecordWrite[Record]", task.write), self.read)
+        conclude = RecordResult(cast("RecordWrite[Record]", task.write), self.read)
         return await conclude(task, TaskSnapshot(receipt.status, task.id, (receipt,)))
 
-    async def _receipt_of(self, task: "OneOfMany") -> Receipt:
+    async def _receipt_of(self, task: "BulkMemberTask") -> Receipt:
         if self._matched is None:
             async with self._lock:  # one reads them for all
                 if self._matched is None:
@@ -75,12 +75,12 @@ class SentBulk:
         return receipt
 
 
-class OneOfMany(Task[Record]):
+class BulkMemberTask(Task[Record]):
     """The task of one write of a bulk."""
 
     __slots__ = ("_bulk", "_operation", "write")
 
-    def __init__(self, bulk: SentBulk, write: KeyedWrite, operation: bytes) -> None:
+    def __init__(self, bulk: SharedBulk, write: KeyedWrite, operation: bytes) -> None:
         super().__init__(bulk.watch, bulk, doubtful=bulk.doubtful, attempts=bulk.attempts)
         self._bulk = bulk
         self._operation = operation

@@ -37,10 +37,10 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SentBulk
-from clinia_async.session.coalescing.pending_write import Name, WaitingWrite, handed_over
+from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
+from clinia_async.session.coalescing.pending_write import Name, PendingWrite, handed_over
 from clinia_async.session.submissions import Submissions
-from clinia_async.tasks.early_poll import Hurry
+from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.waiters import wake_together
 from clinia_async.transport.sender import Delivered
@@ -68,7 +68,7 @@ class Service:
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivered[TaskSubmission]]]
     alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    sent: Callable[[Delivered[TaskSubmission], str], SentBulk]
+    sent: Callable[[Delivered[TaskSubmission], str], SharedBulk]
 
 
 @define(eq=False, repr=False)
@@ -94,7 +94,7 @@ class _Batch:
     group: Group
     timer: asyncio.TimerHandle
     turn: _Turn = field(factory=_Turn)
-    places: list[WaitingWrite] = field(factory=list)
+    places: list[PendingWrite] = field(factory=list)
     size: int = 0
 
 
@@ -103,9 +103,9 @@ class Coalescer:
         self._service = service
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
-        self._hurry: defaultdict[Group, Hurry] = defaultdict(Hurry)
+        self._hurry: defaultdict[Group, EarlyPollBackoff] = defaultdict(EarlyPollBackoff)
         self._turns: dict[Name, _Turn] = {}
-        self._waiting: dict[Name, deque[WaitingWrite]] = {}
+        self._waiting: dict[Name, deque[PendingWrite]] = {}
         """Who waits for the turn to write a record."""
         self._sweep_at = _FEW_TURNS
         self._carriers: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ class Coalescer:
         )
 
     def submit(self, write: KeyedWrite, loop: asyncio.AbstractEventLoop) -> Awaitable[Task[Record]]:
-        place = WaitingWrite(write, loop, self._submissions)
+        place = PendingWrite(write, loop, self._submissions)
         waiting = self._waiting.get(place.name)
         if waiting is not None:
             waiting.append(place)
@@ -150,7 +150,7 @@ class Coalescer:
             carrier.cancel()
         await asyncio.gather(*carriers, return_exceptions=True)
 
-    def _gather(self, place: WaitingWrite) -> None:
+    def _gather(self, place: PendingWrite) -> None:
         group = (place.write.source, place.write.target)
         batch = self._gathering.get(group)
         if batch is None:
@@ -199,13 +199,13 @@ class Coalescer:
         for place in batch.places:
             place.fail(fresh(failure))
 
-    async def _delivered(self, batch: _Batch, bulk: SentBulk) -> None:
+    async def _delivered(self, batch: _Batch, bulk: SharedBulk) -> None:
         try:
             await self._glance(bulk, self._hurry[batch.group])
         finally:
             self._hand_over(batch, bulk)
 
-    async def _glance(self, bulk: SentBulk, hurry: Hurry) -> None:
+    async def _glance(self, bulk: SharedBulk, hurry: EarlyPollBackoff) -> None:
         """Where a bulk has ended by now, its results go to the callers with their tasks."""
         if bulk.watch.has_ended or not hurry.is_of_use():
             return
@@ -214,14 +214,14 @@ class Coalescer:
                 await bulk.watch.look(receipts=True)
         hurry.found(ended=bulk.watch.has_ended)
 
-    def _hand_over(self, batch: _Batch, bulk: SentBulk) -> None:
+    def _hand_over(self, batch: _Batch, bulk: SharedBulk) -> None:
         places, batch.places = batch.places, []
         batch.turn.answered(Task(bulk.watch, bulk))  # waited for, and never asked for a result
         for name in [place.name for place in places if place.name in self._waiting]:
             self._pass_on(name, batch.turn.task)
         wake_together(handed_over(places, bulk), asyncio.get_running_loop())
 
-    async def _alone(self, place: WaitingWrite) -> None:
+    async def _alone(self, place: PendingWrite) -> None:
         try:
             place.arrive(await self._service.alone(place.write))
         except CliniaError as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Generator, Iterator
 
 from clinia_async.errors import CliniaError
-from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SentBulk
+from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.submissions import Submissions
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.waiters import Waiter, drained
@@ -13,7 +13,7 @@ Name = str
 """What a write is about: its source, target, type and id, of which only the id may hold a slash."""
 
 
-class WaitingWrite(Waiter):
+class PendingWrite(Waiter):
     """Its caller awaits it. It has the task or the failure, once there is an answer."""
 
     __slots__ = ("_submissions", "answer", "failure", "name", "operation", "task", "write")
@@ -61,7 +61,7 @@ class WaitingWrite(Waiter):
             answer.set_exception(self.failure)
 
 
-def handed_over(places: list[WaitingWrite], bulk: SentBulk) -> Iterator[WaitingWrite]:
+def handed_over(places: list[PendingWrite], bulk: SharedBulk) -> Iterator[PendingWrite]:
     """Each with its task, when its turn to be woken has come."""
     for place in drained(places):
         place.task = bulk.task_of(place.write, place.operation)
