@@ -25,7 +25,7 @@ _HOME_OF = home_of(
             " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
             " Unauthenticated Unimplemented WriteConflict"
         ),
-        "transport.adaptive_limit": "GateLimits",
+        "transport.adaptive_limit": "ConcurrencyLimits GateLimits",
         "ingest": (
             "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
             " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
@@ -52,7 +52,7 @@ _HOME_OF = home_of(
         "session.submissions": "InDoubt",
         "models.task_id": "TaskId TaskKind",
         "tasks.task": "Task",
-        "transport": "Wire",
+        "transport": "TransportOptions Wire",
         "tasks.task_state": "TaskStats",
     }
 )

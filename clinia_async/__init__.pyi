@@ -156,7 +156,9 @@ from clinia_async.tasks.pacing import ShareOfAge as ShareOfAge
 from clinia_async.tasks.poller import Polling as Polling
 from clinia_async.tasks.task import Task as Task
 from clinia_async.tasks.task_state import TaskStats as TaskStats
+from clinia_async.transport import TransportOptions as TransportOptions
 from clinia_async.transport import Wire as Wire
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits as ConcurrencyLimits
 from clinia_async.transport.adaptive_limit import GateLimits as GateLimits
 from clinia_async.transport.retry import RetryPolicy as RetryPolicy
 

@@ -100,7 +100,7 @@ def _rebuild(kind: type[_E], args: tuple[object, ...], state: dict[str, object])
     return error
 
 
-def fresh(error: _E) -> _E:
+def copy_for_raise(error: _E) -> _E:
     """A copy to raise: one exception raised to many waiters would gather all their tracebacks."""
     return _rebuild(type(error), error.args, error.__dict__)
 

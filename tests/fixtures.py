@@ -9,7 +9,7 @@ import pytest
 
 from clinia_async import Session
 from clinia_async.emulator import Emulator, Settings
-from clinia_async.transport.connections import BackDoor
+from clinia_async.transport.connections import PooledRequester
 from tests import factories
 from tests.factories import session_at
 
@@ -37,7 +37,7 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
 def each_way_through_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what is behind `ClientSession.request`, and by that, as with a version that is not known."""
     if request.param == "front":
-        monkeypatch.setattr(BackDoor, "KNOWN", "none")
+        monkeypatch.setattr(PooledRequester, "KNOWN", "none")
 
 
 @pytest.fixture(params=[False, True], ids=["each", "coalesced"])

@@ -36,7 +36,7 @@ from clinia_async import (
     errors,
     models,
 )
-from clinia_async.errors import fresh
+from clinia_async.errors import copy_for_raise
 
 INFO = ErrorInfo(ErrorType.INTERNAL, 500, "words", (ErrorInfo(code=1),))
 
@@ -77,7 +77,7 @@ def test_the_samples_are_all_there_is() -> None:
 @pytest.mark.parametrize("way", ["fresh", "pickle", "copy", "deepcopy"])
 def test_a_copy_keeps_everything(error: CliniaError, way: str) -> None:
     copied = {
-        "fresh": fresh,
+        "fresh": copy_for_raise,
         "pickle": lambda error: pickle.loads(pickle.dumps(error)),
         "copy": copy.copy,
         "deepcopy": copy.deepcopy,
@@ -94,12 +94,12 @@ def test_a_copy_keeps_everything(error: CliniaError, way: str) -> None:
 
 def test_a_change_of_a_copy_stays_with_it() -> None:
     error = ConnectionFailed("text")
-    copied = fresh(error)
+    copied = copy_for_raise(error)
     copied.outcome = Outcome.DONE
     copied.add_note("a note")
     assert error.outcome is Outcome.UNKNOWN
     assert not hasattr(error, "__notes__")
-    noted = fresh(copied)
+    noted = copy_for_raise(copied)
     noted.add_note("another")
     assert copied.__notes__ == ["a note"]
 

@@ -143,7 +143,7 @@ class Ingestion:
         journal: Journal | None = None
         try:
             journal = await self._open()
-            with self._session.guarded(self._options.limits) as gate:
+            with self._session.limit_concurrency(self._options.limits) as gate:
                 try:
                     await self._work(journal)
                 finally:

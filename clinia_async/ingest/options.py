@@ -9,7 +9,7 @@ from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.conflicts import OnExisting
-from clinia_async.transport.adaptive_limit import GateLimits
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 
 class Via(StrEnum):
@@ -40,7 +40,7 @@ class IngestionOptions(TypedDict, total=False):
     chunk: ChunkLimits
     patience: float
     fence: float
-    limits: GateLimits
+    limits: ConcurrencyLimits
     may_have_arrived: bool
 
 
@@ -58,7 +58,7 @@ class Options:
     chunk: ChunkLimits = field(factory=ChunkLimits)
     patience: float = 60.0
     fence: float = 60.0
-    limits: GateLimits = field(factory=GateLimits)
+    limits: ConcurrencyLimits = field(factory=ConcurrencyLimits)
     may_have_arrived: bool = False
 
     @workers.validator

@@ -17,11 +17,11 @@ class Calling:
     """
 
     async def submit(
-        self, write: Write[R], *, timeout: float | None = None, doubtful: bool = False
+        self, write: Write[R], *, timeout: float | None = None, maybe_applied: bool = False
     ) -> Task[R]:
         """Submits a write that was made as a value, alone.
 
-        `doubtful` says that this very write was sent before and its answer was lost: then a key that
+        `maybe_applied` says that this very write was sent before and its answer was lost: then a key that
         is found taken is settled by reading it back, instead of raising `AlreadyExists`.
         """
         raise NotImplementedError

@@ -20,7 +20,7 @@ from clinia_async.session.submissions import InDoubt
 from clinia_async.tasks import completion as waiting
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
-from clinia_async.transport.adaptive_limit import Gate, GateLimits
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses
 
 R = TypeVar("R")
@@ -79,12 +79,12 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     # Any call
 
     async def submit(
-        self, write: Write[R], *, timeout: float | None = None, doubtful: bool = False
+        self, write: Write[R], *, timeout: float | None = None, maybe_applied: bool = False
     ) -> Task[R]:
-        return await self._engine.submit(write, timeout, doubtful=doubtful)
+        return await self._engine.submit(write, timeout, maybe_applied=maybe_applied)
 
     def _submitting(self, write: Write[R], timeout: float | None) -> Awaitable[Task[R]]:
-        return self._engine.submit(write, timeout, doubtful=False)
+        return self._engine.submit(write, timeout, maybe_applied=False)
 
     async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
         return await self._engine.read(call, timeout=timeout)
@@ -93,17 +93,17 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         return await self._engine.perform(call, timeout)
 
     @contextmanager
-    def guarded(self, limits: GateLimits) -> Iterator[Gate]:
+    def limit_concurrency(self, limits: ConcurrencyLimits) -> Iterator[AdaptiveLimit]:
         """While the block lasts, every request of this session passes a gate, looks at tasks too.
 
         The gate finds out how many may be in flight. Blocks within each other, or side by side, share the
         first one's. Where the key is refused nothing enters any more, and whoever waits is told.
         """
-        admission = self._engine.guard(limits)
+        admission = self._engine.limit(limits)
         try:
             yield admission.gate
         finally:
-            self._engine.unguard()
+            self._engine.unlimit()
 
     # Tasks
 
@@ -122,13 +122,13 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         GetTask(source, task_id)  # checks the source
         return self._engine.resume_unknown(task_id, source)
 
-    def resume(self, write: Write[R], id: TaskId | str, *, doubtful: bool = False) -> Task[R]:
+    def resume(self, write: Write[R], id: TaskId | str, *, maybe_applied: bool = False) -> Task[R]:
         """The handle that `submit(write)` gave, in this process or another; nothing is sent for it.
 
-        Unlike `task(id)` it knows what was sent, so its result is that of the write. `doubtful` says
+        Unlike `task(id)` it knows what was sent, so its result is that of the write. `maybe_applied` says
         that an answer to the write was lost.
         """
-        return self._engine.resume_write(write, as_task_id(id), doubtful=doubtful)
+        return self._engine.resume_write(write, as_task_id(id), maybe_applied=maybe_applied)
 
     def as_completed(
         self, tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int = 1000

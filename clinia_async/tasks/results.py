@@ -39,7 +39,7 @@ from clinia_async.errors import (
     TaskDropped,
     TaskFailed,
     WriteConflict,
-    fresh,
+    copy_for_raise,
 )
 from clinia_async.models import (
     Action,
@@ -153,7 +153,7 @@ class BatchTaskResult:
 
     async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
         """Whether a refused operation is stored all the same, by the first of two attempts."""
-        if not (task.doubtful and is_duplicate(receipt)):
+        if not (task.maybe_applied and is_duplicate(receipt)):
             return False
         subject = (receipt.target_type, receipt.type, receipt.id)
         mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
@@ -226,7 +226,7 @@ async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: 
     """What a failed task's lost twin did, if there was one and what is there is what was sent."""
     receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
     failure = failed(task, snapshot, receipts)
-    if not (task.doubtful and hasattr(write, "reconciled") and any(map(is_duplicate, receipts))):
+    if not (task.maybe_applied and hasattr(write, "reconciled") and any(map(is_duplicate, receipts))):
         raise failure
     back = await read_back(cast("Reconcilable[TaskSubmission]", write), read, _deadline())
     if back.match is Match.ABSENT:
@@ -243,12 +243,12 @@ def failed(
     """The error of a task that ended badly, with the receipts of the operations that did."""
     if snapshot.status == TaskStatus.CANCELLED and (bad is None or len(bad) == len(receipts)):
         # a write whose first answer was lost may have been stored by then
-        outcome = Outcome.UNKNOWN if task.doubtful else Outcome.REJECTED
+        outcome = Outcome.UNKNOWN if task.maybe_applied else Outcome.REJECTED
         return task.error(TaskCancelled, "the service cancelled every operation", outcome)
     if bad is None:
         bad = [receipt for receipt in receipts if receipt.status != TaskStatus.SUCCESS]
     # what a failed bulk left behind differs from operation to operation: only its receipts can tell
-    outcome, evidence = outcome_of(receipts, maybe_applied=task.doubtful)
+    outcome, evidence = outcome_of(receipts, maybe_applied=task.maybe_applied)
     types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
     error = task.error(
         TaskFailed, f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip(), outcome
@@ -269,7 +269,7 @@ def _untold(result: BatchResult) -> bool:
 
 
 def _landed(error: RequestError) -> RequestError:
-    landed = fresh(error)
+    landed = copy_for_raise(error)
     landed.outcome = Outcome.DONE
     return landed
 

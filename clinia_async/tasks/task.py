@@ -18,7 +18,7 @@ from clinia_async.errors import (
     TaskFailed,
     TaskTimeout,
     WriteConflict,
-    fresh,
+    copy_for_raise,
 )
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.secret import fingerprint
@@ -60,14 +60,14 @@ class Task(Generic[R]):
         "_result",
         "_watch_of_done",
         "attempts",
-        "doubtful",
         "id",
+        "maybe_applied",
         "reconciled",
         "source_key",
     )
 
     def __init__(
-        self, watch: TaskState, conclude: ResultResolver[R], *, doubtful: bool = False, attempts: int = 0
+        self, watch: TaskState, conclude: ResultResolver[R], *, maybe_applied: bool = False, attempts: int = 0
     ) -> None:
         self.id = watch.id
         """None for a write that was done at once and has no task."""
@@ -80,7 +80,7 @@ class Task(Generic[R]):
         self._result: R
         self._error: CliniaError | None = None
         self._lock: asyncio.Lock | None = None
-        self.doubtful = doubtful
+        self.maybe_applied = maybe_applied
         """An answer to this write was lost and it was sent again, so it may have arrived twice."""
         self.attempts = attempts
         """How many times this write was sent here; 0 for a task that was picked up by its id or token."""
@@ -102,7 +102,7 @@ class Task(Generic[R]):
         task._result = result
         task._error = task._lock = None
         task.attempts = 0
-        task.doubtful = task.reconciled = False
+        task.maybe_applied = task.reconciled = False
         return task
 
     @property
@@ -151,7 +151,7 @@ class Task(Generic[R]):
         if not self._known and self._error is None:
             await (self._settle() if timeout is None else self._within(timeout, self._settle()))
         if self._error is not None:
-            raise fresh(self._error)
+            raise copy_for_raise(self._error)
         return self._result
 
     async def wait(self, *, timeout: float | None = None) -> TaskSnapshot:
@@ -210,7 +210,7 @@ class Task(Generic[R]):
                 self._result = await self._conclude(self, snapshot)
                 self._known = True
             except _FINAL as error:
-                self._error = fresh(error)
+                self._error = copy_for_raise(error)
                 return
             except SessionClosed as error:
                 closed = error

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import frozen
 
-from clinia_async.errors import CliniaError, ConfigError, ProtocolError, fresh
+from clinia_async.errors import CliniaError, ConfigError, ProtocolError, copy_for_raise
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -221,9 +221,9 @@ class TaskState:
         self._changed = self._ended = None
         for waiting in lost:
             if isinstance(waiting, Waiter):
-                waiting.wake(fresh(error))
+                waiting.wake(copy_for_raise(error))
             elif not waiting.done():
-                waiting.set_exception(fresh(error))
+                waiting.set_exception(copy_for_raise(error))
 
     def _begin(self) -> None:
         if not self.has_ended:

@@ -34,7 +34,7 @@ _FORGETTING = 60.0
 
 
 @frozen
-class GateLimits:
+class ConcurrencyLimits:
     """How hard a session may press the service while a job is at work.
 
     The requests in flight begin at `start` and stay between `least` and `most`. A throttled one takes
@@ -60,7 +60,11 @@ class GateLimits:
             raise ConfigError("rate must be a positive number of requests a second")
 
 
-class Verdict(Enum):
+GateLimits = ConcurrencyLimits
+"""The former name."""
+
+
+class LoadSignal(Enum):
     """What the answer to a request tells about the load it came under."""
 
     GOOD = "good"
@@ -71,7 +75,7 @@ class Verdict(Enum):
 
 
 @frozen(eq=False, repr=False)
-class Passage:
+class Permit:
     """One request in flight: how many bytes, since when, and after how many decreases it entered."""
 
     size: int
@@ -80,8 +84,8 @@ class Passage:
 
 
 @define(eq=False, repr=False)
-class Gate:
-    limits: GateLimits = field(factory=GateLimits)
+class AdaptiveLimit:
+    limits: ConcurrencyLimits = field(factory=ConcurrencyLimits)
     jitter: Callable[[], float] = random.random
     """Gives numbers between 0 and 1, so that many clients do not come back in step."""
 
@@ -119,41 +123,41 @@ class Gate:
         spacing = max(self._gap, 1 / self.limits.rate if self.limits.rate else 0.0)
         return max(self._opens_at, self._entered_at + spacing)
 
-    def enter(self, size: int, now: float) -> Passage:
+    def enter(self, size: int, now: float) -> Permit:
         """Only where `opens_at` is not later than `now`. Whoever enters has to `leave`."""
         self.in_flight += 1
         self.bytes_in_flight += size
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         self.peak_bytes = max(self.peak_bytes, self.bytes_in_flight)
         self._entered_at = now
-        return Passage(size, now, self._epoch)
+        return Permit(size, now, self._epoch)
 
     def leave(
-        self, passage: Passage, verdict: Verdict, now: float, *, retry_after: float | None = None
+        self, permit: Permit, verdict: LoadSignal, now: float, *, retry_after: float | None = None
     ) -> None:
         is_used = self.in_flight * 2 >= self.limit
         self.in_flight -= 1
-        self.bytes_in_flight -= passage.size
+        self.bytes_in_flight -= permit.size
         # what entered before the last decrease tells of a load that is no more
-        is_current = passage.epoch == self._epoch
-        if verdict is Verdict.REFUSED:
+        is_current = permit.epoch == self._epoch
+        if verdict is LoadSignal.REFUSED:
             self.latched = True
-        elif verdict is Verdict.GOOD and is_current:
-            self._good(passage, now, is_used=is_used)
-        elif verdict is Verdict.THROTTLED:
+        elif verdict is LoadSignal.GOOD and is_current:
+            self._good(permit, now, is_used=is_used)
+        elif verdict is LoadSignal.THROTTLED:
             self.throttles += 1
             if is_current and now >= self._epoch_ends:
-                self._shrink(now, now - passage.at)
+                self._shrink(now, now - permit.at)
             if retry_after:
                 self._close(now, retry_after)
 
-    def _good(self, passage: Passage, now: float, *, is_used: bool) -> None:
-        is_late = self._is_late(passage, now)
+    def _good(self, permit: Permit, now: float, *, is_used: bool) -> None:
+        is_late = self._is_late(permit, now)
         if now >= self._careful_until:
             self._run += 1
         if self._gap:
             self._gap /= 1 + _QUICKENING * self._run
-            if self._gap < now - passage.at:
+            if self._gap < now - permit.at:
                 self._gap = 0.0
         elif is_used and (not is_late or self.limit < self.limits.start):
             self.limit = min(self.limit + self._step(), float(self.limits.most))
@@ -163,8 +167,8 @@ class Gate:
             return min(1.0, self._proven - self.limit)
         return min(1 / self.limit, _QUICKENING * self._run * self.limit)
 
-    def _is_late(self, passage: Passage, now: float) -> bool:
-        took, magnitude = now - passage.at, passage.size.bit_length()
+    def _is_late(self, permit: Permit, now: float) -> bool:
+        took, magnitude = now - permit.at, permit.size.bit_length()
         shortest, as_of = self._shortest.get(magnitude, (took, now))
         shortest = min(took, shortest * (1 + (now - as_of) / _FORGETTING))
         self._shortest[magnitude] = shortest, now

@@ -16,9 +16,9 @@ from clinia_async.errors import (
     RequestError,
     RequestTimeout,
     Unauthenticated,
-    fresh,
+    copy_for_raise,
 )
-from clinia_async.transport.adaptive_limit import Gate, GateLimits, Passage, Verdict
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits, LoadSignal, Permit
 from clinia_async.transport.retry import is_throttled
 
 Attempt = Callable[[Request, float], Awaitable[bytes]]
@@ -30,9 +30,9 @@ _GATEWAY_TIMEOUT = 504
 class Admission:
     """One a session. `gate` may be read for what a report shows."""
 
-    def __init__(self, limits: GateLimits) -> None:
-        self.gate = Gate(limits)
-        self._waiting: deque[tuple[int, asyncio.Future[Passage]]] = deque()
+    def __init__(self, limits: ConcurrencyLimits) -> None:
+        self.gate = AdaptiveLimit(limits)
+        self._waiting: deque[tuple[int, asyncio.Future[Permit]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
 
@@ -42,27 +42,27 @@ class Admission:
         After the key was refused once, raises that error again, with the outcome NOT_SENT.
         """
         arrived = _now()
-        passage = await self._enter(len(request.body or b""))
-        waited = passage.at - arrived
-        verdict, hint = Verdict.NEITHER, None
+        permit = await self._enter(len(request.body or b""))
+        waited = permit.at - arrived
+        verdict, hint = LoadSignal.NEITHER, None
         try:
             answer = await attempt(request, deadline + waited)
-            verdict = Verdict.GOOD
+            verdict = LoadSignal.GOOD
         except RequestError as error:
-            verdict, hint = verdict_of(error), error.retry_after
-            if verdict is Verdict.REFUSED and self._refusal is None:
-                self._refusal = fresh(error)
+            verdict, hint = load_signal_of(error), error.retry_after
+            if verdict is LoadSignal.REFUSED and self._refusal is None:
+                self._refusal = copy_for_raise(error)
             error.waited = waited
             raise
         finally:
-            self._leave(passage, verdict, hint)
+            self._leave(permit, verdict, hint)
         return answer
 
-    async def _enter(self, size: int) -> Passage:
+    async def _enter(self, size: int) -> Permit:
         now = _now()
         if not self._waiting and self.gate.opens_at(size) <= now:
             return self.gate.enter(size, now)
-        place: asyncio.Future[Passage] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, place))
         self._admit()
         try:
@@ -71,11 +71,11 @@ class Admission:
             if place.cancelled():
                 self._admit()  # it may have been the one that held up the others
             elif place.exception() is None:
-                self._leave(place.result(), Verdict.NEITHER, None)
+                self._leave(place.result(), LoadSignal.NEITHER, None)
             raise
 
-    def _leave(self, passage: Passage, verdict: Verdict, retry_after: float | None) -> None:
-        self.gate.leave(passage, verdict, _now(), retry_after=retry_after)
+    def _leave(self, permit: Permit, verdict: LoadSignal, retry_after: float | None) -> None:
+        self.gate.leave(permit, verdict, _now(), retry_after=retry_after)
         self._admit()
 
     def _admit(self) -> None:
@@ -99,20 +99,20 @@ class Admission:
             self._waiting.popleft()
 
 
-def verdict_of(error: RequestError) -> Verdict:
+def load_signal_of(error: RequestError) -> LoadSignal:
     status = error.status if isinstance(error, ApiError) else None
     if status in _REFUSED or isinstance(error, Unauthenticated | PermissionDenied):
-        return Verdict.REFUSED
+        return LoadSignal.REFUSED
     if not error.is_transient:
         # a "no" is an answer too, and says that the service keeps up
-        return Verdict.NEITHER if status is None else Verdict.GOOD
+        return LoadSignal.NEITHER if status is None else LoadSignal.GOOD
     is_timeout = isinstance(error, RequestTimeout) or status == _GATEWAY_TIMEOUT
     is_held = is_throttled(error) or is_timeout or error.retry_after
-    return Verdict.THROTTLED if is_held else Verdict.NEITHER
+    return LoadSignal.THROTTLED if is_held else LoadSignal.NEITHER
 
 
 def _not_sent(refusal: RequestError) -> RequestError:
-    error = fresh(refusal)
+    error = copy_for_raise(refusal)
     error.outcome = Outcome.NOT_SENT
     return error
 

@@ -16,7 +16,7 @@ from yarl import URL
 _PIECE = 256 * 1024
 
 
-class Departure:
+class BytesSent:
     """Whether any byte of a request was handed to its connection: where not, nothing of it left."""
 
     __slots__ = ("happened",)
@@ -30,7 +30,7 @@ class _Body(Payload):
 
     _autoclose = True
 
-    def __init__(self, content: bytes, departure: Departure) -> None:
+    def __init__(self, content: bytes, departure: BytesSent) -> None:
         super().__init__(content, content_type="application/json")
         self._size = len(content)
         self._departure = departure
@@ -69,20 +69,20 @@ class Connector(aiohttp.TCPConnector):
         self._factory = partial(protocol, loop=self._loop)
 
 
-class FrontDoor:
+class AiohttpRequester:
     """`ClientSession.request`: for every version of aiohttp, and for bodies of any size."""
 
     def __init__(self, client: aiohttp.ClientSession) -> None:
         self._client = client
 
     async def request(
-        self, method: str, url: URL, body: bytes | None, departure: Departure
+        self, method: str, url: URL, body: bytes | None, departure: BytesSent
     ) -> aiohttp.ClientResponse:
         data = None if body is None else _Body(body, departure)
         return await self._client.request(method, url, data=data, allow_redirects=False)
 
 
-class BackDoor:
+class PooledRequester:
     """Straight over a pooled connection, without the objects that a `ClientSession` makes for each request.
 
     They cost more than half of a small request, and serve what is turned off here: redirects, cookies,
@@ -100,7 +100,7 @@ class BackDoor:
         self._template = lru_cache(maxsize=8)(self._make_template)
 
     async def request(
-        self, origin: URL, method: str, target: str, body: bytes | None, departure: Departure
+        self, origin: URL, method: str, target: str, body: bytes | None, departure: BytesSent
     ) -> "Exchange":
         template, headers = self._template(origin)
         connection = await self._connector._get(template.connection_key, []) or await self._connect(template)

@@ -17,7 +17,7 @@ from clinia_async.calls import Host, Request
 from clinia_async.errors import ConfigError, RequestError
 from clinia_async.models.secret import Secret
 from clinia_async.transport.base_urls import Addresses
-from clinia_async.transport.connections import BackDoor, Connector, Departure, FrontDoor
+from clinia_async.transport.connections import AiohttpRequester, BytesSent, Connector, PooledRequester
 from clinia_async.transport.limiter import Line
 from clinia_async.transport.responses import Answer, failure_of, read, refusal
 
@@ -26,7 +26,7 @@ HttpSession = aiohttp.ClientSession
 
 
 @frozen
-class Wire:
+class TransportOptions:
     """Durations are in seconds, sizes in bytes, counted after inflation.
 
     An attempt may take `attempt` seconds and what its body needs at `slowest` bytes a second.
@@ -39,9 +39,13 @@ class Wire:
     largest_answer: int = 64 * 1024 * 1024
 
 
+Wire = TransportOptions
+"""The former name."""
+
+
 class Transport:
     def __init__(
-        self, addresses: Addresses, key: Secret, wire: Wire, borrowed: HttpSession | None = None
+        self, addresses: Addresses, key: Secret, wire: TransportOptions, borrowed: HttpSession | None = None
     ) -> None:
         urls = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
         self._origins = {host: url.origin() for host, url in urls.items()}
@@ -67,9 +71,9 @@ class Transport:
         # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
         self._client._retry_connection = False
         self._line = Line(_connections(self._client))
-        self._front = FrontDoor(self._client)
-        is_known = aiohttp.__version__.startswith(BackDoor.KNOWN)
-        self._back = BackDoor(self._client, own) if own is not None and is_known else None
+        self._front = AiohttpRequester(self._client)
+        is_known = aiohttp.__version__.startswith(PooledRequester.KNOWN)
+        self._back = PooledRequester(self._client, own) if own is not None and is_known else None
 
     async def attempt(self, request: Request, deadline: float) -> bytes:
         """Return the body of a good answer. `deadline` is a time of the event loop's clock.
@@ -79,7 +83,7 @@ class Transport:
         """
         if not self._line.enter():
             await self._wait_in_line(request, deadline)
-        departure, size = Departure(), len(request.body or b"")
+        departure, size = BytesSent(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
         try:
             async with asyncio.timeout_at(min(deadline, latest)):
@@ -104,9 +108,9 @@ class Transport:
         self._line.close()
         await self._client.close()
 
-    async def _exchange(self, request: Request, departure: Departure) -> bytes:
+    async def _exchange(self, request: Request, departure: BytesSent) -> bytes:
         answer: Answer
-        if self._back is not None and len(request.body or b"") <= BackDoor.LARGEST:
+        if self._back is not None and len(request.body or b"") <= PooledRequester.LARGEST:
             target = self._prefixes[request.host] + request.path
             if request.query:
                 target = self._url(request).raw_path_qs

@@ -10,7 +10,7 @@ from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
-from clinia_async.errors import Outcome, RequestError, WriteConflict, fresh
+from clinia_async.errors import Outcome, RequestError, WriteConflict, copy_for_raise
 from clinia_async.transport import Transport
 from clinia_async.transport.admission import Admission
 from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled, may_be_repeated
@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 
 @define(eq=False, repr=False)
-class Delivered(Generic[R]):
-    """An answer. `doubtful` if an earlier answer was lost, `reconciled` if it was settled by reading back.
+class Delivery(Generic[R]):
+    """An answer: `maybe_applied` if an earlier one was lost, `reconciled` if it was found by reading back.
 
     `attempts` is how many times the call was sent; what was read to settle it does not count.
     """
 
     answer: R
-    doubtful: bool = False
+    maybe_applied: bool = False
     reconciled: bool = False
     attempts: int = 1
 
 
-class Delivery:
+class Sender:
     def __init__(self, transport: Transport, policy: RetryPolicy, *, settle_within: float) -> None:
         self._transport = transport
         self._policy = policy
@@ -42,21 +42,21 @@ class Delivery:
         """The gate that every attempt passes while there is one."""
 
     async def send(
-        self, call: Call[R], deadline: float, *, doubtful: bool = False, slowest: int | None = None
-    ) -> Delivered[R]:
+        self, call: Call[R], deadline: float, *, maybe_applied: bool = False, slowest: int | None = None
+    ) -> Delivery[R]:
         """`deadline` is a time of the event loop's clock, for all attempts together.
 
-        `doubtful` says that an answer to this very call was lost before. With `slowest` the deadline
+        `maybe_applied` says that an answer to this very call was lost before. With `slowest` the deadline
         moves by the time that the body needs at so many bytes a second.
         """
         request = call.request()
         if slowest is not None and request.body is not None:
             deadline += len(request.body) / slowest
         try:
-            return Delivered(await self.once(call, request, deadline), doubtful)
+            return Delivery(await self.once(call, request, deadline), maybe_applied)
         except RequestError as error:
             failure = error
-        return await self._again(call, request, failure, deadline, doubtful=doubtful)
+        return await self._again(call, request, failure, deadline, maybe_applied=maybe_applied)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         attempt = self._transport.attempt
@@ -72,21 +72,21 @@ class Delivery:
         return (await self.send(call, deadline)).answer
 
     async def _again(
-        self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, doubtful: bool
-    ) -> Delivered[R]:
+        self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, maybe_applied: bool
+    ) -> Delivery[R]:
         waits, attempts = Waits(self._policy), 1
         while True:
             deadline += failure.waited
-            if doubtful and is_duplicate(failure, call):
+            if maybe_applied and is_duplicate(failure, call):
                 answer = await self._reconcile(call, deadline, attempts)
-                return Delivered(answer, doubtful=True, reconciled=True, attempts=attempts)
-            doubtful = doubtful or failure.outcome is Outcome.UNKNOWN
+                return Delivery(answer, maybe_applied=True, reconciled=True, attempts=attempts)
+            maybe_applied = maybe_applied or failure.outcome is Outcome.UNKNOWN
             is_last = attempts >= self._policy.attempts
             if is_last or not await self._may_go_on(call, failure, waits, deadline):
-                raise _verdict(failure, attempts, doubtful=doubtful)
+                raise _verdict(failure, attempts, maybe_applied=maybe_applied)
             attempts += 1
             try:
-                return Delivered(await self.once(call, request, deadline), doubtful, attempts=attempts)
+                return Delivery(await self.once(call, request, deadline), maybe_applied, attempts=attempts)
             except RequestError as error:
                 failure = error
 
@@ -120,16 +120,16 @@ class Delivery:
         try:
             back = await read_back(write, read, deadline)
         except RequestError as error:
-            raise _verdict(error, attempts, doubtful=True) from None
+            raise _verdict(error, attempts, maybe_applied=True) from None
         if back.match is Match.SAME:
             return cast("R", back.answer)
-        raise _verdict(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, doubtful=True)
+        raise _verdict(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, maybe_applied=True)
 
 
-def _verdict(failure: RequestError, attempts: int, *, doubtful: bool) -> RequestError:
+def _verdict(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:
     """The last failure; but once an answer was lost, no later one proves that nothing happened."""
-    if doubtful and failure.outcome is not Outcome.UNKNOWN:
-        failure = fresh(failure)
+    if maybe_applied and failure.outcome is not Outcome.UNKNOWN:
+        failure = copy_for_raise(failure)
         failure.outcome = Outcome.UNKNOWN
     failure.attempts = attempts
     return failure

@@ -71,9 +71,9 @@ async def test_a_task_whose_receipts_all_failed_is_rejected(status: str, kind: t
     with pytest.raises(kind) as caught:
         await concluded(status, [receipt(entry, A), receipt(entry, B)])
     assert caught.value.outcome is Outcome.REJECTED
-    with pytest.raises(kind) as doubtful:
+    with pytest.raises(kind) as caught:
         await concluded(status, [receipt(entry, A), receipt(entry, B)], lost=True)
-    assert doubtful.value.outcome is Outcome.UNKNOWN
+    assert caught.value.outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("status", ["PENDING", "SOMETHING_NEW"])

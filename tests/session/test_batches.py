@@ -458,7 +458,7 @@ async def test_a_batch_that_met_its_twin_is_read_back(method: str, id: str, lost
     posts = [close, accepted(id)] if lost else [accepted(id)]
     async with against(script("FAILURE", receipts, id=id, posts=posts, **STORED)) as (session, server):
         batch = await getattr(session, method)(EHR, writes)
-        assert batch.doubtful == lost
+        assert batch.maybe_applied == lost
         if lost:
             result = await batch
             assert batch.reconciled

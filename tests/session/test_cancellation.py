@@ -76,10 +76,12 @@ async def test_what_is_proven_not_to_have_happened_leaves_the_list(behaviour: An
 
 async def test_a_write_that_was_not_sent_leaves_the_list() -> None:
     async with Hostile(mute=True) as server:
-        from clinia_async import Wire
+        from clinia_async import TransportOptions
 
         url = f"https://127.0.0.1:{server.port}"
-        async with Session(api_key="k", base_url=url, retry=ONCE, wire=Wire(connect=3)) as session:
+        async with Session(
+            api_key="k", base_url=url, retry=ONCE, wire=TransportOptions(connect=3)
+        ) as session:
             await cancelled(create(session), 1)
             await asyncio.sleep(60)
             assert session.in_doubt == ()
@@ -113,7 +115,7 @@ async def test_a_cancelled_write_goes_on_to_be_settled(session: Session, emulato
 
 async def test_a_late_conflict_is_told(session: Session, emulator: Emulator) -> None:
     await create(session, data={"by": "somebody"})
-    waiter = asyncio.ensure_future(session.submit(write(data={"by": "us"}), doubtful=True))
+    waiter = asyncio.ensure_future(session.submit(write(data={"by": "us"}), maybe_applied=True))
     before = emulator.requests["create_relationship"]
     while emulator.requests["create_relationship"] == before:  # noqa: ASYNC110  until the server has it
         await asyncio.sleep(0)

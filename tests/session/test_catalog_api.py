@@ -243,7 +243,7 @@ async def test_a_delete_that_finds_nothing_after_a_lost_answer_is_done(id_: str)
     async with against([close, refusal(404, "NOT_FOUND")]) as (session, server):
         gone = await SENT[id_][0](session)
         assert await gone is None
-        assert gone.doubtful
+        assert gone.maybe_applied
         assert gone.reconciled
         assert server.count("DELETE") == len(server.requests) == 2
 
@@ -262,7 +262,7 @@ async def test_what_is_put_by_its_key_is_repeated(id_: str) -> None:
     good = FIRST[id_]
     async with against([close, replay(good)]) as (session, server):
         made = await SENT[id_][0](session)
-        assert made.doubtful
+        assert made.maybe_applied
         one, two = server.requests
         assert (one.method, one.target, one.body) == (two.method, two.target, two.body)
 

@@ -143,8 +143,8 @@ async def test_by_bytes(together: Session, emulator: Emulator, monkeypatch: pyte
 async def test_what_has_to_go_alone_does(together: Session, emulator: Emulator) -> None:
     resources = [together.submit(new(None)) for _ in range(2)]
     limited = [create(together, f"a{number}", timeout=5) for number in range(2)]
-    doubtful = [together.submit(write(f"b{number}"), doubtful=True) for number in range(2)]
-    await asyncio.gather(*resources, *limited, *doubtful)
+    sent_before = [together.submit(write(f"b{number}"), maybe_applied=True) for number in range(2)]
+    await asyncio.gather(*resources, *limited, *sent_before)
     assert not any("bulk" in route for route in emulator.requests)
 
 
@@ -266,7 +266,7 @@ async def test_a_lost_answer_is_settled_write_by_write(together: Session, emulat
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
     tasks = await made(together, data={"by": "us"})
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(each.doubtful and each.attempts == 2 for each in tasks)
+    assert all(each.maybe_applied and each.attempts == 2 for each in tasks)
     assert isinstance(results.pop(3), WriteConflict)
     assert all(found.data == {"by": "us"} for found in results)
     assert emulator.relationships() == MANY

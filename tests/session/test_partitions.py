@@ -76,7 +76,7 @@ async def test_a_lost_stage_is_sent_again(session: Session, emulator: Emulator) 
     emulator.faults.add(LostReply(route="put_partition", times=1))
     made = await create_partition(session, stage=True)
     assert (await made).status is PartitionStatus.STAGE
-    assert made.doubtful
+    assert made.maybe_applied
     assert not made.reconciled
 
 

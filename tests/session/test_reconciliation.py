@@ -83,7 +83,7 @@ async def test_a_lost_reply_leaves_one_relationship_and_a_right_answer(
     found = await made
     assert (found.id, found.data) == (ID, DATA)
     assert made.reconciled
-    assert made.doubtful
+    assert made.maybe_applied
     assert made.attempts == 2
     assert emulator.relationships() == 1
     assert emulator.requests == {"create_relationship": 2, "get_relationship": 1}
@@ -127,7 +127,7 @@ async def test_a_lost_reply_of_an_accepted_write(session: Session, emulator: Emu
     emulator.default = Accepted(Constant(5.0))
     emulator.faults.add(kind(route="create_relationship", times=1))
     made = await create(session, data=DATA)
-    assert made.doubtful
+    assert made.maybe_applied
     found = await made
     assert (found.id, found.data) == (ID, DATA)
     assert made.reconciled
@@ -274,7 +274,7 @@ async def test_a_write_that_is_known_to_be_in_doubt_is_settled_at_once(
     session: Session, emulator: Emulator
 ) -> None:
     await create(session, data=DATA)
-    made = await session.submit(write(data=DATA), doubtful=True)
+    made = await session.submit(write(data=DATA), maybe_applied=True)
     assert made.reconciled
     assert emulator.requests == {"create_relationship": 2, "get_relationship": 1}
 
@@ -341,7 +341,7 @@ async def test_a_create_that_is_sent_again_carries_the_same_bytes() -> None:
 async def test_a_lost_reply_of_a_bulk(session: Session, emulator: Emulator) -> None:
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
     bulk = await session.bulk(SOURCE, [write("a", data=DATA), write("b")])
-    assert bulk.doubtful
+    assert bulk.maybe_applied
     assert len((await bulk).receipts) == 2
     assert bulk.reconciled
     assert emulator.relationships() == 2

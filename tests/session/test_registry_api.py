@@ -207,7 +207,7 @@ async def test_an_answer_for_another_record_is_a_lost_answer(send: Send) -> None
     async with against([*(persisted(**each) for each in wrong), persisted(**right)]) as (session, server):
         made = await send(session)
         assert (await made).data == {"a": 1}
-        assert made.doubtful
+        assert made.maybe_applied
         assert len(server.requests) == made.attempts == 3
 
 
@@ -361,7 +361,7 @@ async def test_what_may_not_be_repeated_is_sent_once(send: Send, lost: Behaviour
 async def test_what_provably_did_not_run_is_sent_again(send: Send) -> None:
     async with against([refusal(429), persisted(**ROOT, **REL)]) as (session, server):
         made = await send(session)
-        assert not made.doubtful
+        assert not made.maybe_applied
         assert len(server.requests) == 2
 
 
@@ -370,7 +370,7 @@ async def test_what_provably_did_not_run_is_sent_again(send: Send) -> None:
 async def test_what_may_be_repeated_is(send: Send, lost: Behaviour) -> None:
     async with against([lost, lost, persisted(**ROOT, **REL)]) as (session, server):
         made = await send(session)
-        assert made.doubtful
+        assert made.maybe_applied
         assert not made.reconciled
         assert len({(seen.method, seen.target, seen.body) for seen in server.requests}) == 1
         assert len(server.requests) == 3
@@ -504,7 +504,7 @@ async def test_a_create_without_a_lost_answer_is_not_settled() -> None:
 async def test_a_create_without_an_id_has_nothing_to_be_settled_by() -> None:
     async with against([refusal(409, "ALREADY_EXISTS")]) as (session, server):
         with pytest.raises(AlreadyExists) as caught:
-            await session.submit(CreateResource(EHR, PERSON, data={}), doubtful=True)
+            await session.submit(CreateResource(EHR, PERSON, data={}), maybe_applied=True)
         assert caught.value.outcome is Outcome.UNKNOWN
         assert len(server.requests) == 1
 

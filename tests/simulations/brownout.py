@@ -1,6 +1,6 @@
 """A brown-out on a simulated clock: a service loses nine tenths of its capacity for a minute.
 
-Some clients of this library ingest without end. Each uses the library's own `Gate`, `RetryBudget`,
+Some clients of this library ingest without end. Each uses the library's own `AdaptiveLimit`, `RetryBudget`,
 `Waits` and verdicts; the service and time itself are made up. For more seeds and services than the
 tests have time for:
 
@@ -18,8 +18,8 @@ from random import Random
 from attrs import define, field, frozen
 
 from clinia_async.errors import ApiError, ErrorInfo, Outcome, RequestError, RequestTimeout
-from clinia_async.transport.adaptive_limit import Gate, GateLimits, Passage, Verdict
-from clinia_async.transport.admission import verdict_of
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits, LoadSignal, Permit
+from clinia_async.transport.admission import load_signal_of
 from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled
 
 FULL, BROWN = 200.0, 20.0
@@ -128,13 +128,13 @@ class Client:
     server: Server
     service: Service
     random: Random
-    gate: Gate
+    gate: AdaptiveLimit
     budget: RetryBudget
     sends: list[float] = field(factory=list)
     useful: list[float] = field(factory=list)
-    _waiting: deque[Callable[[Passage], None]] = field(factory=deque)
+    _waiting: deque[Callable[[Permit], None]] = field(factory=deque)
 
-    def join(self, enters: Callable[[Passage], None]) -> None:
+    def join(self, enters: Callable[[Permit], None]) -> None:
         self._waiting.append(enters)
         self.admit()
 
@@ -147,13 +147,13 @@ class Client:
                 return
             self._waiting.popleft()(self.gate.enter(0, self.clock.now))
 
-    def leave(self, passage: Passage, verdict: Verdict, retry_after: float | None = None) -> None:
-        self.gate.leave(passage, verdict, self.clock.now, retry_after=retry_after)
+    def leave(self, permit: Permit, verdict: LoadSignal, retry_after: float | None = None) -> None:
+        self.gate.leave(permit, verdict, self.clock.now, retry_after=retry_after)
         self.admit()
 
 
 class Worker:
-    """Sends one record after the other, each until it is stored: `Delivery` within what a job adds to it."""
+    """Sends one record after the other, each until it is stored: `Sender` within what a job adds to it."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -165,7 +165,7 @@ class Worker:
         self._left = RetryPolicy().attempts
         self._client.join(self._send)
 
-    def _send(self, passage: Passage) -> None:
+    def _send(self, permit: Permit) -> None:
         client = self._client
         client.sends.append(client.clock.now)
         is_open = True
@@ -174,7 +174,7 @@ class Worker:
             nonlocal is_open
             if is_open:
                 is_open = False
-                self._answered(passage, status)
+                self._answered(permit, status)
 
         def answer(status: int) -> None:
             client.clock.after(NETWORK / 2, lambda: answered(status))
@@ -182,16 +182,16 @@ class Worker:
         client.clock.after(NETWORK * client.random.uniform(0.4, 0.6), lambda: client.server.request(answer))
         client.clock.after(client.service.timeout, lambda: answered(None))
 
-    def _answered(self, passage: Passage, status: int | None) -> None:
+    def _answered(self, permit: Permit, status: int | None) -> None:
         if status == 200:
             self._client.useful.append(self._client.clock.now)
             self._client.budget.success()
-            self._client.leave(passage, Verdict.GOOD)
+            self._client.leave(permit, LoadSignal.GOOD)
             self._pause = 0.5
             self._begin()
             return
         error = self._error(status)
-        self._client.leave(passage, verdict_of(error), error.retry_after)
+        self._client.leave(permit, load_signal_of(error), error.retry_after)
         self._left -= 1
         if self._left and (is_throttled(error) or self._client.budget.afford(error)):
             pause = self._waits.after(error) - (error.retry_after or 0.0)
@@ -227,14 +227,14 @@ def simulate(
     *,
     clients: int = 20,
     workers: int = 32,
-    gate: Callable[[GateLimits, Callable[[], float]], Gate] = Gate,
+    gate: Callable[[ConcurrencyLimits, Callable[[], float]], AdaptiveLimit] = AdaptiveLimit,
     budget: Callable[[], RetryBudget] = RetryBudget,
 ) -> Figures:
     random = Random(seed)
     clock = Clock()
     server = Server(clock, service, random)
     crowd = [
-        Client(clock, server, service, random, gate(GateLimits(), random.random), budget())
+        Client(clock, server, service, random, gate(ConcurrencyLimits(), random.random), budget())
         for _ in range(clients)
     ]
     for client in crowd:

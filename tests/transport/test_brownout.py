@@ -3,7 +3,7 @@
 import pytest
 
 from clinia_async.errors import RequestError
-from clinia_async.transport.adaptive_limit import Gate, Passage
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, Permit
 from clinia_async.transport.retry import RetryBudget
 from tests.simulations.brownout import HINTING, PROMISED, QUEUEING, SHEDDING, Figures, Service, main, simulate
 
@@ -38,7 +38,7 @@ def test_a_seed_tells_it_all() -> None:
     assert simulate(HINTING, 7, clients=3) != simulate(HINTING, 8, clients=3)
 
 
-class NoDecrease(Gate):
+class NoDecrease(AdaptiveLimit):
     def _shrink(self, now: float, round_trip: float) -> None:
         pass
 
@@ -48,12 +48,12 @@ class OpensAllAtOnce(NoDecrease):
         self._opens_at = max(self._opens_at, now + retry_after)
 
 
-class BlindToDelay(Gate):
-    def _is_late(self, passage: Passage, now: float) -> bool:
+class BlindToDelay(AdaptiveLimit):
+    def _is_late(self, permit: Permit, now: float) -> bool:
         return False
 
 
-class AlwaysOpen(Gate):
+class AlwaysOpen(AdaptiveLimit):
     def opens_at(self, size: int) -> float:
         return 0.0
 
@@ -69,7 +69,7 @@ class AlwaysOpen(Gate):
         (AlwaysOpen, QUEUEING),
     ],
 )
-def test_a_gate_that_lacks_a_part_does_not_keep_it(broken: type[Gate], service: Service) -> None:
+def test_a_gate_that_lacks_a_part_does_not_keep_it(broken: type[AdaptiveLimit], service: Service) -> None:
     assert not is_kept(simulate(service, 0, gate=broken), service)
 
 

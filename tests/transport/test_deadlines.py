@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clinia_async import Outcome, RequestTimeout, Session, SessionClosed, Wire
+from clinia_async import Outcome, RequestTimeout, Session, SessionClosed, TransportOptions
 from tests.factories import ID, ONCE, SOURCE, TYPE, create, session_at
 from tests.hostile import Hostile, persisted, stall
 
@@ -42,7 +42,7 @@ async def test_an_early_deadline_that_is_met_leaves_the_later_ones() -> None:
 
 
 async def test_no_connection_is_left_by_what_was_late() -> None:
-    wire = Wire(connections=1)
+    wire = TransportOptions(connections=1)
     async with Hostile([stall, persisted]) as server, session_at(server, retry=ONCE, wire=wire) as session:
         late = asyncio.ensure_future(when(write(session, 2)))
         await asyncio.sleep(1)

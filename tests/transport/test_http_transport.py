@@ -34,9 +34,9 @@ from clinia_async import (
     RequestError,
     RequestTimeout,
     Session,
+    TransportOptions,
     Unauthenticated,
     Unimplemented,
-    Wire,
 )
 from tests.factories import ID, ONCE, SOURCE, TYPE, create, create_partition, record, session_at, write
 from tests.hostile import (
@@ -308,7 +308,9 @@ async def test_a_stalled_handshake_is_not_sent() -> None:
     loop = asyncio.get_running_loop()
     async with Hostile(mute=True) as server:
         url = f"https://127.0.0.1:{server.port}"
-        async with Session(api_key="k", base_url=url, retry=ONCE, wire=Wire(connect=3)) as session:
+        async with Session(
+            api_key="k", base_url=url, retry=ONCE, wire=TransportOptions(connect=3)
+        ) as session:
             began = loop.time()
             with pytest.raises(RequestError) as caught:
                 await create(session)
@@ -328,10 +330,10 @@ async def test_a_certificate_that_nobody_signed_is_not_sent_and_not_tried_again(
 
 
 async def test_waiting_for_a_connection_is_not_sent() -> None:
-    wire = Wire(connections=1, attempt=5)
+    wire = TransportOptions(connections=1, attempt=5)
     async with (
         Hostile(otherwise=stall) as server,
-        session_at(server, retry=ONCE, wire=Wire(connections=1, attempt=50)) as session,
+        session_at(server, retry=ONCE, wire=TransportOptions(connections=1, attempt=50)) as session,
     ):
         first = asyncio.ensure_future(create(session))
         await asyncio.sleep(0.1)
@@ -383,16 +385,19 @@ async def test_a_deadline_of_nothing_is_no_deadline_of_a_minute() -> None:
 
 async def test_one_attempt_is_bounded_too() -> None:
     loop = asyncio.get_running_loop()
-    async with Hostile([stall, persisted]) as server, session_at(server, wire=Wire(attempt=5)) as session:
+    async with (
+        Hostile([stall, persisted]) as server,
+        session_at(server, wire=TransportOptions(attempt=5)) as session,
+    ):
         began = loop.time()
-        assert (await create(session)).doubtful
+        assert (await create(session)).maybe_applied
         assert 5 <= loop.time() - began < 7
         assert len(server.requests) == 2
 
 
 async def test_a_large_body_gets_the_time_that_it_needs() -> None:
     loop = asyncio.get_running_loop()
-    wire = Wire(attempt=10, slowest=1000)
+    wire = TransportOptions(attempt=10, slowest=1000)
     async with (
         Hostile([after(95, persisted), after(95, persisted)]) as server,
         session_at(server, wire=wire, timeout=20, retry=ONCE) as session,
@@ -550,7 +555,7 @@ async def test_accepted_with_a_record_is_not_persisted() -> None:
 async def test_an_answer_is_bounded_after_inflation(bomb: Behaviour) -> None:
     async with (
         Hostile([bomb, persisted]) as server,
-        session_at(server, retry=ONCE, wire=Wire(largest_answer=2_000_000)) as session,
+        session_at(server, retry=ONCE, wire=TransportOptions(largest_answer=2_000_000)) as session,
     ):
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]

@@ -9,8 +9,8 @@ import pytest
 
 from clinia_async import (
     ApiError,
+    ConcurrencyLimits,
     ErrorInfo,
-    GateLimits,
     Outcome,
     PermissionDenied,
     RequestError,
@@ -26,7 +26,7 @@ from clinia_async.transport.admission import Admission
 from tests.factories import ONCE, SOURCE, create, session_at
 from tests.hostile import Hostile, accepted, after, answer, by_target, persisted, refusal, reset, stall, task
 
-NARROW = GateLimits(start=1, most=1)
+NARROW = ConcurrencyLimits(start=1, most=1)
 
 
 def request_of(size: int = 0) -> Request:
@@ -87,7 +87,7 @@ async def test_first_come_first_served() -> None:
 
 
 async def test_nobody_overtakes_a_large_request_that_waits() -> None:
-    admission, service = Admission(GateLimits(bytes=100)), Service()
+    admission, service = Admission(ConcurrencyLimits(bytes=100)), Service()
     tasks = [sending(admission, service, size) for size in (60, 90, 1)]
     await turns()
     assert service.sizes == [60]
@@ -113,7 +113,7 @@ async def test_the_wait_at_the_gate_does_not_eat_the_deadline() -> None:
 
 @pytest.mark.parametrize("which", range(5))
 async def test_a_waiter_that_is_cancelled_gives_its_place_up(which: int) -> None:
-    admission, service = Admission(GateLimits(start=1, most=1, bytes=100)), Service()
+    admission, service = Admission(ConcurrencyLimits(start=1, most=1, bytes=100)), Service()
     tasks = [sending(admission, service, size) for size in (10, 20, 101, 30, 40)]
     await turns()
     tasks[which].cancel()
@@ -144,7 +144,7 @@ async def test_a_cancel_between_the_entry_and_the_sending_leaves_again() -> None
 
 @pytest.mark.parametrize("at", range(40))
 async def test_cancelled_at_every_turn_of_the_loop(at: int) -> None:
-    admission, service = Admission(GateLimits(start=2, most=2, rate=100.0)), Service()
+    admission, service = Admission(ConcurrencyLimits(start=2, most=2, rate=100.0)), Service()
     tasks = [sending(admission, service, size) for size in range(6)]
     victim = tasks[at % 6]
     for turn in range(60):
@@ -159,7 +159,7 @@ async def test_cancelled_at_every_turn_of_the_loop(at: int) -> None:
 
 
 async def test_the_last_waiter_takes_the_timer_along() -> None:
-    admission, service = Admission(GateLimits(rate=0.01)), Service()
+    admission, service = Admission(ConcurrencyLimits(rate=0.01)), Service()
     first, second = sending(admission, service, 1), sending(admission, service, 2)
     await turns()
     await service.answer()
@@ -191,7 +191,7 @@ async def test_all_who_wait_are_told_of_a_refused_key_each_with_an_error_of_its_
 
 
 async def test_answers_on_their_way_do_not_open_a_latched_gate() -> None:
-    admission, service = Admission(GateLimits(start=3)), Service()
+    admission, service = Admission(ConcurrencyLimits(start=3)), Service()
     tasks = [sending(admission, service, size) for size in range(3)]
     await turns()
     await service.answer(said(403, kind=PermissionDenied))
@@ -218,7 +218,7 @@ async def test_answers_on_their_way_do_not_open_a_latched_gate() -> None:
     ],
 )
 async def test_what_counts_as_throttled(error: RequestError, throttles: int) -> None:
-    admission, service = Admission(GateLimits(start=10)), Service()
+    admission, service = Admission(ConcurrencyLimits(start=10)), Service()
     first = sending(admission, service, 1)
     await turns()
     await service.answer(error)
@@ -229,7 +229,7 @@ async def test_what_counts_as_throttled(error: RequestError, throttles: int) -> 
 
 
 async def test_a_no_is_an_answer_too() -> None:
-    admission, service = Admission(GateLimits()), Service()
+    admission, service = Admission(ConcurrencyLimits()), Service()
     tasks = [sending(admission, service, 1) for _ in range(4)]
     await turns()
     await service.answer(said(409))
@@ -242,8 +242,8 @@ async def test_a_no_is_an_answer_too() -> None:
 # Through the wire
 
 
-def guarded(session: Session, limits: GateLimits | None = None) -> Admission:
-    return session._engine.guard(limits or GateLimits())
+def limited(session: Session, limits: ConcurrencyLimits | None = None) -> Admission:
+    return session._engine.limit(limits or ConcurrencyLimits())
 
 
 async def crowd(session: Session, count: int, **more: Any) -> list[Any]:
@@ -253,7 +253,7 @@ async def crowd(session: Session, count: int, **more: Any) -> list[Any]:
 
 async def test_requests_in_flight_are_bounded_and_all_get_through() -> None:
     async with Hostile(otherwise=after(0.05, persisted)) as server, session_at(server) as session:
-        admission = guarded(session, GateLimits(start=2, most=3))
+        admission = limited(session, ConcurrencyLimits(start=2, most=3))
         made = await crowd(session, 30)
         assert not [error for error in made if isinstance(error, Exception)]
         assert server.most_in_flight == admission.gate.peak_in_flight == 3
@@ -262,7 +262,7 @@ async def test_requests_in_flight_are_bounded_and_all_get_through() -> None:
 async def test_polls_pass_the_same_gate() -> None:
     looks = by_target({"/tasks/": [after(0.05, answer({"status": "SUCCESS"}))]}, after(0.05, persisted))
     async with Hostile(otherwise=looks) as server, session_at(server) as session:
-        guarded(session, NARROW)
+        limited(session, NARROW)
         tasks = [session.task(f"s_{number}", source=SOURCE) for number in range(10)]
         await asyncio.gather(session.wait(tasks), crowd(session, 10))
         assert server.most_in_flight == 1
@@ -278,7 +278,7 @@ async def test_a_hint_holds_every_request_and_no_call_gives_up(status: int) -> N
         Emulator.listeners.append(lambda _: times.append(asyncio.get_running_loop().time()))
         try:
             emulator.faults.add(fault(route="create_relationship", times=4, retry_after=30))
-            admission = guarded(session, GateLimits(start=1))
+            admission = limited(session, ConcurrencyLimits(start=1))
             made = await crowd(session, 40)
         finally:
             Emulator.listeners.pop()
@@ -292,7 +292,7 @@ async def test_a_hint_holds_every_request_and_no_call_gives_up(status: int) -> N
 async def test_those_in_flight_at_the_first_hint_are_all_that_is_sent_in_vain() -> None:
     script = by_target({"POST": [refusal(429, headers={"Retry-After": "10"})]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        guarded(session, GateLimits(start=4))
+        limited(session, ConcurrencyLimits(start=4))
         began = asyncio.get_running_loop().time()
         sends = asyncio.ensure_future(crowd(session, 40))
         await asyncio.sleep(65)
@@ -305,17 +305,17 @@ async def test_those_in_flight_at_the_first_hint_are_all_that_is_sent_in_vain() 
 
 async def test_a_spent_budget_does_not_end_what_the_gate_paces() -> None:
     async with Hostile([refusal(503)] * 60, otherwise=persisted) as server, session_at(server) as session:
-        admission = guarded(session)
+        admission = limited(session)
         policy_free = await crowd(session, 30, timeout=1000)
         assert not [error for error in policy_free if isinstance(error, Exception)]
         assert admission.gate.throttles == 60
-        budget = session._engine.open().delivery._budget
+        budget = session._engine.open().sender._budget
         assert budget.tokens == budget.burst
 
 
 async def test_what_the_gate_cannot_see_is_paid_from_the_budget_still() -> None:
     async with Hostile(otherwise=refusal(500)) as server, session_at(server) as session:
-        guarded(session)
+        limited(session)
         for _ in range(50):
             with pytest.raises(ApiError):
                 await create(session)
@@ -325,7 +325,7 @@ async def test_what_the_gate_cannot_see_is_paid_from_the_budget_still() -> None:
 async def test_attempts_are_counted_behind_a_gate_too() -> None:
     retry = RetryPolicy(attempts=3)
     async with Hostile(otherwise=refusal(429)) as server, session_at(server, retry=retry) as session:
-        guarded(session)
+        limited(session)
         with pytest.raises(ApiError):
             await create(session)
         assert len(server.requests) == 3
@@ -335,7 +335,7 @@ async def test_attempts_are_counted_behind_a_gate_too() -> None:
 async def test_after_a_refused_key_nothing_more_is_sent(status: int) -> None:
     script = by_target({"POST": [after(0.05, persisted)] * 20 + [after(0.05, refusal(status))]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        admission = guarded(session, GateLimits(most=8))
+        admission = limited(session, ConcurrencyLimits(most=8))
         made = await crowd(session, 200)
         refused = [error for error in made if isinstance(error, ApiError)]
         assert len(refused) == 180
@@ -354,7 +354,7 @@ async def test_after_a_refused_key_nothing_more_is_sent(status: int) -> None:
 async def test_a_key_refused_in_the_emulator() -> None:
     async with Emulator() as emulator:
         async with Session(api_key="wrong", base_url=emulator.url) as session:
-            guarded(session)
+            limited(session)
             made = await crowd(session, 50)
         assert [type(error) for error in made] == [Unauthenticated] * 50
         assert emulator.requests["create_relationship"] <= 5
@@ -363,28 +363,28 @@ async def test_a_key_refused_in_the_emulator() -> None:
 async def test_a_gate_is_shared_and_goes_with_its_last_user() -> None:
     async with Hostile(otherwise=after(0.05, persisted)) as server, session_at(server) as session:
         engine = session._engine
-        first = engine.guard(GateLimits(most=4))
-        assert engine.guard(GateLimits(most=9)) is first
-        engine.unguard()
-        assert engine.open().delivery.admission is first
+        first = engine.limit(ConcurrencyLimits(most=4))
+        assert engine.limit(ConcurrencyLimits(most=9)) is first
+        engine.unlimit()
+        assert engine.open().sender.admission is first
         waiting = asyncio.ensure_future(crowd(session, 20))
         await asyncio.sleep(0.01)
-        engine.unguard()
-        assert engine.open().delivery.admission is None
+        engine.unlimit()
+        assert engine.open().sender.admission is None
         assert not [error for error in await waiting if isinstance(error, Exception)]
         assert server.most_in_flight == 4, "who stood at the gate still passes it"
         await crowd(session, 20)
         assert server.most_in_flight == 20
-        assert engine.guard(GateLimits()) is not first
+        assert engine.limit(ConcurrencyLimits()) is not first
 
 
 async def test_a_latch_goes_with_its_gate() -> None:
     async with Hostile([refusal(401)], otherwise=persisted) as server, session_at(server) as session:
-        guarded(session)
+        limited(session)
         with pytest.raises(Unauthenticated):
             await create(session)
-        session._engine.unguard()
-        guarded(session)
+        session._engine.unlimit()
+        limited(session)
         assert (await create(session)).done()
         assert len(server.requests) == 2
 
@@ -392,11 +392,11 @@ async def test_a_latch_goes_with_its_gate() -> None:
 async def test_a_session_may_close_while_others_stand_at_its_gate() -> None:
     async with Hostile(otherwise=stall) as server:
         async with session_at(server, close_grace=1.0) as session:
-            guarded(session, NARROW)
+            limited(session, NARROW)
             sends = asyncio.ensure_future(crowd(session, 5))
             await asyncio.sleep(0.5)
         made = await sends
-        session._engine.unguard()
+        session._engine.unlimit()
     assert all(isinstance(error, Exception) for error in made)
     assert len(server.requests) == 1
 
@@ -404,7 +404,7 @@ async def test_a_session_may_close_while_others_stand_at_its_gate() -> None:
 async def test_cancelled_callers_do_not_block_the_gate() -> None:
     script = by_target({"GET": [after(1.0, answer({"status": "SUCCESS", "taskId": "s_1"}))]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        admission = guarded(session, NARROW)
+        admission = limited(session, NARROW)
         reads: list[Awaitable[Any]] = [
             asyncio.ensure_future(session.get_task(SOURCE, "s_1")) for _ in range(6)
         ]
@@ -420,7 +420,7 @@ async def test_cancelled_callers_do_not_block_the_gate() -> None:
 
 async def test_a_lost_answer_is_settled_behind_a_gate() -> None:
     async with Hostile([reset, refusal(409, "ALREADY_EXISTS")]) as server, session_at(server) as session:
-        guarded(session, NARROW)
+        limited(session, NARROW)
         server.then(answer({"id": "prac-1.org-9", "type": "practises-at", **_ENDS, "data": {}}))
         made = await create(session)
         assert made.reconciled
@@ -434,7 +434,7 @@ async def test_a_look_waits_out_a_hint_with_its_deadline_moved() -> None:
     looks = [refusal(503, headers={"Retry-After": "100"}), after(3.0, task("SUCCESS"))]
     script = by_target({"/tasks/": looks}, accepted())
     async with Hostile(otherwise=script) as server, session_at(server, timeout=5.0, retry=ONCE) as session:
-        guarded(session)
+        limited(session)
         snapshot = await session.task("s_1", source=SOURCE).wait()
         assert snapshot.status == "SUCCESS"
         assert len(server.requests) == 2

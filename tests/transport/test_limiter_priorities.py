@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from clinia_async import ConnectionFailed, Outcome, RequestError, RequestTimeout, Wire
+from clinia_async import ConnectionFailed, Outcome, RequestError, RequestTimeout, TransportOptions
 from clinia_async.transport.limiter import Line
 from tests.factories import ONCE, SOURCE, create, session_at
 from tests.hostile import Hostile, after, by_target, persisted, stall, task
 
 SLOW = by_target({"/tasks/": [after(1, task("SUCCESS"))]}, after(1, persisted))
-ONE = Wire(connections=1)
+ONE = TransportOptions(connections=1)
 
 
 async def test_a_look_goes_ahead_of_the_writes_that_wait() -> None:
@@ -41,7 +41,7 @@ async def test_writes_keep_their_order() -> None:
 
 async def test_the_wait_in_line_is_not_the_attempts_own_time() -> None:
     slow = after(4, persisted)
-    wire = Wire(connections=1, attempt=5)
+    wire = TransportOptions(connections=1, attempt=5)
     async with Hostile(otherwise=slow) as server, session_at(server, wire=wire, retry=ONCE) as session:
         made = await asyncio.gather(*(create(session, f"p{number}") for number in range(6)))
         assert all(each.done() for each in made)

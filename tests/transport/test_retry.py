@@ -221,7 +221,7 @@ async def test_what_was_not_sent_is_paid_from_a_purse_of_its_own() -> None:
             with pytest.raises(ConnectionFailed) as caught:
                 await create(session)
             assert caught.value.outcome is Outcome.NOT_SENT
-        budget = session._engine.open().delivery._budget
+        budget = session._engine.open().sender._budget
         assert budget.tokens == budget.burst
         assert budget.unsent_tokens < 1
     assert port
@@ -239,7 +239,7 @@ async def test_connections_that_are_refused_at_first() -> None:
         finally:
             await late.__aexit__()
         assert made.done()
-        assert not made.doubtful
+        assert not made.maybe_applied
 
 
 @given(st.lists(st.sampled_from(["success", "sent", "unsent"]), max_size=200))

@@ -193,7 +193,7 @@ def _chunk(operations: int | None, size: int | None, linger: float) -> "clinia.C
     return clinia.ChunkLimits(operations or default.operations, size or default.bytes, linger)
 
 
-def _limits(in_flight: int | None, rate: float | None) -> "clinia.GateLimits":
-    default = clinia.GateLimits()
+def _limits(in_flight: int | None, rate: float | None) -> "clinia.ConcurrencyLimits":
+    default = clinia.ConcurrencyLimits()
     most = in_flight or default.most
-    return clinia.GateLimits(start=min(default.start, most), most=most, rate=rate)
+    return clinia.ConcurrencyLimits(start=min(default.start, most), most=most, rate=rate)

@@ -32,7 +32,7 @@ from clinia_async.ingest.records.record_batch import Stretch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
-from clinia_async.transport.adaptive_limit import GateLimits
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 STOPPING = "stopping: what is in flight comes to its end; once more to stop at once"
 
@@ -49,7 +49,7 @@ class IngestRequest:
     on_unknown: str
     workers: int | None
     chunk: ChunkLimits
-    limits: GateLimits
+    limits: ConcurrencyLimits
     input_options: InputOptions
     dead_letters: Path
     patience: float

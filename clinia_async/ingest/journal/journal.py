@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from clinia_async.errors import fresh
+from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
 from clinia_async.ingest.journal.file import JournalError, failure, open_file
 from clinia_async.ingest.journal.rows import Failure, History, JobIdentity, Statement
@@ -48,7 +48,7 @@ class Journal:
     async def write(self, *statements: Statement) -> None:
         """Returns when they are on the disk. Raises `JournalError`, and from then on always."""
         if self._broken is not None:
-            raise fresh(self._broken)
+            raise copy_for_raise(self._broken)
         self._waiting.extend(statements)
         batch = self._batch
         if self._writer is None:
@@ -59,7 +59,7 @@ class Journal:
             broken = error
         else:
             return
-        raise fresh(broken)
+        raise copy_for_raise(broken)
 
     async def failures(self, first: int) -> Sequence[Failure]:
         """Those that former runs told, in order, from the position `first` on: a page of them."""
@@ -87,7 +87,7 @@ class Journal:
             if self._broken is None:
                 batch.set_result(None)
             else:
-                batch.set_exception(fresh(self._broken))
+                batch.set_exception(copy_for_raise(self._broken))
                 batch.exception()  # whoever waited may be gone
         self._writer = None
 

@@ -5,7 +5,7 @@ from collections import Counter
 from attrs import define, field
 
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome, Settlement
-from clinia_async.transport.adaptive_limit import Gate
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 
 @define
@@ -74,7 +74,7 @@ class Report:
         self.by_disposition[disposition] += 1
         self.former += 1
 
-    def note_gate(self, gate: Gate) -> None:
+    def note_gate(self, gate: AdaptiveLimit) -> None:
         self.throttles = gate.throttles
         self.concurrency = int(gate.limit)
         self.most_in_flight = gate.peak_in_flight

@@ -171,7 +171,7 @@ class Lane:
             chunk.doubtful = chunk.doubtful or error.outcome is Outcome.UNKNOWN
             raise
         chunk.requests += task.attempts
-        chunk.doubtful = task.doubtful
+        chunk.doubtful = task.maybe_applied
         if task.id is not None and not task.done():
             await self._accepted(chunk, task.id)
         return task

@@ -62,7 +62,7 @@ class PatientSession:
             if (doubt or doubtful) and write.retry_safety is RetrySafety.ONCE:
                 before_repeat()
             try:
-                task = await self._session.submit(write, doubtful=doubt or doubtful)
+                task = await self._session.submit(write, maybe_applied=doubt or doubtful)
             except RequestError as error:
                 sent += error.attempts
                 error.attempts = sent
@@ -75,7 +75,7 @@ class PatientSession:
 
     def resume(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
         """The handle of a write that was accepted in a former run."""
-        return self._session.resume(write, id, doubtful=doubtful)
+        return self._session.resume(write, id, maybe_applied=doubtful)
 
     async def read(self, call: Call[R], /) -> R:
         return await self._patiently(lambda _: self._session.send(call))

@@ -30,7 +30,7 @@ class Single:
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
         queued = chunk.state is ChunkState.ACCEPTED
         await self._service.watched(task.result)
-        chunk.doubtful = task.doubtful
+        chunk.doubtful = task.maybe_applied
         stored = Disposition.SUCCEEDED if queued and not task.reconciled else Disposition.PERSISTED
         return [outcome_of(chunk.records[0], chunk, (stored, None), reconciled=task.reconciled)]
 

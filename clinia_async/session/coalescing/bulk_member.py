@@ -28,7 +28,7 @@ class SharedBulk:
 
     watch: TaskState
     read: Read
-    doubtful: bool
+    maybe_applied: bool
     attempts: int
     done_at_once: bool
     """It was PERSISTED: everything in it is stored, and nobody need be asked."""
@@ -81,7 +81,7 @@ class BulkMemberTask(Task[Record]):
     __slots__ = ("_bulk", "_operation", "write")
 
     def __init__(self, bulk: SharedBulk, write: KeyedWrite, operation: bytes) -> None:
-        super().__init__(bulk.watch, bulk, doubtful=bulk.doubtful, attempts=bulk.attempts)
+        super().__init__(bulk.watch, bulk, maybe_applied=bulk.maybe_applied, attempts=bulk.attempts)
         self._bulk = bulk
         self._operation = operation
         self.write = write

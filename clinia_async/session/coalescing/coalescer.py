@@ -12,7 +12,7 @@ This differs:
   It is what went out, whatever became of the caller's objects since. Where a pipeline or a lost answer
   leaves a doubt, the record is read back.
 
-A write goes alone if no other came in time, if it has a `timeout` of its own or is `doubtful`, if the
+A write goes alone if no other came in time, if it has a `timeout` of its own or is `maybe_applied`, if the
 service makes its id, and if the service refuses the bulk as a whole.
 """
 
@@ -32,7 +32,7 @@ from clinia_async.calls import (
     RetrySafety,
     UpsertResource,
 )
-from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, fresh
+from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, copy_for_raise
 from clinia_async.models import (
     TargetType,
     TaskSubmission,
@@ -43,7 +43,7 @@ from clinia_async.session.submissions import Submissions
 from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.waiters import wake_together
-from clinia_async.transport.sender import Delivered
+from clinia_async.transport.sender import Delivery
 
 MOST = 1000
 """Operations of a bulk."""
@@ -66,9 +66,9 @@ Group = tuple[str, TargetType]
 class Service:
     """What is needed of a session."""
 
-    deliver: Callable[[EncodedBulk], Awaitable[Delivered[TaskSubmission]]]
+    deliver: Callable[[EncodedBulk], Awaitable[Delivery[TaskSubmission]]]
     alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    sent: Callable[[Delivered[TaskSubmission], str], SharedBulk]
+    sent: Callable[[Delivery[TaskSubmission], str], SharedBulk]
 
 
 @define(eq=False, repr=False)
@@ -197,7 +197,7 @@ class Coalescer:
             await asyncio.gather(*map(self._alone, batch.places))
             return
         for place in batch.places:
-            place.fail(fresh(failure))
+            place.fail(copy_for_raise(failure))
 
     async def _delivered(self, batch: _Batch, bulk: SharedBulk) -> None:
         try:
