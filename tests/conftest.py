@@ -1,25 +1,48 @@
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import WorkStealingScheduling
+from xdist.workermanage import WorkerController
 
 from clinia_async.emulator import Emulator
 from clinia_async.emulator import Exchange as Emulated
 from tests.contract.contract import Contract
 from tests.contract.coverage import Seen
 from tests.contract.exchange import Exchange
-from tests.virtual_time import VirtualTimeLoop
+from tests.virtual_time import factories
 
 CONTRACT = Contract.load()
 SEEN = Seen(CONTRACT)
 """What this library's own client has asked of an emulator in this run, and what it was answered."""
+settings.register_profile(
+    "suite",  # the same examples in each run, however slow the machine is; campaigns draw others
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("suite")
+MISSING = pytest.StashKey[list[str]]()
 
-THE_LAST_TEST = "test_the_whole_contract_was_exercised"
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--loop",
+        choices=["jumping", "eager", "uvloop"],
+        default="jumping",
+        help="event loop of the async tests: asyncio's, asyncio's with eager tasks (3.12+), or uvloop's",
+    )
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every async test runs on the loop whose clock jumps; nothing ever sleeps for real."""
-    return {"jumping": VirtualTimeLoop}
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every async test runs on a loop whose clock jumps; nothing ever sleeps for real."""
+    return factories(config.getoption("loop"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,12 +51,47 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "rivals: two writes of one record are under way at the same time")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What the whole suite has exercised can be told at the end of the whole suite alone."""
-    last = [item for item in items if item.name == THE_LAST_TEST]
-    items[:] = [item for item in items if item.name != THE_LAST_TEST]
-    is_whole = config.args == config.getini("testpaths") and not config.getoption("keyword")
-    (items.extend if is_whole else lambda gone: config.hook.pytest_deselected(items=gone))(last)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkStealingScheduling:
+    """Hand out the rest of a busy worker's tests: some take seconds, most take milliseconds."""
+    return WorkStealingScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Add what a worker has seen of the contract."""
+    SEEN.merge(getattr(node, "workeroutput", {}).get("seen", []))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker passes on what it has seen; the whole suite must have exercised the whole contract."""
+    workeroutput = getattr(session.config, "workeroutput", None)
+    if workeroutput is not None:
+        workeroutput["seen"] = SEEN.dump()
+    elif _is_whole(session.config) and not session.shouldstop and not session.shouldfail:
+        session.config.stash[MISSING] = SEEN.never_done()
+        if session.config.stash[MISSING] and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    missing = config.stash.get(MISSING, None)
+    if missing:
+        terminalreporter.write_line(f"operations that no test got a good answer of: {missing}", red=True)
+    elif missing is not None:
+        terminalreporter.write_line("every operation of the contract was exercised", green=True)
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether this run is the whole suite: what all tests together exercise is known only then."""
+    chosen = ("keyword", "markexpr", "ignore", "ignore_glob", "deselect", "lf", "collectonly")
+    return config.args == config.getini("testpaths") and not any(config.getoption(name) for name in chosen)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_jitter_in_each_run(request: pytest.FixtureRequest) -> None:
+    random.seed(request.node.nodeid)
 
 
 @pytest.fixture(autouse=True)

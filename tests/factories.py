@@ -1,6 +1,8 @@
 """What most tests send, and how they reach a server."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from clinia_async import (
@@ -75,3 +77,16 @@ def record(data: object = None, **more: Any) -> Mapping[str, Any]:
     """A relationship as the service shows it."""
     ends = {"from": {"id": FROM.id, "type": FROM.type}, "to": {"id": TO.id, "type": TO.type}}
     return {"id": ID, "type": TYPE, **ends, "data": data or {}, **more}
+
+
+@contextmanager
+def refusing_socket() -> Iterator[socket.socket]:
+    """A port that refuses connections and that nobody else can take: bound, and not listening."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+def url_of(bound: socket.socket) -> str:
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"

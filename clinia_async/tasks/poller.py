@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import chain
-from random import Random
+from random import Random, random
 
 from attrs import frozen
 
@@ -62,7 +62,7 @@ class Poller:
         self._look = look
         self._settings = settings
         self._pace = learner(settings.pace)
-        self._chance = chance or Random()
+        self._chance = chance or Random(random())
         self._wheel: dict[int, list[TaskState]] = {}
         self._ticks: list[int] = []
         self._due: deque[TaskState] = deque()

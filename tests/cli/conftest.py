@@ -1,4 +1,3 @@
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import pytest
 from clinia_async.cli import main
 from tests.cli.program import Cli, Ran, end_all
 from tests.cli.served import Served
+from tests.factories import refusing_socket, url_of
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +48,9 @@ def lead_to(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    monkeypatch.setenv("CLINIA_BASE_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("CLINIA_API_KEY", "a-key")
-    monkeypatch.setenv("CLINIA_SOURCE", "ehr-prod")
+def nothing_listens(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with refusing_socket() as bound:
+        monkeypatch.setenv("CLINIA_BASE_URL", url_of(bound))
+        monkeypatch.setenv("CLINIA_API_KEY", "a-key")
+        monkeypatch.setenv("CLINIA_SOURCE", "ehr-prod")
+        yield

@@ -32,6 +32,15 @@ class Seen:
         if (operation := self.contract.operation(exchange)) is not None:
             self.answers[operation.id, exchange.status] += 1
 
+    def dump(self) -> list[tuple[str, int, int]]:
+        """What was seen, in values that pass from one process to another."""
+        return [(id_, status, count) for (id_, status), count in self.answers.items()]
+
+    def merge(self, dumped: Iterable[tuple[str, int, int]]) -> None:
+        """Add what another process has seen."""
+        for id_, status, count in dumped:
+            self.answers[id_, status] += count
+
     def operations(self) -> set[str]:
         """Those that were answered as their callers meant them to be."""
         return {id_ for id_, status in self.answers if 200 <= status < 300}

@@ -37,3 +37,13 @@ def test_answers_by_status() -> None:
     assert ("bundle", 200) not in missing
     assert ("delete_resource", 202) in missing
     assert ("create_relationship", 201) not in missing
+
+
+def test_what_workers_have_seen_is_added_up() -> None:
+    whole = Seen(contract)
+    for _, sample in GOOD:
+        worker = Seen(contract)
+        worker.add(sample)
+        whole.merge(worker.dump())
+    assert whole.never_done() == []
+    assert sum(whole.answers.values()) == len(GOOD)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import socket
 import ssl
 import tracemalloc
 import zlib
@@ -38,7 +37,19 @@ from clinia_async import (
     Unauthenticated,
     Unimplemented,
 )
-from tests.factories import ID, ONCE, SOURCE, TYPE, create, create_partition, record, session_at, write
+from tests.factories import (
+    ID,
+    ONCE,
+    SOURCE,
+    TYPE,
+    create,
+    create_partition,
+    record,
+    refusing_socket,
+    session_at,
+    url_of,
+    write,
+)
 from tests.hostile import (
     Behaviour,
     Hostile,
@@ -273,16 +284,11 @@ async def test_a_refusal_after_mere_refusals_is_rejected(first: Behaviour) -> No
         assert caught.value.outcome is Outcome.REJECTED
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 async def test_a_refused_connection_is_not_sent() -> None:
-    async with Session(api_key="k", base_url=f"http://127.0.0.1:{free_port()}") as session:
-        with pytest.raises(ConnectionFailed) as caught:
-            await create(session)
+    with refusing_socket() as bound:
+        async with Session(api_key="k", base_url=url_of(bound)) as session:
+            with pytest.raises(ConnectionFailed) as caught:
+                await create(session)
         assert caught.value.outcome is Outcome.NOT_SENT
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None

@@ -19,7 +19,18 @@ from clinia_async import (
     Session,
 )
 from clinia_async.transport.retry import LONGEST_HINT, RetryBudget, Waits, may_be_repeated, parse_retry_after
-from tests.factories import ID, ONCE, SOURCE, TYPE, create, create_partition, session_at, write
+from tests.factories import (
+    ID,
+    ONCE,
+    SOURCE,
+    TYPE,
+    create,
+    create_partition,
+    refusing_socket,
+    session_at,
+    url_of,
+    write,
+)
 from tests.hostile import (
     Behaviour,
     Hostile,
@@ -32,7 +43,6 @@ from tests.hostile import (
     reply,
     reset,
 )
-from tests.transport.test_http_transport import free_port
 
 pytestmark = pytest.mark.usefixtures("each_way_of_sending")
 
@@ -213,33 +223,30 @@ async def test_a_brown_out_gets_a_tenth_more_load() -> None:
 
 
 async def test_what_was_not_sent_is_paid_from_a_purse_of_its_own() -> None:
-    async with Hostile() as server:
-        port = server.port
-        url = server.url
-    async with Session(api_key="k", base_url=url) as session:
-        for _ in range(20):
-            with pytest.raises(ConnectionFailed) as caught:
-                await create(session)
-            assert caught.value.outcome is Outcome.NOT_SENT
-        budget = session._engine.open().sender._budget
-        assert budget.tokens == budget.burst
-        assert budget.unsent_tokens < 1
-    assert port
+    with refusing_socket() as bound:
+        async with Session(api_key="k", base_url=url_of(bound)) as session:
+            for _ in range(20):
+                with pytest.raises(ConnectionFailed) as caught:
+                    await create(session)
+                assert caught.value.outcome is Outcome.NOT_SENT
+            budget = session._engine.open().sender._budget
+            assert budget.tokens == budget.burst
+            assert budget.unsent_tokens < 1
 
 
 async def test_connections_that_are_refused_at_first() -> None:
-    port = free_port()
-    async with Session(api_key="k", base_url=f"http://127.0.0.1:{port}") as session:
-        late = Hostile(otherwise=persisted)
-        sending = asyncio.ensure_future(create(session))
-        await asyncio.sleep(0.001)
-        late._server = await asyncio.start_server(late._accept, "127.0.0.1", port)
-        try:
-            made = await sending
-        finally:
-            await late.__aexit__()
-        assert made.done()
-        assert not made.maybe_applied
+    with refusing_socket() as bound:
+        async with Session(api_key="k", base_url=url_of(bound)) as session:
+            late = Hostile(otherwise=persisted)
+            sending = asyncio.ensure_future(create(session))
+            await asyncio.sleep(0.001)
+            late._server = await asyncio.start_server(late._accept, sock=bound)
+            try:
+                made = await sending
+            finally:
+                await late.__aexit__()
+            assert made.done()
+            assert not made.maybe_applied
 
 
 @given(st.lists(st.sampled_from(["success", "sent", "unsent"]), max_size=200))
