@@ -1,5 +1,6 @@
 """How to reach the service: options that become a session."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ _LONGEST_KEY = 64 * 1024
 Command = Callable[..., int]
 
 
-class Options(TypedDict, total=False):
+class SessionSettings(TypedDict, total=False):
     """The settings of a session that the command line has."""
 
     timeout: float
@@ -31,31 +32,40 @@ class Connection:
     workspace: str | None
     base_url: str | None
     api_key_file: Path | None
-    options: Options
+    settings: SessionSettings
 
     @property
     def names_a_service(self) -> bool:
+        """Whether an option says where the service is, or with which key."""
         return not (self.workspace is None and self.base_url is None and self.api_key_file is None)
 
-    def session(self, options: Options | None = None) -> "clinia.Session":
-        key = None if self.api_key_file is None else clinia.Secret(_key_in(self.api_key_file))
-        given: Options = {**self.options, **(options or {})}
+    def session(self, settings: SessionSettings | None = None) -> "clinia.Session":
+        """Return a new session. Raises `ConfigError`, in the words of the command line."""
+        key = None if self.api_key_file is None else clinia.Secret(_read_key(self.api_key_file))
+        if key is None and not os.environ.get("CLINIA_API_KEY"):
+            raise clinia.ConfigError("no API key: set CLINIA_API_KEY, or give --api-key-file")
+        named = self.workspace or self.base_url
+        if not (named or os.environ.get("CLINIA_WORKSPACE") or os.environ.get("CLINIA_BASE_URL")):
+            raise clinia.ConfigError(
+                "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL"
+            )
+        given: SessionSettings = {**self.settings, **(settings or {})}
         return clinia.Session.from_env(self.workspace, base_url=self.base_url, api_key=key, **given)
 
 
 def connection_options(command: Command) -> Command:
-    """Adds the options of a connection to a command, which is given a `Connection`."""
+    """Add the options of a connection to a command, which is given a `Connection`."""
     timeout = click.option(
         "--timeout",
         type=positive_seconds,
         metavar="SECONDS",
-        help="How long one call may take with all its repeats.  [default: 60]",
+        help="How long one call may take with all its retries.  [default: 60]",
     )
     return connection_options_without_timeout(timeout(command))
 
 
 def connection_options_without_timeout(command: Command) -> Command:
-    """For a command with a `--timeout` of its own, under another name."""
+    """The same for a command with a `--timeout` of its own, under another name."""
 
     @wraps(command)
     def with_connection(
@@ -66,16 +76,17 @@ def connection_options_without_timeout(command: Command) -> Command:
         **rest: object,
     ) -> int:
         if workspace is not None and base_url is not None:
-            raise click.UsageError("--workspace and --base-url exclude each other.")
-        options = Options() if timeout is None else Options(timeout=timeout)
-        return command(connection=Connection(workspace, base_url, api_key_file, options), **rest)
+            raise click.UsageError("--workspace and --base-url exclude each other: give one of them.")
+        settings = SessionSettings() if timeout is None else SessionSettings(timeout=timeout)
+        return command(connection=Connection(workspace, base_url, api_key_file, settings), **rest)
 
-    for option in reversed(_ADDRESS):
+    for option in reversed(_OPTIONS):
         with_connection = option(with_connection)
     return with_connection
 
 
 def source_option(*, required: bool) -> Callable[[Command], Command]:
+    """The option that names the source."""
     return click.option(
         "--source",
         envvar="CLINIA_SOURCE",
@@ -86,7 +97,7 @@ def source_option(*, required: bool) -> Callable[[Command], Command]:
     )
 
 
-_ADDRESS = (
+_OPTIONS = (
     click.option("--workspace", metavar="NAME", help="The workspace.  [env var: CLINIA_WORKSPACE]"),
     click.option(
         "--base-url",
@@ -103,13 +114,15 @@ _ADDRESS = (
 )
 
 
-def _key_in(path: Path) -> str:
+def _read_key(path: Path) -> str:
     try:
         if path == Path("-"):
+            if sys.stdin is None:
+                raise clinia.ConfigError("--api-key-file: standard input is closed")
             text = sys.stdin.buffer.read(_LONGEST_KEY)
         else:
             with path.open("rb") as file:
                 text = file.read(_LONGEST_KEY)
     except OSError as error:
-        raise clinia.ConfigError(f"the file with the API key cannot be read: {error.strerror}") from None
+        raise clinia.ConfigError(f"--api-key-file: the file cannot be read: {error.strerror}") from None
     return text.decode("ascii", "replace").strip()

@@ -1,4 +1,4 @@
-"""Exit codes: what they mean, which error leads to which, and how errors are told."""
+"""Exit codes: what they mean, which error leads to which, and how an error is printed."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -7,6 +7,7 @@ from enum import IntEnum
 import click
 
 import clinia_async as clinia
+from clinia_async.cli.signals import Signals
 
 
 class ExitCode(IntEnum):
@@ -21,7 +22,7 @@ class ExitCode(IntEnum):
 
 
 _MEANINGS = {
-    ExitCode.OK: "fine: every record landed",
+    ExitCode.OK: "done: every record landed",
     ExitCode.FAILED: "some records did not land, or the service refused the request",
     ExitCode.USAGE: "wrong options or settings, or an input or a journal that cannot be used",
     ExitCode.ACCESS: "the service refused the key",
@@ -34,10 +35,10 @@ EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text i
 
 
 def exit_code_of(error: "clinia.CliniaError") -> ExitCode:
-    """The first row that fits counts."""
+    """Return the exit code of the first row that fits."""
     if isinstance(error, clinia.TaskPollError) and error.status in {401, 403}:
         return ExitCode.ACCESS
-    if isinstance(error, clinia.ApiError) and _was_answered(error):
+    if isinstance(error, clinia.ApiError) and _is_final_rejection(error):
         return ExitCode.FAILED
     return next((code for kinds, code in _codes() if isinstance(error, kinds)), ExitCode.FAILED)
 
@@ -54,36 +55,57 @@ def _codes() -> tuple[tuple[tuple[type["clinia.CliniaError"], ...], ExitCode], .
     )
 
 
-def _was_answered(error: "clinia.ApiError") -> bool:
-    """Whether the service said no for good, and not because of the key or for the moment."""
-    passing = error.status in {408, 425, 429}
-    refused = isinstance(error, clinia.Unauthenticated | clinia.PermissionDenied)
-    return error.outcome is clinia.Outcome.REJECTED and not (passing or refused)
+def _is_final_rejection(error: "clinia.ApiError") -> bool:
+    """Whether the service rejected the request itself, and not the key or the moment."""
+    is_transient = error.status in {408, 425, 429}
+    is_access = isinstance(error, clinia.Unauthenticated | clinia.PermissionDenied)
+    return error.outcome is clinia.Outcome.REJECTED and not (is_transient or is_access)
+
+
+_ADVICE = {
+    ExitCode.ACCESS: "check CLINIA_API_KEY or --api-key-file",
+}
 
 
 def print_error(text: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     click.echo("error: " + " ".join(text.split()), err=True)
 
 
 def report_error(error: "clinia.CliniaError") -> ExitCode:
-    """Tells the error, and how to go on where that is possible; its exit code."""
-    text = str(error)
-    if isinstance(error, clinia.TaskTimeout | clinia.TaskPollError):
-        text += f"; {resume_command(error.token)}"
+    """Print the error and what to do about it; return its exit code."""
+    code, text = exit_code_of(error), str(error)
+    if code in _ADVICE:
+        text += f"; {_ADVICE[code]}"
+    elif isinstance(error, clinia.ConnectionFailed):
+        text += "; check --workspace or --base-url, or CLINIA_WORKSPACE or CLINIA_BASE_URL"
     print_error(text)
-    return exit_code_of(error)
+    return code
 
 
 def resume_command(token: str) -> str:
+    """Return the command that waits for a task again."""
     return f"resume with: clinia-async task wait '{token}'"
 
 
-def run_command(work: Callable[[], Coroutine[object, object, int]]) -> int:
-    """Runs what a command does, to its exit code."""
+def run_command(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:
+    """Run what a command does; return the exit code.
+
+    `work` is given the signals and may take steps of its own for them; else the first one cancels it.
+    """
     try:
-        return asyncio.run(work())
+        return asyncio.run(_run(work))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except clinia.CliniaError as error:
         return report_error(error)
+
+
+async def _run(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:
+    with Signals() as signals:
+        running = asyncio.ensure_future(work(signals))
+        with signals.steps(running.cancel):
+            await asyncio.wait([running])
+    if running.cancelled() and signals.first is not None:
+        return 128 + signals.first
+    return running.result()

@@ -5,34 +5,42 @@ from importlib import import_module
 
 import click
 
+from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
-_COMMANDS = ("ingest", "validate", "relationship", "partition", "task", "emulator")
+_MODULES = ("ingest", "validate", "task", "emulator", "completion")
+"""Commands that are no call of the API; each is in the module of its name."""
 
 
-class _Commands(click.Group):
+class LazyGroup(click.Group):
+    """Loads a command when it is asked for, so that help stays fast."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_MODULES[:2], *COMMANDS, *_MODULES[2:]]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name in COMMANDS:
+            from clinia_async.cli.api_commands import api_command  # noqa: PLC0415
+
+            return api_command(cmd_name)
+        if cmd_name not in _MODULES:
             return None
         command = getattr(import_module(f"clinia_async.cli.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
 
-@click.group("clinia-async", cls=_Commands, epilog=EPILOG, no_args_is_help=False)
+@click.group("clinia-async", cls=LazyGroup, epilog=EPILOG, no_args_is_help=False)
 @click.version_option(package_name="clinia-async")
 def group() -> None:
-    """Relationships, partitions and tasks of a Clinia workspace.
+    """Load, read and change the records of a Clinia workspace.
 
     The API key is read from the environment, CLINIA_API_KEY, or from a file, and is never an option.
     """
 
 
 def run(arguments: Sequence[str] | None) -> int:
-    """The exit code. What is wrong with the arguments is told in one line."""
+    """Run a command line; return the exit code. What is wrong with the arguments is printed in one line."""
     try:
         code = group.main(arguments, prog_name="clinia-async", standalone_mode=False)
     except click.UsageError as error:

@@ -1,12 +1,19 @@
-"""Kinds of arguments. What they refuse is never quoted: it may be about a person."""
+"""Types of arguments and options. An error never quotes the text: it may be about a person."""
 
 import math
+import os
+import sys
 from pathlib import Path
 
 import click
 
+JSON_METAVAR = "JSON|@FILE|-"
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FILE_OR_STANDARD_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
 
 def seconds(text: str | float) -> float:
+    """A finite number of seconds, 0 or more."""
     try:
         value = float(text)
     except ValueError:
@@ -17,6 +24,7 @@ def seconds(text: str | float) -> float:
 
 
 def positive_seconds(text: str | float) -> float:
+    """A finite number of seconds, more than 0."""
     value = seconds(text)
     if value == 0:
         raise click.BadParameter("must be more than 0 seconds.")
@@ -24,23 +32,25 @@ def positive_seconds(text: str | float) -> float:
 
 
 def type_and_id(text: str) -> tuple[str, str]:
-    """The type and the id of one end of a relationship. The first slash parts them."""
+    """The type and the id of one end of a relationship, separated by the first slash."""
     type_, slash, id_ = text.partition("/")
     if not slash:
-        raise click.BadParameter("must be TYPE/ID.")
+        raise click.BadParameter("must be TYPE/ID, such as practitioner/prac-1.")
     return type_, id_
 
 
-def json_or_file(text: str) -> bytes:
-    """The text itself, or after an `@` what is in the file of that name."""
-    if not text.startswith("@"):
+def json_value(text: str) -> bytes:
+    """JSON in place, or of a file (`@FILE`, or `FILE` if that does not begin as JSON), or of stdin (`-`)."""
+    if text.lstrip().startswith(("{", "[")):
         return text.encode("utf-8", "surrogateescape")
     try:
-        return Path(text[1:]).read_bytes()
-    except (OSError, ValueError) as error:
-        unreadable = type(error).__name__
-    raise click.BadParameter(f"the file cannot be read: {unreadable}.")
-
-
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FILE_OR_STANDARD_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+        if text == "-":
+            return sys.stdin.buffer.read()
+        return Path(text.removeprefix("@")).read_bytes()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+    except (AttributeError, ValueError):  # no standard input; a null character in a name
+        reason = "no such file"
+    raise click.BadParameter(
+        f"must be JSON, @FILE or - for standard input; as a file it cannot be read: {reason}."
+    )

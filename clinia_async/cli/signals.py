@@ -1,22 +1,33 @@
-"""Two steps out of a long run: the first signal stops it, the second cuts it short."""
+"""SIGINT and SIGTERM: a first signal stops a command in an orderly way, a further one cuts it short."""
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+Step = Callable[[], object]
+
 
 class Signals:
-    """`steps` are taken one a signal; what comes after them is passed over."""
+    """Takes one of `steps` per signal; the last one again for any further signal."""
 
-    def __init__(self, *steps: Callable[[], object]) -> None:
+    def __init__(self, *steps: Step) -> None:
         self._steps = list(steps)
         self.first: int | None = None
         """The number of the signal that came first."""
+
+    @contextmanager
+    def steps(self, *steps: Step) -> Iterator[None]:
+        """Take these steps instead while the block lasts."""
+        before, self._steps = self._steps, list(steps)
+        try:
+            yield
+        finally:
+            self._steps = before
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -35,5 +46,5 @@ class Signals:
     def _on_signal(self, number: int) -> None:
         if self.first is None:
             self.first = number
-        if self._steps:
-            self._steps.pop(0)()
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        step()

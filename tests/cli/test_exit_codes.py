@@ -98,11 +98,12 @@ def test_no_error_is_missing_above() -> None:
     assert set(_all_errors()) - above - bases == set()
 
 
-def test_an_error_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert report_error(clinia.RequestError("two\nlines")) is ExitCode.NETWORK
     assert capsys.readouterr() == ("", "error: two lines\n")
 
 
-def test_a_wait_that_was_given_up_can_be_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    report_error(_task(clinia.TaskTimeout))
-    assert capsys.readouterr().err == "error: text; resume with: clinia-async task wait '{token}'\n"
+def test_a_refused_key_says_where_the_key_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_error(clinia.AccessRefused("the service refused the key")) is ExitCode.ACCESS
+    text = capsys.readouterr().err
+    assert text == "error: the service refused the key; check CLINIA_API_KEY or --api-key-file\n"

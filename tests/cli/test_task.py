@@ -34,7 +34,7 @@ def _bulk_submitted(served: Served) -> str:
     return asyncio.run(submit())
 
 
-def test_a_look_by_token_and_by_id(cli: Cli, served: Served) -> None:
+def test_get_by_token_and_by_id(cli: Cli, served: Served) -> None:
     token = _submitted(served, 3600)
     id_ = json.loads(token)["task"]
     for name in (token, id_):
@@ -43,33 +43,33 @@ def test_a_look_by_token_and_by_id(cli: Cli, served: Served) -> None:
         assert ran.json == {"status": "PENDING", "taskId": id_}
 
 
-def test_a_look_with_receipts(cli: Cli, served: Served) -> None:
+def test_get_with_receipts(cli: Cli, served: Served) -> None:
     ran = cli("task", "get", _submitted(served, 0), "--receipts")
     assert (ran.code, ran.err) == (0, "")
     assert ran.json["status"] == "SUCCESS"
     assert [receipt["id"] for receipt in ran.json["receipts"]] == ["prac-1.org-9"]
 
 
-def test_a_wait_brings_the_relationship(cli: Cli, served: Served) -> None:
+def test_wait_prints_the_relationship(cli: Cli, served: Served) -> None:
     ran = cli("task", "wait", _submitted(served, 0.05))
     assert (ran.code, ran.err.split()) == (0, ["PENDING", "SUCCESS"])
     assert ran.json["id"] == "prac-1.org-9"
 
 
-def test_a_wait_for_a_bulk_brings_its_receipts(cli: Cli, served: Served) -> None:
+def test_wait_for_a_bulk_prints_its_receipts(cli: Cli, served: Served) -> None:
     ran = cli("task", "wait", _bulk_submitted(served))
     assert ran.code == 0
     assert [receipt["status"] for receipt in ran.json["receipts"]] == ["SUCCESS"]
 
 
-def test_a_wait_that_takes_too_long(cli: Cli, served: Served) -> None:
+def test_wait_times_out_and_prints_the_token(cli: Cli, served: Served) -> None:
     token = _submitted(served, 3600)
     ran = cli("task", "wait", token, "--timeout", "0.01")
     assert (ran.code, ran.out) == (4, "")
-    pending, error = ran.err.splitlines()
+    pending, resume, error = ran.err.splitlines()
     assert pending == "PENDING"
+    assert resume == f"the task goes on; resume with: clinia-async task wait '{token}'"
     assert error.startswith("error: single task ")
-    assert error.endswith(f"; resume with: clinia-async task wait '{token}'")
 
 
 def test_a_task_that_failed(cli: Cli, served: Served) -> None:
@@ -91,7 +91,8 @@ def test_an_id_needs_a_source_and_a_token_does_not(
     monkeypatch.delenv("CLINIA_SOURCE")
     assert cli("task", "get", token).code == 0
     ran = cli("task", "get", json.loads(token)["task"])
-    assert ran == (2, "", "error: a task id needs the source that it belongs to\n")
+    problem = "error: --source: a task id needs the source that it belongs to; a token names it\n"
+    assert ran == (2, "", problem)
 
 
 def test_what_is_no_id_and_no_token(cli: Cli, served: Served) -> None:

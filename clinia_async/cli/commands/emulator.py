@@ -125,4 +125,4 @@ def emulator(
             emulator.faults.add(one)
         return emulator
 
-    return run_command(lambda: serve(make, tells_key=key is None and key_file is None))
+    return run_command(lambda _: serve(make, tells_key=key is None and key_file is None))

@@ -173,7 +173,7 @@ def ingest(
         connection=None if emulator else connection,
         as_json=as_json,
     )
-    return run_command(lambda: ingest_file(request))
+    return run_command(lambda signals: ingest_file(request, signals))
 
 
 def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:

@@ -46,4 +46,4 @@ def validate(
         check_dead_letter_path(dead_letters, file)
     path = None if file == STANDARD_INPUT else file
     request = ValidateRequest(path, source or "source", input_options, dead_letters, as_json)
-    return run_command(lambda: validate_file(request))
+    return run_command(lambda _: validate_file(request))

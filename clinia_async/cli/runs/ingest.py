@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from attrs import define, field, frozen
 
-from clinia_async.cli.connection_options import Connection, Options
+from clinia_async.cli.connection_options import Connection, SessionSettings
 from clinia_async.cli.exit_codes import ExitCode, exit_code_of, print_error
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.progress import progress
@@ -79,12 +79,12 @@ class RunResult:
         return ExitCode.OK if self.report.all_landed else ExitCode.FAILED
 
 
-async def ingest_file(request: IngestRequest) -> int:
+async def ingest_file(request: IngestRequest, signals: Signals) -> int:
     # the whole file is read for it, so it is asked for only where a journal compares it
     input_id = await request.input_options.identity(request.file) if request.journal else None
     async with _open_session(request) as (session, stored_count):
         with _frozen_gc():
-            result = await _Run(request, session, input_id).run()
+            result = await _Run(request, session, input_id, signals).run()
         result.emulator_holds = stored_count()
     _print_report(request, result)
     if result.unexpected_error is not None:
@@ -106,16 +106,16 @@ def _frozen_gc() -> Iterator[None]:
 async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
     """The session, and what tells how many relationships an emulator of its own holds."""
     # a task whose looks bring nothing good is waited for as long as the job is patient
-    options = Options(polling=Polling(patience=request.patience))
+    settings = SessionSettings(polling=Polling(patience=request.patience))
     if request.connection is not None:
-        async with request.connection.session(options) as session:
+        async with request.connection.session(settings) as session:
             yield session, lambda: None
         return
     from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
 
     async with (
         Emulator() as emulator,
-        Session(api_key=emulator.key, base_url=emulator.url, **options) as session,
+        Session(api_key=emulator.key, base_url=emulator.url, **settings) as session,
     ):
         yield session, emulator.relationships
 
@@ -149,6 +149,7 @@ class _Run:
     request: IngestRequest
     session: Session
     input_id: str | None
+    signals: Signals
     input: _Input = field(init=False)
     job: Ingestion = field(init=False)
 
@@ -186,14 +187,14 @@ class _Run:
             )
             async with self.job:
                 collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
-                signals = stack.enter_context(Signals(self._stop(stop_reading), collecting.cancel))
+                stack.enter_context(self.signals.steps(self._stop(stop_reading), collecting.cancel))
                 async with progress(self.job.report):
                     await asyncio.wait([collecting])
             if collecting.cancelled():
                 await self.session.aclose(grace=0)
                 # now that the job has ended it tells how the rest stands
                 await asyncio.gather(self._collect(dead_letters), return_exceptions=True)
-            return self._result(dead_letters, collecting, signals)
+            return self._result(dead_letters, collecting)
 
     async def _collect(self, dead_letters: DeadLetters) -> None:
         async for outcome in self.job.unlanded():
@@ -207,11 +208,9 @@ class _Run:
 
         return stop
 
-    def _result(
-        self, dead_letters: DeadLetters, collecting: asyncio.Task[None], signals: Signals
-    ) -> RunResult:
+    def _result(self, dead_letters: DeadLetters, collecting: asyncio.Task[None]) -> RunResult:
         result = RunResult(
-            self.job.report, dead_letters.count, signal=signals.first, passed_over=self.input.passed_over
+            self.job.report, dead_letters.count, signal=self.signals.first, passed_over=self.input.passed_over
         )
         error = None if collecting.cancelled() else collecting.exception() or self.input.error
         if isinstance(error, OSError) and not isinstance(error, CliniaError):

@@ -74,12 +74,12 @@ def test_nothing_there(cli: Cli, served: Served) -> None:
         ("{}", "$.modules: "),
         ('{"modules": {}, "modules": {}}', "$: "),
         (json.dumps({"modules": {}}), "$.source: "),
-        (json.dumps({"modules": {}, "source": SOURCE, "stage": True}), "$: "),
-        (json.dumps({"modules": {"serach": "STANDARD"}, "source": SOURCE}), "$.modules: "),
-        (json.dumps({"modules": {}, "source": {**SOURCE, "relationship": ["a"]}}), "$.source: "),
+        (json.dumps({"modules": {}, "source": SOURCE, "stage": True}), "$.stage: "),
+        (json.dumps({"modules": {"serach": "STANDARD"}, "source": SOURCE}), "$.modules.serach: "),
+        (json.dumps({"modules": {}, "source": {**SOURCE, "relationship": ["a"]}}), "$.source.relationship: "),
         (
             json.dumps({"modules": {}, "source": {**SOURCE, "collections": [{"key": "a", "kee": 1}]}}),
-            "$.source.collections[0]: ",
+            "$.source.collections[0].kee: ",
         ),
         (json.dumps({"modules": {}, "source": {**SOURCE, "key": "no key"}}), "$.source.key: "),
         (json.dumps({"modules": {}, "source": {**SOURCE, "key": 7}}), "$.source.key: "),
@@ -90,10 +90,10 @@ def test_a_definition_that_is_wrong_is_not_sent(text: str, where: str, cli: Cli,
     Path("definition.json").write_text(text)
     ran = _create(cli, "definition.json")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(f"error: {where}")
+    assert ran.err.startswith(f"error: --definition: {where}")
     assert not served.arrivals
 
 
 def test_a_definition_that_is_no_text(cli: Cli, served: Served) -> None:
     Path("definition.json").write_bytes(b"\xff")
-    assert _create(cli, "definition.json") == (2, "", "error: $: must be UTF-8\n")
+    assert _create(cli, "definition.json") == (2, "", "error: --definition: $: must be JSON\n")

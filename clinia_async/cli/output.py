@@ -1,0 +1,64 @@
+"""How the answers of the API are printed: as JSON, as NDJSON or as a table."""
+
+import json
+from collections.abc import AsyncIterable, Mapping, Sequence
+
+import click
+
+OUTPUTS = ("json", "ndjson", "table")
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(OUTPUTS),
+    default="json",
+    show_default=True,
+    help="One JSON document; one JSON document a line; or a table for people.",
+)
+
+
+def print_one(value: object, output: str) -> None:
+    """Print one answer of the API."""
+    text = _encode(value)
+    if output == "table":
+        fields = json.loads(text)
+        rows = fields.items() if isinstance(fields, Mapping) else [("value", fields)]
+        _print_table(("field", "value"), [(name, _cell(cell)) for name, cell in rows])
+    else:
+        click.echo(text)
+
+
+async def print_each(values: AsyncIterable[object], output: str) -> None:
+    """Print the entries of a list as they come. A table is printed at the end, when its columns are known."""
+    if output == "table":
+        entries = [json.loads(_encode(value)) async for value in values]
+        columns = list(dict.fromkeys(name for entry in entries for name in entry))
+        _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])
+        return
+    is_array, count = output == "json", 0
+    async for value in values:
+        click.echo(("[" if not count else ",\n") if is_array else "", nl=False)
+        click.echo(_encode(value), nl=not is_array)
+        count += 1
+    if is_array:
+        click.echo("]" if count else "[]")
+
+
+def _encode(value: object) -> bytes:
+    from clinia_async.serialization import converter  # noqa: PLC0415  loads the library
+
+    return converter.encode(value)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns, as wide as their longest cell: what a pipe reads must not be cut."""
+    clean = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *clean, strict=True)]
+    for row in ([name.upper() for name in columns], *clean):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())

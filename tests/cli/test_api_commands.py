@@ -1,0 +1,202 @@
+import inspect
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from clinia_async import Session
+from clinia_async.cli.api_table import COMMANDS, ApiCommand
+from clinia_async.emulator import Accepted, Constant, Emulator
+from tests.cli.program import Cli
+from tests.cli.served import Served
+
+CREATE = (
+    "relationship",
+    "create",
+    "practises-at",
+    "--from",
+    "practitioner/prac-1",
+    "--to",
+    "organization/org/9",
+)
+
+
+def _accept(seconds: float) -> Accepted:
+    return Accepted(Constant(seconds))
+
+
+def test_created_and_read(cli: Cli, served: Served) -> None:
+    created = cli(*CREATE, "--data", '{"since": "2019", "fte": 0.10, "big": 123456789012345678901}')
+    assert (created.code, created.err) == (0, "")
+    assert created.json["id"] == "prac-1.org/9"
+    assert created.json["from"] == {"id": "prac-1", "type": "practitioner"}
+    assert created.json["to"] == {"id": "org/9", "type": "organization"}
+    assert created.json["data"] == {"since": "2019", "fte": 0.1, "big": 123456789012345678901}
+    read = cli("relationship", "get", "practises-at", "prac-1.org/9")
+    assert (read.code, read.err) == (0, "")
+    assert read.json == created.json
+    assert read.out.count("\n") == 1
+
+
+def test_data_is_sent_as_it_is_written(cli: Cli, served: Served) -> None:
+    Path("data.json").write_text('{"fte":\n 0.10}')
+    assert cli(*CREATE, "--data", "@data.json").code == 0
+    assert served.holds("practises-at") == 1
+
+
+def test_waits_for_the_task(cli: Cli, served: Served) -> None:
+    served.emulator.default = _accept(0.01)
+    ran = cli(*CREATE)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json["id"] == "prac-1.org/9"
+    assert served.arrivals["get_task"] >= 1
+
+
+def test_does_not_wait(cli: Cli, served: Served) -> None:
+    served.emulator.default = _accept(3600)
+    ran = cli(*CREATE, "--no-wait")
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["source"] == "ehr-prod"
+    assert json.loads(ran.out)["task"].startswith("s_")
+    assert served.arrivals["get_task"] == 0
+
+
+def test_nothing_to_wait_for(cli: Cli, served: Served) -> None:
+    ran = cli(*CREATE, "--no-wait")
+    assert ran == (0, "persisted\n", "")
+
+
+def test_taken(cli: Cli, served: Served) -> None:
+    assert cli(*CREATE).code == 0
+    ran = cli(*CREATE)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "error: POST /sources/{source}/v1/relationships/{type}: 409 ALREADY_EXISTS\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "private-id"),
+        ("--from", "practitioner/private.id"),
+        ("--from", "practitioner/"),
+        ("--to", "no type!/private-id"),
+        ("--data", "private-id"),
+        ("--data", '["private-id"]'),
+        ("--data", '{"private-id": 1, "private-id": 2}'),
+        ("--data", '{"private-id": NaN}'),
+        ("--data", "@gone"),
+        ("--data", "@bytes"),
+        ("--source", "no source"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_not_sent_and_not_quoted(
+    arguments: tuple[str, ...], cli: Cli, served: Served
+) -> None:
+    Path("bytes").write_bytes(b'{"a": "\xff"}')
+    ran = cli(*CREATE, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+    assert "private-id" not in ran.err
+    assert not served.arrivals
+
+
+def test_the_source_is_needed(cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLINIA_SOURCE")
+    ran = cli(*CREATE)
+    assert ran.code == 2
+    assert "--source" in ran.err
+    assert cli(*CREATE, "--source", "another").code == 0
+    assert served.ask(_sources) == {"another"}
+
+
+def _sources(emulator: Emulator) -> set[str]:
+    return {stored.source for stored in emulator.stored()}
+
+
+def test_every_call_of_a_session_has_a_command() -> None:
+    methods = {row.method for rows in COMMANDS.values() for row in rows} | {"get_task"}
+    assert methods == _calls_of_a_session()
+
+
+def _calls_of_a_session() -> set[str]:
+    """The public methods of a session that make a request of their own."""
+    mixins = [each for each in Session.__mro__ if each.__module__.endswith(("_api", "_methods"))]
+    assert mixins
+    return {name for mixin in mixins for name in vars(mixin) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("row", [row for rows in COMMANDS.values() for row in rows], ids=lambda it: it.method)
+def test_the_parameters_of_a_command_are_those_of_its_method(row: ApiCommand) -> None:
+    given = {parameter.name for parameter in row.parameters} | ({"source"} if row.has_source else set())
+    if "partition" in given:
+        given = given - {"partition"} | {"modules", "source"}
+    taken = inspect.signature(getattr(Session, row.method)).parameters.keys()
+    assert given | {"self"} <= taken
+    assert taken - given <= {"self", "timeout", "read_back", "type"} | (
+        {"id"} if "id" not in given else set()
+    )
+
+
+PROFILE = '{"properties": {"name": {"type": "symbol"}}}'
+DEFINITION = json.dumps(
+    {
+        "from": {"profileKey": "practitioner", "includeKey": "practitioners"},
+        "to": {"profileKey": "organization", "includeKey": "organizations"},
+    }
+)
+PATCH = '[{"op": "add", "path": "/since", "value": 2019}]'
+PARTITION = json.dumps(
+    {
+        "modules": {"search": "STANDARD"},
+        "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": [{"key": "practitioner"}]},
+    }
+)
+WALK = (
+    # command, fields of the answer (None: one of the list)
+    ("source create ehr", {"key": "ehr"}),
+    ("source get ehr", {"key": "ehr"}),
+    ("source list", None),
+    (f"profile put practitioner --definition {PROFILE!r}", {"properties": {"name": {"type": "symbol"}}}),
+    (f"profile put organization --definition {PROFILE!r}", {}),
+    (f"definition put works-at --definition {DEFINITION!r}", {}),
+    ("definition get works-at", {"key": "works-at"}),
+    ("definition list", None),
+    ("""collection put practitioner --definition '{"type": "resources"}'""", {"type": "resources"}),
+    ("collection get practitioner", {"type": "resources"}),
+    ("""resource create practitioner --id prac-1 --data '{"name": "x"}'""", {"id": "prac-1"}),
+    ("""resource upsert practitioner prac-1 --data '{"name": "y"}'""", {"data": {"name": "y"}}),
+    ("resource get practitioner prac-1", {"id": "prac-1"}),
+    ("""resource create organization --id org-1 --data '{}' --meta '{"identifier": []}'""", {"id": "org-1"}),
+    (
+        "relationship create works-at --from practitioner/prac-1 --to organization/org-1",
+        {"id": "prac-1.org-1"},
+    ),
+    (f"relationship update works-at prac-1.org-1 --patch {PATCH!r}", {"data": {"since": 2019}}),
+    ("relationship get works-at prac-1.org-1", {"data": {"since": 2019}}),
+    ("browse works-at practitioner --per-page 1", None),
+    ("relationship delete works-at prac-1.org-1", {"status": "deleted"}),
+    ("resource delete organization org-1", {"status": "deleted"}),
+    ("purge create resources practitioner --yes", {"deletedCount": 1}),
+    (f"partition create clinics --definition {PARTITION!r} --stage", {"status": "STATUS_STAGE"}),
+    ("partition get clinics", {"key": "clinics"}),
+    ("partition list", None),
+    ("partition delete clinics --yes", {"status": "deleted"}),
+    ("source delete ehr --yes", {"status": "deleted"}),
+)
+
+
+def test_one_of_each_kind_is_made_read_changed_and_deleted(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIA_SOURCE", "ehr")
+    for command, expected in WALK:
+        ran = cli(*shlex.split(command))
+        assert (ran.code, ran.err) == (0, ""), command
+        if expected is None:
+            assert ran.json, command
+        else:
+            assert ran.json.items() >= expected.items(), command
+    assert served.holds() == 0
