@@ -30,7 +30,7 @@ async def progress(report: Report) -> AsyncIterator[None]:
 
 
 def progress_line(report: Report) -> str:
-    settled, landed = report.settled, report.landed
+    settled, landed = report.completed, report.landed
     under_way = report.read - settled
     return f"{report.read:,} read, {under_way:,} under way, {landed:,} landed, {settled - landed:,} did not"
 

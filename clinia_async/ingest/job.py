@@ -16,18 +16,18 @@ from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
 from clinia_async.ingest.options import IngestionOptions, OnUnknown, Options, Via
 from clinia_async.ingest.outcomes.outcome import RecordOutcome
-from clinia_async.ingest.outcomes.outcome_queue import OutcomeStream
+from clinia_async.ingest.outcomes.outcome_queue import OutcomeQueue
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.pipeline.checkpoints import Ledger
-from clinia_async.ingest.pipeline.chunker import Filling
-from clinia_async.ingest.pipeline.in_flight import Flight
-from clinia_async.ingest.pipeline.input_reader import Intake, Item
-from clinia_async.ingest.pipeline.ready_queue import Runway
-from clinia_async.ingest.pipeline.worker import Carrier, Lane
-from clinia_async.ingest.senders.bulk_sender import Batch
-from clinia_async.ingest.senders.retrying_session import PatientSession
-from clinia_async.ingest.senders.single_sender import Single
-from clinia_async.ingest.senders.worker_pool import work_together
+from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
+from clinia_async.ingest.pipeline.chunker import Chunker
+from clinia_async.ingest.pipeline.in_flight import InFlight
+from clinia_async.ingest.pipeline.input_reader import InputReader, Item
+from clinia_async.ingest.pipeline.ready_queue import ReadyQueue
+from clinia_async.ingest.pipeline.worker import ChunkWorker, Sender
+from clinia_async.ingest.senders.bulk_sender import BulkSender
+from clinia_async.ingest.senders.retrying_session import RetryingSession
+from clinia_async.ingest.senders.single_sender import SingleSender
+from clinia_async.ingest.senders.worker_pool import run_workers
 from clinia_async.session.session import Session
 from clinia_async.tasks.early_poll import EarlyPollBackoff
 
@@ -84,9 +84,9 @@ class Ingestion:
         self._writes = writes
         self._journal = journal
         self._input_id = input_id
-        self._outcomes = OutcomeStream()
-        self._flight: Flight | None = None
-        self._crew: asyncio.Task[None] | None = None
+        self._outcomes = OutcomeQueue()
+        self._in_flight: InFlight | None = None
+        self._workers: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> Report:
@@ -103,26 +103,26 @@ class Ingestion:
         """
         if self.report.stopped_by is None:
             self.report.stopped_by = "asked to stop"
-        if self._flight is not None:
-            self._flight.stop()
-        if grace is not None and self._crew is not None:
-            asyncio.get_running_loop().call_later(grace, self._crew.cancel)
+        if self._in_flight is not None:
+            self._in_flight.stop()
+        if grace is not None and self._workers is not None:
+            asyncio.get_running_loop().call_later(grace, self._workers.cancel)
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
         return self
 
     def __aiter__(self) -> AsyncIterator[RecordOutcome]:
-        return self._told(landed=True)
+        return self._iterate(landed=True)
 
     def unlanded(self) -> AsyncIterator[RecordOutcome]:
         """The outcomes of records that did not land, and what ended the job; `report` counts the others too.
 
         For whoever has nothing to do about what landed, in place of iterating over the job, and cheaper.
         """
-        return self._told(landed=False)
+        return self._iterate(landed=False)
 
-    async def _told(self, *, landed: bool) -> AsyncIterator[RecordOutcome]:
+    async def _iterate(self, *, landed: bool) -> AsyncIterator[RecordOutcome]:
         if self._running is None:
             raise ConfigError("a job runs inside `async with`")
         async for outcomes in self._outcomes.batches(landed=landed):
@@ -153,8 +153,8 @@ class Ingestion:
                 self.report.stopped_by = str(error) or type(error).__name__
             raise
         finally:
-            if self._flight is not None:
-                self._flight.strand_the_rest()
+            if self._in_flight is not None:
+                self._in_flight.fail_remaining()
             self.report.seconds = loop.time() - started
             self._outcomes.close()
             if journal is not None:
@@ -168,60 +168,60 @@ class Ingestion:
 
     async def _work(self, journal: Journal | None) -> None:
         options, replay = self._options, Replay(journal)
-        runway = Runway(options.fence, is_open=replay.is_over, holds_unknown=journal is not None)
-        intake = Intake(
+        ready_queue = ReadyQueue(options.fence, is_open=replay.is_over, holds_unknown=journal is not None)
+        input_reader = InputReader(
             self._source,
             self._writes,
-            runway,
+            ready_queue,
             self.report,
             replay,
             may_have_arrived=options.may_have_arrived,
         )
-        flight = self._flight = Flight(intake, runway, self.report, self._outcomes)
-        ledger = Ledger(journal, intake)
+        in_flight = self._in_flight = InFlight(input_reader, ready_queue, self.report, self._outcomes)
+        checkpoints = ChunkCheckpoints(journal, input_reader)
         if self.report.stopped_by is not None:
-            flight.stop()
-        reader = asyncio.create_task(intake.read(flight.tell), name="clinia-reader")
+            in_flight.stop()
+        reader = asyncio.create_task(input_reader.read(in_flight.publish), name="clinia-reader")
         reader.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._crew = asyncio.create_task(self._at_work(flight, ledger), name="clinia-crew")
+        self._workers = asyncio.create_task(self._run_workers(in_flight, checkpoints), name="clinia-crew")
         try:
-            await asyncio.wait([self._crew])
+            await asyncio.wait([self._workers])
         finally:
-            runway.stop()
-            for task in (self._crew, reader):
+            ready_queue.stop()
+            for task in (self._workers, reader):
                 task.cancel()
-            await asyncio.wait([self._crew, reader])
-        for task in (self._crew, reader):
+            await asyncio.wait([self._workers, reader])
+        for task in (self._workers, reader):
             if not task.cancelled():
                 task.result()
 
-    async def _at_work(self, flight: Flight, ledger: Ledger) -> None:
-        service = PatientSession(
+    async def _run_workers(self, in_flight: InFlight, checkpoints: ChunkCheckpoints) -> None:
+        session = RetryingSession(
             self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
         )
-        carrier, hurry = self._carrier(service), EarlyPollBackoff()
+        sender, hurry = self._sender(session), EarlyPollBackoff()
         options = self._options
 
         async def work() -> None:
-            filling = Filling(flight, options.fill, mixed=options.via is Via.BUNDLE)
-            lane = Lane(
-                filling,
-                carrier,
-                flight=flight,
-                ledger=ledger,
-                service=service,
+            chunker = Chunker(in_flight, options.chunk_limits, mixed=options.via is Via.BUNDLE)
+            worker = ChunkWorker(
+                chunker,
+                sender,
+                in_flight=in_flight,
+                checkpoints=checkpoints,
+                session=session,
                 report=self.report,
                 on_unknown=options.on_unknown,
                 hurry=hurry,
             )
-            await lane.work()
+            await worker.work()
 
         # After a failure the other workers go on with what they hold: they come to its end, or meet
         # the same reason by themselves and then know how their records stand.
-        await work_together(work, options.crew, grace=_GRACE, on_failure=flight.stop)
+        await run_workers(work, options.worker_count, grace=_GRACE, on_failure=in_flight.stop)
 
-    def _carrier(self, service: PatientSession) -> Carrier:
+    def _sender(self, session: RetryingSession) -> Sender:
         if self._options.via is Via.SINGLE:
-            return Single(service, self._options.on_existing)
+            return SingleSender(session, self._options.on_existing)
         atomic = self._options.via is Via.BUNDLE
-        return Batch(self._source, service, self._options.on_existing, atomic=atomic)
+        return BulkSender(self._source, session, self._options.on_existing, atomic=atomic)

@@ -67,11 +67,11 @@ class Options:
             raise ConfigError("workers must be at least 1")
 
     @property
-    def crew(self) -> int:
+    def worker_count(self) -> int:
         return self.workers or _WORKERS[self.via]
 
     @property
-    def fill(self) -> ChunkLimits:
+    def chunk_limits(self) -> ChunkLimits:
         """How large the chunks of this way may be."""
         if self.via is Via.SINGLE:
             return evolve(self.chunk, operations=1)

@@ -290,9 +290,9 @@ class Run:
         for outcome in self.rest():
             self.outcomes.append(outcome)
         report = self.job.report
-        told_before = report.former - sum(outcome.former for outcome in self.outcomes)
-        check(report.settled == report.read, "read", report.read, "settled", report.settled)
-        check(report.settled == len(self.outcomes) + told_before, "outcomes", len(self.outcomes), report)
+        told_before = report.reported_before - sum(outcome.reported_before for outcome in self.outcomes)
+        check(report.completed == report.read, "read", report.read, "settled", report.completed)
+        check(report.completed == len(self.outcomes) + told_before, "outcomes", len(self.outcomes), report)
         positions = [outcome.record.position for outcome in self.outcomes]
         check(len(set(positions)) == len(positions), "told twice")
         check(report.sent <= len(self.tale.plan.writes), "more sent than there are")
@@ -301,7 +301,7 @@ class Run:
         self.tale.landed = await _landed(self.tale, self.journal, self.emulator)
         _check_told(self.tale)
         for each in self.outcomes:
-            if each.disposition in STORED and not each.former and not each.attempts:
+            if each.disposition in STORED and not each.reported_before and not each.attempts:
                 check(self.journal, "stored by no request")
 
     def rest(self) -> list[RecordOutcome]:

@@ -121,8 +121,8 @@ class Nemesis:
 
     def carried(self) -> int:
         """How many operations have come to the registry, in all its lives."""
-        ledger = self.folder / "carried"
-        return sum(int(each) for each in ledger.read_bytes().split()) if ledger.exists() else 0
+        checkpoints = self.folder / "carried"
+        return sum(int(each) for each in checkpoints.read_bytes().split()) if checkpoints.exists() else 0
 
     def settled(self) -> dict[tuple[str, str], object]:
         """What is stored once everything that was accepted is done. It must be closed."""
@@ -171,9 +171,9 @@ class Nemesis:
         return now
 
 
-def _count(ledger: Path) -> None:
+def _count(checkpoints: Path) -> None:
     """Writes down each operation that comes to the registry: what is written survives a SIGKILL."""
-    handle = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    handle = os.open(checkpoints, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def counted(of: Callable[..., object], several: bool) -> Callable[..., object]:
         def submit(self: Submissions, source: str, operations: Operation | list[Operation]) -> object:

@@ -67,10 +67,10 @@ async def ran(session: Session, items: Iterable[Item] | AsyncIterable[Item], **o
 
 def check_accounts(found: Ran) -> None:
     """True of every job, however it ended: each record that was read has exactly one outcome."""
-    assert found.report.settled == found.report.read
+    assert found.report.completed == found.report.read
     assert len({id(outcome.record) for outcome in found.outcomes}) == len(found.outcomes)
-    told_before = found.report.former - sum(outcome.former for outcome in found.outcomes)
-    assert found.report.settled == len(found.outcomes) + told_before
+    told_before = found.report.reported_before - sum(outcome.reported_before for outcome in found.outcomes)
+    assert found.report.completed == len(found.outcomes) + told_before
 
 
 async def run(emulator: Emulator, items: Iterable[Item] | AsyncIterable[Item], **options: object) -> Ran:

@@ -60,8 +60,8 @@ async def run_cancelled(
         await asyncio.wait([caller])
         loop.at_turn = lambda: None
         await session.aclose(grace=0)
-    assert job.report.settled == job.report.read
-    assert len(outcomes) <= job.report.settled
+    assert job.report.completed == job.report.read
+    assert len(outcomes) <= job.report.completed
     return not caller.cancelled()
 
 

@@ -31,8 +31,8 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.ingest.pipeline.ready_queue import AHEAD
-from clinia_async.ingest.records.record_batch import AT_ONCE, Records
+from clinia_async.ingest.pipeline.ready_queue import READ_AHEAD
+from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatches
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,
@@ -183,7 +183,7 @@ async def test_leaving_early_leaves_a_report_that_is_true(via: str) -> None:
                 async for _ in job:
                     break
         report = job.report
-        assert report.settled == report.read
+        assert report.completed == report.read
         assert report.landed >= 1
         assert report.by_disposition[Disposition.UNKNOWN] >= 1
         assert report.stopped_by is not None
@@ -205,7 +205,7 @@ async def test_a_job_that_is_asked_to_stop_brings_what_flies_to_its_end(via: str
         assert emulator.relationships() == job.report.landed - counts[Disposition.EXISTING]
     assert job.report.landed >= 1
     assert not job.report.by_disposition[Disposition.UNKNOWN]
-    assert job.report.settled == job.report.read == len(outcomes)
+    assert job.report.completed == job.report.read == len(outcomes)
     assert job.report.sent < 400
     assert job.report.stopped_by == "asked to stop"
 
@@ -244,9 +244,9 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
         ahead = 0
         async with job:
             async for _ in job:
-                ahead = max(ahead, pulled - job.report.settled)
+                ahead = max(ahead, pulled - job.report.completed)
     assert pulled == 5000
-    assert ahead <= 3 * 10 + AHEAD
+    assert ahead <= 3 * 10 + READ_AHEAD
 
 
 async def test_all_who_wait_for_records_hear_of_many() -> None:
@@ -293,13 +293,13 @@ async def test_looks_at_once_are_given_up_where_they_are_in_vain() -> None:
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
 async def test_a_run_of_repeats_waits_as_a_whole(via: str) -> None:
-    items = writes(AT_ONCE)
+    items = writes(MAX_BATCH)
     async with Emulator(default=Accepted(Constant(1.0))) as emulator:
         found = await run(emulator, items * 3, via=via, chunk=ChunkLimits(operations=200))
         assert stored_data(emulator) == {each.id: each.data for each in items}
     assert found.error is None
     assert found.report.all_landed
-    assert found.told[Disposition.EXISTING] == 2 * AT_ONCE
+    assert found.told[Disposition.EXISTING] == 2 * MAX_BATCH
 
 
 async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
@@ -310,7 +310,7 @@ async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
     (failed,) = (outcome for outcome in found.outcomes if not outcome.disposition.has_landed)
     assert failed.record.line == 8
     reached = gc.get_referents(failed)
-    assert not [each for each in reached if isinstance(each, Records)]
+    assert not [each for each in reached if isinstance(each, RecordBatches)]
     landed = next(outcome for outcome in found.outcomes if outcome.disposition.has_landed)
     assert landed.record is landed.record
 

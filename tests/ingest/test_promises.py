@@ -32,7 +32,7 @@ from clinia_async.emulator import (
     Settings,
     Unavailable,
 )
-from clinia_async.ingest.pipeline.worker import IN_DOUBT
+from clinia_async.ingest.pipeline.worker import MAYBE_APPLIED
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from tests.ingest.running import SOURCE, Ran, either_way, ran, run, session_for, stored_data, write, writes
 from tests.ingest.witness import witnessed
@@ -94,7 +94,7 @@ async def test_a_write_waits_for_the_fence_behind_one_that_may_arrive_late(tmp_p
             emulator.faults.add(LostReply(route="bulk_resources", times=1))
             async with Ingestion(session, SOURCE, [upsert(1), upsert(2)], **options) as job:  # type: ignore[arg-type]
                 async for outcome in job:
-                    assert outcome.doubtful
+                    assert outcome.maybe_applied
                     break
                 await asyncio.sleep(10)
             assert len(at) == 2, "the lost one, and its repeat"
@@ -216,7 +216,7 @@ async def test_a_run_that_was_cut_off_while_it_sent_does_not_send_such_a_create_
             await asyncio.sleep(1)
             assert emulator.resources() == 3
     assert {(each.disposition, each.reason, each.attempts) for each in found.outcomes} == {
-        (D.UNKNOWN, IN_DOUBT, 1)
+        (D.UNKNOWN, MAYBE_APPLIED, 1)
     }
 
 
@@ -249,7 +249,7 @@ async def test_a_bulk_that_is_too_large_is_halved_down_to_the_record_that_is(
                     caller = asyncio.ensure_future(job.run())
                     seen.on_arrival.append(caller.cancel)
                     await asyncio.wait([caller])
-                    assert job.report.settled == job.report.read == 40
+                    assert job.report.completed == job.report.read == 40
                     seen.on_arrival.clear()
             found = await run(emulator, items, **options)
             assert stored_data(emulator) == {each.id: each.data for each in items if each is not items[16]}
@@ -381,7 +381,7 @@ async def test_a_reader_that_leaves_a_full_stream_does_not_hold_the_job(tmp_path
         async with asyncio.timeout(36_000):
             async with job:
                 await asyncio.sleep(3600)
-        assert job.report.settled == job.report.read
+        assert job.report.completed == job.report.read
 
 
 async def test_an_upsert_that_its_own_twin_cancelled_is_waited_for() -> None:

@@ -29,7 +29,7 @@ Stored = Mapping[tuple[str, str], object]
 """The data of each relationship by its type and id."""
 
 
-class Kind(Enum):
+class LineKind(Enum):
     FIRST = "the first of its key"
     EQUAL = "as one before it"
     DIFFERENT = "with the key of one before it and other data"
@@ -40,7 +40,7 @@ class Kind(Enum):
 @frozen
 class Line:
     text: str = field(repr=False)
-    kind: Kind
+    kind: LineKind
 
 
 @frozen
@@ -51,13 +51,13 @@ class Input:
     def write(self, path: Path) -> None:
         path.write_text("".join(line.text + "\n" for line in self.lines))
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: LineKind) -> int:
         return sum(line.kind is kind for line in self.lines)
 
     @property
     def records(self) -> int:
         """Those that can be sent."""
-        return len(self.lines) - self.count(Kind.WRONG) - self.count(Kind.BLANK)
+        return len(self.lines) - self.count(LineKind.WRONG) - self.count(LineKind.BLANK)
 
 
 def made(random: Random, count: int) -> Input:
@@ -66,15 +66,15 @@ def made(random: Random, count: int) -> Input:
     means: dict[tuple[str, str], object] = {}
     lines: list[Line] = []
     for number in range(count):
-        kind = Kind.FIRST if plain or not means else random.choices(list(Kind), (84, 7, 4, 3, 2))[0]
+        kind = LineKind.FIRST if plain or not means else random.choices(list(LineKind), (84, 7, 4, 3, 2))[0]
         lines.append(Line(_text(random, kind, number, means), kind))
     return Input(lines, means)
 
 
-def _text(random: Random, kind: Kind, number: int, means: dict[tuple[str, str], object]) -> str:
-    if kind is Kind.BLANK:
+def _text(random: Random, kind: LineKind, number: int, means: dict[tuple[str, str], object]) -> str:
+    if kind is LineKind.BLANK:
         return random.choice(["", "  "])
-    if kind is Kind.WRONG:
+    if kind is LineKind.WRONG:
         return random.choice(
             [
                 "{",
@@ -83,7 +83,7 @@ def _text(random: Random, kind: Kind, number: int, means: dict[tuple[str, str], 
                 _written("covers", f"p{number}.o{number}", [1]),
             ]
         )
-    if kind is Kind.FIRST:
+    if kind is LineKind.FIRST:
         type_, id_ = random.choice(TYPES), f"prac-{number}.org-{random.randrange(7)}"
         means[type_, id_] = {"number": number, "active": random.random() < 0.5}
         return _written(type_, id_, means[type_, id_])
@@ -92,7 +92,7 @@ def _text(random: Random, kind: Kind, number: int, means: dict[tuple[str, str], 
     type_, id_ = random.choice(known[-5:] if random.random() < 0.5 else known)
     data = means[type_, id_]
     assert isinstance(data, dict)
-    return _written(type_, id_, data if kind is Kind.EQUAL else {**data, "number": -1 - number})
+    return _written(type_, id_, data if kind is LineKind.EQUAL else {**data, "number": -1 - number})
 
 
 def _written(type_: str, id_: str, data: object) -> str:
@@ -148,28 +148,28 @@ def _check_state(given: Input, stored: Stored, findings: Findings) -> None:
 
 def _check_counts(given: Input, policy: str, told: Told, findings: Findings) -> None:
     counts, report = told.counts, told.report
-    read = len(given.lines) - given.count(Kind.BLANK)
-    landed = given.count(Kind.FIRST) + given.count(Kind.EQUAL) * (policy != "fail")
-    landed += given.count(Kind.DIFFERENT) * (policy == "keep")
+    read = len(given.lines) - given.count(LineKind.BLANK)
+    landed = given.count(LineKind.FIRST) + given.count(LineKind.EQUAL) * (policy != "fail")
+    landed += given.count(LineKind.DIFFERENT) * (policy == "keep")
     ours = counts["persisted"] + counts["succeeded"]
-    findings.blurred = ours - given.count(Kind.FIRST)
+    findings.blurred = ours - given.count(LineKind.FIRST)
     if policy == "fail":
         landed += findings.blurred
     for what, found, true in (
         ("read", report["read"], read),
         ("settled", report["settled"], read),
-        ("blank", report["blank"], given.count(Kind.BLANK)),
+        ("blank", report["blank"], given.count(LineKind.BLANK)),
         ("complete", report["complete"], True),
         ("all dispositions", counts.total(), read),
         ("landed", report["landed"], landed),
-        ("invalid", counts["invalid"], given.count(Kind.WRONG)),
-        ("kept", counts["kept"], given.count(Kind.DIFFERENT) * (policy == "keep")),
-        ("failed", counts["failed"], read - landed - given.count(Kind.WRONG)),
+        ("invalid", counts["invalid"], given.count(LineKind.WRONG)),
+        ("kept", counts["kept"], given.count(LineKind.DIFFERENT) * (policy == "keep")),
+        ("failed", counts["failed"], read - landed - given.count(LineKind.WRONG)),
         ("dead letters", len(told.letters), read - landed),
         (
             "stored by this job beyond the first of each key",
             findings.blurred,
-            min(max(findings.blurred, 0), given.count(Kind.EQUAL)),
+            min(max(findings.blurred, 0), given.count(LineKind.EQUAL)),
         ),
     ):
         if found != true:
@@ -192,13 +192,13 @@ def _check_letters(given: Input, policy: str, told: Told, findings: Findings) ->
     findings.untrue += [f"line {number} has {times} letters" for number, times in seen.items() if times > 1]
 
 
-def _disposition_of_letter(kind: Kind, policy: str) -> str | None:
+def _disposition_of_letter(kind: LineKind, policy: str) -> str | None:
     """None if no such line may have one."""
-    if kind is Kind.WRONG:
+    if kind is LineKind.WRONG:
         return "invalid"
-    if kind is Kind.DIFFERENT and policy != "keep":
+    if kind is LineKind.DIFFERENT and policy != "keep":
         return "failed"
-    return "failed" if kind is Kind.EQUAL and policy == "fail" else None
+    return "failed" if kind is LineKind.EQUAL and policy == "fail" else None
 
 
 def _carries(letter: Mapping[str, object], about: Mapping[str, object], text: str) -> bool:

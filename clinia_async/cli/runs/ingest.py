@@ -28,7 +28,7 @@ from clinia_async.ingest import (
     Report,
 )
 from clinia_async.ingest.records.record import Item
-from clinia_async.ingest.records.record_batch import Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
@@ -129,7 +129,7 @@ class _Input:
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by the reason."""
 
-    async def blocks(self) -> AsyncGenerator[Iterable[Item | Stretch], None]:
+    async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
         request = self.request
         try:
             if request.file is None and sys.stdin is None:
@@ -262,9 +262,9 @@ def _report_fields(request: IngestRequest, result: RunResult) -> dict[str, objec
         "read": report.read,
         "blank": report.blank,
         "sent": report.sent,
-        "settled": report.settled,
+        "settled": report.completed,
         "landed": report.landed,
-        "former": report.former,
+        "former": report.reported_before,
         "reconciled": report.reconciled,
         "resent": report.resent,
         "by_disposition": {str(each): report.by_disposition[each] for each in Disposition},

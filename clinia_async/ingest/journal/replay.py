@@ -12,7 +12,7 @@ from clinia_async.ingest.journal.rows import Failure, Unfinished
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import BadRecord, Record
-from clinia_async.ingest.records.record_batch import Records, Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
 
 CHANGED = "the input is not the same as in the run before"
 
@@ -52,10 +52,10 @@ class Replay:
         landed = history.landed_as(record.position)
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
 
-    def pass_by(self, stretch: Stretch) -> None:
+    def pass_by(self, batch: RecordBatch) -> None:
         """Records that no former run has read."""
         if self._journal is not None:
-            self._digest.update(b"".join(map(_framed, map(stretch.kind.operation, stretch.payloads))))
+            self._digest.update(b"".join(map(_framed, map(batch.kind.operation, batch.payloads))))
 
     def is_late(self, record: Record) -> bool:
         """Whether it was sent twice in a former run, and told of."""
@@ -98,12 +98,12 @@ def _framed(text: bytes) -> bytes:
 
 def _chunk(left: Unfinished) -> Chunk:
     return Chunk(
-        Records.of(left.records),
+        RecordBatches.of(left.records),
         number=left.number,
         state=left.state,
         attempts=left.attempts,
         requests=left.attempts,
-        doubtful=left.is_in_doubt,
+        maybe_applied=left.answer_lost,
         task=left.task,
-        retold=left.attempts > 0,
+        reported_before=left.attempts > 0,
     )

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import define, field, frozen
 
 from clinia_async.ingest.journal.file import JournalError, JournalMismatch
-from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome, Settlement, unlanded
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, RecordOutcome, unlanded
 from clinia_async.ingest.records import position_ranges as positions
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.position_ranges import Positions, Range
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.records.record_batch import Records
+from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
 
 Statement = tuple[str, tuple[object, ...]]
@@ -50,18 +50,18 @@ class Unfinished:
     state: ChunkState
     positions: Positions
     attempts: int
-    doubtful: bool
+    maybe_applied: bool
     task: TaskId | None
     records: list[Record] = field(factory=list)
 
     @property
-    def is_in_doubt(self) -> bool:
+    def answer_lost(self) -> bool:
         """Whether an answer to it may be lost. What was taken, or withdrawn, tells by itself."""
-        return self.doubtful or self.state is ChunkState.SENDING
+        return self.maybe_applied or self.state is ChunkState.SENDING
 
     @property
     def may_have_arrived(self) -> bool:
-        return self.doubtful or self.state is not ChunkState.PLANNED
+        return self.maybe_applied or self.state is not ChunkState.PLANNED
 
 
 @define
@@ -109,12 +109,12 @@ def history(connection: sqlite3.Connection, job: JobIdentity) -> History:
     raise JournalError("the journal is damaged: a row of it makes no sense")
 
 
-def _check_same(job: JobIdentity, former: JobIdentity) -> None:
+def _check_same(job: JobIdentity, previous: JobIdentity) -> None:
     for name, now, then in (
-        ("source", job.source, former.source),
-        ("service", job.service, former.service),
-        ("way", job.via, former.via),
-        ("input", job.input, former.input),
+        ("source", job.source, previous.source),
+        ("service", job.service, previous.service),
+        ("way", job.via, previous.via),
+        ("input", job.input, previous.input),
     ):
         if now != then:
             raise JournalMismatch(f"the journal belongs to another job: its {name} is not the same")
@@ -147,10 +147,10 @@ def _unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
             ChunkState(state),
             Positions(positions.read(where)),
             attempts,
-            bool(doubtful),
+            bool(maybe_applied),
             TaskId(task) if task else None,
         )
-        for number, state, where, attempts, doubtful, task in chunks
+        for number, state, where, attempts, maybe_applied, task in chunks
     ]
 
 
@@ -173,14 +173,14 @@ def progress(read_to: int, digest: bytes) -> Statement:
 
 def insertion(chunk: Chunk) -> Statement:
     where = _written(chunk.records.ranges())
-    values = (chunk.number, chunk.state, where, chunk.attempts, chunk.doubtful, _text(chunk.task))
+    values = (chunk.number, chunk.state, where, chunk.attempts, chunk.maybe_applied, _text(chunk.task))
     return "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, NULL)", values
 
 
 def update(chunk: Chunk) -> Statement:
     return (
         "UPDATE chunk SET state = ?, attempts = ?, doubtful = ?, task = ? WHERE id = ?",
-        (chunk.state, chunk.attempts, chunk.doubtful, _text(chunk.task), chunk.number),
+        (chunk.state, chunk.attempts, chunk.maybe_applied, _text(chunk.task), chunk.number),
     )
 
 
@@ -188,7 +188,7 @@ def deletion(chunk: Chunk) -> Statement:
     return "DELETE FROM chunk WHERE id = ?", (chunk.number,)
 
 
-def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Chunk], list[Statement]]:
+def completion(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Chunk], list[Statement]]:
     """The chunks that are left over from this one, and how to write down what became of the rest."""
     where = _where(outcomes)
     parts = []
@@ -196,10 +196,10 @@ def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Ch
         parts.append(_rest(chunk, outcomes, Disposition.UNKNOWN))
     if where.pop(Disposition.UNSENT, None):
         parts.append(_rest(chunk, outcomes, Disposition.UNSENT))
-    statements = [_of_told(chunk, where)]
-    for outcome in outcomes if chunk.retold else unlanded(outcomes):
+    statements = [_of_completed(chunk, where)]
+    for outcome in outcomes if chunk.reported_before else unlanded(outcomes):
         if outcome.disposition.has_landed or outcome.disposition is Disposition.UNSENT:
-            if chunk.retold:
+            if chunk.reported_before:
                 statements.append(("DELETE FROM failure WHERE position = ?", (outcome.record.position,)))
         else:
             statements.append(_failure(outcome))
@@ -208,7 +208,7 @@ def settlement(chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> tuple[list[Ch
 
 def _where(outcomes: Sequence[RecordOutcome]) -> dict[Disposition, list[Range]]:
     """The positions of what became of records, by that."""
-    if isinstance(outcomes, Settlement) and len(outcomes.counts) == 1:  # nearly always
+    if isinstance(outcomes, ChunkOutcomes) and len(outcomes.counts) == 1:  # nearly always
         return {outcomes[0].disposition: outcomes.records.ranges()}
     found: defaultdict[Disposition, list[int]] = defaultdict(list)
     for outcome in outcomes:
@@ -219,24 +219,24 @@ def _where(outcomes: Sequence[RecordOutcome]) -> dict[Disposition, list[Range]]:
 def _rest(chunk: Chunk, outcomes: Iterable[RecordOutcome], disposition: Disposition) -> Chunk:
     is_unknown = disposition is Disposition.UNKNOWN
     return Chunk(
-        Records.of(outcome.sent for outcome in outcomes if outcome.disposition is disposition),
+        RecordBatches.of(outcome.sent for outcome in outcomes if outcome.disposition is disposition),
         state=ChunkState.UNKNOWN if is_unknown else ChunkState.PLANNED,
         attempts=chunk.attempts,
-        doubtful=is_unknown or chunk.doubtful,
+        maybe_applied=is_unknown or chunk.maybe_applied,
     )
 
 
-def _of_told(chunk: Chunk, where: Mapping[Disposition, Sequence[Range]]) -> Statement:
+def _of_completed(chunk: Chunk, where: Mapping[Disposition, Sequence[Range]]) -> Statement:
     if not where:
         return deletion(chunk)
     chunk.state = ChunkState.REJECTED if set(where) == {Disposition.REJECTED} else ChunkState.SETTLED
     landed = ";".join(
         f"{disposition}={_written(ranges)}" for disposition, ranges in where.items() if disposition.has_landed
     )
-    told = _written(each for ranges in where.values() for each in ranges)
+    completed = _written(each for ranges in where.values() for each in ranges)
     return (
         "UPDATE chunk SET state = ?, positions = ?, doubtful = ?, landed = ? WHERE id = ?",
-        (chunk.state, told, chunk.doubtful, landed or None, chunk.number),
+        (chunk.state, completed, chunk.maybe_applied, landed or None, chunk.number),
     )
 
 

@@ -16,7 +16,7 @@ from clinia_async.ingest.outcomes.outcome import RecordOutcome
 from clinia_async.ingest.records.record import BadRecord, Record
 from clinia_async.serialization.exact_json import dumps
 
-LETTER = b'{"deadLetter":'
+PREFIX = b'{"deadLetter":'
 """How every letter begins."""
 
 
@@ -33,7 +33,7 @@ class DeadLetters:
             # a record may be in it: 0600, and never through somebody's symbolic link
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb")
-        self._file.write(letter(outcome))
+        self._file.write(dead_letter(outcome))
         self.count += 1
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class DeadLetters:
         self.close()
 
 
-def letter(outcome: RecordOutcome) -> bytes:
+def dead_letter(outcome: RecordOutcome) -> bytes:
     record = outcome.record
     about: dict[str, object] = {"line": outcome.line, "disposition": str(outcome.disposition)}
     reason = f"{record.path}: {record.reason}" if isinstance(record, BadRecord) else outcome.reason
@@ -61,7 +61,7 @@ def letter(outcome: RecordOutcome) -> bytes:
         about["text"] = (record.text or b"").decode(errors="backslashreplace")
     rest = original[1:].lstrip()
     separator = b"" if rest.startswith(b"}") else b","
-    return LETTER + dumps(about) + separator + rest + b"\n"
+    return PREFIX + dumps(about) + separator + rest + b"\n"
 
 
 def _line(record: Record) -> bytes | None:

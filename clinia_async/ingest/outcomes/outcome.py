@@ -11,7 +11,7 @@ from attrs import define, field
 
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import BadRecord, Record
-from clinia_async.ingest.records.record_batch import Records
+from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
 
 
@@ -63,7 +63,7 @@ class RecordOutcome:
     `attempts` counts the requests that carried it; 0 if none did.
     """
 
-    _of: Record | BadRecord | Records = field(repr=False, alias="record")
+    _of: Record | BadRecord | RecordBatches = field(repr=False, alias="record")
     """The record; or, made by the million, those it is one of."""
     disposition: Disposition
     reason: str | None = None
@@ -71,15 +71,15 @@ class RecordOutcome:
     reconciled: bool = False
     """It is stored, and settled by reading it back after an answer was lost."""
     attempts: int = 0
-    doubtful: bool = False
+    maybe_applied: bool = False
     """An answer was lost on the way, so it may have arrived more than once."""
-    former: bool = False
+    reported_before: bool = False
     """A former run of the job told it already; this one has sent nothing for it."""
     _place: int = field(default=0, repr=False)
 
     @property
     def record(self) -> Record | BadRecord:
-        return self._of[self._place] if isinstance(self._of, Records) else self._of
+        return self._of[self._place] if isinstance(self._of, RecordBatches) else self._of
 
     @property
     def line(self) -> int:
@@ -93,20 +93,20 @@ class RecordOutcome:
         return record
 
 
-class Settlement(Sequence[RecordOutcome]):
+class ChunkOutcomes(Sequence[RecordOutcome]):
     """What became of the records of one chunk. An outcome is made of it when somebody asks for it.
 
     `reconciles` says that a record found PERSISTED was found so by reading it back.
     """
 
-    __slots__ = ("_attempts", "_reconciles", "_task", "counts", "findings", "is_doubtful", "records")
+    __slots__ = ("_attempts", "_reconciles", "_task", "counts", "findings", "maybe_applied", "records")
 
     def __init__(self, chunk: Chunk, findings: Sequence[Finding], *, reconciles: bool = False) -> None:
         assert len(findings) == len(chunk.records)
         self.records = chunk.records
         self.findings = findings
         self.counts = _counted(findings)
-        self.is_doubtful = chunk.doubtful
+        self.maybe_applied = chunk.maybe_applied
         """Each of them may have arrived twice."""
         self._task = chunk.task
         self._attempts = chunk.requests
@@ -131,7 +131,7 @@ class Settlement(Sequence[RecordOutcome]):
         any_is = any(map(self.is_reconciled, self.counts))
         reconciled = map(self.is_reconciled, self.findings) if any_is else repeat(False)
         about = map(_REASON, self.findings), repeat(self._task), reconciled, repeat(self._attempts)
-        more = repeat(self.is_doubtful), repeat(False), range(len(self))
+        more = repeat(self.maybe_applied), repeat(False), range(len(self))
         return map(RecordOutcome, repeat(self.records), dispositions, *about, *more)
 
     def unlanded(self) -> Sequence[RecordOutcome]:
@@ -164,7 +164,7 @@ class Settlement(Sequence[RecordOutcome]):
             self._task,
             self.is_reconciled(finding),
             self._attempts,
-            self.is_doubtful,
+            self.maybe_applied,
         )
 
 
@@ -175,6 +175,6 @@ def _counted(findings: Sequence[Finding]) -> Mapping[Finding, int]:
 
 def unlanded(outcomes: Sequence[RecordOutcome]) -> Sequence[RecordOutcome]:
     """Those of records that did not land."""
-    if isinstance(outcomes, Settlement):
+    if isinstance(outcomes, ChunkOutcomes):
         return outcomes.unlanded()
     return [outcome for outcome in outcomes if not outcome.disposition.has_landed]

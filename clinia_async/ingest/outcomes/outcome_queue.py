@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from clinia_async.ingest.outcomes.outcome import RecordOutcome, unlanded
 
 
-class OutcomeStream:
+class OutcomeQueue:
     """Holds what came together together, and gives it out so; at most `limit` outcomes wait, or one chunk."""
 
     def __init__(self, limit: int = 1000) -> None:

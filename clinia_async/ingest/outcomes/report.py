@@ -4,7 +4,7 @@ from collections import Counter
 
 from attrs import define, field
 
-from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome, Settlement
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, RecordOutcome
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 
@@ -36,7 +36,7 @@ class Report:
     read: int = 0
     blank: int = 0
     sent: int = 0
-    former: int = 0
+    reported_before: int = 0
     reconciled: int = 0
     resent: int = 0
     """Records that were sent again though a second one may have been made: `on_unknown` is `resend`."""
@@ -56,23 +56,23 @@ class Report:
     def add(self, outcome: RecordOutcome) -> None:
         self.by_disposition[outcome.disposition] += 1
         self.reconciled += outcome.reconciled
-        self.former += outcome.former
+        self.reported_before += outcome.reported_before
         if outcome.reason is not None:
             self.reasons[outcome.disposition, outcome.reason] += 1
 
-    def add_all(self, settlement: Settlement) -> None:
-        for finding, count in settlement.counts.items():
+    def add_all(self, completion: ChunkOutcomes) -> None:
+        for finding, count in completion.counts.items():
             disposition, reason = finding
             self.by_disposition[disposition] += count
-            if settlement.is_reconciled(finding):
+            if completion.is_reconciled(finding):
                 self.reconciled += count
             if reason is not None:
                 self.reasons[disposition, reason] += count
 
-    def add_former(self, disposition: Disposition) -> None:
+    def add_reported_before(self, disposition: Disposition) -> None:
         """A record that landed in a former run."""
         self.by_disposition[disposition] += 1
-        self.former += 1
+        self.reported_before += 1
 
     def note_gate(self, gate: AdaptiveLimit) -> None:
         self.throttles = gate.throttles
@@ -81,7 +81,7 @@ class Report:
         self.most_bytes_in_flight = gate.peak_bytes
 
     @property
-    def settled(self) -> int:
+    def completed(self) -> int:
         """Records with an outcome; as many as were read, once the job has ended."""
         return self.by_disposition.total()
 
@@ -96,7 +96,7 @@ class Report:
     @property
     def records_per_second(self) -> float:
         """Of this run."""
-        return (self.settled - self.former) / self.seconds if self.seconds else 0.0
+        return (self.completed - self.reported_before) / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
         return "\n".join([*self._counts(), *self._course(), *self._end()])
@@ -108,7 +108,7 @@ class Report:
         lines += [f"  {count:>9,} {each}: {reason}" for (each, reason), count in self.reasons.most_common()]
         notes = (
             (self.reconciled, "settled by reading back after a lost answer"),
-            (self.former, "settled by former runs of the job"),
+            (self.reported_before, "settled by former runs of the job"),
             (self.resent, "sent again though they may have arrived: there may be second records of them"),
         )
         return lines + [f"  {count:>9,} {note}" for count, note in notes if count]

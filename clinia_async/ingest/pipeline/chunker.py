@@ -5,9 +5,9 @@ import asyncio
 from attrs import define, field
 
 from clinia_async.calls import RetrySafety
-from clinia_async.ingest.pipeline.in_flight import Flight
+from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.records.chunk import Chunk, ChunkLimits
-from clinia_async.ingest.records.record_batch import Records, Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
 from clinia_async.models import TargetType
 
 _Kind = tuple[TargetType | None, bool, bool]
@@ -18,21 +18,21 @@ whether they must not be sent twice, and whether they may have arrived already."
 @define(eq=False)
 class _Open:
     since: float
-    pieces: list[Stretch] = field(factory=list)
+    pieces: list[RecordBatch] = field(factory=list)
     count: int = 0
     size: int = 0
 
-    def add(self, piece: Stretch) -> None:
+    def add(self, piece: RecordBatch) -> None:
         self.pieces.append(piece)
         self.count += len(piece)
         self.size += piece.size()
 
 
-class Filling:
+class Chunker:
     """The chunks of one worker. `mixed` says that relationships and resources may go in one."""
 
-    def __init__(self, flight: Flight, limits: ChunkLimits, *, mixed: bool) -> None:
-        self._flight = flight
+    def __init__(self, in_flight: InFlight, limits: ChunkLimits, *, mixed: bool) -> None:
+        self._in_flight = in_flight
         self._limits = limits
         self._mixed = mixed
         self._open: dict[_Kind, _Open] = {}
@@ -42,7 +42,7 @@ class Filling:
     async def next(self) -> Chunk | None:
         """The next chunk, or None at the end of the input."""
         while True:
-            taken = await self._flight.next(self._until(), self._wanted())
+            taken = await self._in_flight.next(self._until(), self._wanted())
             if taken is None:
                 return self._oldest() if self._open else None
             if isinstance(taken, Chunk):
@@ -58,23 +58,23 @@ class Filling:
             return None
         return min(each.since for each in self._open.values()) + self._limits.linger
 
-    def _fill(self, stretch: Stretch) -> Chunk | None:
+    def _fill(self, batch: RecordBatch) -> Chunk | None:
         """The chunk that is full by now, if one is. What it has no room for goes back."""
-        kind = self._kind(stretch)
+        kind = self._kind(batch)
         opened = self._open.get(kind)
         if opened is None:
             opened = self._open[kind] = _Open(asyncio.get_running_loop().time())
         self._last = opened
         most, largest = self._limits.operations - opened.count, self._limits.bytes - opened.size
-        fitting = stretch.fitting(most, largest)
+        fitting = batch.fitting(most, largest)
         if not opened.count:
             fitting = max(fitting, 1)  # one that is too large by itself must go by itself
-        if fitting < len(stretch):
-            first = self._flight.give_back(stretch, fitting)
+        if fitting < len(batch):
+            first = self._in_flight.give_back(batch, fitting)
             if first is not None:
                 opened.add(first)
             return self._closed(kind)
-        opened.add(stretch)
+        opened.add(batch)
         return self._closed(kind) if opened.count >= self._limits.operations else None
 
     def _oldest(self) -> Chunk:
@@ -84,11 +84,11 @@ class Filling:
         opened = self._open.pop(kind)
         if opened is self._last:
             self._last = None
-        chunk = Chunk(Records(opened.pieces), doubtful=kind[2])
-        self._flight.board(chunk)
+        chunk = Chunk(RecordBatches(opened.pieces), maybe_applied=kind[2])
+        self._in_flight.add(chunk)
         return chunk
 
-    def _kind(self, stretch: Stretch) -> _Kind:
-        kind = stretch.kind
+    def _kind(self, batch: RecordBatch) -> _Kind:
+        kind = batch.kind
         target = None if self._mixed else kind.target
-        return target, kind.retry_safety is RetrySafety.ONCE, stretch.is_doubtful
+        return target, kind.retry_safety is RetrySafety.ONCE, batch.maybe_applied

@@ -9,11 +9,11 @@ from clinia_async.ingest.journal.replay import Place, Replay
 from clinia_async.ingest.journal.rows import Failure, Unfinished
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.pipeline.ready_queue import AHEAD, Runway, now
-from clinia_async.ingest.records.batch_encoder import stretch_of
-from clinia_async.ingest.records.iter_batches import bunches
+from clinia_async.ingest.pipeline.ready_queue import READ_AHEAD, ReadyQueue, now
+from clinia_async.ingest.records.batch_encoder import encode_batch
+from clinia_async.ingest.records.iter_batches import iter_batches
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
-from clinia_async.ingest.records.record_batch import AT_ONCE, Stretch
+from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models.batch_result import Key
 
@@ -21,14 +21,14 @@ Item = BatchWrite | Record | BadRecord | Blank
 Emit = Callable[[RecordOutcome], Awaitable[None]]
 
 
-class Intake:
+class InputReader:
     """Reads a little ahead of need. A record that former runs have read finds its place in what they did."""
 
     def __init__(
         self,
         source: str,
         items: Iterable[Item] | AsyncIterable[Item],
-        runway: Runway,
+        ready_queue: ReadyQueue,
         report: Report,
         replay: Replay,
         *,
@@ -36,11 +36,11 @@ class Intake:
     ) -> None:
         self._source = source
         self._blocks = _blocks(items)
-        self._runway = runway
+        self._ready_queue = ready_queue
         self._report = report
         self._replay = replay
         self._may_have_arrived = may_have_arrived
-        self._pause_at = AHEAD
+        self._pause_at = READ_AHEAD
         self._gathered: list[Record] = []
         """Of chunks that a former run left, while they are not yet whole."""
 
@@ -58,11 +58,11 @@ class Intake:
             async for items in self._blocks:
                 await self._take_all_in(items, emit)
                 if self._report.read >= self._pause_at:
-                    self._pause_at = self._report.read + AHEAD
+                    self._pause_at = self._report.read + READ_AHEAD
                     await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
             self._replay.check_ended()
         finally:
-            self._runway.end()
+            self._ready_queue.end()
             await self._close()
 
     @property
@@ -70,31 +70,31 @@ class Intake:
         """What was read of chunks that never became whole."""
         return self._gathered
 
-    async def _take_all_in(self, items: Iterable[Item | Stretch], emit: Emit) -> None:
-        if isinstance(items, list) and (stretch := stretch_of(items, self._report.read + 1)) is not None:
-            items = (stretch,)
+    async def _take_all_in(self, items: Iterable[Item | RecordBatch], emit: Emit) -> None:
+        if isinstance(items, list) and (batch := encode_batch(items, self._report.read + 1)) is not None:
+            items = (batch,)
         for item in items:
-            if not isinstance(item, Stretch):
+            if not isinstance(item, RecordBatch):
                 await self._take_in(item, emit)
-            elif not self._takes_at_once(item):
+            elif not self._take_batch(item):
                 for record in item:
                     await self._take_in(record, emit)
-            if self._runway.is_full:
-                await self._runway.wait_for_room()
+            if self._ready_queue.is_full:
+                await self._ready_queue.wait_for_room()
 
-    def _takes_at_once(self, stretch: Stretch) -> bool:
+    def _take_batch(self, batch: RecordBatch) -> bool:
         """What no former run has read, and is all of the job's source, is taken in with no more than this."""
-        if not self._replay.is_over or stretch.kind.source != self._source:
+        if not self._replay.is_over or batch.kind.source != self._source:
             return False
-        stretch.stamp(self._report.read + 1, is_doubtful=self._may_have_arrived)
-        self._report.read += len(stretch)
-        self._replay.pass_by(stretch)
-        keys = self._runway.keys
-        taken = keys.claim_all(stretch.keys)
+        batch.stamp(self._report.read + 1, maybe_applied=self._may_have_arrived)
+        self._report.read += len(batch)
+        self._replay.pass_by(batch)
+        keys = self._ready_queue.keys
+        taken = keys.claim_all(batch.keys)
         for place in taken:
-            keys.claim(stretch.record(place))
-        if len(taken) < len(stretch):
-            self._runway.add(stretch.without(taken) if taken else stretch)
+            keys.claim(batch.record(place))
+        if len(taken) < len(batch):
+            self._ready_queue.add(batch.without(taken) if taken else batch)
         return True
 
     async def _take_in(self, item: Item, emit: Emit) -> None:
@@ -112,36 +112,36 @@ class Intake:
             reason = f"{record.path}: {record.reason}"
             await emit(RecordOutcome(record, Disposition.INVALID, reason))
         elif isinstance(place, Disposition):
-            self._report.add_former(place)
+            self._report.add_reported_before(place)
         elif isinstance(place, Failure):
-            await emit(_told(record, place))
+            await emit(_reported(record, place))
         elif (refusal := _refusal(record)) is not None:
             await emit(RecordOutcome(record, Disposition.INVALID, refusal))
         else:
             self._claim(record, place)
         if self._replay.is_over and not before:
             self._gathered.clear()
-            self._runway.open(self._replay.chunks())
+            self._ready_queue.open(self._replay.chunks())
 
     def _claim(self, record: Record, chunk: Unfinished | None) -> None:
         if chunk is not None and (chunk.may_have_arrived or self._may_have_arrived):
-            record.former = chunk.task, chunk.attempts
+            record.previous_attempt = chunk.task, chunk.attempts
         elif self._may_have_arrived:
-            record.former = None, 0
-        if not self._runway.keys.claim(record):
+            record.previous_attempt = None, 0
+        if not self._ready_queue.keys.claim(record):
             return
         if chunk is not None:
             chunk.records.append(record)
             self._gathered.append(record)
         else:
-            self._runway.let_go(record)
+            self._ready_queue.make_ready(record)
 
     def _note_late(self, record: Record, key: Key, place: Place) -> None:
         """A former run had the record: what does it mean for a later one of the same key?"""
-        self._runway.late.waited(record, now())
+        self._ready_queue.late.waited(record, now())
         if not isinstance(place, Unfinished) and self._replay.is_late(record):
             # with the run that sent it twice, the wait for the first of the two was forgotten
-            self._runway.late.add(key, record.action, now())
+            self._ready_queue.late.add(key, record.action, now())
 
     def _checked(self, item: Item) -> Record | BadRecord:
         place = self._report.read + 1
@@ -168,11 +168,16 @@ def _refusal(record: Record) -> str | None:
     return None
 
 
-def _told(record: Record, failure: Failure) -> RecordOutcome:
+def _reported(record: Record, failure: Failure) -> RecordOutcome:
     return RecordOutcome(
-        record, failure.disposition, failure.reason, failure.task, attempts=failure.attempts, former=True
+        record,
+        failure.disposition,
+        failure.reason,
+        failure.task,
+        attempts=failure.attempts,
+        reported_before=True,
     )
 
 
-def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item | Stretch]]:
-    return items.blocks if isinstance(items, RecordStream) else bunches(items, AT_ONCE)
+def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item | RecordBatch]]:
+    return items.blocks if isinstance(items, RecordStream) else iter_batches(items, MAX_BATCH)

@@ -11,7 +11,7 @@ from clinia_async.models import Action
 from clinia_async.models.batch_result import Key
 
 
-class KeysInFlight:
+class KeyLocks:
     """Who comes second waits behind the first, in the order of the input. At most `limit` records wait.
 
     A record whose id the service makes has no key, and waits for nobody.
@@ -98,7 +98,7 @@ class KeysInFlight:
         return [record for queue in self._waiting.values() for record in queue or ()]
 
 
-class LateKeys:
+class KeyFences:
     """Keys of writes that may be carried out late, for `fence` seconds after they were settled.
 
     One create can undo no other; but what is neither must wait behind all that may be late.

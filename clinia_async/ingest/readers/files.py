@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from clinia_async.errors import ConfigError
-from clinia_async.ingest.outcomes.dead_letters import LETTER
+from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError, open_input, read_blocks
 from clinia_async.ingest.readers.csv_reader import read_csv
@@ -20,9 +20,9 @@ from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
 from clinia_async.ingest.readers.table_rows import RowReader
-from clinia_async.ingest.records.iter_batches import bunches
+from clinia_async.ingest.records.iter_batches import iter_batches
 from clinia_async.ingest.records.record import IdMapping, Item
-from clinia_async.ingest.records.record_batch import Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
@@ -157,16 +157,16 @@ async def _read(
     columns: ColumnMapping | None,
     lines: LineReader,
     passed_over: PassedOver,
-) -> AsyncGenerator[Iterable[Item | Stretch], None]:
+) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
     if path is not None and await asyncio.to_thread(_holds_letters, path):
         format_ = InputFormat.NDJSON
     if format_ == InputFormat.NDJSON:
         blocks = _read_lines(path, lines, LARGEST_LINE)
     elif format_ == InputFormat.FHIR:
-        blocks = bunches(read_fhir(path, lines, passed_over), _ROWS)
+        blocks = iter_batches(read_fhir(path, lines, passed_over), _ROWS)
     else:
         read_table = read_csv if format_ == InputFormat.CSV else read_parquet
-        blocks = bunches(read_table(path, columns, lambda mapping: RowReader(lines, mapping)), _ROWS)
+        blocks = iter_batches(read_table(path, columns, lambda mapping: RowReader(lines, mapping)), _ROWS)
     async with aclosing(blocks):
         async for block in blocks:
             yield block
@@ -175,14 +175,14 @@ async def _read(
 def _holds_letters(path: Path) -> bool:
     with open_input(path) as file:
         try:
-            return file.peek(len(LETTER)).startswith(LETTER)
+            return file.peek(len(PREFIX)).startswith(PREFIX)
         except OSError:
             return False  # whoever reads on will tell
 
 
 async def _read_lines(
     path: Path | None, reader: LineReader, largest_line: int
-) -> AsyncGenerator[Iterable[Item | Stretch], None]:
+) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
     splitter = LineSplitter(largest_line)
     number = 1
     async with aclosing(read_blocks(path)) as blocks:

@@ -22,8 +22,8 @@ from clinia_async.ingest.readers.ndjson_batch import (
     set_end_ids,
 )
 from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, read_strictly
-from clinia_async.ingest.records.record import BadRecord, Blank, Item, Kind, Record
-from clinia_async.ingest.records.record_batch import AT_ONCE, Stretch
+from clinia_async.ingest.records.record import BadRecord, Blank, Item, Record, RecordKind
+from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.models import Action, TargetType
 from clinia_async.models.batch_result import Key
 from clinia_async.serialization.exact_json import dumps
@@ -38,7 +38,7 @@ class LineReader:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._kinds = {
-            (target, action): Kind(
+            (target, action): RecordKind(
                 rules.source, target, action, _retry_safety(action), self._write_of, as_text=True
             )
             for target in (TargetType.RELATIONSHIP, TargetType.RESOURCE)
@@ -46,15 +46,15 @@ class LineReader:
         }
         self._plain = self._kinds[TargetType.RELATIONSHIP, rules.action]
 
-    def read_all(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | Stretch]:
+    def read_all(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
         """Yield the records on `lines`, numbered from `first`, in order and in batches where that can be."""
-        for start in range(0, len(lines), AT_ONCE):
-            yield from self._read_batch(first + start, lines[start : start + AT_ONCE])
+        for start in range(0, len(lines), MAX_BATCH):
+            yield from self._read_batch(first + start, lines[start : start + MAX_BATCH])
 
     def read(self, number: int, text: bytes | None) -> Item:
         """Return the record on line `number`; a `text` of None was too large to keep."""
         (found,) = self._read_batch(number, [text])
-        return found.record(0) if isinstance(found, Stretch) else found
+        return found.record(0) if isinstance(found, RecordBatch) else found
 
     def read_strictly(self, number: int, text: bytes | None) -> Item:
         """Return what `read` does, with each check made by itself."""
@@ -74,7 +74,7 @@ class LineReader:
         kind, key = record.kind, record.key
         return Record.encoded(number, kind, key, line.payload, text=line.text, write=line.write)
 
-    def _read_batch(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | Stretch]:
+    def _read_batch(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
         values = parse_lines(lines)
         if values is None:
             yield from self._read_parts(first, lines)
@@ -90,7 +90,7 @@ class LineReader:
                 yield from self._read_parts(number, part) if batch is None else (batch,)
             start = stop
 
-    def _read_parts(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | Stretch]:
+    def _read_parts(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
         if len(lines) == 1:
             yield self.read_strictly(first, lines[0])
             return
@@ -98,10 +98,10 @@ class LineReader:
         for start in range(0, len(lines), size):
             yield from self._read_batch(first + start, lines[start : start + size])
 
-    def _kinds_of(self, values: Sequence[Object]) -> Sequence[Kind | None]:
+    def _kinds_of(self, values: Sequence[Object]) -> Sequence[RecordKind | None]:
         return [self._plain] * len(values) if are_plain_relationships(values) else [*map(self._kind, values)]
 
-    def _kind(self, value: Object) -> Kind | None:
+    def _kind(self, value: Object) -> RecordKind | None:
         """Return the kind that the line is of; None if it must be read strictly."""
         if type(value) is not dict or not value.keys() <= FIELDS:
             return None
@@ -115,15 +115,17 @@ class LineReader:
         return None if action is None else self._kinds[target, action]
 
     def _batch(
-        self, kind: Kind, first: int, lines: Sequence[bytes], values: Sequence[Object]
-    ) -> Stretch | None:
+        self, kind: RecordKind, first: int, lines: Sequence[bytes], values: Sequence[Object]
+    ) -> RecordBatch | None:
         """Return the records of `lines`, all of one kind, or None if one is not plainly right."""
         numbers = range(first, first + len(lines))
         if kind is self._plain and kind.action is not Action.DELETE and are_plain_relationships(values):
             mapped = self._mapped_ids(values)
             if not mapped:
                 keys, payloads = relationship_keys(values), [*map(bytes.strip, lines)]
-                return None if keys is None else Stretch(kind, keys, payloads, numbers, [None] * len(lines))
+                return (
+                    None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
+                )
         if not are_verbatim(values, lines):
             return None
         keys = self._keys_of(kind, values)
@@ -132,7 +134,7 @@ class LineReader:
         payloads = _names(keys) if kind.action is Action.DELETE else rewritten(values)
         each = zip(numbers, keys, payloads, lines, strict=True)
         made = [Record.encoded(line, kind, key, payload, text=text) for line, key, payload, text in each]
-        return Stretch(kind, keys, payloads, numbers, [*made])
+        return RecordBatch(kind, keys, payloads, numbers, [*made])
 
     def _mapped_ids(self, values: Sequence[Object]) -> list[str] | None:
         """Return the ids of all ends as they are to be, or None if none of them changes."""
@@ -146,7 +148,7 @@ class LineReader:
             return None  # the check of the keys finds what is wrong
         return None if mapped == ids else mapped
 
-    def _keys_of(self, kind: Kind, values: Sequence[Object]) -> list[Key | None] | None:
+    def _keys_of(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
         """Return the keys of `values`. What is not sent is taken out of them, and ids are mapped."""
         for value in values:
             value.pop("action", None)

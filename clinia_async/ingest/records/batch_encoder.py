@@ -11,13 +11,13 @@ from typing import TypeGuard
 
 from clinia_async.calls import CreateRelationship, UpsertRelationship
 from clinia_async.errors import InvalidWrite
-from clinia_async.ingest.records.record import JOINTS, Record, kind_of
-from clinia_async.ingest.records.record_batch import Stretch
+from clinia_async.ingest.records.record import RELATIONSHIP_WRITES, Record, record_kind
+from clinia_async.ingest.records.record_batch import RecordBatch
 
 _source, _type, _id = attrgetter("source"), attrgetter("type"), attrgetter("id")
 
 
-def stretch_of(items: Sequence[object], first: int) -> Stretch | None:
+def encode_batch(items: Sequence[object], first: int) -> RecordBatch | None:
     """All of the items, numbered from `first`; None where they must be looked at one by one."""
     try:
         return _of_records(items) if _are_records(items) else _of_writes(items, first)
@@ -25,25 +25,27 @@ def stretch_of(items: Sequence[object], first: int) -> Stretch | None:
         return None
 
 
-def _of_records(records: Sequence[Record]) -> Stretch | None:
-    return Stretch.of_all(records) if len({record.kind for record in records}) == 1 else None
+def _of_records(records: Sequence[Record]) -> RecordBatch | None:
+    return RecordBatch.of_all(records) if len({record.kind for record in records}) == 1 else None
 
 
-def _of_writes(items: Sequence[object], first: int) -> Stretch | None:
-    if not _are_joints(items):
+def _of_writes(items: Sequence[object], first: int) -> RecordBatch | None:
+    if not _are_relationship_writes(items):
         return None
     if len(sources := set(map(_source, items))) != 1:
         return None
-    kind = kind_of(type(items[0]), sources.pop(), True)  # type: ignore[arg-type]  # mypy
+    kind = record_kind(type(items[0]), sources.pop(), True)  # type: ignore[arg-type]  # mypy
     lines = type(items[0]).to_lines(items)
     keys = zip(repeat(str.__str__(kind.target)), map(_type, items), map(_id, items), strict=False)
-    return Stretch(kind, [*keys], lines, range(first, first + len(items)), [None] * len(items))
+    return RecordBatch(kind, [*keys], lines, range(first, first + len(items)), [None] * len(items))
 
 
 def _are_records(items: Sequence[object]) -> TypeGuard[Sequence[Record]]:
     return set(map(type, items)) == {Record}
 
 
-def _are_joints(items: Sequence[object]) -> TypeGuard[Sequence[CreateRelationship | UpsertRelationship]]:
+def _are_relationship_writes(
+    items: Sequence[object],
+) -> TypeGuard[Sequence[CreateRelationship | UpsertRelationship]]:
     kinds = set(map(type, items))
-    return len(kinds) == 1 and kinds <= set(JOINTS)
+    return len(kinds) == 1 and kinds <= set(RELATIONSHIP_WRITES)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from attrs import define, frozen
 
-from clinia_async.ingest.records.record_batch import Records
+from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
 
 
@@ -40,18 +40,18 @@ class Chunk:
     `attempts` counts the times that it was put on its way, `requests` what was sent then.
     """
 
-    records: Records
+    records: RecordBatches
     number: int = 0
     state: ChunkState = ChunkState.PLANNED
     attempts: int = 0
     requests: int = 0
-    doubtful: bool = False
+    maybe_applied: bool = False
     task: TaskId | None = None
     has_ended: bool = False
     """Its task was seen to end. One that is not watched to its end stays ACCEPTED, for the next run."""
-    retold: bool = False
+    reported_before: bool = False
     """A former run of the job may have told that its records are unknown."""
-    has_departed: bool = False
+    was_sent: bool = False
     """This run has put it on the wire, and it may have arrived."""
     resent: bool = False
     """This run has sent it again though a second record of each may have been made."""

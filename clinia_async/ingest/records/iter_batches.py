@@ -8,15 +8,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def bunches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
+async def iter_batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
     """At `most` so many at once; what the source raises comes behind all that it gave before.
 
     No more than one item is pulled ahead of what is asked for.
     """
     both = _as_it_gives(items, most) if isinstance(items, AsyncIterable) else _at_once(items, most)
     try:
-        async for bunch in both:
-            yield bunch
+        async for batch in both:
+            yield batch
     finally:
         await both.aclose()
 
@@ -25,14 +25,14 @@ async def _at_once(items: Iterable[T], most: int) -> AsyncGenerator[list[T], Non
     iterator = iter(items)
     end: Exception | None = None
     while end is None:
-        bunch: list[T] = []
+        batch: list[T] = []
         try:
-            bunch.extend(islice(iterator, most))
+            batch.extend(islice(iterator, most))
         except Exception as error:  # noqa: BLE001  it is raised in its turn
             end = error
-        if not bunch:
+        if not batch:
             break
-        yield bunch
+        yield batch
     if end is not None:
         raise end
 
@@ -65,9 +65,9 @@ async def _as_it_gives(items: AsyncIterable[T], most: int) -> AsyncGenerator[lis
             await given.wait()
             wanted.clear()
             given.clear()
-            if bunch := held.copy():
+            if batch := held.copy():
                 held.clear()  # now, for more may come while these are made use of
-                yield bunch
+                yield batch
         await source
     finally:
         source.cancel()

@@ -15,12 +15,12 @@ from clinia_async.models.task_id import TaskId
 IdMapping = Callable[[str], str]
 """What is done to the ids of both ends before they are checked, such as `escape_dots`."""
 
-Former = tuple[TaskId | None, int]
+PreviousAttempt = tuple[TaskId | None, int]
 """The task of a record that a former run may have sent, and how often it did."""
 
 
 @frozen(eq=False)
-class Kind:
+class RecordKind:
     """What records of one input have in common.
 
     `write_of` makes the write of such a record's text or, where it did not come `as_text`, of its payload.
@@ -42,18 +42,18 @@ class Kind:
         return self.prefix + payload + b"}"
 
 
-JOINTS = (CreateRelationship, UpsertRelationship)
+RELATIONSHIP_WRITES = (CreateRelationship, UpsertRelationship)
 """Writes that have a line, and can be made of it again."""
 
 
 @lru_cache(maxsize=256)
-def kind_of(write: type[BatchWrite], source: str, is_keyed: bool) -> Kind:
+def record_kind(write: type[BatchWrite], source: str, is_keyed: bool) -> RecordKind:
     """What writes of one class have in common: whether they may be repeated is a matter of their ids."""
     retry_safety = RetrySafety.IDEMPOTENT
     if write.action is Action.CREATE:
         retry_safety = RetrySafety.KEYED if is_keyed else RetrySafety.ONCE
-    write_of = partial(write.from_line, source) if issubclass(write, JOINTS) else None
-    return Kind(source, write.target, write.action, retry_safety, write_of)
+    write_of = partial(write.from_line, source) if issubclass(write, RELATIONSHIP_WRITES) else None
+    return RecordKind(source, write.target, write.action, retry_safety, write_of)
 
 
 @define(eq=False, init=False)
@@ -68,8 +68,8 @@ class Record:
     text: bytes | None = field(repr=False)
     position: int
     key: Key | None = field(repr=False)
-    kind: Kind
-    former: Former | None
+    kind: RecordKind
+    previous_attempt: PreviousAttempt | None
     """It may have arrived already, in a former run; this is what is known of that."""
     _payload: bytes | None = field(repr=False)
     _write: BatchWrite | None = field(repr=False)
@@ -80,8 +80,8 @@ class Record:
         self.position = position
         id_ = write.id
         self.key = None if id_ is None else (write.target, write.type, id_)
-        self.kind = kind_of(type(write), write.source, id_ is not None)  # type: ignore[arg-type]  # mypy
-        self.former = None
+        self.kind = record_kind(type(write), write.source, id_ is not None)  # type: ignore[arg-type]  # mypy
+        self.previous_attempt = None
         self._payload = None
         self._write = write
 
@@ -89,7 +89,7 @@ class Record:
     def encoded(
         cls,
         line: int,
-        kind: Kind,
+        kind: RecordKind,
         key: Key | None,
         payload: bytes,
         *,
@@ -103,7 +103,7 @@ class Record:
         record.position = 0
         record.key = key
         record.kind = kind
-        record.former = None
+        record.previous_attempt = None
         record._payload = payload
         record._write = write
         return record

@@ -12,37 +12,37 @@ from typing import overload
 from attrs import define, field
 
 from clinia_async.ingest.records.position_ranges import Range, ranges_of
-from clinia_async.ingest.records.record import Kind, Record
+from clinia_async.ingest.records.record import Record, RecordKind
 from clinia_async.models.batch_result import Key
 
-AT_ONCE = 128
+MAX_BATCH = 128
 """Records that are taken together, at most: one that is odd slows down no more than these."""
-_NO_FORMER_RUN = (None, 0)
+_NO_PREVIOUS_RUN = (None, 0)
 
 
 @define(eq=False)
-class Stretch:
+class RecordBatch:
     """Records of one kind, one after the other; either each of them has a key or none has.
 
     `made` holds the records that there are, and None where nobody has asked for one.
     """
 
-    kind: Kind
+    kind: RecordKind
     keys: list[Key | None] = field(repr=lambda keys: f"<{len(keys)} keys>")
     payloads: list[bytes] = field(repr=False)
     lines: Sequence[int]
     made: list[Record | None] = field(repr=False)
     positions: Sequence[int] = ()
-    is_doubtful: bool = False
+    maybe_applied: bool = False
     """Each of them may have arrived already, in a former run."""
 
     @classmethod
-    def of(cls, record: Record) -> "Stretch":
+    def of(cls, record: Record) -> "RecordBatch":
         """Raises `InvalidWrite` for data that JSON cannot carry."""
         return cls.of_all([record])
 
     @classmethod
-    def of_all(cls, records: Sequence[Record]) -> "Stretch":
+    def of_all(cls, records: Sequence[Record]) -> "RecordBatch":
         """Of records that are of one kind. Raises `InvalidWrite` for data that JSON cannot carry."""
         first = records[0]
         return cls(
@@ -52,7 +52,7 @@ class Stretch:
             _numbers([record.line for record in records]),
             [*records],
             _numbers([record.position for record in records]),
-            first.former is not None,
+            first.previous_attempt is not None,
         )
 
     def __len__(self) -> int:
@@ -61,14 +61,14 @@ class Stretch:
     def __iter__(self) -> Iterator[Record]:
         return map(self.record, range(len(self.keys)))
 
-    def stamp(self, first: int, *, is_doubtful: bool) -> None:
+    def stamp(self, first: int, *, maybe_applied: bool) -> None:
         """They are in the input from position `first` on, one behind the other."""
         self.positions = range(first, first + len(self))
-        self.is_doubtful = is_doubtful
+        self.maybe_applied = maybe_applied
         for record, position in zip(self.made, self.positions, strict=True):
             if record is not None:
                 record.position = position
-                record.former = _NO_FORMER_RUN if is_doubtful else None
+                record.previous_attempt = _NO_PREVIOUS_RUN if maybe_applied else None
 
     def record(self, place: int) -> Record:
         """The same one whenever it is asked for."""
@@ -82,38 +82,38 @@ class Stretch:
         text = payload if self.kind.as_text else None
         record = Record.encoded(self.lines[place], self.kind, self.keys[place], payload, text=text)
         record.position = self.positions[place] if self.positions else 0
-        record.former = _NO_FORMER_RUN if self.is_doubtful else None
+        record.previous_attempt = _NO_PREVIOUS_RUN if self.maybe_applied else None
         return record
 
-    def cut(self, start: int, stop: int) -> "Stretch":
+    def cut(self, start: int, stop: int) -> "RecordBatch":
         part = slice(start, stop)
-        return Stretch(
+        return RecordBatch(
             self.kind,
             self.keys[part],
             self.payloads[part],
             self.lines[part],
             self.made[part],
             self.positions[part],
-            self.is_doubtful,
+            self.maybe_applied,
         )
 
-    def without(self, places: Sequence[int]) -> "Stretch":
+    def without(self, places: Sequence[int]) -> "RecordBatch":
         """All but those at `places`."""
         out = set(places)
         stay = [place not in out for place in range(len(self))]
-        return Stretch(
+        return RecordBatch(
             self.kind,
             [*compress(self.keys, stay)],
             [*compress(self.payloads, stay)],
             [*compress(self.lines, stay)],
             [*compress(self.made, stay)],
             [*compress(self.positions, stay)],
-            self.is_doubtful,
+            self.maybe_applied,
         )
 
-    def takes_in(self, other: "Stretch") -> bool:
+    def try_extend(self, other: "RecordBatch") -> bool:
         """Adds `other` behind its own, if both are of one kind; whether it did."""
-        if self.kind is not other.kind or self.is_doubtful is not other.is_doubtful:
+        if self.kind is not other.kind or self.maybe_applied is not other.maybe_applied:
             return False
         self.keys += other.keys
         self.payloads += other.payloads
@@ -146,22 +146,22 @@ class Stretch:
         return len(self.kind.prefix) + len(b"},")
 
 
-class Records(Sequence[Record]):
+class RecordBatches(Sequence[Record]):
     """What stands in one chunk, of one kind or of several."""
 
     __slots__ = ("_ends", "pieces")
 
-    def __init__(self, pieces: Iterable[Stretch]) -> None:
+    def __init__(self, pieces: Iterable[RecordBatch]) -> None:
         self.pieces = tuple(pieces)
         self._ends = [*accumulate(map(len, self.pieces))]
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> "Records":
+    def of(cls, records: Iterable[Record]) -> "RecordBatches":
         """Raises `InvalidWrite` for data that JSON cannot carry."""
-        pieces: list[Stretch] = []
-        for stretch in map(Stretch.of, records):
-            if not (pieces and pieces[-1].takes_in(stretch)):
-                pieces.append(stretch)
+        pieces: list[RecordBatch] = []
+        for batch in map(RecordBatch.of, records):
+            if not (pieces and pieces[-1].try_extend(batch)):
+                pieces.append(batch)
         return cls(pieces)
 
     def __len__(self) -> int:
@@ -173,8 +173,8 @@ class Records(Sequence[Record]):
     @overload
     def __getitem__(self, place: int) -> Record: ...
     @overload
-    def __getitem__(self, place: slice) -> "Records": ...
-    def __getitem__(self, place: int | slice) -> "Record | Records":
+    def __getitem__(self, place: slice) -> "RecordBatches": ...
+    def __getitem__(self, place: int | slice) -> "Record | RecordBatches":
         if isinstance(place, slice):
             return self._part(*place.indices(len(self))[:2])
         place = range(len(self))[place]
@@ -183,7 +183,7 @@ class Records(Sequence[Record]):
         return piece.record(place - (self._ends[number] - len(piece)))
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RecordKind:
         """That of the first, which the others share in what matters to their chunk."""
         return self.pieces[0].kind
 
@@ -198,9 +198,9 @@ class Records(Sequence[Record]):
         """Their positions, in no order."""
         return [found for piece in self.pieces for found in _ranges(piece.positions)]
 
-    def _part(self, start: int, stop: int) -> "Records":
+    def _part(self, start: int, stop: int) -> "RecordBatches":
         starts = [end - len(piece) for end, piece in zip(self._ends, self.pieces, strict=True)]
-        return Records(
+        return RecordBatches(
             piece.cut(max(start - first, 0), min(stop - first, len(piece)))
             for first, piece in zip(starts, self.pieces, strict=True)
             if max(start, first) < min(stop, first + len(piece))

@@ -4,13 +4,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 
 from clinia_async.ingest.records.record import Item
-from clinia_async.ingest.records.record_batch import Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch
 
 
 class RecordStream(AsyncIterator[Item]):
     """What is read of a file, one item after the other. Whoever leaves it before its end closes it."""
 
-    def __init__(self, blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> None:
+    def __init__(self, blocks: AsyncGenerator[Iterable[Item | RecordBatch], None]) -> None:
         self.blocks = blocks
         """The same, many at once: each block is gone through before the next is asked for."""
         self._items = _one_by_one(blocks)
@@ -23,9 +23,11 @@ class RecordStream(AsyncIterator[Item]):
         await self.blocks.aclose()
 
 
-async def _one_by_one(blocks: AsyncGenerator[Iterable[Item | Stretch], None]) -> AsyncGenerator[Item, None]:
+async def _one_by_one(
+    blocks: AsyncGenerator[Iterable[Item | RecordBatch], None],
+) -> AsyncGenerator[Item, None]:
     async with aclosing(blocks):
         async for block in blocks:
             for item in block:
-                for each in item if isinstance(item, Stretch) else (item,):
+                for each in item if isinstance(item, RecordBatch) else (item,):
                     yield each

@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from clinia_async.calls import Bundle, Call, DeleteRelationship, DeleteResource, EncodedBulk, Write
 from clinia_async.calls.reconciliation import READ_BACK_FOR, is_duplicate
 from clinia_async.errors import AlreadyExists, CliniaError, NotFound, RequestError
-from clinia_async.ingest.outcomes.outcome import Disposition, Finding, RecordOutcome, Settlement
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding, RecordOutcome
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.senders.conflicts import OnExisting, settle_doubtful, settle_existing
-from clinia_async.ingest.senders.error_outcomes import CANCELLED, DROPPED, reason_of, told, verdict
-from clinia_async.ingest.senders.retrying_session import PatientSession
-from clinia_async.ingest.senders.worker_pool import work_together
+from clinia_async.ingest.senders.conflicts import OnExisting, compare_existing, reconcile_maybe_applied
+from clinia_async.ingest.senders.error_outcomes import (
+    CANCELLED,
+    DROPPED,
+    disposition_of,
+    reason_of,
+    same_outcome,
+)
+from clinia_async.ingest.senders.retrying_session import RetryingSession
+from clinia_async.ingest.senders.worker_pool import run_workers
 from clinia_async.models import Action, ErrorType, Receipt, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
 from clinia_async.serialization.lazy_receipts import LazyReceipts
@@ -26,14 +32,14 @@ _READS_AT_ONCE = 16
 _STORED: Finding = (Disposition.SUCCEEDED, None)
 
 
-class Batch:
+class BulkSender:
     """`atomic` for bundles: all of a chunk or none of it."""
 
     def __init__(
-        self, source: str, service: PatientSession, on_existing: OnExisting, *, atomic: bool
+        self, source: str, session: RetryingSession, on_existing: OnExisting, *, atomic: bool
     ) -> None:
         self._source = source
-        self._service = service
+        self._session = session
         self._on_existing = on_existing
         self._atomic = atomic
 
@@ -45,11 +51,11 @@ class Batch:
 
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
         if chunk.state is not ChunkState.ACCEPTED:  # stored at once: there is nothing that may still fail
-            return told(chunk, Disposition.PERSISTED, None)
-        receipts = await self._service.receipts(task)
+            return same_outcome(chunk, Disposition.PERSISTED, None)
+        receipts = await self._session.receipts(task)
         keys = chunk.records.keys()
         if isinstance(receipts, LazyReceipts) and receipts.all_stored(keys):
-            return Settlement(chunk, [_STORED] * len(keys))
+            return ChunkOutcomes(chunk, [_STORED] * len(keys))
         are_keyed = None not in keys
         stored: set[Key] = set()
         if are_keyed and isinstance(receipts, LazyReceipts):
@@ -69,7 +75,7 @@ class Batch:
 
     async def refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
         if not (self._atomic and isinstance(error, AlreadyExists)):
-            return told(chunk, *verdict(error))
+            return same_outcome(chunk, *disposition_of(error))
         # a bundle that was answered at once: which of its records are there tells
         found: list[Finding | None] = [None] * len(chunk.records)
         await self._read(chunk, found, {})
@@ -82,7 +88,7 @@ class Batch:
             return _STORED if receipt.pipeline_execution is None else None
         if receipt is None or not receipt.status.is_terminal:
             return Disposition.UNKNOWN, NO_RECEIPT
-        if _is_taken(receipt) or (chunk.doubtful and is_duplicate(receipt)):
+        if _is_taken(receipt) or (chunk.maybe_applied and is_duplicate(receipt)):
             return None
         if receipt.status == TaskStatus.CANCELLED:
             return Disposition.CANCELLED, CANCELLED
@@ -101,7 +107,7 @@ class Batch:
                 found[place] = await self._by_reading(record, receipt, chunk, deadline)
 
         if to_read:
-            await work_together(read, min(_READS_AT_ONCE, len(to_read)))
+            await run_workers(read, min(_READS_AT_ONCE, len(to_read)))
 
     async def _by_reading(
         self, record: Record, receipt: Receipt | None, chunk: Chunk, deadline: float
@@ -109,11 +115,11 @@ class Batch:
         try:
             if receipt is not None and receipt.status == TaskStatus.SUCCESS:
                 return await self._after_review(record)
-            if chunk.doubtful:
-                return await settle_doubtful(record, self._on_existing, self._service.read, deadline)
+            if chunk.maybe_applied:
+                return await reconcile_maybe_applied(record, self._on_existing, self._session.read, deadline)
             if receipt is None:
                 return await self._with_its_bundle(record)
-            return await settle_existing(record, self._on_existing, self._service.read)
+            return await compare_existing(record, self._on_existing, self._session.read)
         except RequestError as error:
             return Disposition.UNKNOWN, type(error).__name__
 
@@ -128,7 +134,7 @@ class Batch:
 
     async def _is_there(self, get: Call[object]) -> bool:
         try:
-            await self._service.read(get)
+            await self._session.read(get)
         except NotFound:
             return False
         return True
@@ -137,7 +143,7 @@ class Batch:
         """For a record of a bundle that was refused because one of its keys is taken."""
         if record.action is not Action.CREATE:
             return Disposition.REJECTED, WITH_ITS_BUNDLE
-        found = await settle_existing(record, self._on_existing, self._service.read)
+        found = await compare_existing(record, self._on_existing, self._session.read)
         return (Disposition.REJECTED, WITH_ITS_BUNDLE) if found[0] is Disposition.UNKNOWN else found
 
 
@@ -172,10 +178,10 @@ def _fate(receipt: Receipt) -> Finding:
     return Disposition.UNKNOWN, NO_RECEIPT
 
 
-def _outcomes(chunk: Chunk, found: Sequence[Finding | None]) -> Settlement:
+def _outcomes(chunk: Chunk, found: Sequence[Finding | None]) -> ChunkOutcomes:
     findings = [finding for finding in found if finding is not None]
     assert len(findings) == len(found)
-    return Settlement(chunk, findings, reconciles=True)
+    return ChunkOutcomes(chunk, findings, reconciles=True)
 
 
 def _is_taken(receipt: Receipt) -> bool:

@@ -25,7 +25,7 @@ class OnExisting(StrEnum):
     """A failure, without looking."""
 
 
-async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Finding:
+async def compare_existing(record: Record, policy: OnExisting, read: Read) -> Finding:
     """For a record that was sent once and found its key taken."""
     if policy is OnExisting.FAIL:
         return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS)
@@ -36,7 +36,7 @@ async def settle_existing(record: Record, policy: OnExisting, read: Read) -> Fin
     return (Disposition.EXISTING, None) if match is Match.SAME else different(policy)
 
 
-async def settle_doubtful(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
+async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
     """For a record that may have been sent twice and was then refused: what is there tells.
 
     Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.

@@ -11,7 +11,7 @@ from clinia_async.errors import (
     TaskFailed,
     WriteConflict,
 )
-from clinia_async.ingest.outcomes.outcome import Disposition, Finding, RecordOutcome, Settlement
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding, RecordOutcome
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.senders.conflicts import DIFFERENT
@@ -22,7 +22,7 @@ CANCELLED = "cancelled by a concurrent operation"
 DROPPED = "a reviewer rejected it"
 
 
-def verdict(error: CliniaError) -> tuple[Disposition, str]:
+def disposition_of(error: CliniaError) -> tuple[Disposition, str]:
     """The disposition and the reason. Whatever is not proven is UNKNOWN."""
     match error:
         case InvalidWrite():
@@ -44,9 +44,9 @@ def verdict(error: CliniaError) -> tuple[Disposition, str]:
     return row
 
 
-def told(chunk: Chunk, disposition: Disposition, reason: str | None) -> Settlement:
+def same_outcome(chunk: Chunk, disposition: Disposition, reason: str | None) -> ChunkOutcomes:
     """The same for every record of a chunk."""
-    return Settlement(chunk, [(disposition, reason)] * len(chunk.records))
+    return ChunkOutcomes(chunk, [(disposition, reason)] * len(chunk.records))
 
 
 def outcome_of(record: Record, chunk: Chunk, finding: Finding, *, reconciled: bool = False) -> RecordOutcome:
@@ -56,7 +56,7 @@ def outcome_of(record: Record, chunk: Chunk, finding: Finding, *, reconciled: bo
         chunk.task,
         reconciled=reconciled,
         attempts=chunk.requests,
-        doubtful=chunk.doubtful,
+        maybe_applied=chunk.maybe_applied,
     )
 
 

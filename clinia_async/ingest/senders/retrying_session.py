@@ -37,7 +37,7 @@ class NetworkGivenUp(JobStopped):
     """The service brought no good answer for as long as the job is patient."""
 
 
-class PatientSession:
+class RetryingSession:
     """Repeats what the session gave up on, until nothing has succeeded for `patience` seconds.
 
     What may make a second record is repeated only where it provably did not arrive, or if `resend` says
@@ -52,17 +52,17 @@ class PatientSession:
         self._last_good = asyncio.get_running_loop().time()
 
     async def submit(
-        self, write: Write[R], *, doubtful: bool, before_repeat: Callable[[], None] = lambda: None
+        self, write: Write[R], *, maybe_applied: bool, before_repeat: Callable[[], None] = lambda: None
     ) -> Task[R]:
         """Calls `before_repeat` before each attempt that may make a second record."""
         sent = 0
 
         async def attempt(doubt: bool) -> Task[R]:
             nonlocal sent
-            if (doubt or doubtful) and write.retry_safety is RetrySafety.ONCE:
+            if (doubt or maybe_applied) and write.retry_safety is RetrySafety.ONCE:
                 before_repeat()
             try:
-                task = await self._session.submit(write, maybe_applied=doubt or doubtful)
+                task = await self._session.submit(write, maybe_applied=doubt or maybe_applied)
             except RequestError as error:
                 sent += error.attempts
                 error.attempts = sent
@@ -73,9 +73,9 @@ class PatientSession:
         keyed = self._resend or write.retry_safety is not RetrySafety.ONCE
         return await self._patiently(attempt, keyed=keyed, is_write=True)
 
-    def resume(self, write: Write[R], id: TaskId, *, doubtful: bool) -> Task[R]:
+    def resume(self, write: Write[R], id: TaskId, *, maybe_applied: bool) -> Task[R]:
         """The handle of a write that was accepted in a former run."""
-        return self._session.resume(write, id, maybe_applied=doubtful)
+        return self._session.resume(write, id, maybe_applied=maybe_applied)
 
     async def read(self, call: Call[R], /) -> R:
         return await self._patiently(lambda _: self._session.send(call))
@@ -91,34 +91,34 @@ class PatientSession:
         self, attempt: Callable[[bool], Awaitable[R]], *, keyed: bool = True, is_write: bool = False
     ) -> R:
         # that a look was refused says nothing of the write that it is about
-        doubtful, pause = not is_write, 0.5
+        maybe_applied, pause = not is_write, 0.5
         while True:
             try:
-                result = await attempt(doubtful)
+                result = await attempt(maybe_applied)
             except (Unauthenticated, PermissionDenied) as error:
                 raise _stopped(
-                    AccessRefused("the service refused the key"), error, doubtful=doubtful
+                    AccessRefused("the service refused the key"), error, maybe_applied=maybe_applied
                 ) from None
             except RequestError as error:
                 if not may_be_repeated(error, keyed=keyed):
                     if not error.is_transient:
                         self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
                     raise
-                doubtful = doubtful or error.outcome is Outcome.UNKNOWN
+                maybe_applied = maybe_applied or error.outcome is Outcome.UNKNOWN
                 # what the service asks for is no silence of it
                 self._last_good += error.retry_after or 0.0
-                self._check_patience(error, doubtful=doubtful)
+                self._check_patience(error, maybe_applied=maybe_applied)
             else:
                 self._last_good = asyncio.get_running_loop().time()
                 return result
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _check_patience(self, error: RequestError, *, doubtful: bool) -> None:
+    def _check_patience(self, error: RequestError, *, maybe_applied: bool) -> None:
         waited = asyncio.get_running_loop().time() - self._last_good
         if waited > self._patience:
             given_up = NetworkGivenUp(f"no good answer for {waited:.0f} s ({error})")
-            raise _stopped(given_up, error, doubtful=doubtful) from None
+            raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
 
 
 _LONGEST_PAUSE = 5.0
@@ -134,7 +134,7 @@ async def _until_done(wait: Callable[[], Awaitable[R]]) -> R:
     raise AccessRefused("the service refused the key")
 
 
-def _stopped(stop: JobStopped, error: RequestError, *, doubtful: bool) -> JobStopped:
-    stop.outcome = Outcome.UNKNOWN if doubtful else error.outcome
+def _stopped(stop: JobStopped, error: RequestError, *, maybe_applied: bool) -> JobStopped:
+    stop.outcome = Outcome.UNKNOWN if maybe_applied else error.outcome
     stop.attempts = error.attempts
     return stop

@@ -9,16 +9,21 @@ from clinia_async.errors import AlreadyExists, CliniaError, InvalidWrite, TaskFa
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding, RecordOutcome
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.senders.conflicts import OnExisting, different, settle_doubtful, settle_existing
-from clinia_async.ingest.senders.error_outcomes import outcome_of, told, verdict
-from clinia_async.ingest.senders.retrying_session import PatientSession
+from clinia_async.ingest.senders.conflicts import (
+    OnExisting,
+    compare_existing,
+    different,
+    reconcile_maybe_applied,
+)
+from clinia_async.ingest.senders.error_outcomes import disposition_of, outcome_of, same_outcome
+from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.models import Action, ErrorType
 from clinia_async.tasks.task import Task
 
 
-class Single:
-    def __init__(self, service: PatientSession, on_existing: OnExisting) -> None:
-        self._service = service
+class SingleSender:
+    def __init__(self, session: RetryingSession, on_existing: OnExisting) -> None:
+        self._session = session
         self._on_existing = on_existing
 
     def write(self, chunk: Chunk) -> Write[object]:
@@ -29,8 +34,8 @@ class Single:
 
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
         queued = chunk.state is ChunkState.ACCEPTED
-        await self._service.watched(task.result)
-        chunk.doubtful = task.maybe_applied
+        await self._session.watched(task.result)
+        chunk.maybe_applied = task.maybe_applied
         stored = Disposition.SUCCEEDED if queued and not task.reconciled else Disposition.PERSISTED
         return [outcome_of(chunk.records[0], chunk, (stored, None), reconciled=task.reconciled)]
 
@@ -40,16 +45,16 @@ class Single:
             found = await self._after_a_conflict(record)
             return [outcome_of(record, chunk, found, reconciled=found[0] is Disposition.PERSISTED)]
         if _says_taken(error):
-            found = await settle_existing(record, self._on_existing, self._service.read)
+            found = await compare_existing(record, self._on_existing, self._session.read)
             return [outcome_of(record, chunk, found)]
-        return told(chunk, *verdict(error))
+        return same_outcome(chunk, *disposition_of(error))
 
     async def _after_a_conflict(self, record: Record) -> Finding:
         if record.action is Action.CREATE:
             return different(self._on_existing)
         # the first of two is still on its way, or was undone by somebody else
         deadline = asyncio.get_running_loop().time() + READ_BACK_FOR
-        return await settle_doubtful(record, self._on_existing, self._service.read, deadline)
+        return await reconcile_maybe_applied(record, self._on_existing, self._session.read, deadline)
 
 
 def _says_taken(error: CliniaError) -> bool:

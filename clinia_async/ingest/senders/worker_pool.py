@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 
-async def work_together(
+async def run_workers(
     work: Callable[[], Coroutine[object, object, None]],
     count: int,
     *,

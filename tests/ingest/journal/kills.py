@@ -34,7 +34,7 @@ from clinia_async.cli import main
 from clinia_async.ingest.records import position_ranges as positions
 from tests.ingest.journal.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
-from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, Kind, Told, check, letters_in, made
+from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, LineKind, Told, check, letters_in, made
 
 LONGEST_LIFE = 60.0
 MOST_LIVES = 400
@@ -233,7 +233,7 @@ class Job:
 
     def _claimed_without_doubt(self) -> list[str]:
         """Equal duplicates that were told as stored by this job, although none of their answers was lost."""
-        lines = [line for line in self.given.lines if line.kind is not Kind.BLANK]
+        lines = [line for line in self.given.lines if line.kind is not LineKind.BLANK]
         with sqlite3.connect(self._copy()) as database:
             rows = database.execute("SELECT landed FROM chunk WHERE attempts < 2 AND NOT doubtful").fetchall()
         database.close()
@@ -248,7 +248,7 @@ class Job:
         return [
             f"record {position} is told as stored, and its key was taken"
             for position in claimed
-            if lines[position - 1].kind is not Kind.FIRST
+            if lines[position - 1].kind is not LineKind.FIRST
         ]
 
     def _count(self) -> None:

@@ -23,7 +23,7 @@ from attrs import define, field, frozen
 from clinia_async import ChunkLimits, Ingestion, RecordOutcome, Session, read_ndjson
 from clinia_async.emulator import Emulator, Exchange
 from clinia_async.ingest.journal import file as journal_file
-from clinia_async.ingest.outcomes.dead_letters import letter
+from clinia_async.ingest.outcomes.dead_letters import dead_letter
 from tests.ingest.journal.lossy_disk import Disk, recording, restore
 from tests.ingest.nemesis import faulty, modes
 from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, Told, check, made
@@ -203,13 +203,15 @@ def _told(job: Ingestion, outcomes: list[RecordOutcome]) -> Told:
     members = {
         "read": report.read,
         "blank": report.blank,
-        "settled": report.settled,
+        "settled": report.completed,
         "landed": report.landed,
         "reconciled": report.reconciled,
         "complete": report.stopped_by is None,
         "by_disposition": {str(each): count for each, count in report.by_disposition.items()},
     }
-    return Told(members, [json.loads(letter(each)) for each in outcomes if not each.disposition.has_landed])
+    return Told(
+        members, [json.loads(dead_letter(each)) for each in outcomes if not each.disposition.has_landed]
+    )
 
 
 def run_one(seed: int) -> Trial:

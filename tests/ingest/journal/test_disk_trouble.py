@@ -139,7 +139,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
             assert set(found.told) == {Disposition.PERSISTED, Disposition.UNSENT}
             again = await run(emulator, sent, **settings)
             assert again.told == {Disposition.PERSISTED: 240}
-            assert 0 < again.report.former < 240
+            assert 0 < again.report.reported_before < 240
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -64,7 +64,7 @@ async def test_a_job_goes_on_where_it_was_cut_off(
     assert held == {each.id: each.data for each in sent}
     assert found.error is None
     assert found.told == {Disposition.PERSISTED: 200}
-    assert found.report.former == 200
+    assert found.report.reported_before == 200
     assert not found.report.sent, "what landed is not sent again"
 
 
@@ -79,7 +79,7 @@ async def test_failures_of_former_runs_are_told_again_in_full(via: str, tmp_path
     assert again.report.by_disposition == first.report.by_disposition
     assert again.report.reasons == first.report.reasons
     assert again.lines(Disposition.FAILED) == first.lines(Disposition.FAILED)
-    assert all(each.former and each.attempts == 1 for each in again.outcomes)
+    assert all(each.reported_before and each.attempts == 1 for each in again.outcomes)
     assert len(again.outcomes) == 20
 
 

@@ -15,11 +15,11 @@ from clinia_async import Disposition, RecordOutcome
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import _chunk
 from clinia_async.ingest.journal.rows import Failure, History, JobIdentity, Unfinished
-from clinia_async.ingest.pipeline.checkpoints import Ledger
+from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.position_ranges import Positions
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.records.record_batch import Records
+from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
 from tests.ingest.running import SOURCE, write
 
@@ -55,7 +55,7 @@ class Known:
             positions,
             chunk.state,
             chunk.attempts,
-            bool(chunk.doubtful),
+            bool(chunk.maybe_applied),
             chunk.task,
         )
 
@@ -90,7 +90,7 @@ class JournalStates(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.journal = self.runner.run(Journal.open(self.path, JOB))
-        self.ledger = Ledger(self.journal, self.reading)  # type: ignore[arg-type]
+        self.checkpoints = ChunkCheckpoints(self.journal, self.reading)  # type: ignore[arg-type]
 
     def teardown(self) -> None:
         self.runner.run(self.journal.close())
@@ -99,14 +99,14 @@ class JournalStates(RuleBasedStateMachine):
 
     # A chunk comes
 
-    def plan(self, sizes: Sequence[int], *, gap: int, doubtful: bool) -> list[Chunk]:
+    def plan(self, sizes: Sequence[int], *, gap: int, maybe_applied: bool) -> list[Chunk]:
         planned = []
         for size in sizes:
             first = self.reading.read_to + gap + 1
             self.reading.read_to = first + size - 1
             records = [record_at(position) for position in range(first, first + size)]
-            planned.append(Chunk(Records.of(records), doubtful=doubtful))
-        self.do(*map(self.ledger.planned, planned))
+            planned.append(Chunk(RecordBatches.of(records), maybe_applied=maybe_applied))
+        self.do(*map(self.checkpoints.planned, planned))
         self.known.read_to = self.reading.read_to
         for chunk in planned:
             self.known.put(chunk)
@@ -117,10 +117,10 @@ class JournalStates(RuleBasedStateMachine):
         target=chunks,
         sizes=st.lists(st.integers(1, 6), min_size=1, max_size=3),
         gap=st.integers(0, 2),
-        doubtful=st.booleans(),
+        maybe_applied=st.booleans(),
     )
-    def planned(self, sizes: list[int], gap: int, doubtful: bool) -> object:
-        return multiple(*self.plan(sizes, gap=gap, doubtful=doubtful))
+    def planned(self, sizes: list[int], gap: int, maybe_applied: bool) -> object:
+        return multiple(*self.plan(sizes, gap=gap, maybe_applied=maybe_applied))
 
     def now(self, chunk: Chunk) -> Chunk | None:
         """The chunk of this run; a former one goes on as the one that was read from the journal."""
@@ -135,25 +135,25 @@ class JournalStates(RuleBasedStateMachine):
             ChunkState.SENDING,
             ChunkState.UNKNOWN,
         }:
-            self.do(self.ledger.sending(mine))
+            self.do(self.checkpoints.sending(mine))
             self.known.put(mine)
 
-    @rule(chunk=chunks, number=st.integers(1, 9), doubtful=st.booleans())
-    def accepted(self, chunk: Chunk, number: int, doubtful: bool) -> None:
+    @rule(chunk=chunks, number=st.integers(1, 9), maybe_applied=st.booleans())
+    def accepted(self, chunk: Chunk, number: int, maybe_applied: bool) -> None:
         if (mine := self.now(chunk)) and mine.state is ChunkState.SENDING:
-            self.do(self.ledger.accepted(mine, TaskId(f"bk_{number}"), doubtful=doubtful))
+            self.do(self.checkpoints.accepted(mine, TaskId(f"bk_{number}"), maybe_applied=maybe_applied))
             self.known.put(mine)
 
     @rule(chunk=chunks)
     def withdrawn(self, chunk: Chunk) -> None:
         if (mine := self.now(chunk)) and mine.state is ChunkState.SENDING:
-            self.do(self.ledger.withdrawn(mine))
+            self.do(self.checkpoints.withdrawn(mine))
             self.known.put(mine)
 
     @rule(chunk=chunks)
     def lost(self, chunk: Chunk) -> None:
         if (mine := self.now(chunk)) and mine.state is ChunkState.ACCEPTED:
-            self.do(self.ledger.lost(mine))
+            self.do(self.checkpoints.lost(mine))
             assert mine.task is None
             self.known.put(mine)
 
@@ -164,9 +164,10 @@ class JournalStates(RuleBasedStateMachine):
             return chunk
         middle = len(mine.records) // 2
         parts = [
-            Chunk(mine.records[part], doubtful=mine.doubtful) for part in (slice(middle), slice(middle, None))
+            Chunk(mine.records[part], maybe_applied=mine.maybe_applied)
+            for part in (slice(middle), slice(middle, None))
         ]
-        self.do(self.ledger.split(mine, parts))
+        self.do(self.checkpoints.split(mine, parts))
         self.gone(mine)
         for part in parts:
             self.known.put(part)
@@ -183,14 +184,14 @@ class JournalStates(RuleBasedStateMachine):
             for record, disposition in zip(mine.records, told, strict=False)
         ]
         last = max(self.known.unfinished)
-        self.do(self.ledger.settled(mine, outcomes))
+        self.do(self.checkpoints.completed(mine, outcomes))
         self.gone(mine)
         self.settle(mine, outcomes)
         self.leave(mine, outcomes, self.ledger_numbers(last, outcomes))
 
     def ledger_numbers(self, last: int, outcomes: Sequence[RecordOutcome]) -> list[int]:
         count = len({outcome.disposition for outcome in outcomes} & LEFT)
-        newest = self.ledger._last
+        newest = self.checkpoints._last
         assert newest >= last
         return list(range(newest - count + 1, newest + 1))
 
@@ -205,18 +206,24 @@ class JournalStates(RuleBasedStateMachine):
                 self.known.failures[position] = Failure(
                     position, disposition, "a reason", outcome.attempts, outcome.task_id
                 )
-            if disposition not in LEFT and mine.doubtful:
+            if disposition not in LEFT and mine.maybe_applied:
                 self.known.late.add(position)
 
     def leave(self, mine: Chunk, outcomes: Sequence[RecordOutcome], numbers: list[int]) -> None:
         """What is left of a chunk is unfinished still: what is unknown first."""
-        for disposition, state, doubtful in (
+        for disposition, state, maybe_applied in (
             (Disposition.UNKNOWN, ChunkState.UNKNOWN, True),
-            (Disposition.UNSENT, ChunkState.PLANNED, mine.doubtful),
+            (Disposition.UNSENT, ChunkState.PLANNED, mine.maybe_applied),
         ):
             records = [outcome.sent for outcome in outcomes if outcome.disposition is disposition]
             if records:
-                rest = Chunk(Records.of(records), numbers.pop(0), state, mine.attempts, doubtful=doubtful)
+                rest = Chunk(
+                    RecordBatches.of(records),
+                    numbers.pop(0),
+                    state,
+                    mine.attempts,
+                    maybe_applied=maybe_applied,
+                )
                 self.known.put(rest)
 
     def get_call(self, chunk: Chunk) -> None:
@@ -271,7 +278,7 @@ class JournalStates(RuleBasedStateMachine):
             assert positions == self.row(left)[0]
 
     def row(self, left: Unfinished) -> tuple[object, ...]:
-        return all_of(left.positions), left.state, left.attempts, left.doubtful, left.task
+        return all_of(left.positions), left.state, left.attempts, left.maybe_applied, left.task
 
     @invariant()
     def failures_are_there_in_order(self) -> None:

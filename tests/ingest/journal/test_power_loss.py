@@ -16,10 +16,10 @@ from clinia_async.ingest.journal import file as journal_file
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import History, JobIdentity
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
-from clinia_async.ingest.pipeline.checkpoints import Ledger
+from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.records.record_batch import Records
+from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
 from tests.ingest.journal.lossy_disk import NoSuchLibrary, library, recording, restore
 from tests.ingest.journal.power_loss import run_one
@@ -70,54 +70,55 @@ class Written:
 class Clerk:
     """Writes chunks into a journal, as a lane does."""
 
-    ledger: Ledger
-    intake: ReadSoFar
+    checkpoints: ChunkCheckpoints
+    input_reader: ReadSoFar
     written: Written
     random: Random
 
     async def work(self, records: Iterator[Record]) -> None:
         for _ in range(_CHUNKS):
             taken = [next(records) for _ in range(self.random.randrange(1, 5))]
-            self.intake.read_to = max(self.intake.read_to, taken[-1].position)
-            await self._through(Chunk(Records.of(taken)))
+            self.input_reader.read_to = max(self.input_reader.read_to, taken[-1].position)
+            await self._through(Chunk(RecordBatches.of(taken)))
 
     async def _through(self, chunk: Chunk) -> None:
         # its number is given when it is written, so its first state counts from the acknowledgement on
-        await self.ledger.planned(chunk)
+        await self.checkpoints.planned(chunk)
         states = self.written.states[chunk.number] = [row(chunk, "PLANNED")]
         self.written.acknowledged[chunk.number] = 1
         while self.random.random() < 0.9:
-            chunk.doubtful = chunk.doubtful or self.random.random() < 0.3
+            chunk.maybe_applied = chunk.maybe_applied or self.random.random() < 0.3
             await self._step(chunk, states)
         outcomes = [RecordOutcome(each, self.random.choice(_TOLD)) for each in chunk.records]
         states.append({outcome.record.position: outcome.disposition for outcome in outcomes})
-        await self.ledger.settled(chunk, outcomes)
+        await self.checkpoints.completed(chunk, outcomes)
         self.written.acknowledged[chunk.number] += 1
 
     async def _step(self, chunk: Chunk, states: list[State]) -> None:
         match self.random.randrange(3):
             case 0:
                 states.append(row(chunk, "SENDING", attempts=chunk.attempts + 1))
-                await self.ledger.sending(chunk)
+                await self.checkpoints.sending(chunk)
             case 1:
                 task = TaskId(f"bk_{self.random.randrange(10**9)}")
                 states.append(row(chunk, "ACCEPTED", task=task))
-                await self.ledger.accepted(chunk, task, doubtful=chunk.doubtful)
+                await self.checkpoints.accepted(chunk, task, maybe_applied=chunk.maybe_applied)
             case _:
                 states.append(row(chunk, "PLANNED"))
-                await self.ledger.withdrawn(chunk)
+                await self.checkpoints.withdrawn(chunk)
         self.written.acknowledged[chunk.number] += 1
 
 
 def row(chunk: Chunk, state: str, *, attempts: int | None = None, task: TaskId | None = None) -> State:
     attempts = chunk.attempts if attempts is None else attempts
-    return state, attempts, chunk.doubtful, task or chunk.task
+    return state, attempts, chunk.maybe_applied, task or chunk.task
 
 
 async def found_in(journal: Journal, written: Written) -> dict[int, State]:
     history: History = journal.history
     found: dict[int, State] = {
-        each.number: (str(each.state), each.attempts, each.doubtful, each.task) for each in history.unfinished
+        each.number: (str(each.state), each.attempts, each.maybe_applied, each.task)
+        for each in history.unfinished
     }
     told = {failure.position: failure.disposition for failure in await journal.failures(1)}
     for number, states in written.states.items():
@@ -161,10 +162,10 @@ async def lost_by(seed: int, folder: Path) -> list[int]:
 
 
 async def write_all(journal: Journal, written: Written, random: Random) -> None:
-    intake = ReadSoFar()
-    ledger = Ledger(journal, intake)  # type: ignore[arg-type]
+    input_reader = ReadSoFar()
+    checkpoints = ChunkCheckpoints(journal, input_reader)  # type: ignore[arg-type]
     records = iter([Record(line, each, position=line) for line, each in enumerate(writes(200), 1)])
-    clerks = [Clerk(ledger, intake, written, random) for _ in range(_WORKERS)]
+    clerks = [Clerk(checkpoints, input_reader, written, random) for _ in range(_WORKERS)]
     await asyncio.gather(*(clerk.work(records) for clerk in clerks))
 
 

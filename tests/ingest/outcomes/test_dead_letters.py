@@ -27,7 +27,7 @@ from clinia_async import (
     read_ndjson,
 )
 from clinia_async.emulator import Emulator
-from clinia_async.ingest.outcomes.dead_letters import letter
+from clinia_async.ingest.outcomes.dead_letters import dead_letter
 from clinia_async.ingest.records.record import Record
 from tests.ingest.reading import good, read_file, read_line
 from tests.ingest.running import SOURCE, run, write
@@ -43,30 +43,30 @@ def outcome_of(text: bytes | None, line: int = 7) -> RecordOutcome:
 
 
 def test_a_line_that_could_be_read_is_kept_as_it_was() -> None:
-    text = letter(outcome_of(b"  " + GOOD + b"  "))
+    text = dead_letter(outcome_of(b"  " + GOOD + b"  "))
     assert text.endswith(GOOD[1:] + b"\n")
     assert json.loads(text)["deadLetter"] == {"line": 7, "disposition": "failed", "reason": "INTERNAL"}
     again = good(text)
     assert again.write == good(GOOD).write
     assert again.operation() == good(GOOD).operation()
-    assert letter(RecordOutcome(again, Disposition.FAILED, "X")).count(b"deadLetter") == 1
+    assert dead_letter(RecordOutcome(again, Disposition.FAILED, "X")).count(b"deadLetter") == 1
 
 
 def test_a_write_from_python_becomes_a_line() -> None:
-    text = letter(RecordOutcome(Record(3, write("a", "b", n=1)), Disposition.UNKNOWN))
+    text = dead_letter(RecordOutcome(Record(3, write("a", "b", n=1)), Disposition.UNKNOWN))
     assert good(text).write.id == "a.b"
 
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_line_is_carried_along_and_broken_again(text: bytes) -> None:
     first = outcome_of(text)
-    again = read_line(letter(first))
+    again = read_line(dead_letter(first))
     assert not isinstance(again, Record)
     assert (again.reason == first.record.reason) or b"\xff" in text or b"\xe9" in text  # type: ignore[union-attr]
 
 
 def test_a_line_that_was_too_large_is_told_by_its_number() -> None:
-    assert json.loads(letter(outcome_of(None, 12)))["deadLetter"]["line"] == 12
+    assert json.loads(dead_letter(outcome_of(None, 12)))["deadLetter"]["line"] == 12
 
 
 def test_the_file_is_its_owners_alone_and_follows_no_link(tmp_path: Path) -> None:
@@ -110,7 +110,9 @@ WRITES: list[BatchWrite] = [
 @pytest.mark.parametrize("write", WRITES)
 def test_every_write_of_python_is_carried_with_its_action(write: BatchWrite) -> None:
     for default in Action:
-        again = good(letter(RecordOutcome(Record(3, write), Disposition.FAILED, "INTERNAL")), action=default)
+        again = good(
+            dead_letter(RecordOutcome(Record(3, write), Disposition.FAILED, "INTERNAL")), action=default
+        )
         assert (again.key, again.action, again.target) == (Record(3, write).key, write.action, write.target)
         assert json.loads(again.operation()) == json.loads(write.operation())
 
@@ -124,7 +126,7 @@ def test_every_write_of_python_is_carried_with_its_action(write: BatchWrite) -> 
     ],
 )
 def test_a_write_that_no_line_says_is_a_letter_that_is_refused(write: BatchWrite) -> None:
-    text = letter(RecordOutcome(Record(3, write), Disposition.INVALID))
+    text = dead_letter(RecordOutcome(Record(3, write), Disposition.INVALID))
     assert json.loads(text)["deadLetter"]["line"] == 3
     assert isinstance(read_line(text), BadRecord)
 
@@ -141,7 +143,7 @@ LINES = [
 @pytest.mark.parametrize("action", [Action.CREATE, Action.UPSERT])
 def test_a_letter_read_with_the_options_of_its_run_is_the_same_record(line: bytes, action: Action) -> None:
     first = good(line, action=action, map_id=escape_dots)
-    again = good(letter(RecordOutcome(first, Disposition.FAILED)), action=action, map_id=escape_dots)
+    again = good(dead_letter(RecordOutcome(first, Disposition.FAILED)), action=action, map_id=escape_dots)
     assert (again.operation(), again.key) == (first.operation(), first.key)
     assert again.write == first.write
 

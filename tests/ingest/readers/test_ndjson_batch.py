@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clinia_async import Action, BadRecord, Record, escape_dots
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
-from clinia_async.ingest.records.record_batch import Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.serialization import strict_json
 from tests.ingest.reading import Item
 from tests.ingest.running import SOURCE
@@ -173,7 +173,7 @@ def test_a_batch_gives_what_each_line_gives_alone(texts: list[str], plain: int, 
     found = [
         record
         for each in reader.read_all(5, raw)
-        for record in (each if isinstance(each, Stretch) else [each])
+        for record in (each if isinstance(each, RecordBatch) else [each])
     ]
     assert len(found) == len(raw)
     for number, (one, text) in enumerate(zip(found, raw, strict=True), 5):
@@ -182,11 +182,11 @@ def test_a_batch_gives_what_each_line_gives_alone(texts: list[str], plain: int, 
 
 def test_plain_lines_are_one_batch() -> None:
     (found,) = LineReader(Rules(SOURCE)).read_all(1, [PLAIN_LINE.encode()] * 3)
-    assert isinstance(found, Stretch)
+    assert isinstance(found, RecordBatch)
     (odd,) = LineReader(Rules(SOURCE, map_id=escape_dots)).read_all(
         1, [PLAIN_LINE.replace('"a"', '"é #1"').encode()] * 3
     )
-    assert isinstance(odd, Stretch)
+    assert isinstance(odd, RecordBatch)
 
 
 DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3)
@@ -237,15 +237,15 @@ def test_lines_with_an_action_and_resources_are_batches(extra: str) -> None:
     resources = [('{"type":"p","id":"p-1","data":{},' + extra).rstrip(",").encode() + b"}"] * 3
     resources = [text.replace(b'"id":"a.b"', b"").replace(b",}", b"}") for text in resources]
     found = [*LineReader(Rules(SOURCE)).read_all(1, [*relationships, *resources])]
-    assert [type(each) for each in found] == [Stretch, Stretch]
-    assert [[*each.lines] for each in found if isinstance(each, Stretch)] == [[1, 2, 3], [4, 5, 6]]
+    assert [type(each) for each in found] == [RecordBatch, RecordBatch]
+    assert [[*each.lines] for each in found if isinstance(each, RecordBatch)] == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_a_bad_line_in_a_batch_costs_itself() -> None:
     raw = [PLAIN_LINE.encode()] * 128
     raw[77] = b"{"
     found = [*LineReader(Rules(SOURCE)).read_all(1, raw)]
-    assert sum(len(each) for each in found if isinstance(each, Stretch)) == 127
+    assert sum(len(each) for each in found if isinstance(each, RecordBatch)) == 127
     assert [each.line for each in found if isinstance(each, BadRecord)] == [78]
 
 

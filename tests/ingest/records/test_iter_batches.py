@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from clinia_async.ingest.records.iter_batches import bunches
+from clinia_async.ingest.records.iter_batches import iter_batches
 
 
 class Broken(Exception):
@@ -19,8 +19,8 @@ async def test_what_comes_without_waiting_comes_together() -> None:
                 await asyncio.sleep(60)  # on the clock that jumps
             yield number
 
-    assert [bunch async for bunch in bunches(source(), 2)] == [[0, 1], [2], [3], [4, 5], [6]]
-    assert [bunch async for bunch in bunches(range(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert [bunch async for bunch in iter_batches(source(), 2)] == [[0, 1], [2], [3], [4, 5], [6]]
+    assert [bunch async for bunch in iter_batches(range(5), 2)] == [[0, 1], [2, 3], [4]]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -33,7 +33,7 @@ async def test_what_came_before_a_failure_is_there(is_async: bool) -> None:
         for number in source():
             yield number
 
-    found = bunches(asynchronous() if is_async else source(), 10)
+    found = iter_batches(asynchronous() if is_async else source(), 10)
     assert await anext(found) == [0, 1, 2]
     with pytest.raises(Broken):
         await anext(found)
@@ -49,7 +49,7 @@ async def test_what_comes_while_a_bunch_is_made_use_of_comes_next() -> None:
             yield number
 
     found: list[int] = []
-    async for bunch in bunches(source(), 3):
+    async for bunch in iter_batches(source(), 3):
         found += bunch
         gone_on.set()
         await asyncio.sleep(1)
@@ -67,7 +67,7 @@ async def test_no_more_than_one_is_pulled_ahead() -> None:
             yield pulled
 
     taken = 0
-    async for bunch in bunches(source(), 10):
+    async for bunch in iter_batches(source(), 10):
         taken += len(bunch)
         await asyncio.sleep(60)
         assert pulled <= taken + 1
@@ -84,7 +84,7 @@ async def test_whoever_leaves_closes_the_source() -> None:
         finally:
             closed.set()
 
-    found = bunches(source(), 10)
+    found = iter_batches(source(), 10)
     assert await anext(found) == [1]
     await found.aclose()
     assert closed.is_set()

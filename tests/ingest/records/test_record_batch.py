@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from clinia_async import CreateRelationship, Ref, UpsertRelationship
 from clinia_async.errors import InvalidWrite
-from clinia_async.ingest.pipeline.key_locks import KeysInFlight
-from clinia_async.ingest.records.batch_encoder import stretch_of
+from clinia_async.ingest.pipeline.key_locks import KeyLocks
+from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.records.record_batch import Records, Stretch
+from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
 from tests.ingest.running import SOURCE
 
 
@@ -19,8 +19,8 @@ def write_at(
     return kind(SOURCE, "t", Ref(f"a{position}", "x"), Ref("b", "y"), {"n": position})
 
 
-def stretch(first: int, count: int, kind: type[CreateRelationship | UpsertRelationship]) -> Stretch:
-    found = stretch_of([write_at(position, kind) for position in range(first, first + count)], first)
+def batch(first: int, count: int, kind: type[CreateRelationship | UpsertRelationship]) -> RecordBatch:
+    found = encode_batch([write_at(position, kind) for position in range(first, first + count)], first)
     assert found is not None
     found.positions = range(first, first + count)
     return found
@@ -39,16 +39,16 @@ PIECES = st.lists(
 
 def made(
     pieces: list[tuple[int, type[CreateRelationship | UpsertRelationship]]],
-) -> tuple[Records, list[Record]]:
+) -> tuple[RecordBatches, list[Record]]:
     first = 1
-    stretches: list[Stretch] = []
+    batches: list[RecordBatch] = []
     alone: list[Record] = []
     for count, kind in pieces:
-        stretches.append(stretch(first, count, kind))
+        batches.append(batch(first, count, kind))
         places = range(first, first + count)
         alone += [Record(place, write_at(place, kind), position=place) for place in places]
         first += count
-    return Records(stretches), alone
+    return RecordBatches(batches), alone
 
 
 @given(PIECES, st.data())
@@ -73,7 +73,7 @@ def test_records_are_a_sequence_of_records(
 
 @given(st.integers(1, 9), st.sets(st.integers(0, 8)))
 def test_some_are_left_out(count: int, places: set[int]) -> None:
-    whole = stretch(1, count, CreateRelationship)
+    whole = batch(1, count, CreateRelationship)
     out = sorted(place for place in places if place < count)
     left = [record for place, record in enumerate(whole) if place not in out]
     assert [*map(facts, whole.without(out))] == [*map(facts, left)]
@@ -81,21 +81,21 @@ def test_some_are_left_out(count: int, places: set[int]) -> None:
 
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans())
 def test_one_joins_another_of_its_kind(first: int, second: int, follow: bool) -> None:
-    one = stretch(1, first, CreateRelationship)
-    other = stretch(first + 1 if follow else 40, second, CreateRelationship)
+    one = batch(1, first, CreateRelationship)
+    other = batch(first + 1 if follow else 40, second, CreateRelationship)
     expected = [*map(facts, [*one, *other])]
-    assert one.takes_in(other)
+    assert one.try_extend(other)
     assert [*map(facts, one)] == expected
-    upserts, doubtful = stretch(90, 2, UpsertRelationship), stretch(95, 2, CreateRelationship)
-    doubtful.is_doubtful = True
-    assert not one.takes_in(upserts)
-    assert not one.takes_in(doubtful)
-    assert doubtful.record(0).former == (None, 0)
+    upserts, maybe_applied = batch(90, 2, UpsertRelationship), batch(95, 2, CreateRelationship)
+    maybe_applied.maybe_applied = True
+    assert not one.try_extend(upserts)
+    assert not one.try_extend(maybe_applied)
+    assert maybe_applied.record(0).previous_attempt == (None, 0)
 
 
 @given(st.integers(1, 8), st.integers(0, 10), st.integers(0, 1500))
 def test_as_many_fit_as_there_is_room_for(count: int, most: int, size: int) -> None:
-    whole = stretch(1, count, CreateRelationship)
+    whole = batch(1, count, CreateRelationship)
     fitting = whole.fitting(most, size)
     sizes = [len(record.operation()) + 1 for record in whole]
     assert whole.size() == sum(sizes) == len(whole.content()) + 1
@@ -104,7 +104,7 @@ def test_as_many_fit_as_there_is_room_for(count: int, most: int, size: int) -> N
 
 @given(st.lists(st.integers(0, 5), max_size=8), st.lists(st.integers(0, 5), max_size=8))
 def test_many_keys_are_claimed_and_freed_as_one_by_one(first: list[int], second: list[int]) -> None:
-    together, alone = KeysInFlight(), KeysInFlight()
+    together, alone = KeyLocks(), KeyLocks()
     for numbers in (first, second):
         records = [Record(1, write_at(number, CreateRelationship)) for number in numbers]
         parked = together.claim_all([record.key for record in records])
@@ -141,9 +141,9 @@ def test_many_writes_are_encoded_as_each_alone(
     try:
         expected = [write.operation() for write in writes]
     except InvalidWrite:
-        assert stretch_of(writes, 1) is None
+        assert encode_batch(writes, 1) is None
         return
-    found = stretch_of(writes, 1)
+    found = encode_batch(writes, 1)
     assert found is not None
     assert [record.operation() for record in found] == expected
     assert [record.write for record in found] == writes
