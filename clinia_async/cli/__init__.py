@@ -1,4 +1,7 @@
-"""The command line, `clinia-async`. Nothing heavy is loaded before a command has work to do."""
+"""The command line, `clinia-async`.
+
+May import everything. The library and the HTTP client are loaded when a command runs, and not for its help.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ _USAGE, _INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; the exit code."""
+    """Run a command line; return the exit code."""
     try:
         from clinia_async.cli.lazy_group import run  # noqa: PLC0415  click is an extra
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How the records of a file are read: options that become the reading of it."""
+"""How the records of a file are read: options that become calls of `read_records`."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,22 +12,22 @@ import clinia_async as clinia
 
 Command = Callable[..., int]
 
-INPUT_HELP = """FILE may be packed with gzip or zstd; `-` is standard input. Without --format its name tells
-what it holds: .csv, .parquet, .fhir.json or .fhir.ndjson, and anything else is NDJSON.
+INPUT_HELP = """FILE may be compressed with gzip or zstd; `-` is standard input. Without --format the name
+decides: .csv, .parquet, .fhir.json or .fhir.ndjson, and anything else is NDJSON.
 
 \b
 NDJSON  one record a line: {"type", "from": {"id", "type"}, "to": {"id", "type"}, "data",
         "meta"} is a relationship, and {"type", "id", "data", "meta", "contained"} a resource.
         "action" may say CREATE, UPSERT or DELETE; a line to delete names the record alone.
-CSV     the first row names the columns, and --columns says which become which members.
-Parquet likewise; columns keep their types, and may be fields of structs (a.b).
+CSV     the first row names the columns, and --columns maps them to fields.
+Parquet likewise; columns keep their types, and a struct's field is named a.b.
 FHIR    Bundles or resources; each literal reference becomes a relationship.
 """
 
 
 @dataclass(frozen=True)
 class InputOptions:
-    """What was given on the command line. For both methods None is standard input."""
+    """How to read an input, as the command line says; for both methods a path of None is standard input."""
 
     format: str | None
     columns: "clinia.ColumnMapping | None"
@@ -37,7 +37,7 @@ class InputOptions:
     def records(
         self, path: Path | None, source: str, passed_over: Counter[str] | None = None
     ) -> "clinia.RecordStream":
-        """As `clinia.read_records`."""
+        """Return the records, as `read_records` does."""
         return clinia.read_records(
             path,
             source,
@@ -49,7 +49,7 @@ class InputOptions:
         )
 
     async def identity(self, path: Path | None) -> str | None:
-        """As `clinia.identity_of`."""
+        """Return the digest of the input, as `identity_of` does."""
         return await clinia.identity_of(
             path,
             format=self.format,
@@ -64,7 +64,7 @@ class InputOptions:
 
 
 def input_options(command: Command) -> Command:
-    """Adds the options of an input to a command, which is given its `InputOptions` as `input_options`."""
+    """Add the options of an input to a command, which is given `InputOptions` as `input_options`."""
 
     @wraps(command)
     def with_input(
@@ -93,23 +93,23 @@ _INPUT = (
     click.option(
         "--format",
         type=click.Choice(["ndjson", "csv", "parquet", "fhir"]),
-        help="What FILE holds.  [default: as its name tells]",
+        help="The format of FILE.  [default: by its name]",
     ),
     click.option(
         "--columns",
         type=_columns,
         metavar="MAPPING",
-        help="Which columns of a table become which members, such as type==practises-at,from.id=npi,"
+        help="Which columns of a table become which fields, such as type==practises-at,from.id=npi,"
         "from.type==practitioner,to.id=org,to.type==organization,data.beds:int=beds. After `=` comes the name"
         " of a column, after `==` a text that is the same in every row. :str, :int, :float, :bool and :json"
-        " say what a member is. Without it the columns must be named as members.",
+        " give the type of a field. Without it the columns must be named as the fields.",
     ),
     click.option(
         "--action",
         type=click.Choice(["create", "upsert", "delete"]),
         default="create",
         show_default=True,
-        help="What is done with records that do not say it themselves.",
+        help="The action of records that name none.",
     ),
     click.option(
         "--dots",
@@ -117,6 +117,6 @@ _INPUT = (
         default="refuse",
         show_default=True,
         help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
-        " in the ids of both ends of every record, which can be undone exactly (`unescape_dots`).",
+        " in the ids of both ends of every record, which can be undone exactly.",
     ),
 )

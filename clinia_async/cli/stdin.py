@@ -1,7 +1,7 @@
-"""Standard input that can be let go of.
+"""Standard input whose reading can be interrupted.
 
-A thread that reads from a pipe or a terminal is stuck until something comes, and would keep the
-program from ending. Here it waits for the input and for the word to stop, whichever comes first.
+A thread that reads from a pipe or a terminal blocks until data comes, and would keep the program from
+ending. Here it waits for data or for the interruption, whichever comes first.
 """
 
 import io
@@ -15,7 +15,7 @@ _BLOCK = 256 * 1024
 
 
 class _InterruptibleStdin(io.RawIOBase):
-    """Reads `source`; once `stopped` can be read, every read fails."""
+    """Reads `source`; raises `OSError` as soon as `stopped` can be read."""
 
     def __init__(self, source: int, stopped: int) -> None:
         self._source = source
@@ -27,23 +27,23 @@ class _InterruptibleStdin(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # 3.11 cannot name a buffer
         ready, _, _ = select.select([self._source, self._stopped], [], [])
         if self._stopped in ready:
-            raise OSError("standard input was let go of")
+            raise OSError("the reading of standard input was interrupted")
         return os.readv(self._source, [buffer])
 
 
 @contextmanager
 def interruptible_stdin() -> Iterator[Callable[[], None]]:
-    """Replaces `sys.stdin`, and gives the function that ends all reading from it."""
+    """Replace `sys.stdin`; yield a function that ends all reading from it."""
     if sys.platform == "win32" or sys.stdin is None:
         yield lambda: None
         return
     before = sys.stdin
     stopped, stop = os.pipe()
-    with os.fdopen(stopped, "rb"), os.fdopen(stop, "wb") as word:
+    with os.fdopen(stopped, "rb"), os.fdopen(stop, "wb") as writer:
         raw = _InterruptibleStdin(before.fileno(), stopped)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(raw, _BLOCK))
         try:
-            yield word.close
+            yield writer.close
         finally:
-            word.close()
+            writer.close()
             sys.stdin = before

@@ -1,4 +1,4 @@
-"""`clinia-async ingest`: the options, and what of them can be told to be wrong at once."""
+"""`clinia-async ingest`: the options, and the checks that need no service."""
 
 # ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
 
@@ -13,13 +13,13 @@ from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, seconds
 
-_HELP = f"""Send the records in FILE, and report what became of each.
+_HELP = f"""Send the records in FILE, and report the outcome of each.
 
 {INPUT_HELP}
-SIGINT (Ctrl-C) or SIGTERM stops it: what is in flight comes to its end, within the grace, and the report
-is printed. A second one stops it at once. With --journal the same command again goes on where it was
-stopped, even if it was killed or the power failed: nothing is lost and nothing is sent twice. Without, an
-equal record that is there already is taken for landed.
+SIGINT (Ctrl-C) or SIGTERM stops it: requests in flight are completed within --grace, and the report is
+printed. A second one stops it at once. With --journal the same command resumes where it was stopped, even
+after a kill or a power failure: nothing is lost and nothing is sent twice. Without it, an equal record that
+exists already counts as landed.
 """
 
 
@@ -38,24 +38,24 @@ equal record that is there already is taken for landed.
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="Where the job keeps what it has sent and what became of it, to go on from if it is stopped. It"
-    " holds no record and no key.",
+    help="A file in which the job keeps what it has sent and the outcomes, to resume from. It holds no record"
+    " and no key. `clinia-async journal show` prints its state.",
 )
 @click.option(
     "--on-existing",
     type=click.Choice(["compare", "keep", "fail"]),
     default="compare",
     show_default=True,
-    help="Where a record is there already: read it and take an equal one for landed, a different one for"
-    " failed; or keep what is there, whatever it is; or take it for failed without looking.",
+    help="If a record exists already: read it, and count an equal one as landed and a different one as"
+    " failed (compare); leave it, and count the record as kept (keep); or count it as failed unread (fail).",
 )
 @click.option(
     "--on-unknown",
     type=click.Choice(["stop", "resend"]),
     default="stop",
     show_default=True,
-    help="Where a create without an id may or may not have arrived: tell it as unknown, or send it again and"
-    " perhaps make a second record of it. Whatever has an id is settled in any case.",
+    help="If a create without an id may or may not have been stored: report it as unknown, or send it again"
+    " and perhaps store it twice. A record with an id is reconciled in either case.",
 )
 @click.option(
     "--workers",
@@ -79,7 +79,7 @@ equal record that is there already is taken for landed.
     "--in-flight",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most requests in flight, looks at tasks with them.  [default: 32]",
+    help="The most requests in flight, polls of tasks included.  [default: 32]",
 )
 @click.option(
     "--rate",
@@ -100,7 +100,7 @@ equal record that is there already is taken for landed.
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
     help="The file for records that did not land, which can be fed back in, with the same options. It is"
-    " written, over a former one, only if there are any."
+    " written, over an earlier one, only if there are any."
     "  [default: the name of FILE with .dead.ndjson, in the current folder]",
 )
 @click.option(
@@ -109,7 +109,7 @@ equal record that is there already is taken for landed.
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give up after so long without one good answer.",
+    help="Give up after so many seconds without one good answer.",
 )
 @click.option(
     "--grace",
@@ -117,7 +117,7 @@ equal record that is there already is taken for landed.
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="After a first signal what is in flight has so long to come to its end.",
+    help="How long requests in flight may take after a first signal.",
 )
 @click.option(
     "--emulator",
@@ -152,7 +152,9 @@ def ingest(
 
     _check_connection(connection, file, emulator=emulator)
     if via == "single" and (chunk_operations or chunk_bytes):
-        raise click.UsageError("--chunk-operations and --chunk-bytes are not for --via single.")
+        raise click.UsageError(
+            "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
+        )
     _check_journal(journal, emulator=emulator)
     dead_letter_path = dead_letters or default_dead_letter_path(file)
     check_dead_letter_path(dead_letter_path, file)
@@ -178,9 +180,13 @@ def ingest(
 
 def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:
     if emulator and connection.names_a_service:
-        raise click.UsageError("--emulator excludes --workspace, --base-url and --api-key-file.")
+        raise click.UsageError(
+            "--emulator excludes --workspace, --base-url and --api-key-file: leave them out, or leave it out."
+        )
     if connection.api_key_file == file == STANDARD_INPUT:
-        raise click.UsageError("FILE and --api-key-file cannot both be standard input.")
+        raise click.UsageError(
+            "FILE and --api-key-file cannot both be standard input: name a file for one of them."
+        )
 
 
 def _check_journal(journal: Path | None, *, emulator: bool) -> None:

@@ -1,4 +1,4 @@
-"""`clinia-async validate`: what `ingest` would refuse, told without a service."""
+"""`clinia-async validate`: what `ingest` would refuse, without a service."""
 
 # ruff: noqa: PLC0415  the library is loaded when the command runs, and not for its help
 
@@ -15,8 +15,8 @@ from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
 {INPUT_HELP}
-The report counts lines, blank ones, good and bad records with the reasons, and records whose key stood
-there before. Repeated keys are no fault; they are counted exactly, in a few MiB of memory and a temporary
+The report counts lines, blank ones, good and bad records with the reasons, and records whose key occurred
+before. Repeated keys are no error; they are counted exactly, in a few MiB of memory and a temporary
 file of about 20 MB per million records.
 """
 
@@ -29,7 +29,7 @@ file of about 20 MB per million records.
     "--dead-letters",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="A file for the records that are bad. It is written, over a former one, only if there are any.",
+    help="A file for the bad records. It is written, over an earlier one, only if there are any.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def validate(

@@ -34,12 +34,12 @@ from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
-STOPPING = "stopping: what is in flight comes to its end; once more to stop at once"
+STOPPING = "stopping: requests in flight are being completed; interrupt again to stop at once"
 
 
 @frozen
 class IngestRequest:
-    """What was asked for on the command line; a `file` of None is standard input."""
+    """What the command line asks for; a `file` of None is standard input."""
 
     file: Path | None
     source: str
@@ -55,7 +55,7 @@ class IngestRequest:
     patience: float
     grace: float
     connection: Connection | None
-    """None is for an emulator of its own."""
+    """None starts an emulator for the run."""
     as_json: bool
 
 
@@ -65,7 +65,7 @@ class RunResult:
     dead_letters: int = 0
     error: CliniaError | None = None
     unexpected_error: BaseException | None = None
-    """What should not happen: it is raised, but only after the report."""
+    """An error that is no `CliniaError`: it is raised after the report was printed."""
     signal: int | None = None
     passed_over: Counter[str] = field(factory=Counter)
     emulator_holds: int | None = None
@@ -80,7 +80,7 @@ class RunResult:
 
 
 async def ingest_file(request: IngestRequest, signals: Signals) -> int:
-    # the whole file is read for it, so it is asked for only where a journal compares it
+    # the digest takes a pass over the whole file, and only a journal compares it
     input_id = await request.input_options.identity(request.file) if request.journal else None
     async with _open_session(request) as (session, stored_count):
         with _frozen_gc():
@@ -94,7 +94,7 @@ async def ingest_file(request: IngestRequest, signals: Signals) -> int:
 
 @contextmanager
 def _frozen_gc() -> Iterator[None]:
-    """The garbage collector need not go through all that is loaded by now again and again."""
+    """Keep the garbage collector from traversing the loaded modules again and again."""
     gc.freeze()
     try:
         yield
@@ -104,8 +104,8 @@ def _frozen_gc() -> Iterator[None]:
 
 @asynccontextmanager
 async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
-    """The session, and what tells how many relationships an emulator of its own holds."""
-    # a task whose looks bring nothing good is waited for as long as the job is patient
+    """Open the session; also yield a function that counts the relationships in the emulator of the run."""
+    # a task without a good answer to its polls is waited for as long as the job is patient
     settings = SessionSettings(polling=Polling(patience=request.patience))
     if request.connection is not None:
         async with request.connection.session(settings) as session:
@@ -122,12 +122,12 @@ async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, 
 
 @define
 class _Input:
-    """The records of a file. One that breaks ends here, so that what was read comes to its end as usual."""
+    """The records of a file. An error of reading ends them, so that the records read so far are completed."""
 
     request: IngestRequest
     error: InputError | None = None
     passed_over: Counter[str] = field(factory=Counter)
-    """References of FHIR that are no relationships, by the reason."""
+    """References of FHIR that are no relationships, by reason."""
 
     async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
         request = self.request
@@ -192,7 +192,7 @@ class _Run:
                     await asyncio.wait([collecting])
             if collecting.cancelled():
                 await self.session.aclose(grace=0)
-                # now that the job has ended it tells how the rest stands
+                # the outcomes of the remaining records are known now that the job has ended
                 await asyncio.gather(self._collect(dead_letters), return_exceptions=True)
             return self._result(dead_letters, collecting)
 
@@ -236,7 +236,7 @@ def _dead_letters_unwritable(error: OSError) -> ConfigError:
 
 
 def _do_nothing() -> None:
-    """A file needs no letting go of."""
+    """A file needs no interruption."""
 
 
 def _print_report(request: IngestRequest, result: RunResult) -> None:
@@ -245,7 +245,7 @@ def _print_report(request: IngestRequest, result: RunResult) -> None:
     else:
         click.echo(str(result.report))
         for why, count in result.passed_over.most_common():
-            click.echo(f"  {count:>9,} references passed over: {why}")
+            click.echo(f"  {count:>9,} references skipped: {why}")
         if result.emulator_holds is not None:
             click.echo(f"the emulator holds {result.emulator_holds:,} relationships")
     if result.dead_letters:

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\[\d+\]")
 
 @frozen
 class ValidateRequest:
-    """What was asked for on the command line; a `file` of None is standard input."""
+    """What the command line asks for; a `file` of None is standard input."""
 
     file: Path | None
     source: str
@@ -35,11 +35,11 @@ class ValidateRequest:
 class ValidationReport:
     blank: int = 0
     good: Counter[str] = field(factory=Counter)
-    """By what is done to what, such as `CREATE RELATIONSHIP`."""
+    """By action and target, such as `CREATE RELATIONSHIP`."""
     bad: int = 0
     reasons: Counter[str] = field(factory=Counter)
     repeated: int = 0
-    """Good records whose key stood there before."""
+    """Good records whose key occurred before."""
     passed_over: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships."""
     dead_letters: int = 0
@@ -61,10 +61,8 @@ class ValidationReport:
         rows += [f"  {count:>9,} {name}" for name, count in self.good.most_common()]
         rows += [f"  {count:>9,} bad: {reason}" for reason, count in self.reasons.most_common()]
         if self.repeated:
-            rows.append(f"  {self.repeated:>9,} with a key that stood there before")
-        rows += [
-            f"  {count:>9,} references passed over: {why}" for why, count in self.passed_over.most_common()
-        ]
+            rows.append(f"  {self.repeated:>9,} with a key that occurred before")
+        rows += [f"  {count:>9,} references skipped: {why}" for why, count in self.passed_over.most_common()]
         return "\n".join(rows)
 
     def fields(self) -> dict[str, object]:
