@@ -36,7 +36,7 @@ ONLY_IN = {
     "aiohttp": {"transport"},
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},
-    "sqlite3": {"ingest.journal", "cli.distinct_keys", "cli.runs.emulator"},
+    "sqlite3": {"ingest.journal", "cli.distinct_keys"},
 }
 SEPARATE = "emulator"
 """The emulator meets the library over HTTP alone, so that a wrong name cannot hide on both sides."""

@@ -15,7 +15,7 @@ import pytest
 import clinia_async
 from clinia_async import calls, errors
 from clinia_async.calls import RetrySafety
-from clinia_async.emulator.app import ROUTE_NAMES
+from clinia_async.emulator.routes import ROUTE_NAMES
 from clinia_async.session.session import Session
 from tests.contract.contract import Contract
 

@@ -1,45 +1,48 @@
 """The emulator: a registry in a box, served on loopback for as long as it is open."""
 
+import asyncio
+import errno
 import ipaddress
 import re
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from aiohttp import web
 from attrs import define, field
 from attrs.converters import optional
 
-from clinia_async.emulator.access import Door
-from clinia_async.emulator.app import build
+from clinia_async.emulator.access import AccessPolicy
+from clinia_async.emulator.app import App
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
-from clinia_async.emulator.chaos import chaos
+from clinia_async.emulator.errors import DataFileBusy
 from clinia_async.emulator.exchange import Listener
-from clinia_async.emulator.faults import Faults
-from clinia_async.emulator.gate import Gate
+from clinia_async.emulator.faults import Faults, chaos
 from clinia_async.emulator.handlers.catalog import CatalogApi
 from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
 from clinia_async.emulator.handlers.sources import SourceApi
 from clinia_async.emulator.handlers.submissions import Submissions
-from clinia_async.emulator.hanging_up import hang_up
-from clinia_async.emulator.inspection import Inspection
+from clinia_async.emulator.inspection import ROUTE, Inspection
 from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted
-from clinia_async.emulator.patience import patiently
-from clinia_async.emulator.quiet import LOGGER
-from clinia_async.emulator.routes import ROUTE_NAMES, Api
+from clinia_async.emulator.routes import ROUTE_NAMES, Api, Router
+from clinia_async.emulator.server import Server, close_server
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.records import Stored
 from clinia_async.emulator.store.registry import Registry
 
+_T = TypeVar("_T")
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _SHORTEST_KEY = 32
+_PAUSE = 0.02
+"""Seconds between two tries to get a port or a file."""
+
 _GRACE = 1.0
 """Seconds that requests under way get when the emulator closes."""
 
@@ -58,7 +61,7 @@ class Emulator:
 
     listeners: ClassVar[list[Listener]] = []
     """Called with every exchange of every emulator that is answered in full, right before the
-    answer is sent; for one that raises, the client gets no answer."""
+    answer is sent. If one raises, the error is logged and the client gets no answer."""
 
     data: Path | None = field(default=None, converter=optional(Path))
     """A file that keeps everything across restarts; without it, memory."""
@@ -66,32 +69,32 @@ class Emulator:
     _key: str | None = field(default=None, alias="key")
     host: str = "127.0.0.1"
     port: int = 0
-    """0 picks a free one, which `url` tells."""
+    """0 picks a free one, which `url` shows."""
 
     seed: int = 0
-    """Tells the ids that the registry makes, the latencies, and which requests the faults strike."""
+    """Decides the ids that the registry makes, the latencies, and which requests the faults strike."""
 
     default: Mode = field(factory=Persisted)
-    """How single writes are done where `modes` does not say."""
+    """How single writes of types that are not in `modes` are executed."""
 
     modes: dict[str, Mode] = field(factory=dict, converter=_own)
-    """How single writes are done, by type of relationship or resource."""
+    """How single writes are executed, by type of relationship or resource."""
 
     bulk: Latency = field(factory=lambda: Constant(0.05))
     """How long bulks take; they are always accepted."""
 
     bundle: Mode = field(factory=Persisted)
-    """How bundles are done. The guide says at once, the reference page allows both."""
+    """How bundles are executed. The guide says at once, the reference page allows both."""
 
     purge: Latency = field(factory=lambda: Constant(0.05))
     """How long purges take; they are always accepted."""
 
     chaos: int | None = None
     """A seed of its own for the faults, and faults of every kind on every route to begin with, each
-    seldom; it opens the inspection, too. The same seed after a restart tells the same faults again."""
+    seldom; it opens the inspection, too. After a restart the same seed plays the same faults again."""
 
     inspection: bool = False
-    """Whether `GET /emulator`, with the key, tells counts: for whoever runs it in another process."""
+    """Whether `GET /emulator`, with the key, answers with counts: for an emulator in another process."""
 
     patience: float = 0.0
     """Seconds that `start()` keeps trying while another process still has the port or the file."""
@@ -121,7 +124,7 @@ class Emulator:
 
     @property
     def key(self) -> str:
-        """What clients send as `X-Clinia-API-Key`; without one given, a new one for each emulator."""
+        """The key that clients send as `X-Clinia-API-Key`; without one given, a new one for each emulator."""
         assert self._key is not None
         return self._key
 
@@ -154,11 +157,11 @@ class Emulator:
         return self.modes.get(type_, self.default)
 
     def relationships(self, type_: str | None = None) -> int:
-        """How many there are, of one type or of all."""
+        """Return how many there are, of one type or of all."""
         return self._open.registry.count(RELATIONSHIP, type_)
 
     def resources(self, type_: str | None = None) -> int:
-        """How many there are, of one type or of all."""
+        """Return how many there are, of one type or of all."""
         return self._open.registry.count(RESOURCE, type_)
 
     def stored(self) -> Iterator[Stored]:
@@ -173,18 +176,24 @@ class Emulator:
         return self._open.registry.catalog.partitions.count()
 
     def approve(self, task_id: str) -> None:
-        """A reviewer's yes to all of a task that is in review: it is done now."""
+        """Approve all operations of a task that are in review: they are executed now.
+
+        Raises:
+            LookupError: no operation of such a task is in review."""
         self._open.registry.decide(task_id, approved=True)
 
     def reject(self, task_id: str) -> None:
-        """A reviewer's no: the task ends in SUCCESS, and what was in review is dropped."""
+        """Reject all operations of a task that are in review: it ends in SUCCESS, and nothing is stored.
+
+        Raises:
+            LookupError: no operation of such a task is in review."""
         self._open.registry.decide(task_id, approved=False)
 
     @property
-    def absorbed(self) -> int:
-        """How many creates, sent again or done again, were refused with ALREADY_EXISTS by a record that
-        already held the very same content. Kept with the data."""
-        return self._open.registry.absorbed()
+    def duplicate_creates(self) -> int:
+        """How many creates, sent or executed again, were refused with ALREADY_EXISTS although the record
+        already held the very same content. Stored with the data."""
+        return self._open.registry.duplicate_creates()
 
     @property
     def _open(self) -> "_Running":
@@ -195,7 +204,7 @@ class Emulator:
 
 @define(kw_only=True, eq=False, repr=False)
 class _Running:
-    """What an emulator holds between start and close."""
+    """The state of an emulator between start and close."""
 
     url: str
     registry: Registry
@@ -204,12 +213,14 @@ class _Running:
     @classmethod
     async def start(cls, emulator: Emulator) -> Self:
         async with AsyncExitStack() as stack:
-            registry = await patiently(partial(_registry, emulator), emulator.patience)
+            registry = await _retry_until_free(partial(_registry, emulator), emulator.patience)
             stack.enter_context(closing(registry))
-            listener = await patiently(partial(_listen, emulator.host, emulator.port), emulator.patience)
+            listener = await _retry_until_free(
+                partial(_listen, emulator.host, emulator.port), emulator.patience
+            )
             stack.enter_context(listener)
             runner = _runner(emulator, registry, listener.getsockname()[1])
-            stack.push_async_callback(hang_up, runner, listener)
+            stack.push_async_callback(close_server, runner, listener)
             await runner.setup()
             await web.SockSite(runner, listener).start()
             return cls(url=_url(listener), registry=registry, stack=stack.pop_all())
@@ -219,30 +230,47 @@ def _registry(emulator: Emulator) -> Registry:
     return Registry(emulator.data, seed=emulator.seed, settings=emulator.settings)
 
 
-def _runner(emulator: Emulator, registry: Registry, port: int) -> web.AppRunner:
+def _runner(emulator: Emulator, registry: Registry, port: int) -> web.ServerRunner:
     names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
-    door = Door(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
-    gate = Gate(door=door, faults=emulator.faults, listeners=Emulator.listeners, requests=emulator.requests)
-    app = build(_api(emulator, registry), gate, _inspection(emulator, registry))
-    # Never inflates a body; aiohttp's access log would tell ids, and its other one what it cannot read.
-    return web.AppRunner(app, access_log=None, logger=LOGGER, auto_decompress=False, shutdown_timeout=_GRACE)
-
-
-def _inspection(emulator: Emulator, registry: Registry) -> Inspection | None:
-    if not emulator.inspection and emulator.chaos is None:
-        return None
-    return Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
+    access = AccessPolicy(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
+    router = Router(_api(emulator, registry))
+    if emulator.inspection or emulator.chaos is not None:
+        inspection = Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
+        router.add(ROUTE, inspection.show)
+    app = App(
+        access=access,
+        router=router,
+        settings=emulator.settings,
+        faults=emulator.faults,
+        listeners=Emulator.listeners,
+        requests=emulator.requests,
+    )
+    return web.ServerRunner(Server(app.serve, emulator.settings), shutdown_timeout=_GRACE)
 
 
 def _api(emulator: Emulator, registry: Registry) -> Api:
     settings, random = emulator.settings, Random(f"{emulator.seed}:latency")
-    submissions = Submissions(registry=registry, settings=settings, knobs=emulator, random=random)
+    submissions = Submissions(registry=registry, settings=settings, modes=emulator, random=random)
     return Api(
         relationships=RelationshipsApi(registry=registry, settings=settings, submissions=submissions),
         resources=ResourcesApi(registry=registry, settings=settings, submissions=submissions),
         source=SourceApi(registry=registry, settings=settings, submissions=submissions),
         catalog=CatalogApi(registry=registry, settings=settings),
     )
+
+
+async def _retry_until_free(take: Callable[[], _T], patience: float) -> _T:
+    """Return what `take` returns. A port in use or a locked file is tried again for `patience` seconds."""
+    now = asyncio.get_running_loop().time
+    end = now() + patience
+    while True:
+        try:
+            return take()
+        except OSError as error:
+            is_taken = isinstance(error, DataFileBusy) or error.errno == errno.EADDRINUSE
+            if not is_taken or now() >= end:
+                raise
+        await asyncio.sleep(_PAUSE)
 
 
 def _listen(host: str, port: int) -> socket.socket:

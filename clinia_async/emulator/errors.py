@@ -1,4 +1,4 @@
-"""How the emulator says no: the error envelope of the API's errors page."""
+"""Errors: the envelope of the API's errors page, and those of the emulator itself."""
 
 CODES = {
     "ALREADY_EXISTS": 409,
@@ -34,6 +34,14 @@ class ApiError(Exception):
         if self.kind is not None:
             envelope["type"] = self.kind
         return envelope | {"details": []}
+
+
+class DataFileError(OSError):
+    """The data file of an emulator cannot be used."""
+
+
+class DataFileBusy(DataFileError):
+    """The data file of an emulator is locked by another process."""
 
 
 def invalid(message: str) -> ApiError:

@@ -1,18 +1,78 @@
-"""Exchanges with clients, for whoever wants to look at all of them."""
+"""One request, its answer, and the record of both that listeners get."""
 
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Self
 
 from aiohttp import web
-from attrs import field, frozen
-from multidict import CIMultiDict, CIMultiDictProxy
+from attrs import define, field, frozen
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
-from clinia_async.emulator.access import BODY, KEY_HEADER
+from clinia_async.emulator.bodies.strict_json import decode
+from clinia_async.emulator.errors import ApiError
+from clinia_async.emulator.latency import Mode
+
+KEY_HEADER = istr("X-Clinia-API-Key")
+
+
+@define(eq=False)
+class Request:
+    """A request that belongs to a route."""
+
+    http: web.BaseRequest
+    route: str
+    """The name of the route, or `unknown`."""
+
+    path: Mapping[str, str] = field(factory=dict)
+    """The decoded placeholders of its path."""
+
+    rest: list[str] = field(factory=list)
+    """The decoded parts of its path after the last placeholder."""
+
+    body: bytes | None = field(default=None, repr=False)
+    """None if it was not read, so of a GET too."""
+
+    unread: ApiError | None = None
+    """Why the body was not read."""
+
+    mode: Mode | None = None
+    """How to execute this write; without it, as the emulator is set."""
+
+    lag: float = 0.0
+    """Seconds that this read lags behind, as from a replica."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.http.query
+
+    def json(self) -> object:
+        """Return the body as strict JSON. Raises `ApiError` if it is not, or was not read."""
+        if self.unread is not None:
+            raise self.unread
+        return decode(self.body or b"")
+
+
+class Answer(NamedTuple):
+    """What a handler answers: a document as the API shows it, or none with 204."""
+
+    document: object
+    status: int = 200
+
+
+@frozen(kw_only=True)
+class Reply:
+    """An answer in bytes."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = {}
+    content_type: str | None = "application/json"
+    complete: bool = True
+    """False if the connection ends in the middle of the body."""
 
 
 @frozen(kw_only=True, eq=False)
 class Exchange:
-    """One request and the answer that it got in full."""
+    """One request and the complete answer to it."""
 
     route: str
     """The name of the route, or `unknown`."""
@@ -28,27 +88,27 @@ class Exchange:
     """Of the request, without the key."""
 
     body: bytes | None = field(repr=False)
-    """Of the request; None if it was answered without a look at it, so of a GET too."""
+    """Of the request; None if it was answered without reading it, so of a GET too."""
 
     status: int
     answer_headers: CIMultiDictProxy[str] = field(repr=False)
     answer_body: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, route: str, request: web.Request, response: web.Response) -> Self:
-        headers = CIMultiDict(request.headers)
+    def of(cls, request: Request, reply: Reply, answer_headers: Mapping[str, str]) -> Self:
+        http = request.http
+        headers = CIMultiDict(http.headers)
         headers.popall(KEY_HEADER, None)
-        body = response.body
         return cls(
-            route=route,
-            method=request.method,
-            path=request.rel_url.raw_path,
-            query=request.rel_url.raw_query_string,
+            route=request.route,
+            method=http.method,
+            path=http.rel_url.raw_path,
+            query=http.rel_url.raw_query_string,
             headers=CIMultiDictProxy(headers),
-            body=request.get(BODY),
-            status=response.status,
-            answer_headers=CIMultiDictProxy(CIMultiDict(response.headers)),
-            answer_body=body if isinstance(body, bytes) else b"",
+            body=request.body,
+            status=reply.status,
+            answer_headers=CIMultiDictProxy(CIMultiDict(answer_headers)),
+            answer_body=reply.body,
         )
 
 

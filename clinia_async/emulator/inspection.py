@@ -1,22 +1,18 @@
-"""What the owner of an emulator may ask of one that runs in another process."""
+"""Counts of an emulator, for its owner in another process."""
 
 from collections import Counter
 from collections.abc import Mapping
 
-from aiohttp import web
 from attrs import field, frozen
 
-from clinia_async.emulator.access import answer
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
+from clinia_async.emulator.exchange import Answer, Request
+from clinia_async.emulator.faults import Faults
+from clinia_async.emulator.routes import Route
 from clinia_async.emulator.store.registry import Registry
 
-from .faults import Faults
-
-INSPECTION = "inspection"
-"""The name of its route, which no fault strikes, nobody counts and no listener hears of."""
-
-PATH = "/emulator"
-"""Outside of the API's paths; there only if the emulator was told so."""
+ROUTE = Route("inspection", "GET", "/emulator", "")
+"""Outside of the API's paths; there only if the emulator is set so."""
 
 
 @frozen(kw_only=True)
@@ -25,17 +21,18 @@ class Inspection:
     faults: Faults
     requests: Mapping[str, int] = field(repr=False)
 
-    async def show(self, _: web.Request) -> web.Response:
-        """Counts only: the file that a registry is kept in is locked while it runs."""
+    def show(self, _: Request) -> Answer:
+        """Answer with counts only: the file that a registry is kept in is locked while it runs."""
         played = Counter[str]()
         for fault, times in self.faults.played.items():
             played[type(fault).__name__] += times
-        counts = {
-            "absorbed": self.registry.absorbed(),
-            "relationships": self.registry.count(RELATIONSHIP),
-            "resources": self.registry.count(RESOURCE),
-            "tasks": self.registry.tasks(),
-            "requests": self.requests,
-            "faults": played,
-        }
-        return answer(counts)
+        return Answer(
+            {
+                "duplicateCreates": self.registry.duplicate_creates(),
+                "relationships": self.registry.count(RELATIONSHIP),
+                "resources": self.registry.count(RESOURCE),
+                "tasks": self.registry.tasks(),
+                "requests": dict(self.requests),
+                "faults": dict(played),
+            }
+        )

@@ -1,11 +1,15 @@
-"""Every route: its name, its method and path, and who handles it."""
+"""Every route: its name, its method and path, its handler, and the largest body that it takes."""
 
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, field, frozen
 
+from clinia_async.emulator.errors import ApiError
+from clinia_async.emulator.exchange import Answer, Request
 from clinia_async.emulator.handlers.catalog import CatalogApi
 from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
 from clinia_async.emulator.handlers.sources import SourceApi
@@ -13,9 +17,14 @@ from clinia_async.emulator.handlers.sources import SourceApi
 _SOURCE = "/sources/{source}/v1"
 _RELATIONSHIP = f"{_SOURCE}/relationships/{{type}}/{{id}}"
 _RESOURCE = f"{_SOURCE}/resources/{{type}}/{{id}}"
-_CONTAINED = f"{_RESOURCE}/{{path:[\\s\\S]+}}"
+_CONTAINED = f"{_RESOURCE}/{{*}}"
 _DEFINITIONS = f"{_SOURCE}/relationship-definitions"
 _CATALOG = "/catalog/v1"
+_REST = "{*}"
+UNKNOWN = "unknown"
+"""The route of a request that no route takes."""
+
+Handler = Callable[[Request], Answer]
 
 
 @frozen(kw_only=True)
@@ -28,47 +37,49 @@ class Api:
 
 class Route(NamedTuple):
     name: str
-    """What faults and counts call it."""
+    """Its name in faults and counts."""
     method: str
     path: str
     handler: str
     """Where in `Api`."""
+    limit: str = ""
+    """The setting that limits its body; empty if it has none."""
 
 
+_BODY, _BULK, _BUNDLE = "body_limit", "bulk_limit", "bundle_limit"
 ROUTES = (
-    # A path without a placeholder comes before the one whose placeholder would swallow it, and what is
-    # called most often comes as early as it may: paths are tried in this order.
-    Route("bulk_relationships", "POST", f"{_SOURCE}/relationships/bulk", "relationships.bulk"),
-    Route("create_relationship", "POST", f"{_SOURCE}/relationships/{{type}}", "relationships.create"),
+    # A path without a placeholder comes before the one whose placeholder would match it.
+    Route("bulk_relationships", "POST", f"{_SOURCE}/relationships/bulk", "relationships.bulk", _BULK),
+    Route("create_relationship", "POST", f"{_SOURCE}/relationships/{{type}}", "relationships.create", _BODY),
     Route("get_task", "GET", f"{_SOURCE}/tasks/{{id}}", "source.get_task"),
     Route("get_bulk_relationships", "GET", f"{_SOURCE}/relationships/bulk/{{id}}", "relationships.get_bulk"),
     Route("get_relationship", "GET", _RELATIONSHIP, "relationships.get"),
-    Route("update_relationship", "PATCH", _RELATIONSHIP, "relationships.patch"),
+    Route("update_relationship", "PATCH", _RELATIONSHIP, "relationships.patch", _BODY),
     Route("delete_relationship", "DELETE", _RELATIONSHIP, "relationships.delete"),
-    Route("bulk_resources", "POST", f"{_SOURCE}/resources/bulk", "resources.bulk"),
+    Route("bulk_resources", "POST", f"{_SOURCE}/resources/bulk", "resources.bulk", _BULK),
     Route("get_bulk_resources", "GET", f"{_SOURCE}/resources/bulk/{{id}}", "resources.get_bulk"),
-    Route("create_resource", "POST", f"{_SOURCE}/resources/{{type}}", "resources.create"),
-    Route("put_resource", "PUT", _RESOURCE, "resources.put"),
+    Route("create_resource", "POST", f"{_SOURCE}/resources/{{type}}", "resources.create", _BODY),
+    Route("put_resource", "PUT", _RESOURCE, "resources.put", _BODY),
     Route("get_resource", "GET", _RESOURCE, "resources.get"),
     Route("delete_resource", "DELETE", _RESOURCE, "resources.delete"),
-    Route("create_contained", "POST", _CONTAINED, "resources.create_contained"),
-    Route("put_contained", "PUT", _CONTAINED, "resources.put_contained"),
+    Route("create_contained", "POST", _CONTAINED, "resources.create_contained", _BODY),
+    Route("put_contained", "PUT", _CONTAINED, "resources.put_contained", _BODY),
     Route("delete_contained", "DELETE", _CONTAINED, "resources.delete_contained"),
-    Route("bundle", "POST", f"{_SOURCE}/bundle", "source.bundle"),
-    Route("purge", "POST", f"{_SOURCE}/purge", "source.purge"),
+    Route("bundle", "POST", f"{_SOURCE}/bundle", "source.bundle", _BUNDLE),
+    Route("purge", "POST", f"{_SOURCE}/purge", "source.purge", _BODY),
     Route("get_purge", "GET", f"{_SOURCE}/purge/{{id}}", "source.get_purge"),
-    Route("browse", "POST", f"{_SOURCE}/browse", "source.browse"),
-    Route("put_relationship_definition", "PUT", f"{_DEFINITIONS}/{{key}}", "source.put_definition"),
+    Route("browse", "POST", f"{_SOURCE}/browse", "source.browse", _BODY),
+    Route("put_relationship_definition", "PUT", f"{_DEFINITIONS}/{{key}}", "source.put_definition", _BODY),
     Route("get_relationship_definition", "GET", f"{_DEFINITIONS}/{{key}}", "source.get_definition"),
     Route("list_relationship_definitions", "GET", _DEFINITIONS, "source.list_definitions"),
-    Route("put_profile", "PUT", f"{_SOURCE}/profiles/{{key}}", "source.put_profile"),
-    Route("put_collection", "PUT", f"{_SOURCE}/collections/{{key}}", "source.put_collection"),
+    Route("put_profile", "PUT", f"{_SOURCE}/profiles/{{key}}", "source.put_profile", _BODY),
+    Route("put_collection", "PUT", f"{_SOURCE}/collections/{{key}}", "source.put_collection", _BODY),
     Route("get_collection", "GET", f"{_SOURCE}/collections/{{key}}", "source.get_collection"),
-    Route("put_source", "PUT", f"{_CATALOG}/sources/{{source}}", "catalog.put_source"),
+    Route("put_source", "PUT", f"{_CATALOG}/sources/{{source}}", "catalog.put_source", _BODY),
     Route("get_source", "GET", f"{_CATALOG}/sources/{{source}}", "catalog.get_source"),
     Route("list_sources", "GET", f"{_CATALOG}/sources", "catalog.list_sources"),
     Route("delete_source", "DELETE", f"{_CATALOG}/sources/{{source}}", "catalog.delete_source"),
-    Route("put_partition", "PUT", f"{_CATALOG}/partitions/{{partition}}", "catalog.put_partition"),
+    Route("put_partition", "PUT", f"{_CATALOG}/partitions/{{partition}}", "catalog.put_partition", _BODY),
     Route("get_partition", "GET", f"{_CATALOG}/partitions/{{partition}}", "catalog.get_partition"),
     Route("list_partitions", "GET", f"{_CATALOG}/partitions", "catalog.list_partitions"),
     Route("delete_partition", "DELETE", f"{_CATALOG}/partitions/{{partition}}", "catalog.delete_partition"),
@@ -76,6 +87,74 @@ ROUTES = (
 ROUTE_NAMES = tuple(route.name for route in ROUTES)
 
 
-def add_routes(app: web.Application, api: Api) -> None:
-    for route in ROUTES:
-        app.router.add_route(route.method, route.path, attrgetter(route.handler)(api), name=route.name)
+class Target(NamedTuple):
+    """A route with its handler."""
+
+    name: str
+    handler: Handler
+    limit: str
+    names: tuple[str, ...]
+    """Of the placeholders, in their order."""
+
+
+@define
+class _Node:
+    """The paths that begin alike: one level of the tree of all paths."""
+
+    children: dict[str, "_Node"] = field(factory=dict)
+    """By the next part of the path; a placeholder is `{}`, and `{*}` takes all the rest."""
+
+    targets: dict[str, Target] = field(factory=dict)
+    """By method."""
+
+
+class Router:
+    def __init__(self, api: Api) -> None:
+        self._root = _Node()
+        for route in ROUTES:
+            self.add(route, attrgetter(route.handler)(api))
+
+    def add(self, route: Route, handler: Handler) -> None:
+        node, names = self._root, []
+        for part in route.path.split("/")[1:]:
+            if part.startswith("{") and part != _REST:
+                names.append(part[1:-1])
+                part = "{}"  # noqa: PLW2901
+            node = node.children.setdefault(part, _Node())
+        node.targets[route.method] = Target(route.name, handler, route.limit, tuple(names))
+
+    def match(self, http: web.BaseRequest) -> tuple[Request, Target | ApiError]:
+        """Return the request with the placeholders of its path, and its target or the refusal."""
+        known = False
+        for node, values, rest in _matches(self._root, http.rel_url.raw_path.split("/"), 1, ()):
+            if (target := node.targets.get(http.method)) is not None:
+                path = dict(zip(target.names, map(_decoded, values), strict=True))
+                return Request(http, target.name, path, [_decoded(part) for part in rest]), target
+            known = True
+        if known:
+            refusal = ApiError("UNIMPLEMENTED", "this path does not know the method", code=405)
+        else:
+            refusal = ApiError("NOT_FOUND", "there is no such path")
+        return Request(http, UNKNOWN), refusal
+
+
+_Match = tuple[_Node, tuple[str, ...], list[str]]
+
+
+def _matches(node: _Node, parts: list[str], at: int, values: tuple[str, ...]) -> Iterator[_Match]:
+    """Yield the nodes that a path leads to, those with fewer placeholders first."""
+    if at == len(parts):
+        if node.targets:
+            yield node, values, []
+        return
+    part = parts[at]
+    if (child := node.children.get(part)) is not None and part not in ("{}", _REST):
+        yield from _matches(child, parts, at + 1, values)
+    if part and (child := node.children.get("{}")) is not None:
+        yield from _matches(child, parts, at + 1, (*values, part))
+    if (child := node.children.get(_REST)) is not None and parts[at:] != [""]:
+        yield child, values, parts[at:]
+
+
+def _decoded(part: str) -> str:
+    return unquote(part) if "%" in part else part

@@ -31,6 +31,15 @@ class Settings:
     bundle_limit: int = field(default=500_000, validator=_positive)
     """Bytes in the body of a bundle: the documented 500 KB, in their smaller reading."""
 
+    header_timeout: float = field(default=10.0, validator=validators.gt(0))
+    """Seconds for a request's headers to arrive, from the first byte or the opening of its connection."""
+
+    body_timeout: float = field(default=60.0, validator=validators.gt(0))
+    """Seconds for a request's body to arrive."""
+
+    connection_limit: int = field(default=500, validator=_positive)
+    """Connections at a time; one more is answered 503 and closed."""
+
     host_names: frozenset[str] = field(default=(), converter=_names)
     """More names a client may call the emulator by in its Host header, without the port."""
 

@@ -212,10 +212,10 @@ async def test_what_is_not_http_is_not_logged(
     caplog.set_level(logging.DEBUG)
     reader, writer = await asyncio.open_connection(*emulator.url.removeprefix("http://").split(":"))
     writer.write(request_)
-    assert (await reader.read()).startswith(b"HTTP/1.0 400")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400")
     writer.close()
     await writer.wait_closed()
-    assert "a request was not HTTP" in caplog.text
+    assert "a request was not valid HTTP" in caplog.text
     assert "SECRET" not in caplog.text
     assert "Traceback" not in caplog.text
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from clinia_async.emulator import Emulator, LostReply, TooManyRequests, Unavailable
-from clinia_async.emulator.chaos import faults
+from clinia_async.emulator.faults import faults_from_text
 from clinia_async.emulator.routes import ROUTE_NAMES
 from tests.emulator.raw import Raw, write
 
@@ -47,12 +47,12 @@ async def test_chaos_strikes_in_every_way_and_can_be_inspected() -> None:
 
 
 def test_faults_from_text() -> None:
-    (lost,) = faults("lost-reply:bulk_relationships:0.1")
+    (lost,) = faults_from_text("lost-reply:bulk_relationships:0.1")
     assert (type(lost), lost.route, lost.probability) == (LostReply, "bulk_relationships", 0.1)
-    (always,) = faults("unavailable-executed:browse")
+    (always,) = faults_from_text("unavailable-executed:browse")
     assert isinstance(always, Unavailable)
     assert (always.probability, always.executed, always.retry_after) == (1.0, True, None)
-    many = list(faults("too-many-requests:*:0.5:7"))
+    many = list(faults_from_text("too-many-requests:*:0.5:7"))
     assert [one.route for one in many] == list(ROUTE_NAMES)
     assert {(type(one), one.probability, getattr(one, "retry_after", None)) for one in many} == {
         (TooManyRequests, 0.5, "7")
@@ -65,9 +65,9 @@ def test_faults_from_text() -> None:
 )
 def test_text_that_is_no_fault(text: str) -> None:
     with pytest.raises(ValueError, match=r"fault|route"):
-        list(faults(text))
+        list(faults_from_text(text))
 
 
 def test_only_answers_say_when_to_come_again() -> None:
     with pytest.raises(ValueError, match="again"):
-        list(faults("lost-reply:browse:1:5"))
+        list(faults_from_text("lost-reply:browse:1:5"))

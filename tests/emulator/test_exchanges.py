@@ -84,8 +84,8 @@ async def test_what_was_not_answered_in_full_is_not_told(
 @pytest.mark.parametrize(
     ("fault", "body"),
     [
-        (TooManyRequests(route="create_relationship", retry_after=7), None),
-        (Unavailable(route="create_relationship", retry_after=7), None),
+        (TooManyRequests(route="create_relationship", retry_after=7), json.dumps(write()).encode()),
+        (Unavailable(route="create_relationship", retry_after=7), json.dumps(write()).encode()),
         (
             Unavailable(route="create_relationship", retry_after=7, executed=True),
             json.dumps(write()).encode(),

@@ -7,48 +7,46 @@ from clinia_async.emulator import Accepted, Constant, Emulator, Exchange, Settin
 from tests.emulator.raw import Raw, operation, resource, write
 
 
-async def test_a_create_that_comes_again_is_absorbed_if_it_brings_the_same(
-    raw: Raw, emulator: Emulator
-) -> None:
+async def test_a_create_of_the_same_content_counts_as_a_duplicate(raw: Raw, emulator: Emulator) -> None:
     await raw.create(write(data={"n": 1}))
-    assert emulator.absorbed == 0
+    assert emulator.duplicate_creates == 0
     assert (await raw.create(write(data={"n": 1}))).status == 409
-    assert emulator.absorbed == 1
+    assert emulator.duplicate_creates == 1
     for other in (
         write(data={"n": 2}),
         write(),
         write(data={"n": 1}, meta={"createdAt": "2020-01-01T00:00:00Z"}),
     ):
         assert (await raw.create(other)).status == 409
-    assert emulator.absorbed == 1
+    assert emulator.duplicate_creates == 1
     await raw.put("prac-1", {"a": 1})
     await raw.put("prac-1", {"a": 1})
-    assert emulator.absorbed == 1
+    assert emulator.duplicate_creates == 1
 
 
-async def test_what_is_absorbed_in_bulks_and_bundles(raw: Raw, emulator: Emulator) -> None:
+async def test_duplicate_creates_in_bulks_and_bundles_are_counted(raw: Raw, emulator: Emulator) -> None:
     creates = [operation("CREATE", f"p-{n}", data={"n": n}) for n in range(5)]
-    for absorbed in (0, 5, 10):
+    for duplicates in (0, 5, 10):
         await raw.bulk(*creates)
         await asyncio.sleep(1)
-        assert emulator.absorbed == absorbed
-    for absorbed in (10, 11):
+        assert emulator.duplicate_creates == duplicates
+    for duplicates in (10, 11):
         await raw.bundle([resource("CREATE", "prac-1")])
-        assert emulator.absorbed == absorbed
+        assert emulator.duplicate_creates == duplicates
 
 
-async def test_what_was_absorbed_is_kept_with_the_data(tmp_path: Path) -> None:
+async def test_counted_duplicates_are_stored_with_the_data(tmp_path: Path) -> None:
     settings = Settings(conflicts="queue")
     emulator = Emulator(data=tmp_path / "r.db", default=Accepted(Constant(1.0)), settings=settings)
     async with emulator, Raw(emulator) as raw:
         for _ in range(3):
             assert (await raw.create(write())).status == 202
-        assert emulator.absorbed == 0
+        assert emulator.duplicate_creates == 0
     async with emulator:
         await asyncio.sleep(2)
-        assert emulator.absorbed == 2
+        assert emulator.duplicate_creates == 2
     async with emulator:
-        assert emulator.absorbed == 2
+        assert emulator.duplicate_creates == 2
 
 
 async def test_the_inspection_tells_counts_to_whoever_has_the_key() -> None:
@@ -63,7 +61,7 @@ async def test_the_inspection_tells_counts_to_whoever_has_the_key() -> None:
         counts = (await raw.send("GET", "/emulator")).body
         emulator.listeners.remove(heard.append)
         assert counts == {
-            "absorbed": 1,
+            "duplicateCreates": 1,
             "relationships": 1,
             "resources": 1,
             "tasks": {"SUCCESS": 2},

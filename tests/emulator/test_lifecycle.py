@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import clinia_async.emulator as public
-from clinia_async.emulator import Accepted, Constant, Emulator, Settings
+from clinia_async.emulator import Accepted, Constant, DataFileBusy, DataFileError, Emulator, Settings
 from clinia_async.emulator.clock import Clock
 from tests.emulator.raw import RELATIONSHIPS, Raw, operation, write
 
@@ -210,10 +210,10 @@ async def test_files_that_are_refused(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     (tmp_path / "text").write_text("not a database, but long enough to look at" * 100)
     for path in (fifo, Path("/dev/null")):
-        with pytest.raises(ValueError, match="regular file"):
+        with pytest.raises(DataFileError, match="regular file"):
             await Emulator(data=path).start()
     for path in (link, tmp_path, tmp_path / "no" / "such", tmp_path / "text"):
-        with pytest.raises((OSError, ValueError, sqlite3.DatabaseError)):
+        with pytest.raises(OSError, match=r"No such|not a database|symbolic|directory"):
             await Emulator(data=path).start()
     assert real.stat().st_size == 0
 
@@ -227,7 +227,7 @@ async def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Pat
         database.execute("PRAGMA user_version = 0")
         database.execute(script)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="version"):
+    with pytest.raises(DataFileError, match="version"):
         await Emulator(data=path).start()
     assert path.read_bytes() == before
 
@@ -235,7 +235,7 @@ async def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Pat
 async def test_a_file_serves_one_emulator_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     async with Emulator(data=path):
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
+        with pytest.raises(DataFileBusy, match="locked"):
             await Emulator(data=path).start()
     async with Emulator(data=path):
         pass
@@ -279,6 +279,3 @@ ours = {name for name in set(sys.modules) - before if name.startswith("clinia_as
 assert all(name.startswith("clinia_async.emulator") for name in ours), ours
 """
     assert (result := _run(script)).returncode == 0, result.stderr
-    for path in Path(public.__file__).parent.glob("*.py"):
-        assert "from .." not in path.read_text()
-        assert "from clinia_async" not in path.read_text()

@@ -13,7 +13,7 @@ FILLED = {
     "id": "r-1",
     "key": "k",
     "partition": "p",
-    r"path:[\s\S]+": "desks",
+    "*": "desks",
 }
 KEYS = {"source", "type", "key", "partition"}
 BODIED = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
@@ -25,7 +25,7 @@ def path(route: Route, **parts: str) -> str:
     if "relationships/{type}/{id}" in route.path:
         filled["id"] = "a.b"
     if route.name in {"put_contained", "delete_contained"}:
-        filled[r"path:[\s\S]+"] = "desks/d-1"
+        filled["*"] = "desks/d-1"
     text = route.path
     for name, value in filled.items():
         text = text.replace(f"{{{name}}}", value)

@@ -10,8 +10,8 @@ from attrs import field, frozen
 from clinia_async.calls import BatchWrite
 from clinia_async.emulator.bodies.operation import Operation
 from clinia_async.emulator.handlers.submissions import Submissions
-from clinia_async.emulator.store.execution import Executor, Outcome
-from clinia_async.emulator.store.receipts import Verdict
+from clinia_async.emulator.store.execution import Executor, Written
+from clinia_async.emulator.store.receipts import OperationResult
 from clinia_async.emulator.store.registry import Registry
 
 Key = tuple[str, str, str]
@@ -102,8 +102,8 @@ def _effects(seen: Witness) -> Iterator[Patch]:
     loose: list[Operation] | None = []
     """What was done by itself since the last request; None where the verdicts will tell."""
 
-    def do(self: Executor, source: str, operation: Operation, stamp: str) -> Outcome:
-        outcome: Outcome = self._plain_do(source, operation, stamp)  # type: ignore[attr-defined]
+    def execute(self: Executor, source: str, operation: Operation, stamp: str) -> Written:
+        outcome: Written = self._plain_execute(source, operation, stamp)  # type: ignore[attr-defined]
         if loose is not None:
             loose.append(operation)
             seen.done.append(operation)
@@ -114,13 +114,14 @@ def _effects(seen: Witness) -> Iterator[Patch]:
             nonlocal loose
             kept, loose = loose, None
             try:
-                verdicts: list[Verdict | None] = getattr(self, f"_plain_{name}")(source, operations, stamp)
+                plain = getattr(self, f"_plain_{name}")
+                results: list[OperationResult | None] = plain(source, operations, stamp)
             finally:
                 loose = kept
             if loose is not None:
-                pairs = zip(operations, verdicts, strict=True)
-                seen.done.extend(each for each, verdict in pairs if verdict and verdict.status == "SUCCESS")
-            return verdicts
+                pairs = zip(operations, results, strict=True)
+                seen.done.extend(each for each, result in pairs if result and result.status == "SUCCESS")
+            return results
 
         return many
 
@@ -133,7 +134,7 @@ def _effects(seen: Witness) -> Iterator[Patch]:
             seen.done[:] = [each for each in seen.done if not any(each is gone for gone in loose)]
             raise
 
-    yield Executor, "do", do
+    yield Executor, "execute", execute
     yield Executor, "each", by_verdicts("each")
     yield Executor, "together", by_verdicts("together")
     yield Registry, "persist_bundle", persist_bundle

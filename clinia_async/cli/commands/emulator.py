@@ -104,7 +104,7 @@ def emulator(
     """
     from clinia_async.cli.runs.emulator import serve
     from clinia_async.emulator import Accepted, Emulator, Persisted
-    from clinia_async.emulator.chaos import faults
+    from clinia_async.emulator.faults import faults_from_text
     from clinia_async.emulator.latency import from_text
 
     def make() -> Emulator:
@@ -121,8 +121,8 @@ def emulator(
             inspection=inspect,
             patience=patience,
         )
-        for one in (one for text in fault for one in faults(text)):
+        for one in (one for text in fault for one in faults_from_text(text)):
             emulator.faults.add(one)
         return emulator
 
-    return run_command(lambda _: serve(make, tells_key=key is None and key_file is None))
+    return run_command(lambda _: serve(make, print_key=key is None and key_file is None))

@@ -1,9 +1,8 @@
-"""What `clinia-async emulator` does, from the start to a signal."""
+"""The work of `clinia-async emulator`, from its start to a signal."""
 
 import asyncio
 import shlex
 import signal
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,18 +12,18 @@ from clinia_async.cli.exit_codes import ExitCode, print_error
 from clinia_async.emulator import Emulator
 
 
-async def serve(make: Callable[[], Emulator], *, tells_key: bool) -> int:
-    """Serves until SIGINT or SIGTERM. Whoever gave the key is not told it."""
+async def serve(make: Callable[[], Emulator], *, print_key: bool) -> int:
+    """Serve until SIGINT or SIGTERM. Print the key only if it was not given."""
     try:
         emulator = make()
         await emulator.start()
-    except (OSError, ValueError, sqlite3.Error) as error:
+    except (OSError, ValueError) as error:
         print_error(f"the emulator cannot start: {error}")
         return ExitCode.USAGE
     try:
         over = _signalled()
         _export("CLINIA_BASE_URL", emulator.url)
-        if tells_key:
+        if print_key:
             _export("CLINIA_API_KEY", emulator.key)
         await over.wait()
     finally:

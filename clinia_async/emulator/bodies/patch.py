@@ -2,16 +2,35 @@
 
 import re
 
+from clinia_async.emulator.bodies import contained
+from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE, Operation
 from clinia_async.emulator.bodies.shapes import array, fields
 from clinia_async.emulator.bodies.strict_json import decode, encode
 from clinia_async.emulator.errors import invalid
+
+PATCH = "PATCH"
+CREATE_CONTAINED, PUT_CONTAINED, DELETE_CONTAINED = "CREATE_CONTAINED", "PUT_CONTAINED", "DELETE_CONTAINED"
+EDITS = frozenset({PATCH, CREATE_CONTAINED, PUT_CONTAINED, DELETE_CONTAINED})
+"""Actions of operations that change a part of an existing record."""
 
 _INDEX = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 _OPS = ("add", "remove", "replace")
 
 
+def patch_operation(type_: str, id_: str, body: object) -> Operation:
+    return Operation(RELATIONSHIP, PATCH, type_, id_, edit=checked(body))
+
+
+def contained_operation(
+    action: str, type_: str, id_: str, path: list[str], entry: object = None
+) -> Operation:
+    """Return the write of one contained resource: of the entry at a path, or of its removal."""
+    contained.check_path(path)
+    return Operation(RESOURCE, action, type_, id_, edit=encode({"path": path, "entry": entry}))
+
+
 def checked(body: object) -> str:
-    """The changes, as JSON."""
+    """Return the changes of a body, checked, as JSON."""
     changes = array(body, "the body")
     if not changes:
         raise invalid("the body must hold at least one change")
@@ -30,7 +49,7 @@ def _check(change: dict[str, object]) -> None:
 
 
 def _steps(path: object) -> list[str]:
-    """The names and indexes of a JSON pointer."""
+    """Split a JSON pointer into its names and indexes."""
     if not isinstance(path, str) or not path.startswith("/"):
         raise invalid("the path of a change must begin with a slash")
     if path.count("~") != path.count("~0") + path.count("~1"):
@@ -39,7 +58,11 @@ def _steps(path: object) -> list[str]:
 
 
 def patched(data: str, changes: str) -> str:
-    """All changes or none; raises `LookupError` for a path that leads nowhere."""
+    """Return the data with all changes made.
+
+    Raises:
+        LookupError: a path does not exist in the data; nothing is changed then.
+    """
     document = decode(data.encode())
     for change in array(decode(changes.encode()), "the changes"):
         assert isinstance(change, dict)
@@ -90,7 +113,7 @@ def _change_list(items: list[object], last: str, change: dict[str, object], op: 
 
 
 def _index(step: str, highest: int) -> int:
-    """Without leading zeros, and never from the end."""
+    """Parse an index without leading zeros that does not count from the end."""
     if not _INDEX.fullmatch(step) or int(step) > highest:
         raise LookupError
     return int(step)

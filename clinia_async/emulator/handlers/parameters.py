@@ -1,26 +1,18 @@
-"""What a request says outside its body: parts of the path and of the query."""
-
-from urllib.parse import unquote
-
-from aiohttp import web
+"""The parameters of a request outside its body: keys in the path, and the query."""
 
 from clinia_async.emulator.bodies.shapes import integer, key
 from clinia_async.emulator.errors import invalid
+from clinia_async.emulator.exchange import Request
 
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 1000
 
 
-def path_key(request: web.Request, part: str) -> str:
-    return key(request.match_info[part], f"the path's {part}")
+def path_key(request: Request, part: str) -> str:
+    return key(request.path[part], f"the path's {part}")
 
 
-def path_parts(request: web.Request, start: int) -> list[str]:
-    """The decoded parts of the path from one on; a slash inside a part stays inside it."""
-    return [unquote(part) for part in request.rel_url.raw_parts[start:]]
-
-
-def flag(request: web.Request, name: str) -> bool:
-    match request.query.getall(name, ["false"]):
+def flag(request: Request, name: str) -> bool:
+    match request.http.query.getall(name, ["false"]):
         case ["true"]:
             return True
         case ["false"]:
@@ -29,8 +21,8 @@ def flag(request: web.Request, name: str) -> bool:
             raise invalid(f"{name} must be true or false, once")
 
 
-def paged(request: web.Request, items: list[dict[str, object]]) -> dict[str, object]:
-    """The page that is asked for, counted from 0, and how many there are."""
+def paged(request: Request, items: list[dict[str, object]]) -> dict[str, object]:
+    """Return the page that the query asks for, counted from 0, and how many there are."""
     page, size = _number(request, "page", 0), _number(request, "perPage", _DEFAULT_PAGE)
     if not (page >= 0 and 1 <= size <= _LARGEST_PAGE):
         raise invalid(f"page must not be negative, and perPage between 1 and {_LARGEST_PAGE}")
@@ -38,8 +30,8 @@ def paged(request: web.Request, items: list[dict[str, object]]) -> dict[str, obj
     return {"meta": meta, "data": items[page * size : (page + 1) * size]}
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
-    match request.query.getall(name, []):
+def _number(request: Request, name: str, default: int) -> int:
+    match request.http.query.getall(name, []):
         case []:
             return default
         case [text]:

@@ -2,30 +2,26 @@
 
 from abc import abstractmethod
 
-from aiohttp import web
 from attrs import frozen
 
-from clinia_async.emulator.access import answer, read_json
 from clinia_async.emulator.bodies.batches import Bodies, bulk
-from clinia_async.emulator.bodies.edits import (
+from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE, Operation
+from clinia_async.emulator.bodies.patch import (
     CREATE_CONTAINED,
     DELETE_CONTAINED,
     PUT_CONTAINED,
-    containing,
-    patching,
+    contained_operation,
+    patch_operation,
 )
-from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE, Operation
 from clinia_async.emulator.bodies.relationships import RelationshipBodies
 from clinia_async.emulator.bodies.resources import ResourceBodies
 from clinia_async.emulator.bodies.shapes import is_identifier, relationship_id, resource_id, task_id
 from clinia_async.emulator.errors import ApiError, invalid
-from clinia_async.emulator.handlers.parameters import flag, path_key, path_parts
+from clinia_async.emulator.exchange import Answer, Request
+from clinia_async.emulator.handlers.parameters import flag, path_key
 from clinia_async.emulator.handlers.submissions import Submissions
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.registry import Registry
-
-_CONTAINED_PATH = 7
-"""Where the way into a resource begins, among the parts of its path."""
 
 
 @frozen(kw_only=True)
@@ -35,64 +31,61 @@ class RecordsApi:
     settings: Settings
     submissions: Submissions
 
-    async def get(self, request: web.Request) -> web.Response:
+    def get(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        id_ = request.match_info["id"]
+        id_ = request.path["id"]
         if not is_identifier(id_):
             self._id(request)
         if "includes" in request.query:
             raise ApiError("UNIMPLEMENTED", "the emulator includes nothing")
-        return answer(self.registry.record(source, self.target, type_, id_).document())
+        return Answer(self.registry.record(source, self.target, type_, id_).document())
 
-    async def delete(self, request: web.Request) -> web.Response:
+    def delete(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         return self.submissions.single(source, Operation(self.target, "DELETE", type_, self._id(request)))
 
-    async def bulk(self, request: web.Request) -> web.Response:
+    def bulk(self, request: Request) -> Answer:
         source = self._source(request)
-        body = await read_json(request, self.settings.bulk_limit)
+        body = request.json()
         return self.submissions.bulk(source, bulk(body, self._bodies(source)))
 
-    async def get_bulk(self, request: web.Request) -> web.Response:
-        """Like its task, without the id."""
+    def get_bulk(self, request: Request) -> Answer:
+        """Answer with the task of a bulk, without its id."""
         source, with_receipts = self._source(request), flag(request, "withReceipts")
-        id_ = task_id(request.match_info["id"])
+        id_ = task_id(request.path["id"])
         document = self.registry.bulk(source, id_, self.target, with_receipts=with_receipts).document()
         del document["taskId"]
-        return answer(document)
+        return Answer(document)
 
     @abstractmethod
-    def _id(self, request: web.Request) -> str: ...
+    def _id(self, request: Request) -> str: ...
 
     @abstractmethod
     def _bodies(self, source: str) -> Bodies: ...
 
-    def _source(self, request: web.Request) -> str:
+    def _source(self, request: Request) -> str:
         return self.registry.catalog.enter(path_key(request, "source"))
 
-    def _address(self, request: web.Request) -> tuple[str, str]:
+    def _address(self, request: Request) -> tuple[str, str]:
         return self._source(request), path_key(request, "type")
-
-    async def _json(self, request: web.Request) -> object:
-        return await read_json(request, self.settings.body_limit)
 
 
 @frozen(kw_only=True)
 class RelationshipsApi(RecordsApi):
     target: str = RELATIONSHIP
 
-    async def create(self, request: web.Request) -> web.Response:
+    def create(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        operation = self._bodies(source).creation(type_, await self._json(request))
+        operation = self._bodies(source).creation(type_, request.json())
         return self.submissions.single(source, operation)
 
-    async def patch(self, request: web.Request) -> web.Response:
+    def patch(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_ = self._id(request)
-        return self.submissions.single(source, patching(type_, id_, await self._json(request)))
+        return self.submissions.single(source, patch_operation(type_, id_, request.json()))
 
-    def _id(self, request: web.Request) -> str:
-        return relationship_id(request.match_info["id"])
+    def _id(self, request: Request) -> str:
+        return relationship_id(request.path["id"])
 
     def _bodies(self, source: str) -> RelationshipBodies:
         return RelationshipBodies(now=self.registry.clock.wall)
@@ -102,37 +95,37 @@ class RelationshipsApi(RecordsApi):
 class ResourcesApi(RecordsApi):
     target: str = RESOURCE
 
-    async def create(self, request: web.Request) -> web.Response:
+    def create(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        operation = self._bodies(source).creation(type_, await self._json(request))
+        operation = self._bodies(source).creation(type_, request.json())
         return self.submissions.single(source, operation)
 
-    async def put(self, request: web.Request) -> web.Response:
+    def put(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_ = self._id(request)
-        operation = self._bodies(source).replacement(type_, id_, await self._json(request))
+        operation = self._bodies(source).replacement(type_, id_, request.json())
         return self.submissions.single(source, operation)
 
-    async def create_contained(self, request: web.Request) -> web.Response:
-        """The path ends in a key; the body may bring an id."""
+    def create_contained(self, request: Request) -> Answer:
+        """Create a contained resource; the path ends in a key, and the body may have an id."""
         source, type_ = self._address(request)
-        id_, path = self._id(request), _way(request, ends_in_id=False)
-        entry = self._bodies(source).new_entry(await self._json(request))
-        return self.submissions.single(source, containing(CREATE_CONTAINED, type_, id_, path, entry))
+        id_, path = self._id(request), _contained_path(request, ends_in_id=False)
+        entry = self._bodies(source).new_entry(request.json())
+        return self.submissions.single(source, contained_operation(CREATE_CONTAINED, type_, id_, path, entry))
 
-    async def put_contained(self, request: web.Request) -> web.Response:
+    def put_contained(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        id_, path = self._id(request), _way(request, ends_in_id=True)
-        entry = self._bodies(source).entry(path.pop(), await self._json(request))
-        return self.submissions.single(source, containing(PUT_CONTAINED, type_, id_, path, entry))
+        id_, path = self._id(request), _contained_path(request, ends_in_id=True)
+        entry = self._bodies(source).entry(path.pop(), request.json())
+        return self.submissions.single(source, contained_operation(PUT_CONTAINED, type_, id_, path, entry))
 
-    async def delete_contained(self, request: web.Request) -> web.Response:
+    def delete_contained(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        id_, path = self._id(request), _way(request, ends_in_id=True)
-        return self.submissions.single(source, containing(DELETE_CONTAINED, type_, id_, path))
+        id_, path = self._id(request), _contained_path(request, ends_in_id=True)
+        return self.submissions.single(source, contained_operation(DELETE_CONTAINED, type_, id_, path))
 
-    def _id(self, request: web.Request) -> str:
-        return resource_id(request.match_info["id"])
+    def _id(self, request: Request) -> str:
+        return resource_id(request.path["id"])
 
     def _bodies(self, source: str) -> ResourceBodies:
         return resource_bodies(self.registry, source)
@@ -146,8 +139,8 @@ def resource_bodies(registry: Registry, source: str) -> ResourceBodies:
     )
 
 
-def _way(request: web.Request, *, ends_in_id: bool) -> list[str]:
-    path = path_parts(request, _CONTAINED_PATH)
+def _contained_path(request: Request, *, ends_in_id: bool) -> list[str]:
+    path = list(request.rest)
     if (len(path) % 2 == 0) != ends_in_id:
         raise invalid(f"the path into a resource must end in {'an id' if ends_in_id else 'a key'}")
     return path

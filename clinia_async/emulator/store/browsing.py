@@ -2,23 +2,46 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from attrs import define, evolve, frozen
 
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
-from clinia_async.emulator.bodies.shapes import array, fields, integer, key
-from clinia_async.emulator.bodies.strict_json import encode
+from clinia_async.emulator.bodies.shapes import array, fields, integer, key, texts
+from clinia_async.emulator.bodies.strict_json import decode, encode
 from clinia_async.emulator.errors import ApiError, absent, invalid
 from clinia_async.emulator.settings import Settings
-from clinia_async.emulator.store.projection import Projection
 from clinia_async.emulator.store.records import Record, Records
 
 _LIFETIME = 300.0
 _DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
+Path = tuple[str, ...]
 
 
 @frozen
-class Question:
+class Projection:
+    """Properties by name, or by dotted path for what lies deeper; excluding is stronger."""
+
+    include: frozenset[Path]
+    exclude: frozenset[Path]
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        where = "params.properties"
+        properties = fields(value, where, may={"include", "exclude"})
+        return cls(*(_paths(properties.get(name, []), f"{where}.{name}") for name in ("include", "exclude")))
+
+    def apply(self, data: str) -> str:
+        if not (self.include or self.exclude):
+            return data
+        document = decode(data.encode())
+        if self.include:
+            document = _kept(document, self.include, ())
+        return encode(_without(document, self.exclude, ()))
+
+
+@frozen
+class BrowseQuery:
     """The body of a browse, checked."""
 
     types: tuple[str, ...]
@@ -50,36 +73,36 @@ class Browsing:
         self._now = now
         self._sessions: dict[str, _Session] = {}
 
-    def page(self, source: str, question: Question) -> dict[str, object]:
+    def page(self, source: str, query: BrowseQuery) -> dict[str, object]:
         """The next page of a session, or the first one of a new one. An empty one is the end."""
         self._expire()
-        cursor, session = self._session(source, question)
-        hits = list(self._hits(session, question))
+        cursor, session = self._session(source, query)
+        hits = list(self._hits(session, query))
         session.expires = self._now() + _LIFETIME
         self._sessions[cursor] = session
         total = sum(self._records.count(*collection, source) for collection in session.collections)
         return {"hits": hits, "meta": {"cursor": cursor, "total": total}}
 
-    def _session(self, source: str, question: Question) -> tuple[str, _Session]:
-        if question.cursor is None:
-            return _new_cursor(), _Session(source, question.types, 0.0)
-        session = self._sessions.get(question.cursor)
+    def _session(self, source: str, query: BrowseQuery) -> tuple[str, _Session]:
+        if query.cursor is None:
+            return _new_cursor(), _Session(source, query.types, 0.0)
+        session = self._sessions.get(query.cursor)
         if session is None or session.source != source:
             raise absent("cursor, or it has expired")
-        if session.types != question.types:
+        if session.types != query.types:
             raise invalid("the cursor belongs to other collections")
         if self._settings.browse_cursor == "same":
-            return question.cursor, session
+            return query.cursor, session
         session.expires = self._now() + _LIFETIME
         return _new_cursor(), evolve(session)
 
-    def _hits(self, session: _Session, question: Question) -> Iterator[dict[str, object]]:
-        left = question.limit
+    def _hits(self, session: _Session, query: BrowseQuery) -> Iterator[dict[str, object]]:
+        left = query.limit
         while left and session.collection < len(session.collections):
             target, type_ = session.collections[session.collection]
             records = self._records.page(session.source, target, type_, session.after, left)
             for record in records:
-                yield _hit(record, question.projection)
+                yield _hit(record, query.projection)
             left -= len(records)
             if left:
                 session.collection, session.after = session.collection + 1, ""
@@ -91,7 +114,7 @@ class Browsing:
         self._sessions = {cursor: one for cursor, one in self._sessions.items() if now < one.expires}
 
 
-def question(body: object, settings: Settings) -> Question:
+def browse_query(body: object, settings: Settings) -> BrowseQuery:
     document = fields(body, "the body", need={"collectionKeys", "params"})
     types = tuple(
         key(name, "a collection key") for name in array(document["collectionKeys"], "collectionKeys")
@@ -105,7 +128,7 @@ def question(body: object, settings: Settings) -> Question:
     cursor = params.get("cursor")
     if not isinstance(cursor, str | None):
         raise invalid("params.cursor must be a string")
-    return Question(types, cursor, _limit(params), Projection.of(params.get("properties", {})))
+    return BrowseQuery(types, cursor, _limit(params), Projection.of(params.get("properties", {})))
 
 
 def _limit(params: dict[str, object]) -> int:
@@ -124,3 +147,35 @@ def _hit(record: Record, projection: Projection) -> dict[str, object]:
 
 def _new_cursor() -> str:
     return secrets.token_urlsafe(24)
+
+
+def _paths(value: object, where: str) -> frozenset[Path]:
+    return frozenset(tuple(path.split(".")) for path in texts(value, where))
+
+
+def _kept(value: object, paths: frozenset[Path], here: Path) -> object:
+    if here in paths:
+        return value
+    match value:
+        case dict():
+            inner = {name: (*here, name) for name in value}
+            return {name: _kept(value[name], paths, at) for name, at in inner.items() if _leads(at, paths)}
+        case list():
+            return [_kept(entry, paths, here) for entry in value]
+        case _:
+            return value
+
+
+def _leads(here: Path, paths: frozenset[Path]) -> bool:
+    return any(path[: len(here)] == here for path in paths)
+
+
+def _without(value: object, paths: frozenset[Path], here: Path) -> object:
+    match value:
+        case dict():
+            inner = {name: (*here, name) for name in value}
+            return {name: _without(value[name], paths, at) for name, at in inner.items() if at not in paths}
+        case list():
+            return [_without(entry, paths, here) for entry in value]
+        case _:
+            return value

@@ -1,22 +1,25 @@
-"""Carrying out operations: one, many each for itself, or many together or not at all."""
+"""Execution of operations: one, many independently, or many together or not at all."""
 
 from itertools import groupby
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from clinia_async.emulator.bodies.edits import EDITS, edited
+from clinia_async.emulator.bodies import contained
 from clinia_async.emulator.bodies.operation import CANCELLED, READY, RESOURCE, Operation
-from clinia_async.emulator.errors import ApiError, absent
+from clinia_async.emulator.bodies.patch import CREATE_CONTAINED, DELETE_CONTAINED, EDITS, PATCH, patched
+from clinia_async.emulator.bodies.shapes import mapping, texts
+from clinia_async.emulator.bodies.strict_json import decode
+from clinia_async.emulator.errors import ApiError, absent, refused
 from clinia_async.emulator.settings import Settings
-from clinia_async.emulator.store.receipts import Verdict
+from clinia_async.emulator.store.receipts import OperationResult
 from clinia_async.emulator.store.records import Record, Records
-from clinia_async.emulator.store.relationship_index import Ends
+from clinia_async.emulator.store.relationship_index import RelationshipIndex
 from clinia_async.emulator.store.rules import Rules
 
-_SUCCESS = Verdict("SUCCESS")
+_SUCCESS = OperationResult("SUCCESS")
 
 
-class Outcome(NamedTuple):
+class Written(NamedTuple):
     record: Record | None
     created: bool
 
@@ -25,12 +28,12 @@ class Executor:
     def __init__(self, database: Connection, records: Records, rules: Rules, settings: Settings) -> None:
         self._database = database
         self._records = records
-        self._ends = Ends(database)
+        self._index = RelationshipIndex(database)
         self._rules = rules
         self._settings = settings
 
     def expect(self, source: str, operation: Operation) -> None:
-        """Refuse at arrival what is sure to fail as things are."""
+        """Refuse an operation that would fail in the present state."""
         self._rules.check_type(source, operation.target, operation.type)
         there = self._records.has(source, operation)
         if there and operation.action == "CREATE":
@@ -38,53 +41,55 @@ class Executor:
         if not there and operation.action in EDITS | {"DELETE"}:
             raise absent(operation.target.lower())
 
-    def do(self, source: str, operation: Operation, stamp: str) -> Outcome:
-        """Carry out one operation, or raise what its receipt shall say."""
+    def execute(self, source: str, operation: Operation, stamp: str) -> Written:
+        """Execute one operation, or raise the error for its receipt."""
         if operation.refusal is not None:
             raise ApiError("INVALID_ARGUMENT", operation.refusal)
         self._rules.check(source, operation)
         match operation.action:
             case "CREATE":
-                return Outcome(self._records.create(source, operation, stamp), created=True)
+                return Written(self._records.create(source, operation, stamp), created=True)
             case "UPSERT":
-                return Outcome(*self._records.put(source, operation, stamp))
+                return Written(*self._records.put(source, operation, stamp))
             case "DELETE":
                 self._remove(source, operation)
-                return Outcome(None, created=False)
+                return Written(None, created=False)
             case _:
                 return self._edit(source, operation, stamp)
 
-    def each(self, source: str, operations: list[Operation], stamp: str) -> list[Verdict | None]:
-        """Every operation for itself; no verdict on one that is done or waits for a reviewer."""
+    def each(self, source: str, operations: list[Operation], stamp: str) -> list[OperationResult | None]:
+        """Execute every operation independently. One that is done or in review has no result."""
         if self._settings.strict:
             return [self._attempt(source, operation, stamp) for operation in operations]
-        verdicts: list[Verdict | None] = []
-        for action, run in groupby(operations, _plainly):
-            verdicts += self._run(source, action, list(run), stamp)
-        return verdicts
+        results: list[OperationResult | None] = []
+        for action, run in groupby(operations, _batch_action):
+            results += self._run(source, action, list(run), stamp)
+        return results
 
-    def together(self, source: str, operations: list[Operation], stamp: str) -> list[Verdict | None]:
-        """All operations, or none: the first that fails takes the others back."""
+    def together(self, source: str, operations: list[Operation], stamp: str) -> list[OperationResult | None]:
+        """Execute all operations or none: the first that fails rolls the others back."""
         if {operation.state for operation in operations} != {READY}:
             return self.each(source, operations, stamp)
         self._database.execute("SAVEPOINT together")
-        verdicts: list[Verdict | None] = []
+        results: list[OperationResult | None] = []
         for operation in operations:
-            verdicts.append(verdict := self._attempt(source, operation, stamp))
-            if verdict and verdict.error:
+            results.append(result := self._attempt(source, operation, stamp))
+            if result and result.error:
                 self._database.execute("ROLLBACK TO together")
-                verdicts = self._rolled_back(len(operations), len(verdicts) - 1, verdict)
+                results = self._rolled_back(len(operations), len(results) - 1, result)
                 break
         self._database.execute("RELEASE together")
-        return verdicts
+        return results
 
-    def _rolled_back(self, count: int, failed: int, verdict: Verdict) -> list[Verdict | None]:
-        verdicts: list[Verdict | None] = [Verdict(self._settings.rolled_back)] * count
-        verdicts[failed] = verdict
-        return verdicts
+    def _rolled_back(self, count: int, failed: int, result: OperationResult) -> list[OperationResult | None]:
+        results: list[OperationResult | None] = [OperationResult(self._settings.rolled_back)] * count
+        results[failed] = result
+        return results
 
-    def _run(self, source: str, action: str | None, run: list[Operation], stamp: str) -> list[Verdict | None]:
-        """Operations that follow one another, of one action if they can be done at one stroke."""
+    def _run(
+        self, source: str, action: str | None, run: list[Operation], stamp: str
+    ) -> list[OperationResult | None]:
+        """Execute consecutive operations, in one statement if all are of one action."""
         match action:
             case "CREATE":
                 created = self._records.create_all(source, run, stamp)
@@ -96,42 +101,60 @@ class Executor:
             case _:
                 return [self._attempt(source, operation, stamp) for operation in run]
 
-    def _taken(self, source: str, operation: Operation) -> Verdict:
-        return Verdict("FAILURE", self._records.taken(source, operation).envelope())
+    def _taken(self, source: str, operation: Operation) -> OperationResult:
+        return OperationResult("FAILURE", self._records.taken(source, operation).envelope())
 
-    def _attempt(self, source: str, operation: Operation, stamp: str) -> Verdict | None:
+    def _attempt(self, source: str, operation: Operation, stamp: str) -> OperationResult | None:
         if operation.state == CANCELLED:
-            return Verdict(CANCELLED)
+            return OperationResult(CANCELLED)
         if operation.state != READY:
             return None
         try:
-            self.do(source, operation, stamp)
+            self.execute(source, operation, stamp)
         except ApiError as refusal:
-            return Verdict("FAILURE", refusal.envelope())
+            return OperationResult("FAILURE", refusal.envelope())
         return _SUCCESS
 
     def purge(self, source: str, operation: Operation) -> int:
-        """How many records went; the setting says whether those count that went along."""
+        """Delete the records of a type. Return how many, counted as the settings say."""
         attached = 0
         if operation.target == RESOURCE:
-            attached = self._ends.detach_all(source, operation.type)
+            attached = self._index.detach_all(source, operation.type)
         records = self._records.purge(source, operation.target, operation.type)
         return records + attached * self._settings.purge_counts_relationships
 
     def _remove(self, source: str, operation: Operation) -> None:
-        """A resource takes the relationships attached to it along."""
+        """Delete a record, and the relationships attached to it if it is a resource."""
         self._records.remove(source, operation)
         if operation.target == RESOURCE:
-            self._ends.detach(source, operation)
+            self._index.detach(source, operation)
 
-    def _edit(self, source: str, operation: Operation, stamp: str) -> Outcome:
+    def _edit(self, source: str, operation: Operation, stamp: str) -> Written:
         record = self._records.get(source, operation.target, operation.type, operation.id)
-        record, created = edited(record, operation, self._settings)
-        return Outcome(self._records.save(record, stamp), created)
+        record, created = self._edited(record, operation)
+        return Written(self._records.save(record, stamp), created)
+
+    def _edited(self, record: Record, operation: Operation) -> tuple[Record, bool]:
+        """Return the changed record, and whether something in it is new."""
+        assert operation.edit is not None
+        if operation.action == PATCH:
+            try:
+                return record._replace(data=patched(record.data, operation.edit)), False
+            except LookupError:
+                raise refused(self._settings.patch_failed, "a path leads nowhere in the data") from None
+        edit = mapping(decode(operation.edit.encode()), "the edit")
+        path = texts(edit["path"], "path")
+        if operation.action == DELETE_CONTAINED:
+            return record._replace(contained=contained.removed(record.contained, path)), False
+        tree, created = contained.put(record.contained, path, mapping(edit["entry"], "entry"))
+        if operation.action == CREATE_CONTAINED and not created:
+            code = self._settings.already_exists
+            raise ApiError("ALREADY_EXISTS", "the contained resource already exists", code=code)
+        return record._replace(contained=tree), created
 
 
-def _plainly(operation: Operation) -> str | None:
-    """The action of an operation that is to be done just so, if many of that kind are done at one stroke."""
+def _batch_action(operation: Operation) -> str | None:
+    """Return the action of an operation that can be executed together with others of that action."""
     if operation.state == READY and operation.refusal is None and operation.action in ("CREATE", "UPSERT"):
         return operation.action
     return None

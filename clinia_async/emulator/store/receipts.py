@@ -1,10 +1,10 @@
-"""What a task tells of each of its operations."""
+"""Receipts: how a task shows each of its operations."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from clinia_async.emulator.bodies.edits import EDITS
 from clinia_async.emulator.bodies.operation import Operation
+from clinia_async.emulator.bodies.patch import EDITS
 
 Receipt = dict[str, object]
 Execution = dict[str, object]
@@ -12,8 +12,8 @@ IN_REVIEW, APPROVED = "IN_REVIEW", "SUCCESSFUL"
 """Statuses of a pipeline execution."""
 
 
-class Verdict(NamedTuple):
-    """How an operation ended, or that a reviewer has it now."""
+class OperationResult(NamedTuple):
+    """How an operation ended, or that it is in review."""
 
     status: str
     error: dict[str, object] | None = None
@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
 
 
 def pending(operation: Operation, update_action: str) -> Receipt:
-    """Of an operation whose time has yet to come."""
+    """Return the receipt of an operation that is not executed yet."""
     return {
         "action": update_action if operation.action in EDITS else operation.action,
         "status": "PENDING",
@@ -31,18 +31,18 @@ def pending(operation: Operation, update_action: str) -> Receipt:
     }
 
 
-def judge(receipt: Receipt, verdict: Verdict, stamp: str) -> None:
-    receipt["status"] = verdict.status
-    if verdict.status != "PENDING":
+def apply_result(receipt: Receipt, result: OperationResult, stamp: str) -> None:
+    receipt["status"] = result.status
+    if result.status != "PENDING":
         receipt["completedAt"] = stamp
-    if verdict.error is not None:
-        receipt["error"] = verdict.error
-    if verdict.execution is not None:
-        receipt["pipelineExecution"] = verdict.execution
+    if result.error is not None:
+        receipt["error"] = result.error
+    if result.execution is not None:
+        receipt["pipelineExecution"] = result.execution
 
 
 def task_status(statuses: Iterable[str]) -> str:
-    """The status of a task, from those of its receipts."""
+    """Return the status of a task from the statuses of its receipts."""
     match sorted(set(statuses)):
         case []:
             return "SUCCESS"

@@ -10,7 +10,6 @@ from orjson import Fragment
 
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, Operation
 from clinia_async.emulator.errors import ApiError, absent
-from clinia_async.emulator.store.absorbed import Absorbed
 
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPSERT = f"""
@@ -29,8 +28,13 @@ ORDER BY records.id LIMIT 1
 """
 
 
+_COUNT_DUPLICATES = """
+INSERT INTO counters VALUES ('duplicates', ?) ON CONFLICT DO UPDATE SET value = value + excluded.value
+"""
+
+
 class Stored(NamedTuple):
-    """One record in the emulator, for a test to look at."""
+    """One record in the emulator, as a test reads it."""
 
     source: str
     type: str
@@ -56,7 +60,7 @@ class Record(NamedTuple):
     updated_at: str
 
     def document(self) -> dict[str, object]:
-        """As the API shows it."""
+        """Return the record as the API shows it."""
         document: dict[str, object] = {"id": self.id, "type": self.type}
         if self.target == RELATIONSHIP:
             document["from"] = {"id": self.from_id, "type": self.from_type}
@@ -75,10 +79,34 @@ class Record(NamedTuple):
         return meta if self.identifier is None else meta | {"identifier": Fragment(self.identifier)}
 
 
-class Records:
-    def __init__(self, database: Connection, absorbed: Absorbed, already_exists: int) -> None:
+class DuplicateCounter:
+    """Counts the creates of a record that already held the very same content.
+
+    Such a create is refused and rolled back, so its count waits for `save`.
+    """
+
+    def __init__(self, database: Connection) -> None:
         self._database = database
-        self._absorbed = absorbed
+        self._unsaved = 0
+
+    def add(self) -> None:
+        self._unsaved += 1
+
+    def save(self) -> None:
+        """Store the count, in the transaction that is open or in one of its own."""
+        if self._unsaved:
+            self._database.execute(_COUNT_DUPLICATES, (self._unsaved,))
+            self._unsaved = 0
+
+    def total(self) -> int:
+        row = self._database.execute("SELECT value FROM counters WHERE name = 'duplicates'").fetchone()
+        return int(row[0]) if row else 0
+
+
+class Records:
+    def __init__(self, database: Connection, duplicates: DuplicateCounter, already_exists: int) -> None:
+        self._database = database
+        self._duplicates = duplicates
         self._already_exists = already_exists
 
     def create(self, source: str, operation: Operation, stamp: str) -> Record:
@@ -88,7 +116,7 @@ class Records:
         return row
 
     def create_all(self, source: str, operations: list[Operation], stamp: str) -> list[bool]:
-        """Creates in their order; whether each was done, or its place taken."""
+        """Execute creates in their order. Return for each whether it created its record."""
         rows = iter([_row(source, operation, stamp) for operation in operations])
         created: list[bool] = []
         while len(created) < len(operations):
@@ -101,7 +129,7 @@ class Records:
         return created
 
     def put(self, source: str, operation: Operation, stamp: str) -> tuple[Record, bool]:
-        """Replaces all but `createdAt`, which moves only if the client says so; whether it is new."""
+        """Replace all but `createdAt`, which changes only if the client gives it."""
         new = not self.has(source, operation)
         (row,) = self._database.execute(
             f"{_UPSERT} RETURNING *", _upsert(source, operation, stamp)
@@ -113,7 +141,7 @@ class Records:
         self._database.executemany(_UPSERT, rows)
 
     def save(self, record: Record, stamp: str) -> Record:
-        """An edited record in place of the one it was made from."""
+        """Store an edited record."""
         update = """
         UPDATE records SET data = ?, contained = ?, updated_at = ?
         WHERE source = ? AND target = ? AND type = ? AND id = ?
@@ -127,17 +155,17 @@ class Records:
             raise absent(operation.target.lower())
 
     def purge(self, source: str, target: str, type_: str) -> int:
-        """How many records went."""
+        """Delete the records of a type. Return how many there were."""
         delete = "DELETE FROM records WHERE source = ? AND target = ? AND type = ?"
         return self._database.execute(delete, (source, target, type_)).rowcount
 
-    def forget(self, source: str) -> None:
+    def delete_source(self, source: str) -> None:
         self._database.execute("DELETE FROM records WHERE source = ?", (source,))
 
     def taken(self, source: str, operation: Operation) -> ApiError:
-        """What a create is told whose place is taken."""
+        """Return the error of a create whose record exists."""
         if self._holds(source, operation):
-            self._absorbed.note()
+            self._duplicates.add()
         message = f"the {operation.target.lower()} already exists"
         return ApiError("ALREADY_EXISTS", message, code=self._already_exists)
 
@@ -150,11 +178,11 @@ class Records:
         return self._one(query, (source, target, type_, id_))
 
     def find(self, source: str, target: str, type_: str, identifier: str) -> Record:
-        """By an identifier in the notation `{system}:{value}:{use}`."""
+        """Return the record that has an identifier, in the notation `{system}:{value}:{use}`."""
         return self._one(_BY_IDENTIFIER, (source, target, type_, identifier))
 
     def page(self, source: str, target: str, type_: str, after: str, limit: int) -> list[Record]:
-        """The records that follow an id, by id."""
+        """Return the records that follow an id, in the order of ids."""
         query = """
         SELECT * FROM records WHERE source = ? AND target = ? AND type = ? AND id > ? ORDER BY id LIMIT ?
         """
@@ -171,13 +199,13 @@ class Records:
         return int(count)
 
     def stored(self, target: str) -> Iterator[Stored]:
-        """By source, type and id."""
+        """Return all records in the order of source, type and id."""
         query = "SELECT source, type, id, data FROM records WHERE target = ? ORDER BY 1, 2, 3"
         rows = self._database.execute(query, (target,))
         return (Stored(source, type_, id_, json.loads(data)) for source, type_, id_, data in rows)
 
     def _holds(self, source: str, operation: Operation) -> bool:
-        """Whether the record is as the operation would have it; stamps count if the client gave them."""
+        """Return whether the record equals the operation; timestamps count if the client gave them."""
         there = self.get(source, operation.target, operation.type, operation.id)
         same = _row(source, operation, there.created_at)
         return same._replace(updated_at=operation.updated_at or there.updated_at) == there

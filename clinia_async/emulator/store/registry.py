@@ -1,11 +1,11 @@
 """The registry: state and rules, without HTTP.
 
-A write that was accepted is done when its time has come. Nobody waits for that moment with a
-timer: whoever looks at the registry first settles what is due, so the state anyone sees is the
-state the clock says.
+An accepted write is executed when it is due. No timer waits for that moment: each access to the
+registry first executes what is due, so that every reader sees the state of that time.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -14,77 +14,74 @@ from clinia_async.emulator.bodies.shapes import is_identifier
 from clinia_async.emulator.clock import Clock
 from clinia_async.emulator.errors import ApiError, absent
 from clinia_async.emulator.settings import Settings
-from clinia_async.emulator.store.absorbed import Absorbed
-from clinia_async.emulator.store.browsing import Browsing, Question
+from clinia_async.emulator.store.browsing import BrowseQuery, Browsing
 from clinia_async.emulator.store.catalog import Catalog
-from clinia_async.emulator.store.database import open_database
+from clinia_async.emulator.store.database import keep_stamp, latest_stamp, open_database
 from clinia_async.emulator.store.definitions import Definitions
-from clinia_async.emulator.store.execution import Executor, Outcome
+from clinia_async.emulator.store.execution import Executor, Written
 from clinia_async.emulator.store.ids import number_of
-from clinia_async.emulator.store.purges import Purges
-from clinia_async.emulator.store.receipts import APPROVED, IN_REVIEW, Verdict
-from clinia_async.emulator.store.records import Record, Records, Stored
-from clinia_async.emulator.store.relationship_index import Ends
+from clinia_async.emulator.store.receipts import APPROVED, IN_REVIEW, OperationResult
+from clinia_async.emulator.store.records import DuplicateCounter, Record, Records, Stored
+from clinia_async.emulator.store.relationship_index import RelationshipIndex
 from clinia_async.emulator.store.rules import Rules
-from clinia_async.emulator.store.settled import Settled
-from clinia_async.emulator.store.tasks import BULK, BUNDLE, PURGE, SINGLE, Task, Tasks, Work
+from clinia_async.emulator.store.tasks import BULK, BUNDLE, PURGE, SINGLE, Purges, Task, Tasks, Work
 
 _AT_ONCE = 100
-"""So many tasks are carried out in one transaction: each whole, with its receipts, or not at all."""
+"""Tasks executed in one transaction: each whole, with its receipts, or not at all."""
 
 
 class Registry:
     def __init__(self, data: Path | None, *, seed: int, settings: Settings) -> None:
-        self.clock = Clock()
         self._settings = settings
         self._database = database = open_database(data)
-        self._absorbed = Absorbed(database)
-        self._records = Records(database, self._absorbed, settings.already_exists)
+        self.clock = Clock(latest_stamp(database))
+        self._duplicates = DuplicateCounter(database)
+        self._records = Records(database, self._duplicates, settings.already_exists)
         replaceable = settings.definitions_replaceable
         self.definitions = Definitions(database, settings.already_exists, replaceable=replaceable)
-        rules = Rules(settings, self.definitions, self._records, Ends(database))
+        rules = Rules(settings, self.definitions, self._records, RelationshipIndex(database))
         self._executor = Executor(database, self._records, rules, settings)
         self._tasks = Tasks(database, self.clock, seed, settings.update_action)
         self._purges = Purges(database)
         self._browsing = Browsing(self._records, settings, self.clock.now)
         self.catalog = Catalog(database, settings)
         self.new_id = self._tasks.ids.record
-        self._settled = Settled(database, self._absorbed, self._settle)
 
     def close(self) -> None:
+        keep_stamp(self._database, self.clock.stamp())
         self._database.close()
 
-    def persist(self, source: str, operation: Operation) -> tuple[str, Outcome]:
-        """Do a write now: the id of its finished task, and what came of it."""
-        with self._settled:
+    def persist(self, source: str, operation: Operation) -> tuple[str, Written]:
+        """Execute a write now. Return the id of its finished task, and the record."""
+        with self._transaction():
             stamp = self.clock.stamp()
-            outcome = self._executor.do(source, operation, stamp)
-            return self._tasks.done(source, [operation], stamp, prefix=SINGLE), outcome
+            outcome = self._executor.execute(source, operation, stamp)
+            return self._tasks.add_finished(source, [operation], stamp, prefix=SINGLE), outcome
 
-    def persist_bundle(self, source: str, operations: list[Operation]) -> tuple[str, list[Outcome]]:
-        """Do all of them now, or none and raise what the first failure says."""
-        with self._settled:
+    def persist_bundle(self, source: str, operations: list[Operation]) -> tuple[str, list[Written]]:
+        """Execute all operations now, or none and raise the first error."""
+        with self._transaction():
             stamp = self.clock.stamp()
-            outcomes = [self._executor.do(source, operation, stamp) for operation in operations]
-            return self._tasks.done(source, operations, stamp, prefix=BUNDLE), outcomes
+            outcomes = [self._executor.execute(source, operation, stamp) for operation in operations]
+            return self._tasks.add_finished(source, operations, stamp, prefix=BUNDLE), outcomes
 
     def accept(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled:
+        with self._transaction():
             if not self._tasks.busy(source, operation):
                 self._executor.expect(source, operation)
             return self._accept(source, [operation], prefix=SINGLE, latency=latency)
 
     def accept_bulk(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled:
+        with self._transaction():
             target = operations[0].target
             return self._accept(source, operations, prefix=BULK, target=target, latency=latency)
 
     def accept_bundle(self, source: str, operations: list[Operation], *, latency: float) -> str:
-        with self._settled:
+        with self._transaction():
             return self._accept(source, operations, prefix=BUNDLE, latency=latency)
 
     def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
-        with self._settled:
+        with self._transaction():
             stamp = self.clock.stamp()
             number, id_ = self._tasks.accept(
                 source, [operation], stamp, prefix=PURGE, target="", latency=latency
@@ -93,8 +90,8 @@ class Registry:
             return id_
 
     def record(self, source: str, target: str, type_: str, id_: str) -> Record:
-        """By its id, or by one of its identifiers."""
-        with self._settled:
+        """Return a record by its id, or by one of its identifiers."""
+        with self._transaction():
             try:
                 return self._records.get(source, target, type_, id_)
             except ApiError:
@@ -103,7 +100,7 @@ class Registry:
                 return self._records.find(source, target, type_, id_)
 
     def task(self, source: str, id_: str, *, with_receipts: bool = False) -> Task:
-        with self._settled:
+        with self._transaction():
             return self._tasks.get(source, id_, with_receipts=with_receipts)
 
     def bulk(self, source: str, id_: str, target: str, *, with_receipts: bool = False) -> Task:
@@ -118,44 +115,55 @@ class Registry:
             raise absent("purge")
         return self._purges.document(number_of(task.id), task)
 
-    def browse(self, source: str, question: Question) -> dict[str, object]:
-        with self._settled:
-            return self._browsing.page(source, question)
+    def browse(self, source: str, query: BrowseQuery) -> dict[str, object]:
+        with self._transaction():
+            return self._browsing.page(source, query)
 
     def delete_source(self, name: str) -> None:
-        """With everything in it; what it had accepted will not be done."""
-        with self._settled:
-            self.catalog.remove_source(name)
-            self._records.forget(name)
-            self.definitions.forget(name)
-            self._tasks.forget(name)
+        """Delete a source with all its records. Its accepted writes will not be executed."""
+        with self._transaction():
+            self.catalog.delete_source(name)
+            self._records.delete_source(name)
+            self.definitions.delete_source(name)
+            self._tasks.delete_source(name)
 
     def decide(self, task_id: str, *, approved: bool) -> None:
-        """What a reviewer says of everything in a task that waits for one."""
-        with self._settled:
+        """Approve or reject all operations of a task that are in review."""
+        with self._transaction():
             work = self._tasks.in_review(task_id)
             stamp = self.clock.stamp()
-            verdicts = self._approved(work, stamp) if approved else self._rejected(work)
-            self._tasks.conclude(work, verdicts, stamp)
+            results = self._approved(work, stamp) if approved else self._rejected(work)
+            self._tasks.complete(work, results, stamp)
 
     def tasks(self) -> dict[str, int]:
-        """How many there are, by status."""
-        with self._settled:
+        """Return how many there are, by status."""
+        with self._transaction():
             return self._tasks.count()
 
-    def absorbed(self) -> int:
-        with self._settled:
-            return self._absorbed.count()
+    def duplicate_creates(self) -> int:
+        with self._transaction():
+            return self._duplicates.total()
 
     def count(self, target: str, type_: str | None = None) -> int:
-        with self._settled:
+        with self._transaction():
             return self._records.count(target, type_)
 
     def stored(self, target: str) -> Iterator[Stored]:
-        with self._settled:
+        with self._transaction():
             return self._records.stored(target)
 
-    def _settle(self) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Execute what is due, then run one transaction. A rollback does not undo counted duplicates."""
+        self._execute_due()
+        self._database.execute("BEGIN")
+        try:
+            with self._database:
+                yield
+        finally:
+            self._duplicates.save()
+
+    def _execute_due(self) -> None:
         if not self._tasks.anything_due():
             return
         due = self._tasks.due()
@@ -165,7 +173,8 @@ class Registry:
                 for moment, number in some:
                     if (work := self._tasks.work(number)) is not None:
                         self._execute(work, self.clock.stamp(moment))
-                self._absorbed.keep()
+                self._duplicates.save()
+                keep_stamp(self._database, self.clock.stamp())
 
     def _accept(
         self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float
@@ -193,44 +202,44 @@ class Registry:
 
     def _execute(self, work: Work, stamp: str) -> None:
         if work.id.startswith(PURGE):
-            verdicts = self._purge(work, stamp)
+            results = self._purge(work, stamp)
         else:
-            verdicts = self._do(work, work.operations, stamp)
+            results = self._results(work, work.operations, stamp)
         for index, operation in enumerate(work.operations):
             if operation.state == REVIEWED:
-                verdicts[index] = Verdict("PENDING", execution=self._execution(work, index, IN_REVIEW))
-        self._tasks.conclude(work, verdicts, stamp)
+                results[index] = OperationResult("PENDING", execution=self._execution(work, index, IN_REVIEW))
+        self._tasks.complete(work, results, stamp)
 
-    def _do(self, work: Work, operations: list[Operation], stamp: str) -> list[Verdict | None]:
-        do = self._executor.together if work.id.startswith(BUNDLE) else self._executor.each
-        return do(work.source, operations, stamp)
+    def _results(self, work: Work, operations: list[Operation], stamp: str) -> list[OperationResult | None]:
+        execute = self._executor.together if work.id.startswith(BUNDLE) else self._executor.each
+        return execute(work.source, operations, stamp)
 
-    def _purge(self, work: Work, stamp: str) -> list[Verdict | None]:
+    def _purge(self, work: Work, stamp: str) -> list[OperationResult | None]:
         (operation,) = work.operations
         self._purges.finish(work.number, self._executor.purge(work.source, operation), stamp)
-        return [Verdict("SUCCESS")]
+        return [OperationResult("SUCCESS")]
 
-    def _approved(self, work: Work, stamp: str) -> list[Verdict | None]:
+    def _approved(self, work: Work, stamp: str) -> list[OperationResult | None]:
         operations = [
             operation._replace(state=READY) if operation.state == REVIEWED else operation
             for operation in work.operations
         ]
-        verdicts = self._do(work, operations, stamp)
+        results = self._results(work, operations, stamp)
         return [
-            verdict and verdict._replace(execution=self._execution(work, index, APPROVED))
-            for index, verdict in enumerate(verdicts)
+            result and result._replace(execution=self._execution(work, index, APPROVED))
+            for index, result in enumerate(results)
         ]
 
-    def _rejected(self, work: Work) -> list[Verdict | None]:
+    def _rejected(self, work: Work) -> list[OperationResult | None]:
         return [
-            Verdict("SUCCESS", execution=self._execution(work, index, self._settings.rejected))
+            OperationResult("SUCCESS", execution=self._execution(work, index, self._settings.rejected))
             if operation.state == REVIEWED
             else None
             for index, operation in enumerate(work.operations)
         ]
 
     def _execution(self, work: Work, index: int, status: str) -> dict[str, object]:
-        """Of an operation in its pipeline; the version of a definition is part of its id."""
+        """Return the pipeline execution of an operation; the definition's version is part of its id."""
         definition = f"{work.operations[index].type}.1"
         id_ = self._tasks.ids.execution(work.number, index)
         return {"id": id_, "pipelineDefinitionId": definition, "status": status}

@@ -30,22 +30,22 @@ WHERE source = ? AND to_type = ? AND to_id = ? AND type = ? AND id <> ?
 """
 
 
-class Ends:
+class RelationshipIndex:
     def __init__(self, database: Connection) -> None:
         self._database = database
 
     def detach(self, source: str, resource: Operation) -> None:
-        """Removes the relationships attached to a resource."""
+        """Delete the relationships attached to a resource."""
         self._index()
         which = {"source": source, "type": resource.type, "id": resource.id}
         self._database.execute(_ATTACHED, which)
 
     def detach_all(self, source: str, type_: str) -> int:
-        """Removes the relationships attached to any resource of a type; how many those were."""
+        """Delete the relationships attached to any resource of a type. Return how many there were."""
         return self._database.execute(_ATTACHED_TO_TYPE, {"source": source, "type": type_}).rowcount
 
     def links(self, relationship: Operation | Record, source: str) -> tuple[int, int]:
-        """How many other relationships of its type the resources at its two ends take part in."""
+        """Return how many other relationships of its type the resources at its two ends have."""
         self._index()
         type_, id_ = relationship.type, relationship.id
         from_ = (source, relationship.from_type, relationship.from_id, type_, id_)

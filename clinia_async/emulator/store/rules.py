@@ -1,4 +1,4 @@
-"""What a strict registry asks of a write beyond its shape."""
+"""Rules of a strict registry for a write, beyond the shape of its body."""
 
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE, Operation
 from clinia_async.emulator.bodies.shapes import mapping
@@ -6,20 +6,22 @@ from clinia_async.emulator.errors import invalid, refused
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.definitions import PROFILE, RELATIONSHIP_DEFINITION, Definitions, cardinality
 from clinia_async.emulator.store.records import Record, Records
-from clinia_async.emulator.store.relationship_index import Ends
+from clinia_async.emulator.store.relationship_index import RelationshipIndex
 
 
 class Rules:
-    """Checks nothing at all unless the settings say strict."""
+    """Rules that are checked only if the settings say strict."""
 
-    def __init__(self, settings: Settings, definitions: Definitions, records: Records, ends: Ends) -> None:
+    def __init__(
+        self, settings: Settings, definitions: Definitions, records: Records, index: RelationshipIndex
+    ) -> None:
         self._settings = settings
         self._definitions = definitions
         self._records = records
-        self._ends = ends
+        self._index = index
 
     def check_type(self, source: str, target: str, type_: str) -> None:
-        """A type must be defined before anything of it is written."""
+        """Refuse a type that nothing defines."""
         if not self._settings.strict:
             return
         kind, collection = (PROFILE, "resources")
@@ -29,7 +31,7 @@ class Rules:
             raise refused(self._settings.unknown_type, f"no {kind} has this type")
 
     def check(self, source: str, operation: Operation) -> None:
-        """On ingestion, right before the operation is done."""
+        """Check an operation right before it is executed."""
         if not self._settings.strict:
             return
         self.check_type(source, operation.target, operation.type)
@@ -57,9 +59,9 @@ class Rules:
             self._check_links(source, relationship, before=0)
 
     def _check_links(self, source: str, relationship: Operation | Record, *, before: int) -> None:
-        """`includeCardinality` of a side: how many of these links a resource at that side may have."""
+        """Check `includeCardinality` of both sides: how many of these links a resource there may have."""
         for side, others in zip(
-            self._sides(source, relationship.type), self._ends.links(relationship, source), strict=True
+            self._sides(source, relationship.type), self._index.links(relationship, source), strict=True
         ):
             least, most = str(cardinality(side)).split(":")
             links = others + before
@@ -69,7 +71,7 @@ class Rules:
                 raise refused(self._settings.cardinality, "a resource would have too few relationships")
 
     def _sides(self, source: str, type_: str) -> tuple[dict[str, object], dict[str, object]]:
-        """Without limits for a type that only has a collection."""
+        """Return both sides of a definition, without limits for a type that only has a collection."""
         if not self._definitions.has(source, RELATIONSHIP_DEFINITION, type_):
             return {}, {}
         definition = self._definitions.get(source, RELATIONSHIP_DEFINITION, type_)

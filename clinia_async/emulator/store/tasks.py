@@ -1,4 +1,4 @@
-"""Tasks and their receipts, and the queue of writes whose time has yet to come."""
+"""Tasks, their receipts and purges, and the queue of accepted writes."""
 
 import heapq
 from collections import Counter
@@ -12,7 +12,7 @@ from clinia_async.emulator.bodies.operation import DONE, READY, REVIEWED, Operat
 from clinia_async.emulator.clock import Clock
 from clinia_async.emulator.errors import absent
 from clinia_async.emulator.store.ids import Ids, names, number_of
-from clinia_async.emulator.store.receipts import Receipt, Verdict, judge, pending, task_status
+from clinia_async.emulator.store.receipts import OperationResult, Receipt, apply_result, pending, task_status
 
 _GET = "SELECT id, target, status, received_at FROM tasks WHERE number = ? AND source = ?"
 _WORK = "SELECT id, source, operations FROM tasks JOIN pending USING (number) WHERE number = ?"
@@ -24,12 +24,13 @@ _KEEP_LAST = "INSERT OR REPLACE INTO counters VALUES ('task', ?)"
 SINGLE, BULK, BUNDLE, PURGE = "s_", "bk_", "bd_", "pg_"
 """Prefixes of the ids of tasks."""
 
-_SUCCESS = Verdict("SUCCESS")
+_SUCCESS = OperationResult("SUCCESS")
 _Key = tuple[str, str, str, str]
+_PURGE_COLLECTIONS = {"RELATIONSHIP": "relationships", "RESOURCE": "resources"}
 
 
 class Due(NamedTuple):
-    """An accepted task, in the order in which tasks are done: by due time, then by acceptance."""
+    """An accepted task, in the order of execution: by due time, then by acceptance."""
 
     moment: float
     number: int
@@ -50,10 +51,10 @@ class Task(NamedTuple):
     status: str
     received_at: str
     receipts: list[Receipt] | None = None
-    """What they do not share; None if nobody asked for them."""
+    """The fields that they do not share; None if they were not asked for."""
 
     def document(self) -> dict[str, object]:
-        """As the API shows it."""
+        """Return the task as the API shows it."""
         task: dict[str, object] = {"status": self.status, "taskId": self.id}
         if self.receipts is not None:
             start = {"receivedAt": self.received_at, "taskId": self.id}
@@ -74,12 +75,12 @@ class Tasks:
             key for work in self._unfinished() for key in _keys(work.source, work.operations)
         )
 
-    def done(self, source: str, operations: list[Operation], stamp: str, *, prefix: str) -> str:
-        """The id of a task born complete: that of a write that was persisted at once."""
+    def add_finished(self, source: str, operations: list[Operation], stamp: str, *, prefix: str) -> str:
+        """Add the finished task of a write that was persisted at once. Return its id."""
         number, id_ = self.ids.task(prefix)
         receipts = self._pending(operations)
         for receipt in receipts:
-            judge(receipt, _SUCCESS, stamp)
+            apply_result(receipt, _SUCCESS, stamp)
         self._insert(number, source, Task(id_, "", "SUCCESS", stamp, receipts))
         return id_
 
@@ -93,7 +94,7 @@ class Tasks:
         target: str,
         latency: float,
     ) -> tuple[int, str]:
-        """Number and id of a task that is due after `latency` seconds of the loop's clock."""
+        """Add a task that is due after `latency` seconds of the loop's clock. Return its number and id."""
         number, id_ = self.ids.task(prefix)
         work = (number, latency, dumps(operations, default=tuple).decode())
         self._insert(number, source, Task(id_, target, "PENDING", stamp, [] if prefix == PURGE else None))
@@ -103,11 +104,11 @@ class Tasks:
         return number, id_
 
     def busy(self, source: str, operation: Operation) -> bool:
-        """Whether an accepted task that is not over touches the same record."""
+        """Return whether an unfinished task has an operation on the same record."""
         return (source, operation.target, operation.type, operation.id) in self._busy
 
     def due(self) -> Iterator[Due]:
-        """Takes every task whose time has come off the queue."""
+        """Remove every due task from the queue, and yield it."""
         now = self._clock.now()
         while self._queue and self._queue[0].moment <= now:
             yield heapq.heappop(self._queue)
@@ -116,28 +117,28 @@ class Tasks:
         return bool(self._queue) and self._queue[0].moment <= self._clock.now()
 
     def work(self, number: int) -> Work | None:
-        """What an accepted task has to do; None if it is over, or gone with its source."""
+        """Return the work of an unfinished task; None if it is finished or its source was deleted."""
         row = self._database.execute(_WORK, (number,)).fetchone()
         return _work(number, *row) if row else None
 
     def in_review(self, asked: str) -> Work:
-        """An accepted task that nobody waits for but a reviewer."""
+        """Return the work of a task that is in review."""
         query = "SELECT 1 FROM pending WHERE number = ? AND latency IS NULL"
         work = self.work(number_of(asked))
         if work is None or work.id != asked or not self._database.execute(query, (work.number,)).fetchone():
             raise LookupError("no operation of such a task is in review")
         return work
 
-    def conclude(self, work: Work, verdicts: list[Verdict | None], stamp: str) -> None:
-        """Write down how operations ended. Those that have no verdict are a reviewer's, and wait."""
+    def complete(self, work: Work, results: list[OperationResult | None], stamp: str) -> None:
+        """Store the results of operations. Operations without a result are in review and stay pending."""
         receipts = self._receipts(work.number, work)
-        for receipt, verdict in zip(receipts, verdicts, strict=False):
-            if verdict is not None:
-                judge(receipt, verdict, stamp)
+        for receipt, result in zip(receipts, results, strict=False):
+            if result is not None:
+                apply_result(receipt, result, stamp)
         status = task_status(str(receipt["status"]) for receipt in receipts)
         update = "UPDATE tasks SET status = ?, receipts = ? WHERE number = ?"
         self._database.execute(update, (status, dumps(receipts).decode(), work.number))
-        self._put_away(work, verdicts)
+        self._store_rest(work, results)
 
     def get(self, source: str, asked: str, *, with_receipts: bool = False) -> Task:
         number = number_of(asked)
@@ -147,34 +148,34 @@ class Tasks:
         return Task(*row)._replace(receipts=self._receipts(number) if with_receipts else None)
 
     def count(self) -> dict[str, int]:
-        """How many there are, by status."""
+        """Return how many there are, by status."""
         return dict(self._database.execute("SELECT status, count(*) FROM tasks GROUP BY status").fetchall())
 
-    def forget(self, source: str) -> None:
-        """What is in the queue will find nothing to do, and no number comes again."""
+    def delete_source(self, source: str) -> None:
+        """Delete the tasks of a source. Queue entries then find no work, and no number is used again."""
         self._database.execute(_KEEP_LAST, (self.ids.last,))
         for work in self._unfinished():
             if work.source == source:
-                self._free(_keys(source, work.operations))
+                self._release(_keys(source, work.operations))
         for table in _OF_TASKS:
             self._database.execute(table, (source,))
 
-    def _put_away(self, work: Work, verdicts: list[Verdict | None]) -> None:
-        """Keep what a reviewer still has, and nothing else."""
-        pairs = list(zip(work.operations, verdicts, strict=True))
-        over = [operation for operation, verdict in pairs if verdict and verdict.status != "PENDING"]
-        self._free(_keys(work.source, over))
+    def _store_rest(self, work: Work, results: list[OperationResult | None]) -> None:
+        """Keep the operations that are in review, and nothing else."""
+        pairs = list(zip(work.operations, results, strict=True))
+        over = [operation for operation, result in pairs if result and result.status != "PENDING"]
+        self._release(_keys(work.source, over))
         if len(over) == sum(operation.state != DONE for operation in work.operations):
             self._database.execute("DELETE FROM pending WHERE number = ?", (work.number,))
             return
         rest = [
-            operation._replace(state=DONE) if verdict and verdict.status != "PENDING" else operation
-            for operation, verdict in pairs
+            operation._replace(state=DONE) if result and result.status != "PENDING" else operation
+            for operation, result in pairs
         ]
         update = "UPDATE pending SET latency = NULL, operations = ? WHERE number = ?"
         self._database.execute(update, (dumps(rest, default=tuple).decode(), work.number))
 
-    def _free(self, keys: Iterable[_Key]) -> None:
+    def _release(self, keys: Iterable[_Key]) -> None:
         for key in keys:
             self._busy[key] -= 1
             if not self._busy[key]:
@@ -186,7 +187,7 @@ class Tasks:
         self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def _receipts(self, number: int, work: Work | None = None) -> list[Receipt]:
-        """As they are written down, or as its operations tell while none of them has ended."""
+        """Return stored receipts, or pending ones made from the operations before the first result."""
         (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
         if text is None:
             work = work or self.work(number)
@@ -202,10 +203,41 @@ class Tasks:
         return (_work(*row) for row in self._database.execute(query).fetchall())
 
     def _interrupted(self) -> list[Due]:
-        """What an earlier run left behind. The loop's clock began anew, and so does each latency."""
+        """Return the unfinished tasks of an earlier run, whose latencies start anew."""
         now = self._clock.now()
         rows = self._database.execute("SELECT number, latency FROM pending WHERE latency IS NOT NULL")
         return [Due(now + latency, number) for number, latency in rows]
+
+
+class Purges:
+    """The state of each purge, under the number of its task."""
+
+    def __init__(self, database: Connection) -> None:
+        self._database = database
+
+    def begin(self, number: int, operation: Operation, stamp: str) -> None:
+        row = (number, operation.target, operation.type, None, stamp)
+        self._database.execute("INSERT INTO purges VALUES (?, ?, ?, ?, ?)", row)
+
+    def finish(self, number: int, deleted: int, stamp: str) -> None:
+        update = "UPDATE purges SET deleted = ?, updated_at = ? WHERE number = ?"
+        self._database.execute(update, (deleted, stamp, number))
+
+    def document(self, number: int, task: Task) -> dict[str, object]:
+        """Return the purge as the API shows it."""
+        query = "SELECT target, type, deleted, updated_at FROM purges WHERE number = ?"
+        target, type_, deleted, updated_at = self._database.execute(query, (number,)).fetchone()
+        counted = {} if deleted is None else {"deletedCount": deleted}
+        return {
+            "taskId": task.id,
+            "purgeId": task.id,
+            "collectionType": _PURGE_COLLECTIONS[target],
+            "collectionKey": type_,
+            "status": task.status,
+            **counted,
+            "createdAt": task.received_at,
+            "updatedAt": updated_at,
+        }
 
 
 _OF_TASKS = (
@@ -220,7 +252,7 @@ def _work(number: int, id_: str, source: str, operations: str) -> Work:
 
 
 def _keys(source: str, operations: list[Operation]) -> Iterator[_Key]:
-    """The records that are not to be touched by another task meanwhile."""
+    """Yield the records that another task may not write meanwhile."""
     for operation in operations:
         if operation.state in (READY, REVIEWED) and operation.action != "PURGE":
             yield source, operation.target, operation.type, operation.id
