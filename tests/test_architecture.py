@@ -15,6 +15,7 @@ FLOORS = [
     {"_lazy_loading"},
     {"models"},
     {"errors"},
+    {"settings"},
     {"serialization"},
     {"calls"},
     {"transport", "tasks"},

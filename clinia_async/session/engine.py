@@ -21,8 +21,7 @@ from clinia_async.tasks.results import ResumedResult, resolver_of
 from clinia_async.tasks.task import ResultResolver, Task
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.transport import HttpSession, Transport, TransportOptions
-from clinia_async.transport.adaptive_limit import ConcurrencyLimits
-from clinia_async.transport.admission import Admission
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.retry import RetryPolicy
 from clinia_async.transport.sender import Delivery, Sender
@@ -70,7 +69,6 @@ class Engine:
             WeakValueDictionary
         )
         self._closing: asyncio.Task[None] | None = None
-        self._limit_users = 0
         self.submissions = Submissions()
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
@@ -169,20 +167,14 @@ class Engine:
     def registry(self) -> str:
         return self._addresses.registry
 
-    def limit(self, limits: ConcurrencyLimits) -> Admission:
-        """Puts a gate before every request, or shares the one that is there. `unlimit` gives it up."""
-        sender = self.open().sender
-        if sender.admission is None:
-            sender.admission = Admission(limits)
-        self._limit_users += 1
-        return sender.admission
+    def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
+        """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up."""
+        return self.open().sender.limiter.limit(limits)
 
     def unlimit(self) -> None:
-        """Once for each `limit`; the last one takes the gate away. A session that is closed takes it too."""
-        assert self._limit_users > 0
-        self._limit_users -= 1
-        if not self._limit_users and self._running is not None:
-            self._running.sender.admission = None
+        """Give the limit up, once for each `limit`; it ends with its last user."""
+        if self._running is not None:
+            self._running.sender.limiter.unlimit()
 
     async def _close(self, grace: float) -> None:
         draining = [self.submissions.drain(grace)]
@@ -191,6 +183,7 @@ class Engine:
         await asyncio.gather(*draining)
         if self._running is not None:
             await self._running.poller.closed()
+            self._running.sender.limiter.close()
             await self._running.transport.close()
 
     def _components(self) -> _Components:
@@ -204,7 +197,7 @@ class Engine:
     def _build(self, loop: asyncio.AbstractEventLoop) -> _Components:
         transport = Transport(self._addresses, self._key, self._wire, self._options.get("http_session"))
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
-        sender = Sender(transport, retry, settle_within=settle)
+        sender = Sender(transport, retry, reconcile_timeout=settle)
         poller = Poller(self._look, self._options.get("polling", Polling()))
         keeper = StateReader(self._look, self._read_receipts, poller.begin)
         return _Components(loop, transport, sender, poller, keeper)

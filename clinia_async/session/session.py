@@ -99,9 +99,9 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         The gate finds out how many may be in flight. Blocks within each other, or side by side, share the
         first one's. Where the key is refused nothing enters any more, and whoever waits is told.
         """
-        admission = self._engine.limit(limits)
+        limit = self._engine.limit(limits)
         try:
-            yield admission.gate
+            yield limit
         finally:
             self._engine.unlimit()
 

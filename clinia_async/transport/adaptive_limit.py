@@ -81,6 +81,16 @@ class Permit:
     size: int
     at: float
     epoch: int
+    limit: "AdaptiveLimit | None" = None
+
+    def leave(self, signal: LoadSignal, now: float, *, retry_after: float | None = None) -> None:
+        """End the request, to the limit that admitted it."""
+        if self.limit is not None:
+            self.limit.leave(self, signal, now, retry_after=retry_after)
+
+
+UNMETERED = Permit(0, 0.0, 0)
+"""The permit of every request that no adaptive limit admitted."""
 
 
 @define(eq=False, repr=False)
@@ -130,7 +140,7 @@ class AdaptiveLimit:
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         self.peak_bytes = max(self.peak_bytes, self.bytes_in_flight)
         self._entered_at = now
-        return Permit(size, now, self._epoch)
+        return Permit(size, now, self._epoch, self)
 
     def leave(
         self, permit: Permit, verdict: LoadSignal, now: float, *, retry_after: float | None = None

@@ -18,7 +18,6 @@ from clinia_async.errors import ConfigError, RequestError
 from clinia_async.models.secret import Secret
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.connections import AiohttpRequester, BytesSent, Connector, PooledRequester
-from clinia_async.transport.limiter import Line
 from clinia_async.transport.responses import Answer, failure_of, read, refusal
 
 HttpSession = aiohttp.ClientSession
@@ -70,7 +69,6 @@ class Transport:
         )
         # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
         self._client._retry_connection = False
-        self._line = Line(_connections(self._client))
         self._front = AiohttpRequester(self._client)
         is_known = aiohttp.__version__.startswith(PooledRequester.KNOWN)
         self._back = PooledRequester(self._client, own) if own is not None and is_known else None
@@ -81,8 +79,6 @@ class Transport:
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        if not self._line.enter():
-            await self._wait_in_line(request, deadline)
         departure, size = BytesSent(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
         try:
@@ -92,20 +88,15 @@ class Transport:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = failure_of(error, request, sent=request.body is None or departure.happened)
-        finally:
-            self._line.leave()
         raise failure
 
-    async def _wait_in_line(self, request: Request, deadline: float) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self._line.wait(ahead=request.ahead)
-        except (TimeoutError, ConnectionAbortedError) as error:
-            failure = failure_of(error, request, sent=False)
-        raise failure
+    @property
+    def connections(self) -> float:
+        """How many requests may be under way at once."""
+        connector = self._client.connector
+        return (connector.limit if connector is not None else 0) or math.inf
 
     async def close(self) -> None:
-        self._line.close()
         await self._client.close()
 
     async def _exchange(self, request: Request, departure: BytesSent) -> bytes:
@@ -133,12 +124,6 @@ class Transport:
         path = self._prefixes[request.host] + request.path
         url = self._origins[request.host].with_path(path, encoded=True)
         return url.with_query(request.query) if request.query else url
-
-
-def _connections(client: HttpSession) -> float:
-    """How many requests may be under way at once."""
-    connector = client.connector
-    return (connector.limit if connector is not None else 0) or math.inf
 
 
 def _trust(*origins: URL) -> ssl.SSLContext | bool:

@@ -1,66 +1,222 @@
-"""The line in front of the connections: whoever has no connection yet waits here, and holds little."""
+"""How many requests of a session are in flight, on the clock of the running loop.
+
+There is no task per request: each that waits holds a future, and one timer wakes the first of them.
+"""
 
 import asyncio
+import math
 from collections import deque
+from collections.abc import Awaitable, Callable
 
-_IN_A_ROW = 3
-"""How many that go ahead are let in before one of the others is, if any waits."""
+from attrs import frozen
+
+from clinia_async.calls import Request
+from clinia_async.errors import (
+    ApiError,
+    ConnectionFailed,
+    Outcome,
+    PermissionDenied,
+    RequestError,
+    RequestTimeout,
+    Unauthenticated,
+    copy_for_raise,
+)
+from clinia_async.transport.adaptive_limit import (
+    UNMETERED,
+    AdaptiveLimit,
+    ConcurrencyLimits,
+    LoadSignal,
+    Permit,
+)
+from clinia_async.transport.retry import is_throttled
+
+Attempt = Callable[[Request, float], Awaitable[bytes]]
+
+_POLLS_IN_A_ROW = 3
+"""How many polls go first before one other request does, if any waits."""
+
+_REFUSED = frozenset({401, 403})
+_GATEWAY_TIMEOUT = 504
 
 
-class Line:
-    """Places for as many as there are connections, so that nobody waits inside of the pool.
+@frozen(eq=False, repr=False)
+class _Waiter:
+    size: int
+    permit: asyncio.Future[Permit]
 
-    First come, first served, but for those that go ahead: a look at a task is over soon, and lets go of a
-    caller who waits. Behind a backlog of writes it would come when its answer is old.
+
+class Limiter:
+    """Admits as many requests as there are connections, and fewer while an `AdaptiveLimit` says so.
+
+    First come, first served, but polls go first: a poll is over soon, and ends the wait of a caller. Behind
+    a backlog of writes its answer would be old when it came.
     """
 
-    def __init__(self, places: float) -> None:
-        self._free = places
-        self._ahead: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+    def __init__(self, connections: float) -> None:
+        self.adaptive: AdaptiveLimit | None = None
+        self._users = 0
+        self._free = connections
+        self._polls: deque[_Waiter] = deque()
+        self._others: deque[_Waiter] = deque()
         self._in_a_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._refusal: RequestError | None = None
         self._is_closed = False
 
-    def enter(self) -> bool:
-        """Takes a place, if one is free: then nobody waits. Whoever has one has to `leave`."""
-        if self._free < 1 or self._is_closed:
-            return False
-        self._free -= 1
-        return True
+    async def send(self, attempt: Attempt, request: Request, deadline: float) -> bytes:
+        """Return what `attempt` returns, made once the limit admits the request.
 
-    async def wait(self, *, ahead: bool) -> None:
-        """Takes a place as soon as there is one. Raises `ConnectionAbortedError` once the line is closed."""
-        if self._is_closed:
-            raise ConnectionAbortedError
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._ahead if ahead else self._others).append(place)
+        `deadline` is a time of the event loop's clock. While there is an adaptive limit, the wait for
+        it moves the deadline.
+
+        Raises:
+            RequestError: the attempt failed, or with the outcome NOT_SENT: it was not admitted in time, or
+                the key was refused before while there was an adaptive limit.
+        """
+        size, waited = len(request.body or b""), 0.0
+        permit = self._try_acquire(size)
+        if permit is None:
+            arrived, is_adaptive = _now(), self.adaptive is not None
+            permit = await self._acquire(request, size, math.inf if is_adaptive else deadline)
+            waited = _now() - arrived if is_adaptive else 0.0
+        signal, retry_after = LoadSignal.NEITHER, None
         try:
-            await place
-        except asyncio.CancelledError:
-            if not place.cancelled() and place.exception() is None:
-                self.leave()
+            answer = await attempt(request, deadline + waited)
+            signal = LoadSignal.GOOD
+        except RequestError as error:
+            signal, retry_after = load_signal_of(error), error.retry_after
+            if signal is LoadSignal.REFUSED and permit is not UNMETERED and self._refusal is None:
+                self._refusal = copy_for_raise(error)
+            error.waited = waited
             raise
+        finally:
+            self._release(permit, signal, retry_after)
+        return answer
 
-    def leave(self) -> None:
-        """Hands the place on."""
-        while self._ahead or self._others:
-            place = self._next()
-            if not place.done():  # or else cancelled
-                place.set_result(None)
-                return
-        self._free += 1
+    def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
+        """Start an adaptive limit, or share the one that there is. `unlimit` gives it up."""
+        if self.adaptive is None:
+            self.adaptive = AdaptiveLimit(limits)
+        self._users += 1
+        return self.adaptive
+
+    def unlimit(self) -> None:
+        """Give the adaptive limit up, once for each `limit`; it ends with its last user."""
+        assert self._users > 0
+        self._users -= 1
+        if not self._users:
+            self.adaptive = self._refusal = None
+            self._admit()
 
     def close(self) -> None:
+        """Fail all that wait, and all that come later, with `ConnectionFailed` and the outcome NOT_SENT."""
         self._is_closed = True
-        for place in (*self._ahead, *self._others):
-            if not place.done():
-                place.set_exception(ConnectionAbortedError())
-        self._ahead.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiter in (*self._polls, *self._others):
+            if not waiter.permit.done():
+                waiter.permit.set_exception(ConnectionAbortedError())
+        self._polls.clear()
         self._others.clear()
 
-    def _next(self) -> asyncio.Future[None]:
-        if self._ahead and (self._in_a_row < _IN_A_ROW or not self._others):
-            self._in_a_row += 1
-            return self._ahead.popleft()
-        self._in_a_row = 0
-        return self._others.popleft()
+    def _try_acquire(self, size: int) -> Permit | None:
+        if self._free < 1 or self._polls or self._others or self._is_closed:
+            return None
+        adaptive = self.adaptive
+        if adaptive is None:
+            self._free -= 1
+            return UNMETERED
+        now = _now()
+        return self._enter(size, now) if adaptive.opens_at(size) <= now else None
+
+    def _enter(self, size: int, now: float) -> Permit:
+        self._free -= 1
+        return UNMETERED if self.adaptive is None else self.adaptive.enter(size, now)
+
+    async def _acquire(self, request: Request, size: int, deadline: float) -> Permit:
+        where = f"{request.method} {request.route}"
+        try:
+            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
+                return await self._wait(size, is_poll=request.ahead)
+        except TimeoutError:
+            failure: RequestError = RequestTimeout(
+                f"{where}: no free connection in time", outcome=Outcome.NOT_SENT
+            )
+        except ConnectionAbortedError:
+            failure = ConnectionFailed(f"{where}: the session is closed", outcome=Outcome.NOT_SENT)
+        raise failure
+
+    async def _wait(self, size: int, *, is_poll: bool) -> Permit:
+        if self._is_closed:
+            raise ConnectionAbortedError
+        permit: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        (self._polls if is_poll else self._others).append(_Waiter(size, permit))
+        self._admit()
+        try:
+            return await permit
+        except asyncio.CancelledError:
+            if permit.cancelled():
+                self._admit()  # it may have been the one that held up the others
+            elif permit.exception() is None:
+                self._release(permit.result(), LoadSignal.NEITHER, None)
+            raise
+
+    def _release(self, permit: Permit, signal: LoadSignal, retry_after: float | None) -> None:
+        self._free += 1
+        if permit is not UNMETERED:
+            permit.leave(signal, _now(), retry_after=retry_after)
+        if self._polls or self._others:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Admit those that may go by now, and set the timer for the next one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = _now()
+        while (queue := self._next_queue()) is not None:
+            waiter = queue[0]
+            if not waiter.permit.done() and self._refusal is None:
+                at = self._opens_at(waiter.size)
+                if at > now:
+                    if at < math.inf:
+                        self._timer = asyncio.get_running_loop().call_at(at, self._admit)
+                    return
+                self._in_a_row = self._in_a_row + 1 if queue is self._polls else 0
+                waiter.permit.set_result(self._enter(waiter.size, now))
+            elif not waiter.permit.done() and self._refusal is not None:
+                waiter.permit.set_exception(_not_sent(self._refusal))
+            queue.popleft()
+
+    def _next_queue(self) -> deque[_Waiter] | None:
+        if self._polls and (self._in_a_row < _POLLS_IN_A_ROW or not self._others):
+            return self._polls
+        return self._others or None
+
+    def _opens_at(self, size: int) -> float:
+        if self._free < 1:
+            return math.inf
+        return -math.inf if self.adaptive is None else self.adaptive.opens_at(size)
+
+
+def load_signal_of(error: RequestError) -> LoadSignal:
+    """Return what a failed request says about the load of the service."""
+    status = error.status if isinstance(error, ApiError) else None
+    if status in _REFUSED or isinstance(error, Unauthenticated | PermissionDenied):
+        return LoadSignal.REFUSED
+    if not error.is_transient:
+        # a refusal is an answer too, and says that the service keeps up
+        return LoadSignal.NEITHER if status is None else LoadSignal.GOOD
+    is_timeout = isinstance(error, RequestTimeout) or status == _GATEWAY_TIMEOUT
+    is_held = is_throttled(error) or is_timeout or error.retry_after
+    return LoadSignal.THROTTLED if is_held else LoadSignal.NEITHER
+
+
+def _not_sent(refusal: RequestError) -> RequestError:
+    error = copy_for_raise(refusal)
+    error.outcome = Outcome.NOT_SENT
+    return error
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,7 +1,7 @@
-"""Which failures are worth a repeat, after how long, and how many a session may afford.
+"""Which failures are worth a retry, after how long, and how many of them a session may afford.
 
 The only module that imports `backoff`: its generators give the waits, and nothing else of it is
-used. Its decorators time by the wall clock, jitter a server's hint downwards and log values.
+used. Its decorators time by the wall clock, jitter a Retry-After downwards and log values.
 """
 
 import math
@@ -14,9 +14,11 @@ from attrs import define, field, frozen
 
 from clinia_async.errors import (
     ApiError,
+    ConfigError,
     Outcome,
     RequestError,
 )
+from clinia_async.settings import Number
 
 TOO_MANY_REQUESTS = 429
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
@@ -24,19 +26,46 @@ _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
 
 @frozen
 class RetryPolicy:
-    """`attempts` counts the first one too; `base`, `throttled_base` and `cap` are seconds.
+    """How often, for how long and how soon a request is sent again; durations are in seconds.
 
-    A wait is drawn evenly between 0 and the exponential step (full jitter). A Retry-After of the
-    service is a floor: jitter comes on top of it, never off it.
+    Args:
+        attempts: how often a request is sent at most, the first time included; None sets no bound.
+        patience: how long nothing but failures may come before a request is given up; None sets no bound.
+        base: the first wait is at most this long, and each one at most twice as long as the one before.
+        throttled_base: the same, after an answer that says the service is overloaded (429 or 503).
+        cap: no wait is longer, but for one that a Retry-After asks for.
+        budget: how many retries a session may make beyond those that its successes earn, so that a
+            service in trouble does not get a multiple of its load; None sets no bound. What a
+            Retry-After asks for is waited for, and costs nothing.
+        earned: how many retries each success earns.
+
+    A wait is drawn evenly between 0 and its bound (full jitter). A Retry-After is a floor: jitter comes
+    on top of it, never off it.
+
+    Raises:
+        ConfigError: a number is outside its range, or neither `attempts` nor `patience` is given.
     """
 
-    attempts: int = 5
-    base: float = 0.05
-    throttled_base: float = 1.0
-    cap: float = 20.0
+    attempts: int | None = field(default=5, validator=Number(least=1, whole=True, optional=True))
+    patience: float | None = field(default=None, validator=Number(least=0, optional=True))
+    base: float = field(default=0.05, validator=Number(above=0))
+    throttled_base: float = field(default=1.0, validator=Number(above=0))
+    cap: float = field(default=20.0, validator=Number(above=0))
+    budget: float | None = field(default=10.0, validator=Number(least=0, optional=True))
+    earned: float = field(default=0.1, validator=Number(least=0))
 
-    def waits(self, *, throttled: bool) -> Iterator[float]:
-        """The upper ends of the waits, in order, without end."""
+    def __attrs_post_init__(self) -> None:
+        if self.attempts is None and self.patience is None:
+            raise ConfigError("RetryPolicy needs attempts or patience: without both it would never give up")
+
+    def allows(self, attempts: int, *, failing_for: float = 0.0) -> bool:
+        """Return whether one more attempt may follow `attempts` of them, all of which failed for so long."""
+        if self.attempts is not None and attempts >= self.attempts:
+            return False
+        return self.patience is None or failing_for <= self.patience
+
+    def waits(self, *, throttled: bool = False) -> Iterator[float]:
+        """Yield the upper bounds of the waits, in order, without end."""
         import backoff  # noqa: PLC0415  most calls fare well at once, and have no use for it
 
         generator = backoff.expo(factor=self.throttled_base if throttled else self.base, max_value=self.cap)
@@ -45,19 +74,21 @@ class RetryPolicy:
 
 
 def may_be_repeated(error: RequestError, *, keyed: bool) -> bool:
-    """Whether sending again is safe: a call that is not `keyed` only if it provably did not run."""
+    """Return whether sending again is safe and of use: without a key, only if it provably did not run."""
     return error.is_transient and (keyed or error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
 
 
 def is_throttled(error: RequestError) -> bool:
+    """Return whether the service says that it is overloaded."""
     return isinstance(error, ApiError) and error.status in _THROTTLED
 
 
 @define(eq=False, repr=False)
 class RetryBudget:
-    """Repeats cost a token each; successes earn a tenth. A brown-out gets 10 % more load, not four times.
+    """What retries of a session may be made: each costs a token, and each success earns a part of one.
 
-    What was not sent costs the service nothing, so it is paid from a purse of its own.
+    A service in trouble so gets a tenth more load, not four times as much. What was not sent costs the
+    service nothing, so it has tokens of its own.
     """
 
     burst: float = 10.0
@@ -68,14 +99,20 @@ class RetryBudget:
     def __attrs_post_init__(self) -> None:
         self.tokens = self.unsent_tokens = self.burst
 
+    @classmethod
+    def of(cls, policy: RetryPolicy) -> "RetryBudget":
+        """Return the budget of a session with this policy."""
+        return cls(math.inf if policy.budget is None else policy.budget, policy.earned)
+
     def success(self) -> None:
+        """Earn what a success earns, up to `burst`."""
         if self.tokens < self.burst:
             self.tokens = min(self.burst, self.tokens + self.earned)
         if self.unsent_tokens < self.burst:
             self.unsent_tokens = min(self.burst, self.unsent_tokens + self.earned)
 
     def afford(self, error: RequestError) -> bool:
-        """Takes a token for a repeat after `error`, if there is one."""
+        """Take a token for a retry after `error`; return whether there was one."""
         if error.outcome is Outcome.NOT_SENT:
             self.unsent_tokens, granted = _spend(self.unsent_tokens)
         else:
@@ -91,28 +128,29 @@ def _full_jitter(step: float) -> float:
     return random.uniform(0.0, step)
 
 
-class Waits:
-    """How long to wait before each repeat of one call."""
+class RetryWaits:
+    """How long to wait before each retry of one call, in seconds."""
 
     def __init__(self, policy: RetryPolicy, jitter: Callable[[float], float] = _full_jitter) -> None:
-        self._plain = policy.waits(throttled=False)
+        self._plain = policy.waits()
         self._throttled = policy.waits(throttled=True)
         self._jitter = jitter
 
     def after(self, error: RequestError) -> float:
+        """Return the next wait: after what `error` says of Retry-After at the earliest."""
         step = self._jitter(next(self._throttled if is_throttled(error) else self._plain))
         if not error.retry_after:
             return step  # "at once" is no reason to hammer
         return error.retry_after + min(step, error.retry_after * 0.2)
 
 
-LONGEST_HINT = 3600.0
+LONGEST_RETRY_AFTER = 3600.0
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
-    """Seconds in a Retry-After header, given as seconds or as a date; None for what makes no sense.
+    """Return the seconds of a Retry-After header, given as seconds or as a date; None for anything else.
 
-    A date is read against the answer's own `Date`, so a wrong clock on either side does no harm.
+    A date is compared with the answer's own `Date`, so a wrong clock on either side does no harm.
     More than an hour is taken as an hour.
     """
     if value is None:
@@ -124,7 +162,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
         if moment is None:
             return None
         seconds = max(0.0, (moment - now).total_seconds())
-    return min(seconds, LONGEST_HINT) if math.isfinite(seconds) and seconds >= 0 else None
+    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _http_date(text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""One logical call: attempts within a deadline and a budget, and the settling of a lost answer.
+"""One logical call: attempts within a deadline and a budget, and the reconciliation of a lost answer.
 
 The first attempt has nothing wrapped around it; the machinery below starts with a failure.
 """
@@ -12,8 +12,14 @@ from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
 from clinia_async.errors import Outcome, RequestError, WriteConflict, copy_for_raise
 from clinia_async.transport import Transport
-from clinia_async.transport.admission import Admission
-from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled, may_be_repeated
+from clinia_async.transport.limiter import Limiter
+from clinia_async.transport.retry import (
+    RetryBudget,
+    RetryPolicy,
+    RetryWaits,
+    is_throttled,
+    may_be_repeated,
+)
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -23,7 +29,7 @@ T = TypeVar("T")
 class Delivery(Generic[R]):
     """An answer: `maybe_applied` if an earlier one was lost, `reconciled` if it was found by reading back.
 
-    `attempts` is how many times the call was sent; what was read to settle it does not count.
+    `attempts` is how many times the call was sent; reads for the reconciliation do not count.
     """
 
     answer: R
@@ -33,21 +39,27 @@ class Delivery(Generic[R]):
 
 
 class Sender:
-    def __init__(self, transport: Transport, policy: RetryPolicy, *, settle_within: float) -> None:
+    """Sends the calls of a session: the limit on all of them, retries, and reconciliation."""
+
+    def __init__(self, transport: Transport, policy: RetryPolicy, *, reconcile_timeout: float) -> None:
         self._transport = transport
         self._policy = policy
-        self._settle_within = settle_within
-        self._budget = RetryBudget()
-        self.admission: Admission | None = None
-        """The gate that every attempt passes while there is one."""
+        self._reconcile_timeout = reconcile_timeout
+        self._budget = RetryBudget.of(policy)
+        self.limiter = Limiter(transport.connections)
 
     async def send(
         self, call: Call[R], deadline: float, *, maybe_applied: bool = False, slowest: int | None = None
     ) -> Delivery[R]:
-        """`deadline` is a time of the event loop's clock, for all attempts together.
+        """Send `call`, again where that is safe and of use, and return its answer.
 
-        `maybe_applied` says that an answer to this very call was lost before. With `slowest` the deadline
-        moves by the time that the body needs at so many bytes a second.
+        Args:
+            deadline: a time of the event loop's clock, for all attempts together.
+            maybe_applied: an answer to this very call was lost before.
+            slowest: bytes a second; the deadline moves by the time that the body needs at that rate.
+
+        Raises:
+            RequestError: no attempt brought a good answer; its `outcome` says what may have happened.
         """
         request = call.request()
         if slowest is not None and request.body is not None:
@@ -59,50 +71,51 @@ class Sender:
         return await self._again(call, request, failure, deadline, maybe_applied=maybe_applied)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
-        attempt = self._transport.attempt
-        if self.admission is None:
-            content = await attempt(request, deadline)
-        else:
-            content = await self.admission.send(attempt, request, deadline)
+        """Make one attempt. Raises `RequestError`."""
+        content = await self.limiter.send(self._transport.attempt, request, deadline)
         answer = call.decode_response(content)
         self._budget.success()
         return answer
 
     async def read(self, call: Call[R], deadline: float) -> R:
+        """Send `call` as `send` does and return the decoded answer alone."""
         return (await self.send(call, deadline)).answer
 
     async def _again(
         self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, maybe_applied: bool
     ) -> Delivery[R]:
-        waits, attempts = Waits(self._policy), 1
+        waits, attempts, failed_at = RetryWaits(self._policy), 1, _now()
         while True:
             deadline += failure.waited
             if maybe_applied and is_duplicate(failure, call):
                 answer = await self._reconcile(call, deadline, attempts)
                 return Delivery(answer, maybe_applied=True, reconciled=True, attempts=attempts)
             maybe_applied = maybe_applied or failure.outcome is Outcome.UNKNOWN
-            is_last = attempts >= self._policy.attempts
-            if is_last or not await self._may_go_on(call, failure, waits, deadline):
-                raise _verdict(failure, attempts, maybe_applied=maybe_applied)
+            is_last = not self._policy.allows(attempts, failing_for=_now() - failed_at)
+            if is_last or not await self._wait_for_retry(call, failure, waits, deadline):
+                raise _final_error(failure, attempts, maybe_applied=maybe_applied)
             attempts += 1
             try:
                 return Delivery(await self.once(call, request, deadline), maybe_applied, attempts=attempts)
             except RequestError as error:
                 failure = error
 
-    async def _may_go_on(self, call: Call[R], failure: RequestError, waits: Waits, deadline: float) -> bool:
-        """Waits for the moment of the next attempt, if there is to be one."""
+    async def _wait_for_retry(
+        self, call: Call[R], failure: RequestError, waits: RetryWaits, deadline: float
+    ) -> bool:
+        """Wait until the next attempt is due; return False at once if there is to be none."""
         if not may_be_repeated(failure, keyed=call.retry_safety is not RetrySafety.ONCE):
             return False
         pause = waits.after(failure)
-        # A gate holds every request back for as long as a hint says, and bounds by itself how many of
-        # them are throttled. So neither the deadline nor the budget of a call pays for that again.
-        is_paced = self.admission is not None and is_throttled(failure)
+        # An adaptive limit holds every request back for as long as a Retry-After says, and bounds by
+        # itself how many are throttled: neither the deadline nor the budget of a call pays for that again.
+        is_paced = self.limiter.adaptive is not None and is_throttled(failure)
         if is_paced:
             pause -= failure.retry_after or 0.0
-        if asyncio.get_running_loop().time() + pause >= deadline:
+        if _now() + pause >= deadline:
             return False
-        if not is_paced and not self._budget.afford(failure):
+        is_free = is_paced or (is_throttled(failure) and failure.retry_after)
+        if not is_free and not self._budget.afford(failure):
             return False
         await asyncio.sleep(pause)
         return True
@@ -112,7 +125,7 @@ class Sender:
         if not hasattr(call, "reconciled"):
             return cast("R", None)  # a delete without a task: that there is nothing any more is its result
         write = cast("Reconcilable[R]", call)
-        deadline = min(deadline, asyncio.get_running_loop().time() + self._settle_within)
+        deadline = min(deadline, _now() + self._reconcile_timeout)
 
         async def read(call: Call[T]) -> T:
             return await self.read(call, deadline)
@@ -120,16 +133,20 @@ class Sender:
         try:
             back = await read_back(write, read, deadline)
         except RequestError as error:
-            raise _verdict(error, attempts, maybe_applied=True) from None
+            raise _final_error(error, attempts, maybe_applied=True) from None
         if back.match is Match.SAME:
             return cast("R", back.answer)
-        raise _verdict(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, maybe_applied=True)
+        raise _final_error(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, maybe_applied=True)
 
 
-def _verdict(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:
-    """The last failure; but once an answer was lost, no later one proves that nothing happened."""
+def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:
+    """Return the last failure; once an answer was lost, no later one proves that nothing happened."""
     if maybe_applied and failure.outcome is not Outcome.UNKNOWN:
         failure = copy_for_raise(failure)
         failure.outcome = Outcome.UNKNOWN
     failure.attempts = attempts
     return failure
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

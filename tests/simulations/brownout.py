@@ -1,7 +1,7 @@
 """A brown-out on a simulated clock: a service loses nine tenths of its capacity for a minute.
 
 Some clients of this library ingest without end. Each uses the library's own `AdaptiveLimit`, `RetryBudget`,
-`Waits` and verdicts; the service and time itself are made up. For more seeds and services than the
+`RetryWaits` and verdicts; the service and time itself are made up. For more seeds and services than the
 tests have time for:
 
     python -m tests.simulations.brownout --seeds 20
@@ -19,8 +19,8 @@ from attrs import define, field, frozen
 
 from clinia_async.errors import ApiError, ErrorInfo, Outcome, RequestError, RequestTimeout
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits, LoadSignal, Permit
-from clinia_async.transport.admission import load_signal_of
-from clinia_async.transport.retry import RetryBudget, RetryPolicy, Waits, is_throttled
+from clinia_async.transport.limiter import load_signal_of
+from clinia_async.transport.retry import RetryBudget, RetryPolicy, RetryWaits, is_throttled
 
 FULL, BROWN = 200.0, 20.0
 """Requests a second that the service can carry out."""
@@ -161,7 +161,7 @@ class Worker:
         self._begin()
 
     def _begin(self) -> None:
-        self._waits = Waits(RetryPolicy(), lambda step: self._client.random.uniform(0, step))
+        self._waits = RetryWaits(RetryPolicy(), lambda step: self._client.random.uniform(0, step))
         self._left = RetryPolicy().attempts
         self._client.join(self._send)
 

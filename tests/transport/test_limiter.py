@@ -1,4 +1,4 @@
-"""The way through the gate: in turn, on the loop's clock, and through every kind of cancellation."""
+"""The adaptive limit on a loop: in turn, on the loop's clock, and through every kind of cancellation."""
 
 import asyncio
 import itertools
@@ -22,7 +22,8 @@ from clinia_async import (
 )
 from clinia_async.calls import Host, Request
 from clinia_async.emulator import Emulator, TooManyRequests, Unavailable
-from clinia_async.transport.admission import Admission
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.limiter import Limiter
 from tests.factories import ONCE, SOURCE, create, session_at
 from tests.hostile import Hostile, accepted, after, answer, by_target, persisted, refusal, reset, stall, task
 
@@ -70,25 +71,36 @@ def said(status: int, retry_after: float | None = None, kind: type[ApiError] = A
     return kind("x", status=status, info=info, outcome=Outcome.REJECTED, retry_after=retry_after)
 
 
-def sending(admission: Admission, service: Service, size: int) -> "asyncio.Task[bytes]":
+def adaptive(limits: ConcurrencyLimits) -> Limiter:
+    limiter = Limiter(connections=100)
+    limiter.limit(limits)
+    return limiter
+
+
+def limit_of(limiter: Limiter) -> AdaptiveLimit:
+    assert limiter.adaptive is not None
+    return limiter.adaptive
+
+
+def sending(limiter: Limiter, service: Service, size: int) -> "asyncio.Task[bytes]":
     deadline = asyncio.get_running_loop().time() + 60
-    return asyncio.ensure_future(admission.send(service.attempt, request_of(size), deadline))
+    return asyncio.ensure_future(limiter.send(service.attempt, request_of(size), deadline))
 
 
 async def test_first_come_first_served() -> None:
-    admission, service = Admission(NARROW), Service()
-    tasks = [sending(admission, service, size) for size in range(1, 8)]
+    limiter, service = adaptive(NARROW), Service()
+    tasks = [sending(limiter, service, size) for size in range(1, 8)]
     await turns()
     for size in range(1, 8):
         assert service.sizes == [size]
         await service.answer()
     assert all(task.done() for task in tasks)
-    assert admission.gate.peak_in_flight == 1
+    assert limit_of(limiter).peak_in_flight == 1
 
 
-async def test_nobody_overtakes_a_large_request_that_waits() -> None:
-    admission, service = Admission(ConcurrencyLimits(bytes=100)), Service()
-    tasks = [sending(admission, service, size) for size in (60, 90, 1)]
+async def test_no_request_overtakes_a_large_one_that_waits() -> None:
+    limiter, service = adaptive(ConcurrencyLimits(bytes=100)), Service()
+    tasks = [sending(limiter, service, size) for size in (60, 90, 1)]
     await turns()
     assert service.sizes == [60]
     await service.answer()
@@ -96,12 +108,12 @@ async def test_nobody_overtakes_a_large_request_that_waits() -> None:
     await service.answer()
     await service.answer()
     await asyncio.gather(*tasks)
-    assert admission.gate.peak_bytes == 91
+    assert limit_of(limiter).peak_bytes == 91
 
 
-async def test_the_wait_at_the_gate_does_not_eat_the_deadline() -> None:
-    admission, service = Admission(NARROW), Service()
-    tasks = [sending(admission, service, size) for size in (1, 2)]
+async def test_the_wait_for_the_adaptive_limit_moves_the_deadline() -> None:
+    limiter, service = adaptive(NARROW), Service()
+    tasks = [sending(limiter, service, size) for size in (1, 2)]
     await asyncio.sleep(7)
     await service.answer()
     assert service.deadlines[1] == service.deadlines[0] + 7
@@ -112,9 +124,9 @@ async def test_the_wait_at_the_gate_does_not_eat_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("which", range(5))
-async def test_a_waiter_that_is_cancelled_gives_its_place_up(which: int) -> None:
-    admission, service = Admission(ConcurrencyLimits(start=1, most=1, bytes=100)), Service()
-    tasks = [sending(admission, service, size) for size in (10, 20, 101, 30, 40)]
+async def test_a_cancelled_waiter_gives_its_place_up(which: int) -> None:
+    limiter, service = adaptive(ConcurrencyLimits(start=1, most=1, bytes=100)), Service()
+    tasks = [sending(limiter, service, size) for size in (10, 20, 101, 30, 40)]
     await turns()
     tasks[which].cancel()
     await turns()
@@ -123,29 +135,29 @@ async def test_a_waiter_that_is_cancelled_gives_its_place_up(which: int) -> None
             await service.answer()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(result, asyncio.CancelledError) for result in done] == [n == which for n in range(5)]
-    assert (admission.gate.in_flight, admission.gate.bytes_in_flight) == (0, 0)
+    assert (limit_of(limiter).in_flight, limit_of(limiter).bytes_in_flight) == (0, 0)
 
 
-async def test_a_cancel_between_the_entry_and_the_sending_leaves_again() -> None:
-    admission, service = Admission(NARROW), Service()
-    first, second, third = (sending(admission, service, size) for size in (1, 2, 3))
+async def test_a_cancel_between_permit_and_attempt_releases_the_permit() -> None:
+    limiter, service = adaptive(NARROW), Service()
+    first, second, third = (sending(limiter, service, size) for size in (1, 2, 3))
     await turns()
     service.open[0][1].set_result(b"")
     await first
-    assert admission.gate.in_flight == 1, "the second has entered and has not run yet"
+    assert limit_of(limiter).in_flight == 1, "the second has entered and has not run yet"
     second.cancel()
     await turns()
     assert second.cancelled()
     assert service.sizes == [3]
     await service.answer()
     await third
-    assert admission.gate.in_flight == 0
+    assert limit_of(limiter).in_flight == 0
 
 
 @pytest.mark.parametrize("at", range(40))
-async def test_cancelled_at_every_turn_of_the_loop(at: int) -> None:
-    admission, service = Admission(ConcurrencyLimits(start=2, most=2, rate=100.0)), Service()
-    tasks = [sending(admission, service, size) for size in range(6)]
+async def test_a_cancel_at_any_turn_of_the_loop_loses_no_permit(at: int) -> None:
+    limiter, service = adaptive(ConcurrencyLimits(start=2, most=2, rate=100.0)), Service()
+    tasks = [sending(limiter, service, size) for size in range(6)]
     victim = tasks[at % 6]
     for turn in range(60):
         if turn == at:
@@ -154,32 +166,32 @@ async def test_cancelled_at_every_turn_of_the_loop(at: int) -> None:
             service.open[0][1].set_result(b"")
         await (asyncio.sleep(0.01) if turn % 5 == 0 else asyncio.sleep(0))
     assert all(task.done() for task in tasks), "nobody is forgotten"
-    assert (admission.gate.in_flight, admission.gate.bytes_in_flight) == (0, 0)
-    assert admission._timer is None
+    assert (limit_of(limiter).in_flight, limit_of(limiter).bytes_in_flight) == (0, 0)
+    assert limiter._timer is None
 
 
-async def test_the_last_waiter_takes_the_timer_along() -> None:
-    admission, service = Admission(ConcurrencyLimits(rate=0.01)), Service()
-    first, second = sending(admission, service, 1), sending(admission, service, 2)
+async def test_no_timer_is_left_after_the_last_waiter_is_cancelled() -> None:
+    limiter, service = adaptive(ConcurrencyLimits(rate=0.01)), Service()
+    first, second = sending(limiter, service, 1), sending(limiter, service, 2)
     await turns()
     await service.answer()
     await first
-    timer = admission._timer
+    timer = limiter._timer
     assert timer is not None
     second.cancel()
     await turns()
     assert timer.cancelled()
-    assert admission._timer is None
+    assert limiter._timer is None
 
 
-async def test_all_who_wait_are_told_of_a_refused_key_each_with_an_error_of_its_own() -> None:
-    admission, service = Admission(NARROW), Service()
-    tasks = [sending(admission, service, size) for size in range(4)]
+async def test_a_refused_key_fails_every_waiter_with_an_error_of_its_own() -> None:
+    limiter, service = adaptive(NARROW), Service()
+    tasks = [sending(limiter, service, size) for size in range(4)]
     await turns()
     tasks[3].cancel()
     refused = said(401, kind=Unauthenticated)
     await service.answer(refused)
-    late = sending(admission, service, 9)
+    late = sending(limiter, service, 9)
     await turns()
     errors = await asyncio.gather(tasks[0], tasks[1], tasks[2], late, return_exceptions=True)
     assert errors[0] is refused
@@ -190,15 +202,15 @@ async def test_all_who_wait_are_told_of_a_refused_key_each_with_an_error_of_its_
     assert service.deadlines == service.deadlines[:1], "one request, and none after it"
 
 
-async def test_answers_on_their_way_do_not_open_a_latched_gate() -> None:
-    admission, service = Admission(ConcurrencyLimits(start=3)), Service()
-    tasks = [sending(admission, service, size) for size in range(3)]
+async def test_later_answers_do_not_undo_a_refused_key() -> None:
+    limiter, service = adaptive(ConcurrencyLimits(start=3)), Service()
+    tasks = [sending(limiter, service, size) for size in range(3)]
     await turns()
     await service.answer(said(403, kind=PermissionDenied))
     await service.answer()
     await service.answer(said(401, kind=Unauthenticated))
     with pytest.raises(PermissionDenied):
-        await sending(admission, service, 5)
+        await sending(limiter, service, 5)
     await asyncio.gather(*tasks, return_exceptions=True)
     assert not service.open
 
@@ -217,23 +229,23 @@ async def test_answers_on_their_way_do_not_open_a_latched_gate() -> None:
         (said(404), 0),
     ],
 )
-async def test_what_counts_as_throttled(error: RequestError, throttles: int) -> None:
-    admission, service = Admission(ConcurrencyLimits(start=10)), Service()
-    first = sending(admission, service, 1)
+async def test_which_errors_count_as_throttled(error: RequestError, throttles: int) -> None:
+    limiter, service = adaptive(ConcurrencyLimits(start=10)), Service()
+    first = sending(limiter, service, 1)
     await turns()
     await service.answer(error)
     with pytest.raises(type(error)):
         await first
-    assert admission.gate.throttles == throttles
-    assert (admission.gate.limit < 10) is bool(throttles)
+    assert limit_of(limiter).throttles == throttles
+    assert (limit_of(limiter).limit < 10) is bool(throttles)
 
 
-async def test_a_no_is_an_answer_too() -> None:
-    admission, service = Admission(ConcurrencyLimits()), Service()
-    tasks = [sending(admission, service, 1) for _ in range(4)]
+async def test_a_rejected_request_raises_the_limit_as_a_good_answer_does() -> None:
+    limiter, service = adaptive(ConcurrencyLimits()), Service()
+    tasks = [sending(limiter, service, 1) for _ in range(4)]
     await turns()
     await service.answer(said(409))
-    assert admission.gate.limit == 5
+    assert limit_of(limiter).limit == 5
     while service.open:
         await service.answer()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -242,8 +254,9 @@ async def test_a_no_is_an_answer_too() -> None:
 # Through the wire
 
 
-def limited(session: Session, limits: ConcurrencyLimits | None = None) -> Admission:
-    return session._engine.limit(limits or ConcurrencyLimits())
+def limited(session: Session, limits: ConcurrencyLimits | None = None) -> Limiter:
+    session._engine.limit(limits or ConcurrencyLimits())
+    return session._engine.open().sender.limiter
 
 
 async def crowd(session: Session, count: int, **more: Any) -> list[Any]:
@@ -251,15 +264,15 @@ async def crowd(session: Session, count: int, **more: Any) -> list[Any]:
     return await asyncio.gather(*made, return_exceptions=True)
 
 
-async def test_requests_in_flight_are_bounded_and_all_get_through() -> None:
+async def test_the_adaptive_limit_bounds_the_requests_in_flight() -> None:
     async with Hostile(otherwise=after(0.05, persisted)) as server, session_at(server) as session:
-        admission = limited(session, ConcurrencyLimits(start=2, most=3))
+        limiter = limited(session, ConcurrencyLimits(start=2, most=3))
         made = await crowd(session, 30)
         assert not [error for error in made if isinstance(error, Exception)]
-        assert server.most_in_flight == admission.gate.peak_in_flight == 3
+        assert server.most_in_flight == limit_of(limiter).peak_in_flight == 3
 
 
-async def test_polls_pass_the_same_gate() -> None:
+async def test_polls_are_under_the_adaptive_limit_too() -> None:
     looks = by_target({"/tasks/": [after(0.05, answer({"status": "SUCCESS"}))]}, after(0.05, persisted))
     async with Hostile(otherwise=looks) as server, session_at(server) as session:
         limited(session, NARROW)
@@ -270,7 +283,7 @@ async def test_polls_pass_the_same_gate() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_hint_holds_every_request_and_no_call_gives_up(status: int) -> None:
+async def test_retry_after_pauses_every_request_under_an_adaptive_limit(status: int) -> None:
     """Longer than the deadline of a call and more often than its repeats could pay for: the gate pays."""
     fault = {429: TooManyRequests, 503: Unavailable}[status]
     async with Emulator() as emulator, session_at(emulator, timeout=20.0) as session:
@@ -278,18 +291,18 @@ async def test_a_hint_holds_every_request_and_no_call_gives_up(status: int) -> N
         Emulator.listeners.append(lambda _: times.append(asyncio.get_running_loop().time()))
         try:
             emulator.faults.add(fault(route="create_relationship", times=4, retry_after=30))
-            admission = limited(session, ConcurrencyLimits(start=1))
+            limiter = limited(session, ConcurrencyLimits(start=1))
             made = await crowd(session, 40)
         finally:
             Emulator.listeners.pop()
         assert not [error for error in made if isinstance(error, Exception)]
         first = times[:5]
         assert all(30 <= later - sooner <= 37 for sooner, later in itertools.pairwise(first))
-        assert admission.gate.throttles == 4
+        assert limit_of(limiter).throttles == 4
         assert len(times) == 44, "no send in vain beside one for each time the gate reopened"
 
 
-async def test_those_in_flight_at_the_first_hint_are_all_that_is_sent_in_vain() -> None:
+async def test_after_a_retry_after_no_further_request_is_throttled() -> None:
     script = by_target({"POST": [refusal(429, headers={"Retry-After": "10"})]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
         limited(session, ConcurrencyLimits(start=4))
@@ -303,17 +316,17 @@ async def test_those_in_flight_at_the_first_hint_are_all_that_is_sent_in_vain() 
         await sends
 
 
-async def test_a_spent_budget_does_not_end_what_the_gate_paces() -> None:
+async def test_throttled_retries_under_an_adaptive_limit_need_no_budget() -> None:
     async with Hostile([refusal(503)] * 60, otherwise=persisted) as server, session_at(server) as session:
-        admission = limited(session)
+        limiter = limited(session)
         policy_free = await crowd(session, 30, timeout=1000)
         assert not [error for error in policy_free if isinstance(error, Exception)]
-        assert admission.gate.throttles == 60
+        assert limit_of(limiter).throttles == 60
         budget = session._engine.open().sender._budget
         assert budget.tokens == budget.burst
 
 
-async def test_what_the_gate_cannot_see_is_paid_from_the_budget_still() -> None:
+async def test_other_retries_under_an_adaptive_limit_need_budget() -> None:
     async with Hostile(otherwise=refusal(500)) as server, session_at(server) as session:
         limited(session)
         for _ in range(50):
@@ -322,7 +335,7 @@ async def test_what_the_gate_cannot_see_is_paid_from_the_budget_still() -> None:
         assert len(server.requests) == 60
 
 
-async def test_attempts_are_counted_behind_a_gate_too() -> None:
+async def test_attempts_are_counted_under_an_adaptive_limit() -> None:
     retry = RetryPolicy(attempts=3)
     async with Hostile(otherwise=refusal(429)) as server, session_at(server, retry=retry) as session:
         limited(session)
@@ -335,7 +348,7 @@ async def test_attempts_are_counted_behind_a_gate_too() -> None:
 async def test_after_a_refused_key_nothing_more_is_sent(status: int) -> None:
     script = by_target({"POST": [after(0.05, persisted)] * 20 + [after(0.05, refusal(status))]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        admission = limited(session, ConcurrencyLimits(most=8))
+        limiter = limited(session, ConcurrencyLimits(most=8))
         made = await crowd(session, 200)
         refused = [error for error in made if isinstance(error, ApiError)]
         assert len(refused) == 180
@@ -343,7 +356,7 @@ async def test_after_a_refused_key_nothing_more_is_sent(status: int) -> None:
         outcomes = [error.outcome for error in refused]
         assert outcomes.count(Outcome.REJECTED) == len(server.requests) - 20
         assert outcomes.count(Outcome.NOT_SENT) == 180 - (len(server.requests) - 20)
-        assert admission.gate.latched
+        assert limit_of(limiter).latched
         sent = len(server.requests)
         with pytest.raises(TaskPollError) as caught:
             await session.task("s_1", source=SOURCE).wait()
@@ -360,25 +373,25 @@ async def test_a_key_refused_in_the_emulator() -> None:
         assert emulator.requests["create_relationship"] <= 5
 
 
-async def test_a_gate_is_shared_and_goes_with_its_last_user() -> None:
+async def test_an_adaptive_limit_is_shared_and_ends_with_its_last_user() -> None:
     async with Hostile(otherwise=after(0.05, persisted)) as server, session_at(server) as session:
         engine = session._engine
         first = engine.limit(ConcurrencyLimits(most=4))
         assert engine.limit(ConcurrencyLimits(most=9)) is first
         engine.unlimit()
-        assert engine.open().sender.admission is first
+        assert engine.open().sender.limiter.adaptive is first
         waiting = asyncio.ensure_future(crowd(session, 20))
         await asyncio.sleep(0.01)
+        assert server.most_in_flight == 4
         engine.unlimit()
-        assert engine.open().sender.admission is None
+        assert engine.open().sender.limiter.adaptive is None
         assert not [error for error in await waiting if isinstance(error, Exception)]
-        assert server.most_in_flight == 4, "who stood at the gate still passes it"
-        await crowd(session, 20)
-        assert server.most_in_flight == 20
+        assert server.most_in_flight == 20, "requests that waited for the limit go when it ends"
+        assert first.in_flight == 0
         assert engine.limit(ConcurrencyLimits()) is not first
 
 
-async def test_a_latch_goes_with_its_gate() -> None:
+async def test_a_new_adaptive_limit_forgets_a_refused_key() -> None:
     async with Hostile([refusal(401)], otherwise=persisted) as server, session_at(server) as session:
         limited(session)
         with pytest.raises(Unauthenticated):
@@ -389,7 +402,7 @@ async def test_a_latch_goes_with_its_gate() -> None:
         assert len(server.requests) == 2
 
 
-async def test_a_session_may_close_while_others_stand_at_its_gate() -> None:
+async def test_a_close_fails_requests_that_wait_for_the_limit() -> None:
     async with Hostile(otherwise=stall) as server:
         async with session_at(server, close_grace=1.0) as session:
             limited(session, NARROW)
@@ -401,10 +414,10 @@ async def test_a_session_may_close_while_others_stand_at_its_gate() -> None:
     assert len(server.requests) == 1
 
 
-async def test_cancelled_callers_do_not_block_the_gate() -> None:
+async def test_cancelled_callers_do_not_block_the_limit() -> None:
     script = by_target({"GET": [after(1.0, answer({"status": "SUCCESS", "taskId": "s_1"}))]})
     async with Hostile(otherwise=script) as server, session_at(server) as session:
-        admission = limited(session, NARROW)
+        limiter = limited(session, NARROW)
         reads: list[Awaitable[Any]] = [
             asyncio.ensure_future(session.get_task(SOURCE, "s_1")) for _ in range(6)
         ]
@@ -414,11 +427,11 @@ async def test_cancelled_callers_do_not_block_the_gate() -> None:
         made = await asyncio.gather(*reads, return_exceptions=True)
         cancelled = [isinstance(result, asyncio.CancelledError) for result in made]
         assert cancelled == [True, False, True, False, False, True]
-        assert admission.gate.in_flight == 0
+        assert limit_of(limiter).in_flight == 0
         assert len(server.requests) == 4
 
 
-async def test_a_lost_answer_is_settled_behind_a_gate() -> None:
+async def test_a_lost_answer_is_reconciled_under_an_adaptive_limit() -> None:
     async with Hostile([reset, refusal(409, "ALREADY_EXISTS")]) as server, session_at(server) as session:
         limited(session, NARROW)
         server.then(answer({"id": "prac-1.org-9", "type": "practises-at", **_ENDS, "data": {}}))
@@ -430,7 +443,7 @@ async def test_a_lost_answer_is_settled_behind_a_gate() -> None:
 _ENDS = {"from": {"id": "prac-1", "type": "practitioner"}, "to": {"id": "org-9", "type": "organization"}}
 
 
-async def test_a_look_waits_out_a_hint_with_its_deadline_moved() -> None:
+async def test_a_poll_waits_for_a_retry_after_with_its_deadline_moved() -> None:
     looks = [refusal(503, headers={"Retry-After": "100"}), after(3.0, task("SUCCESS"))]
     script = by_target({"/tasks/": looks}, accepted())
     async with Hostile(otherwise=script) as server, session_at(server, timeout=5.0, retry=ONCE) as session:

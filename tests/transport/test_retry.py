@@ -1,16 +1,20 @@
-"""Which failures are repeated, after how long, and how many a session may afford."""
+"""Which failures are retried, after how long, and how many a session may afford."""
 
 import asyncio
 import contextlib
+import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clinia_async import (
     ApiError,
+    ConfigError,
     ConnectionFailed,
     ErrorInfo,
     Outcome,
@@ -18,7 +22,13 @@ from clinia_async import (
     RetryPolicy,
     Session,
 )
-from clinia_async.transport.retry import LONGEST_HINT, RetryBudget, Waits, may_be_repeated, parse_retry_after
+from clinia_async.transport.retry import (
+    LONGEST_RETRY_AFTER,
+    RetryBudget,
+    RetryWaits,
+    may_be_repeated,
+    parse_retry_after,
+)
 from tests.factories import (
     ID,
     ONCE,
@@ -53,7 +63,7 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-PASSING: list[Behaviour] = [
+TRANSIENT: list[Behaviour] = [
     close,
     reset,
     reply(200, b"<html>", kind="text/html"),
@@ -72,8 +82,8 @@ LASTING: list[Behaviour] = [
 ]
 
 
-@pytest.mark.parametrize("behaviour", PASSING)
-async def test_what_may_pass_is_repeated(behaviour: Behaviour) -> None:
+@pytest.mark.parametrize("behaviour", TRANSIENT)
+async def test_transient_failures_are_retried(behaviour: Behaviour) -> None:
     async with Hostile([behaviour, behaviour, persisted]) as server, session_at(server) as session:
         made = await create(session)
         assert made.done()
@@ -81,7 +91,7 @@ async def test_what_may_pass_is_repeated(behaviour: Behaviour) -> None:
 
 
 @pytest.mark.parametrize("behaviour", LASTING)
-async def test_what_lasts_is_not_repeated(behaviour: Behaviour) -> None:
+async def test_lasting_failures_are_not_retried(behaviour: Behaviour) -> None:
     async with Hostile([behaviour, persisted]) as server, session_at(server) as session:
         with pytest.raises(RequestError) as caught:
             await create(session)
@@ -128,7 +138,7 @@ async def test_attempts_are_counted(attempts: int) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_hint_is_a_floor(
+async def test_retry_after_is_the_least_wait(
     status: int, value: str, date: str | None, floor: float, ceiling: float
 ) -> None:
     headers = {"Retry-After": value} | ({"Date": date} if date else {})
@@ -139,7 +149,7 @@ async def test_a_hint_is_a_floor(
         assert floor <= second.at - first.at < ceiling + 0.1
 
 
-async def test_a_date_without_one_to_measure_it_by_is_measured_by_our_own_clock() -> None:
+async def test_a_retry_after_date_without_a_date_header_is_compared_with_our_clock() -> None:
     in_an_hour = http_date(datetime.now(UTC) + timedelta(seconds=3000))
     script = [refusal(503, headers={"Retry-After": in_an_hour, "Date": "nonsense"}), persisted]
     async with Hostile(script) as server, session_at(server) as session:
@@ -148,14 +158,14 @@ async def test_a_date_without_one_to_measure_it_by_is_measured_by_our_own_clock(
         assert 2900 <= second.at - first.at < 3601
 
 
-async def test_two_hints_the_first_counts() -> None:
+async def test_of_two_retry_after_headers_the_first_counts() -> None:
     odd = reply(429, b"", {"Retry-After": "3\r\nRetry-After: 50"})
     async with Hostile([odd, persisted]) as server, session_at(server) as session:
         await create(session)
         assert 3 <= server.requests[1].at - server.requests[0].at < 4
 
 
-async def test_a_hint_beyond_the_deadline_is_not_slept_through() -> None:
+async def test_a_retry_after_beyond_the_deadline_fails_at_once() -> None:
     loop = asyncio.get_running_loop()
     async with (
         Hostile([refusal(429, headers={"Retry-After": "61"})]) as server,
@@ -172,23 +182,23 @@ async def test_a_hint_beyond_the_deadline_is_not_slept_through() -> None:
 async def test_waits_grow_and_are_capped() -> None:
     error = ApiError("x", status=500, info=ErrorInfo())
     throttled = ApiError("x", status=429, info=ErrorInfo())
-    waits = Waits(RetryPolicy(), jitter=lambda step: step)
+    waits = RetryWaits(RetryPolicy(), jitter=lambda step: step)
     assert [waits.after(error) for _ in range(10)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20]
     assert [waits.after(throttled) for _ in range(6)] == [1, 2, 4, 8, 16, 20]
 
 
-def test_jitter_is_full_and_never_off_a_hint() -> None:
-    waits = [Waits(RetryPolicy()).after(ApiError("x", status=503, info=ErrorInfo())) for _ in range(500)]
+def test_jitter_is_full_and_never_shortens_a_retry_after() -> None:
+    waits = [RetryWaits(RetryPolicy()).after(ApiError("x", status=503, info=ErrorInfo())) for _ in range(500)]
     assert 0 <= min(waits) < 0.1
     assert 0.9 < max(waits) <= 1
     at_once = ApiError("x", status=503, info=ErrorInfo(), retry_after=0.0)
-    assert Waits(RetryPolicy(), jitter=lambda step: step).after(at_once) == 1, "no reason to hammer"
+    assert RetryWaits(RetryPolicy(), jitter=lambda step: step).after(at_once) == 1, "no reason to hammer"
     hinted = ApiError("x", status=503, info=ErrorInfo(), retry_after=30)
-    waits = [Waits(RetryPolicy()).after(hinted) for _ in range(500)]
+    waits = [RetryWaits(RetryPolicy()).after(hinted) for _ in range(500)]
     assert 30 <= min(waits) <= max(waits) <= 31
 
 
-async def test_repeats_stop_when_the_tokens_are_spent() -> None:
+async def test_retries_stop_when_the_budget_is_spent() -> None:
     async with Hostile(otherwise=refusal(500)) as server, session_at(server) as session:
         for _ in range(100):
             with pytest.raises(ApiError):
@@ -196,7 +206,7 @@ async def test_repeats_stop_when_the_tokens_are_spent() -> None:
         assert len(server.requests) == 110
 
 
-async def test_successes_earn_repeats_again() -> None:
+async def test_successes_earn_retries() -> None:
     async with Hostile(otherwise=refusal(500)) as server, session_at(server) as session:
         for _ in range(20):
             with pytest.raises(ApiError):
@@ -212,7 +222,7 @@ async def test_successes_earn_repeats_again() -> None:
         assert len(server.requests) == 23
 
 
-async def test_a_brown_out_gets_a_tenth_more_load() -> None:
+async def test_an_overloaded_service_gets_a_tenth_more_load() -> None:
     async with Hostile(otherwise=persisted) as server, session_at(server) as session:
         calls = 600
         for number in range(calls):
@@ -222,7 +232,7 @@ async def test_a_brown_out_gets_a_tenth_more_load() -> None:
         assert len(server.requests) <= calls * 1.1 + 10
 
 
-async def test_what_was_not_sent_is_paid_from_a_purse_of_its_own() -> None:
+async def test_retries_of_what_was_not_sent_have_a_budget_of_their_own() -> None:
     with refusing_socket() as bound:
         async with Session(api_key="k", base_url=url_of(bound)) as session:
             for _ in range(20):
@@ -234,7 +244,7 @@ async def test_what_was_not_sent_is_paid_from_a_purse_of_its_own() -> None:
             assert budget.unsent_tokens < 1
 
 
-async def test_connections_that_are_refused_at_first() -> None:
+async def test_a_refused_connection_is_retried() -> None:
     with refusing_socket() as bound:
         async with Session(api_key="k", base_url=url_of(bound)) as session:
             late = Hostile(otherwise=persisted)
@@ -250,7 +260,7 @@ async def test_connections_that_are_refused_at_first() -> None:
 
 
 @given(st.lists(st.sampled_from(["success", "sent", "unsent"]), max_size=200))
-def test_the_budget_never_lends(events: list[str]) -> None:
+def test_the_budget_never_goes_below_zero(events: list[str]) -> None:
     budget = RetryBudget()
     granted = {"sent": 0, "unsent": 0}
     successes = 0
@@ -268,7 +278,7 @@ def test_the_budget_never_lends(events: list[str]) -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("keyed", [True, False])
-def test_what_is_not_keyed_is_repeated_only_if_it_did_not_run(outcome: Outcome, keyed: bool) -> None:
+def test_without_a_key_only_what_did_not_run_is_retried(outcome: Outcome, keyed: bool) -> None:
     error = ConnectionFailed("x", outcome=outcome)
     assert may_be_repeated(error, keyed=keyed) is (keyed or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
     assert not may_be_repeated(ConnectionFailed("x", outcome=outcome, passing=False), keyed=keyed)
@@ -278,18 +288,18 @@ def test_what_is_not_keyed_is_repeated_only_if_it_did_not_run(outcome: Outcome, 
     st.one_of(st.none(), st.text(), st.floats().map(str), st.integers().map(str)),
     st.one_of(st.none(), st.text()),
 )
-def test_no_hint_breaks_the_reader(value: str | None, date: str | None) -> None:
+def test_any_text_of_a_retry_after_is_read_or_ignored(value: str | None, date: str | None) -> None:
     seconds = parse_retry_after(value, date)
-    assert seconds is None or 0 <= seconds <= LONGEST_HINT
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9000, 1, 1)), st.integers(0, 3600))  # noqa: DTZ001  naive on purpose
-def test_dates_are_read_against_the_date_of_the_answer(now: datetime, wait: int) -> None:
+def test_retry_after_dates_are_compared_with_the_date_header(now: datetime, wait: int) -> None:
     now = now.replace(microsecond=0, tzinfo=UTC)
     assert parse_retry_after(http_date(now + timedelta(seconds=wait)), http_date(now)) == wait
 
 
-async def test_every_call_is_repeated() -> None:
+async def test_every_call_is_retried() -> None:
     partition = {
         "key": "clinics",
         "modules": {"search": "STANDARD"},
@@ -308,8 +318,54 @@ async def test_every_call_is_repeated() -> None:
         assert len(server.requests) == 8
 
 
-async def test_without_repeats_one_request() -> None:
+async def test_one_attempt_is_one_request() -> None:
     async with Hostile(otherwise=refusal(503)) as server, session_at(server, retry=ONCE) as session:
         with pytest.raises(ApiError):
             await session.get_relationship(SOURCE, TYPE, ID)
         assert len(server.requests) == 1
+
+
+async def test_a_wait_that_retry_after_asks_for_costs_no_budget() -> None:
+    """A limit of the service for less than a second fails no call of a crowd that has attempts left."""
+    loop = asyncio.get_running_loop()
+    async with Hostile() as server, session_at(server, coalesce=False) as session:
+        throttled = refusal(429, headers={"Retry-After": "1"})
+        began = loop.time()
+        server.otherwise = throttled
+        loop.call_at(began + 0.8, setattr, server, "otherwise", persisted)
+        made = await asyncio.gather(*(create(session, f"p{number}") for number in range(100)))
+        assert all(task.done() for task in made)
+
+
+async def test_patience_bounds_how_long_nothing_but_failures_come() -> None:
+    policy = RetryPolicy(attempts=None, patience=30, budget=None, base=0.5, cap=5)
+    loop = asyncio.get_running_loop()
+    async with Hostile(otherwise=refusal(500)) as server, session_at(server, retry=policy) as session:
+        began = loop.time()
+        with pytest.raises(ApiError) as caught:
+            await create(session, timeout=1000)
+        assert 30 < loop.time() - began < 35
+        assert caught.value.attempts == len(server.requests) > 8
+
+
+async def test_the_budget_is_a_setting() -> None:
+    policy = RetryPolicy(attempts=3, budget=4, earned=0)
+    async with Hostile(otherwise=refusal(500)) as server, session_at(server, retry=policy) as session:
+        for _ in range(10):
+            with pytest.raises(ApiError):
+                await create(session)
+        assert len(server.requests) == 14
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(RetryPolicy)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1, "3", True, [1]])
+def test_a_retry_policy_refuses_a_wrong_number(name: str, value: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^RetryPolicy\.{name} must be a .* number .* or more|greater than 0"
+    ):
+        RetryPolicy(**{name: value})
+
+
+def test_a_retry_policy_ends_some_time() -> None:
+    with pytest.raises(ConfigError, match="attempts or patience"):
+        RetryPolicy(attempts=None)

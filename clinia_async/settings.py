@@ -1,0 +1,71 @@
+"""Checks of settings: a wrong one is refused when it is made, by class, name and range."""
+
+import math
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from typing import ParamSpec, Protocol, TypeVar
+
+from attrs import frozen
+
+from clinia_async.errors import ConfigError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Attribute(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@frozen(kw_only=True)
+class Number:
+    """A range of finite numbers, as a validator of an attrs field; `optional` takes None too."""
+
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
+    whole: bool = False
+    optional: bool = False
+
+    def __call__(self, instance: object, attribute: _Attribute, value: float | None) -> None:
+        self.check(f"{type(instance).__name__}.{attribute.name}", value)
+
+    def check(self, name: str, value: object) -> None:
+        """Raise `ConfigError`, which says `name` and the range, for a `value` outside of it."""
+        if (value is None and self.optional) or self._holds(value):
+            return
+        kind = "a whole number" if self.whole else "a finite number"
+        bounds = [
+            f"of {self.least:g} or more" if self.least > -math.inf else "",
+            f"greater than {self.above:g}" if self.above > -math.inf else "",
+            f"of at most {self.most:g}" if self.most < math.inf else "",
+            f"less than {self.below:g}" if self.below < math.inf else "",
+        ]
+        rule = " and ".join(filter(None, bounds))
+        raise ConfigError(f"{name} must be {kind} {rule}".rstrip() + " or None" * self.optional)
+
+    def _holds(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        return math.isfinite(value) and self.least <= value <= self.most and self.above < value < self.below
+
+
+def refuse_unknown_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Let `function` raise a `TypeError` for an unknown option that names the one that may be meant."""
+    known = [name for name in signature(function).parameters if name not in {"self", "cls"}]
+    owner = function.__qualname__.removesuffix(".__init__")
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
+                raise TypeError(f"{owner} has no option {name!r}: {hint}")
+        return function(*args, **kwargs)
+
+    return checked
