@@ -37,3 +37,11 @@ def test_what_may_be_repeated_is_what_the_calls_say() -> None:
         else:
             assert said.pop(method) == kind, name
     assert not said, "methods that are no call"
+
+
+def test_files_that_contributing_names_exist() -> None:
+    page = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|yaml|md))`", page))
+    assert named
+    roots = (DOCS.parent, DOCS.parent / "clinia_async")
+    assert [name for name in sorted(named) if not any((root / name).exists() for root in roots)] == []
