@@ -1,58 +1,121 @@
-"""The bytes of an input, block by block: plain, gzip or zstd, told apart by their first bytes.
+"""The bytes of an input, block by block: plain, or compressed by gzip, bzip2, xz or zstd, or a zip archive
+of one file, known by their first bytes.
 
-What is packed is unpacked as it is read, several members or frames one after another too. No block and
-no window is larger than a bound, whatever the archive says about itself.
+What is compressed is decompressed as it is read, several members or frames one after another too. No block
+and no window is larger than a bound, whatever the archive says about itself.
 """
 
 import asyncio
-import gzip
-import re
+import bz2
+import lzma
 import sys
+import zipfile
 import zlib
 from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
 from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
-from typing import Protocol, cast
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+from attrs import define, field
 
 from clinia_async.errors import CliniaError, Outcome
+from clinia_async.ingest.readers.containers import BZIP2, GZIP, XZ, ZIP, ZSTD, is_known, unsupported
 
 BLOCK = 256 * 1024
 """The most bytes that are read at once."""
 LARGEST_WINDOW = 2**27
-"""The most that a zstd frame may ask to be kept while it is unpacked, in bytes: as `zstd -d` has it."""
-
-_MAGIC = 4
-_GZIP = b"\x1f\x8b"
-_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-"""A frame, or one that is there to be skipped."""
+"""The most that a zstd frame may ask to be kept while it is decompressed, in bytes: as `zstd -d` has it."""
+_XZ_MEMORY = 2**28
+"""The most that an xz stream may take while it is decompressed, in bytes."""
 _STEP = 64
-"""Bytes of a zstd frame unpacked at once: a block of 128 KiB may be as short as four bytes."""
+"""Bytes of a zstd frame decompressed at once: a block of 128 KiB may be as short as four bytes."""
+_PARTIAL = 64 * 1024
+"""Bytes of any other archive decompressed at once, at most."""
 
 
 class InputError(CliniaError, OSError):
-    """The input cannot be read on: it is missing, no file, damaged, or not what it is said to be."""
+    """The input cannot be read on: it is missing, no file, damaged, or not of the format that it is read as."""
 
     outcome = Outcome.NOT_SENT
 
 
 class ByteStream(Protocol):
+    """What is read from, block by block."""
+
     def read1(self, size: int = ..., /) -> bytes: ...
 
 
-async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
-    """The content of `path`, or of standard input for None. Reads in a thread, closes what it opened."""
-    raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
-    try:
-        stream = await asyncio.to_thread(decompressed, raw)
-        while block := await asyncio.to_thread(read_block, stream):
+@define
+class InputStream:
+    """The decompressed bytes of a file, or of standard input for None; a context that closes what it opened.
+
+    `read` and `peek` block, so they run in a thread; both raise `InputError`.
+    """
+
+    path: Path | None
+    _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
+    _raw: BufferedReader = field(init=False, repr=False)
+    _stream: ByteStream | None = field(default=None, init=False, repr=False)
+    _ahead: bytes = field(default=b"", init=False, repr=False)
+    _has_ended: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # not in a thread: a cancel could not take back what that one opens
+        self._raw = open_input(self.path)
+        if self.path is not None:
+            self._opened.callback(self._raw.close)
+
+    def read(self) -> bytes:
+        """Return the next bytes, none at the end."""
+        if self._ahead:
+            block, self._ahead = self._ahead, b""
+            return block
+        return self._next()
+
+    def peek(self, size: int, *, until: Callable[[bytes], bool] = lambda _: False) -> bytes:
+        """Return the next `size` bytes or more, fewer if `until` is true of them, without taking them."""
+        while len(self._ahead) < size and not (self._ahead and until(self._ahead)):
+            block = self._next()
+            if not block:
+                break
+            self._ahead += block
+        return self._ahead
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """Yield what `read` gives, each block read in a thread."""
+        while block := await asyncio.to_thread(self.read):
             yield block
-    finally:
-        if path is not None:
-            raw.close()
+
+    def _next(self) -> bytes:
+        if self._has_ended:
+            return b""
+        if self._stream is None:
+            self._stream = _decompressed(self._raw)
+        block = read_block(self._stream)
+        self._has_ended = not block
+        return block
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+
+async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
+    """Yield the content of `path`, or of standard input for None. Raises `InputError`."""
+    with InputStream(path) as stream:
+        async for block in stream.blocks():
+            yield block
 
 
 def open_input(path: Path | None) -> BufferedReader:
+    """Open a regular file, or standard input for None. Raises `InputError`."""
     if path is not None and not path.is_file():
         raise InputError("the input must be a regular file, or `-` for standard input")
     if path is None and sys.stdin is None:
@@ -64,87 +127,184 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number})")
 
 
-def decompressed(raw: BufferedReader) -> ByteStream:
-    try:
-        start = raw.peek(_MAGIC)
-    except OSError as error:
-        number = error.errno
-    else:
-        if start.startswith(_GZIP):
-            return gzip.open(raw)
-        return _Zstd(raw) if _ZSTD.match(start) else raw
-    raise InputError(f"the input cannot be read (error {number})")
+def _decompressed(raw: BufferedReader) -> ByteStream:
+    """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
+    outer = _Peeked(raw)
+    name = _compression_of(outer.start)
+    if name is None:
+        _refuse(outer.start)
+        return outer
+    inner = _Peeked(_unzipped(raw, outer) if name == "zip" else _Decoder(outer, _CODECS[name]()))
+    if _compression_of(inner.start) is not None:
+        raise InputError("the input is compressed twice: decompress it once")
+    _refuse(inner.start)
+    return inner
+
+
+def _compression_of(start: bytes) -> str | None:
+    if start.startswith(GZIP):
+        return "gzip"
+    if start.startswith(XZ):
+        return "xz"
+    known = {"bzip2": BZIP2, "zstd": ZSTD, "zip": ZIP}
+    return next((name for name, magic in known.items() if magic.match(start)), None)
+
+
+def _refuse(start: bytes) -> None:
+    name = unsupported(start)
+    if name is not None:
+        raise InputError(f"the input is {name}")
+
+
+class _Peeked:
+    """A stream whose first bytes are known."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.start = b""
+        while not is_known(self.start):
+            block = read_block(stream)
+            if not block:
+                break
+            self.start += block
+        self._rest = self.start
+
+    def read1(self, size: int = BLOCK, /) -> bytes:
+        if self._rest:
+            block, self._rest = self._rest, b""
+            return block
+        return self._stream.read1(size)
 
 
 def read_block(stream: ByteStream) -> bytes:
-    """The next bytes, none at the end."""
+    """Return the next bytes, none at the end. Raises `InputError`."""
     try:
         # read1 gives what a pipe holds now: a slow source is not made to wait for a full block
         return stream.read1(BLOCK)
-    except (EOFError, OSError, ValueError, zlib.error) as error:
+    except (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
     raise InputError("the input is a damaged archive or cannot be read to its end")
 
 
-class _Frame(Protocol):
-    """What is used of `zstandard`'s decompression object."""
+class _Decompressor(Protocol):
+    """What a decompression object of any library has."""
 
     @property
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class _Zstd:
-    """zstd frames one after another. Fed in small steps, so that no step unpacks to more than 2 MiB."""
+@define
+class _Codec:
+    """One kind of compression. `step` gives what some bytes become, and which of them are left."""
 
-    def __init__(self, raw: BufferedReader) -> None:
-        self._raw = raw
-        self._start, self._error_class = _zstandard()
-        self._frame: _Frame | None = None
-        self._compressed = memoryview(b"")
+    start: Callable[[], _Decompressor]
+    step: Callable[[_Decompressor, bytes], tuple[bytes, bytes]]
+    errors: tuple[type[Exception], ...]
+    padding: bytes = b""
+    """What may stand between two members or frames."""
+
+
+class _Decoder:
+    """Members or frames one after another. What was decompressed before damage is given before its error."""
+
+    def __init__(self, source: ByteStream, codec: _Codec) -> None:
+        self._source = source
+        self._codec = codec
+        self._decompressor: _Decompressor | None = None
+        self._data = b""
+        self._is_full = False
+        """The last step gave as much as it may, so there may be more without further bytes."""
+        self._error: InputError | None = None
 
     def read1(self, size: int = BLOCK, /) -> bytes:
         pieces: list[bytes] = []
-        length = 0
-        while length < size:
-            if not self._compressed:
-                if length:
+        while self._error is None and sum(map(len, pieces)) < size:
+            if not (self._data or self._is_full):
+                if any(pieces):
                     break
-                self._compressed = memoryview(self._raw.read1(BLOCK))
-                if not self._compressed:
+                self._data = self._source.read1(BLOCK)
+                if not self._data:
                     self._check_end()
                     break
-            pieces.append(self._decompress(self._compressed[:_STEP]))
-            length += len(pieces[-1])
+            pieces.append(self._next())
+        if self._error is not None and not any(pieces):
+            raise self._error
         return b"".join(pieces)
 
-    def _decompress(self, step: memoryview) -> bytes:
-        frame = self._frame or self._start()
+    def _next(self) -> bytes:
+        if self._decompressor is None:
+            self._data = self._data.lstrip(self._codec.padding) if self._codec.padding else self._data
+            if not self._data:
+                return b""
+            self._decompressor = self._codec.start()
         try:
-            output = frame.decompress(step.tobytes())
-        except self._error_class:
-            pass  # raised below, without an error of the library as its context
-        else:
-            left = len(frame.unused_data) if frame.eof else 0
-            self._compressed = self._compressed[len(step) - left :]
-            self._frame = None if frame.eof else frame
-            return output
-        raise InputError("the input is a damaged archive, or one whose window is too large")
+            output, self._data = self._codec.step(self._decompressor, self._data)
+        except self._codec.errors:
+            # without an error of the library as its context
+            self._error = InputError("the input is a damaged archive, or needs too much memory")
+            return b""
+        self._is_full = len(output) >= _PARTIAL
+        if self._decompressor.eof:
+            self._decompressor, self._is_full = None, False
+        return output
 
     def _check_end(self) -> None:
-        if self._frame is not None:
-            raise InputError("the input is a damaged archive: its end is missing")
+        if self._decompressor is not None:
+            self._error = InputError("the input is a damaged archive: its end is missing")
 
 
-def _zstandard() -> tuple[Callable[[], _Frame], type[Exception]]:
+def _zlib_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
+    output: bytes = decompressor.decompress(data, _PARTIAL)  # type: ignore[attr-defined]
+    return output, decompressor.unused_data or decompressor.unconsumed_tail  # type: ignore[attr-defined]
+
+
+def _buffering_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
+    """As bz2 and lzma have it: what is not decompressed at once is kept inside."""
+    output: bytes = decompressor.decompress(data, _PARTIAL)  # type: ignore[attr-defined]
+    return output, decompressor.unused_data  # type: ignore[attr-defined]
+
+
+def _zstd_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
+    output: bytes = decompressor.decompress(data[:_STEP])  # type: ignore[attr-defined]
+    left = len(decompressor.unused_data) if decompressor.eof else 0  # type: ignore[attr-defined]
+    return output, data[min(_STEP, len(data)) - left :]
+
+
+def _zstd() -> _Codec:
     try:
         library = import_module("zstandard")
     except ImportError:
         pass
     else:
         decompressor = library.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
-        return decompressor.decompressobj, library.ZstdError
+        return _Codec(decompressor.decompressobj, _zstd_step, (library.ZstdError,))
     raise InputError("a zstd archive needs `zstandard`: pip install 'clinia-async[zstd]'")
+
+
+_CODECS: dict[str, Callable[[], _Codec]] = {
+    "gzip": lambda: _Codec(lambda: zlib.decompressobj(31), _zlib_step, (zlib.error,), b"\0"),
+    "bzip2": lambda: _Codec(bz2.BZ2Decompressor, _buffering_step, (OSError, ValueError)),
+    "xz": lambda: _Codec(
+        lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY), _buffering_step, (lzma.LZMAError,), b"\0"
+    ),
+    "zstd": _zstd,
+}
+
+
+def _unzipped(raw: BufferedReader, start: _Peeked) -> ByteStream:
+    """Return the one file in a zip archive. Raises `InputError` for any other archive."""
+    if not raw.seekable():
+        raise InputError("a zip archive must be a regular file: it is not read from front to back")
+    try:
+        archive = zipfile.ZipFile(raw)
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        if len(names) == 1:
+            return cast("ByteStream", archive.open(names[0]))
+    except (NotImplementedError, OSError, RuntimeError, ValueError, zipfile.BadZipFile):
+        raise InputError("the input is a zip archive that is damaged, encrypted or not supported") from None
+    if "[Content_Types].xml" in names:
+        raise InputError("the input is an Excel or Office file; save the sheet as CSV")
+    raise InputError(f"the input is a zip archive of {len(names)} files; it must hold one")

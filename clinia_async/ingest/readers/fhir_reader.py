@@ -1,118 +1,316 @@
-"""Relationships from FHIR: each literal reference inside a resource is one.
+"""Records from FHIR: the references of resources, as relationships.
 
-The input is NDJSON whose lines are resources or Bundles, or one JSON document that is a Bundle or a
-resource. A line or document is held in memory whole, and may be of 16 MiB at most.
+The input is NDJSON whose lines are resources or Bundles, or one JSON document that is a Bundle, a list of
+resources or a resource. A line may be of 16 MiB. Of a document any size is read: it is held entry by
+entry, each of which may be of 16 MiB, beside the `fullUrl`s and identifiers of all of them. A document is
+read twice, so one on standard input may be of 64 MiB only.
 
-* The ends are the resource that holds the reference and the one that is referred to: their types are those
-  of FHIR, such as `Patient`, and their ids are the ids of the resources; where an entry of a Bundle has no
-  id, it is what its `fullUrl` ends with.
+* The ends are the resource that holds the reference, the innermost one, and the one that is referred to.
+  Their types are those of FHIR, such as `Patient`, and their ids those of the resources; where an entry has
+  no id, it is what its `fullUrl` ends with. `fhir_identity` says how other servers are told apart.
 * A reference is literal if it is `Type/id`, an absolute URL that ends so (`/_history/n` after it is left
-  out), or the `fullUrl` of an entry of the same Bundle, such as a `urn:uuid:`.
+  out), or the `fullUrl` of an entry, such as a `urn:uuid:`. `fhir_bundle` says which entries count.
 * The type of the relationship is made of the type of the one end, the path of the reference and the type
-  of the other: `Encounter-participant-individual-Practitioner`. The places in lists do not count. What is no
-  letter, digit, `-` or `_` becomes `-`, and what is longer than 62 characters is cut and ends with a hash.
-  So a type has one profile at either end, as definitions of relationships want it.
-* References in contained resources are those of the resource that contains them.
+  of the other: `Encounter-participant-individual-Practitioner`. Positions in lists do not count; an
+  extension is named by the end of its URL and a hash of the URL. What is no letter, digit, `-` or `_`
+  becomes `-`, and what is longer than 62 characters is cut and ends with a hash. So a type has one profile
+  at either end, as definitions of relationships want it.
 * A reference that stands twice at one path in a resource is one relationship.
-* References to what is contained (`#id`), conditional ones (`Patient?identifier=...`), logical ones (an
-  `identifier` alone) and those that lead nowhere are passed over and counted, by reason.
+* References to what is contained (`#id`), conditional ones that lead to nothing in the Bundle, logical ones
+  (an `identifier` alone) and those that lead nowhere are passed over and counted, by reason.
 
 A relationship holds no data. An id with a dot is refused like any other, unless dots are escaped.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, suppress
+from itertools import chain
+
+from attrs import define, field
 
 from clinia_async.errors import DecodeError
-from clinia_async.ingest.readers.compression import InputError, read_blocks
-from clinia_async.ingest.readers.fhir_references import PassedOver, Relation, Resource, relations, resources
-from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
+from clinia_async.ingest.readers.compression import InputError, InputStream
+from clinia_async.ingest.readers.fhir_bundle import Bundle, PassedOver
+from clinia_async.ingest.readers.fhir_identity import Servers
+from clinia_async.ingest.readers.fhir_records import LARGEST_LETTER, Block, RecordMaker, letter_text
+from clinia_async.ingest.readers.fhir_resources import resource_type
+from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
+from clinia_async.ingest.readers.line_splitter import LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
-from clinia_async.ingest.records.record import BadRecord, Blank, Item
-from clinia_async.serialization import exact_json, strict_json
+from clinia_async.ingest.records.record import BadRecord, Blank
+from clinia_async.serialization.exact_json import loads
+from clinia_async.serialization.strict_json import loads_strictly
 
-LARGEST_DOCUMENT = 16 * 1024 * 1024
-"""Bytes of a line or a document."""
+LARGEST_RESOURCE = 16 * 1024 * 1024
+"""Bytes of a line, of an entry, and of a document without its entries."""
+LARGEST_PIPED = 64 * 1024 * 1024
+"""Bytes of a document on standard input."""
+LOOK_AHEAD = 1024 * 1024
+"""Bytes at the start of an input that tell lines from a document."""
 _LONG = 64 * 1024
 """Bytes of JSON that are parsed in a thread."""
+_TOO_LARGE = f"a FHIR resource may be of {LARGEST_RESOURCE:,} bytes, and so may a Bundle without its entries"
+_RECORDS = 128
+"""Records of a document that come at once, or a few more."""
+
+Read = Callable[[], bytes]
 
 
-async def read_fhir(
-    path: Path | None, lines: LineReader, passed_over: PassedOver
-) -> AsyncGenerator[Item, None]:
-    """A record is numbered by the line that it comes from; of one document, by the entry."""
-    async with aclosing(_documents(path)) as documents:
-        async for number, text in documents:
-            if text is None:
-                yield BadRecord(number or 1, "$", f"is larger than {LARGEST_DOCUMENT:,} bytes")
-            elif len(text) > _LONG:
-                for item in await asyncio.to_thread(_items, number, text, lines, passed_over):
-                    yield item
+@define
+class FhirReader:
+    """Reads inputs of one job: it keeps what it learns of servers from one input to the next."""
+
+    lines: LineReader
+    passed_over: PassedOver
+    servers: Servers = field(factory=Servers)
+
+    async def read_lines(self, stream: InputStream) -> AsyncGenerator[Block, None]:
+        """Yield the records of NDJSON, numbered by line. Raises `InputError`."""
+        splitter, number = LineSplitter(LARGEST_RESOURCE), 1
+        async with aclosing(stream.blocks()) as blocks:
+            async for block in blocks:
+                lines = splitter.split(block)
+                yield await self._items(number, lines)
+                number += len(lines)
+        yield await self._items(number, splitter.rest())
+
+    async def read_document(self, stream: InputStream) -> AsyncGenerator[Block, None]:
+        """Yield the records of one document, numbered by entry. Raises `InputError`."""
+        path = stream.path
+        with ExitStack() as opened:
+            if path is None:
+                pieces = await asyncio.to_thread(_all_of, stream)
+                document = Document(self._maker(), self.servers, lambda: iter([*pieces, b""]).__next__)
             else:
-                for item in _items(number, text, lines, passed_over):
-                    yield item
-
-
-async def _documents(path: Path | None) -> AsyncGenerator[tuple[int | None, bytes | None], None]:
-    """Lines with their numbers, if the first one ends with a brace; else all of them as one document."""
-    document: list[bytes] = []
-    size = number = 0
-    is_ndjson: bool | None = None
-    async with aclosing(_lines(path)) as lines:
-        async for line in lines:
-            number += 1
-            if is_ndjson is None and (line is None or line.strip()):
-                is_ndjson = line is None or line.rstrip().endswith(b"}")
-            if is_ndjson is not False:
-                yield number, line
-                continue
-            size += LARGEST_DOCUMENT if line is None else len(line) + 1
-            if line is None or size > LARGEST_DOCUMENT:
-                raise InputError(
-                    f"a FHIR document may be of {LARGEST_DOCUMENT:,} bytes; NDJSON may be longer"
+                document = Document(
+                    self._maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
                 )
-            document.append(line)
-    if document:
-        yield None, b"\n".join(document)
+            await asyncio.to_thread(document.index)
+            blocks = document.blocks()
+            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+                yield block
+
+    async def _items(self, first: int, lines: Sequence[bytes | None]) -> Block:
+        long = max(map(len, filter(None, lines)), default=0) > _LONG
+        return await asyncio.to_thread(self._read, first, lines) if long else self._read(first, lines)
+
+    def _read(self, first: int, lines: Sequence[bytes | None]) -> Block:
+        return [item for number, line in enumerate(lines, first) for item in self.read_line(number, line)]
+
+    def read_line(self, number: int, text: bytes | None) -> Block:
+        """Return the records of a resource, a Bundle or a list of resources on line `number`."""
+        if text is None:
+            return [BadRecord(number, "$", f"is larger than {LARGEST_RESOURCE:,} bytes")]
+        if not text.strip():
+            return [Blank(number)]
+        try:
+            value = loads_strictly(text)
+        except DecodeError as error:
+            wrong = BadRecord(number, error.path, f"expected {error.expected}", _kept(text))
+            return self._entries(number, text) or [wrong]
+        bundle = Bundle(self.servers)
+        if isinstance(value, list) and value:
+            found = bundle.listed(value, "$", self.passed_over)
+        else:
+            found = bundle.whole(value, "$", self.passed_over)
+        return self._maker().make((number, each) for each in found)
+
+    def _entries(self, number: int, text: bytes) -> Block:
+        """Return the records of a Bundle that is no JSON in one of its entries; none if it is no such one."""
+        document = Document(self._maker(), self.servers, lambda: iter((text, b"")).__next__, number)
+        document.index()
+        return [*chain.from_iterable(document.blocks())] if document.is_container() else []
+
+    def _maker(self) -> RecordMaker:
+        return RecordMaker(self.lines, self.passed_over)
 
 
-async def _lines(path: Path | None) -> AsyncGenerator[bytes | None, None]:
-    splitter = LineSplitter(LARGEST_DOCUMENT)
-    async with aclosing(read_blocks(path)) as blocks:
-        async for block in blocks:
-            for line in splitter.split(block):
-                yield line
-    for line in splitter.rest():
-        yield line
+@define
+class _Value:
+    """What the first reading found of one top-level value."""
+
+    bundle: Bundle
+    is_list: bool = False
+    is_whole: bool = False
+    """It is one resource, and not cut into entries."""
+    outside: object = None
+    """What stands around the entries."""
+    wrong: tuple[str, str] | None = None
+    """Path and reason, where it cannot be read."""
+    no_objects: Sequence[str] = ()
+    """The paths of entries that are none."""
 
 
-def _items(number: int | None, text: bytes, lines: LineReader, passed_over: PassedOver) -> Sequence[Item]:
-    if not text.strip():
-        return [Blank(number or 1)]
-    try:
-        found = resources(strict_json.loads_strictly(text))
-    except DecodeError as error:
-        return [BadRecord(number or 1, error.path, f"expected {error.expected}", _kept(text))]
-    items: list[Item] = []
-    for resource in found:
-        place = number or resource.entry
-        for relation in relations(resource, passed_over):
-            items.append(_item(place, resource, relation, lines))
-            if relation.from_ is None:
-                break  # nothing else of it can be told either
-    return items
+@define
+class Document:
+    """One document that is read twice: for what its entries are, then for what they hold.
 
+    `number` is that of the line that it stands on; without one, records are numbered by entry. All of it
+    runs in a thread. `blocks` raises `InputError`.
+    """
 
-def _item(number: int, resource: Resource, relation: Relation, lines: LineReader) -> Item:
-    if relation.from_ is None:
-        text = _kept(exact_json.dumps(resource.value))
-        return BadRecord(
-            number, f"{resource.place}.id", "is required where a resource refers to another", text
+    maker: RecordMaker
+    servers: Servers
+    open: Callable[[], Read]
+    number: int | None = None
+    _values: list[_Value] = field(factory=list, init=False, repr=False)
+
+    def index(self) -> None:
+        """Read the document for what its entries are."""
+        bundle = Bundle(self.servers)
+        for piece in ElementScanner(self.open(), b"entry", LARGEST_RESOURCE):
+            if isinstance(piece, Frame):
+                self._values.append(_described(piece, bundle))
+                bundle = Bundle(self.servers)
+            elif piece.text is not None:
+                with suppress(DecodeError):
+                    value = loads(piece.text)
+                    bundle.index({"resource": value} if piece.in_array else value)
+
+    def is_container(self) -> bool:
+        """Return whether it is one value that was cut into entries, and right around them."""
+        return [value.wrong is None and not value.is_whole for value in self._values] == [True]
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the records, some at a time."""
+        block: Block = []
+        for found in self._found():
+            block += found
+            if len(block) >= _RECORDS:
+                yield block
+                block = []
+        yield block
+
+    def _found(self) -> Iterator[Block]:
+        values, entries = iter(self._values), 0
+        value = next(values, None)
+        is_whole = [each.is_whole for each in self._values]
+        scanner = ElementScanner(
+            self.open(), b"entry", LARGEST_RESOURCE, lambda n: n < len(is_whole) and is_whole[n]
         )
-    return lines.read(number, exact_json.dumps(relation.line()))
+        for piece in scanner:
+            if value is None:
+                raise InputError("the input has changed while it was read")
+            if isinstance(piece, Element):
+                entries += 1
+                yield [] if value.wrong else self._element(self.number or entries, piece, value)
+            else:
+                yield self._around(self.number or max(entries, 1), value)
+                value = next(values, None)
+
+    def _element(self, number: int, element: Element, value: _Value) -> Block:
+        path = f"$[{element.index}]" if value.is_list else f"$.entry[{element.index}]"
+        path = "$" if value.is_whole else path
+        if element.text is None and value.is_whole:
+            raise InputError(_TOO_LARGE)
+        if element.text is None:
+            return [BadRecord(number, path, f"is larger than {LARGEST_RESOURCE:,} bytes")]
+        try:
+            entry = loads_strictly(element.text)
+        except DecodeError as error:
+            return [BadRecord(number, path, f"expected {error.expected}", _letter(element.text, value))]
+        passed_over = self.maker.passed_over
+        if value.is_whole or value.is_list:
+            found = value.bundle.whole(entry, path, passed_over)
+        else:
+            found = value.bundle.resources(entry, path, passed_over)
+        return self.maker.make((number, each) for each in found)
+
+    def _around(self, number: int, value: _Value) -> Block:
+        """Return the records of the Bundle itself, and what is wrong with it."""
+        if value.wrong is not None:
+            return [BadRecord(number, *value.wrong)]
+        wrong: Block = [BadRecord(number, path, "expected an object") for path in value.no_objects]
+        if not isinstance(value.outside, dict):
+            return wrong
+        found = value.bundle.whole(value.outside, "$", self.maker.passed_over)
+        return [*wrong, *self.maker.make((number, each) for each in found)]
+
+
+def _described(frame: Frame, bundle: Bundle) -> _Value:
+    """Return what `frame` says of a value. Raises `InputError` where the input cannot be read on."""
+    if frame.text is None or frame.ended is Ended.TOO_LARGE:
+        raise InputError(_TOO_LARGE)
+    value = _Value(bundle)
+    if frame.ended is Ended.CUT:
+        value.wrong = "$", "expected JSON: it is cut off, or its brackets do not match"
+        return value
+    try:
+        outside = loads_strictly(frame.text)
+        value.is_list = isinstance(outside, list)
+        type_ = "Bundle" if value.is_list else resource_type(outside, "$")
+    except DecodeError as error:
+        value.wrong = error.path, f"expected {error.expected}"
+        return value
+    if type_ != "Bundle":
+        value.is_whole = True
+    else:
+        _describe_bundle(value, outside)
+    return value
+
+
+def _describe_bundle(value: _Value, outside: object) -> None:
+    entries: object = outside
+    if isinstance(outside, dict):
+        entries = outside.pop("entry", [])
+        kind = outside.get("type")
+        value.bundle.type = kind if isinstance(kind, str) else None
+        value.outside = outside
+    if not isinstance(entries, list):
+        value.wrong = "$.entry", "expected a list"
+        return
+    name = "$" if value.is_list else "$.entry"
+    value.no_objects = [f"{name}[{n}]" for n, entry in enumerate(entries) if entry != PLACEHOLDER]
+
+
+def _letter(entry: bytes, value: _Value) -> bytes | None:
+    if value.is_whole:
+        return _kept(entry)
+    return letter_text(b'{"resource":%b}' % entry if value.is_list else entry, value.bundle)
 
 
 def _kept(text: bytes) -> bytes | None:
-    return text if len(text) <= LARGEST_LINE else None
+    return text if len(text) <= LARGEST_LETTER else None
+
+
+def _all_of(stream: InputStream) -> list[bytes]:
+    pieces, size = [], 0
+    while block := stream.read():
+        pieces.append(block)
+        size += len(block)
+        if size > LARGEST_PIPED:
+            raise InputError(
+                f"a FHIR document on standard input may be of {LARGEST_PIPED:,} bytes: give the file's name,"
+                " or NDJSON"
+            )
+    return pieces
+
+
+def is_document(start: bytes) -> bool:
+    """Return whether FHIR that begins so is one document, and not one value a line.
+
+    It is lines where the first one, or any other in `start`, is a resource by itself.
+    """
+    lines = [line for line in start.splitlines() if line.strip()]
+    if not lines or lines[0].lstrip(b"\xef\xbb\xbf \t")[:1] not in b"{[":
+        return False
+    if _is_value(lines[0]):
+        return False
+    return not any(line.lstrip().startswith(b"{") and _is_resource(line) for line in lines[1:])
+
+
+def _is_value(line: bytes) -> bool:
+    try:
+        loads(line.removeprefix(b"\xef\xbb\xbf"))
+    except DecodeError:
+        return False
+    return True
+
+
+def _is_resource(line: bytes) -> bool:
+    try:
+        value = loads(line)
+    except DecodeError:
+        return False
+    return isinstance(value, dict) and "resourceType" in value

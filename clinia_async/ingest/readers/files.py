@@ -188,6 +188,6 @@ async def _read_lines(
     async with aclosing(read_blocks(path)) as blocks:
         async for block in blocks:
             lines = splitter.split(block)
-            yield reader.read_all(number, lines)
+            yield reader.read_all(range(number, number + len(lines)), lines)
             number += len(lines)
-    yield reader.read_all(number, splitter.rest())
+    yield reader.read_all([number], splitter.rest())

@@ -46,14 +46,15 @@ class LineReader:
         }
         self._plain = self._kinds[TargetType.RELATIONSHIP, rules.action]
 
-    def read_all(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
-        """Yield the records on `lines`, numbered from `first`, in order and in batches where that can be."""
+    def read_all(self, numbers: Sequence[int], lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
+        """Yield the records on `lines`, which have these numbers, in order and batches where that can be."""
         for start in range(0, len(lines), MAX_BATCH):
-            yield from self._read_batch(first + start, lines[start : start + MAX_BATCH])
+            part = slice(start, start + MAX_BATCH)
+            yield from self._read_batch(numbers[part], lines[part])
 
     def read(self, number: int, text: bytes | None) -> Item:
         """Return the record on line `number`; a `text` of None was too large to keep."""
-        (found,) = self._read_batch(number, [text])
+        (found,) = self._read_batch(range(number, number + 1), [text])
         return found.record(0) if isinstance(found, RecordBatch) else found
 
     def read_strictly(self, number: int, text: bytes | None) -> Item:
@@ -74,29 +75,32 @@ class LineReader:
         kind, key = record.kind, record.key
         return Record.encoded(number, kind, key, line.payload, text=line.text, write=line.write)
 
-    def _read_batch(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
+    def _read_batch(
+        self, numbers: Sequence[int], lines: Sequence[bytes | None]
+    ) -> Iterator[Item | RecordBatch]:
         values = parse_lines(lines)
         if values is None:
-            yield from self._read_parts(first, lines)
+            yield from self._read_parts(numbers, lines)
             return
         start = 0
         for kind, run in groupby(self._kinds_of(values)):
-            stop = start + sum(1 for _ in run)
-            number, part = first + start, lines[start:stop]
+            part = slice(start, start + sum(1 for _ in run))
+            start = part.stop
             if kind is None:
-                yield from map(self.read_strictly, range(number, first + stop), part)
+                yield from map(self.read_strictly, numbers[part], lines[part])
             else:
-                batch = self._batch(kind, number, part, values[start:stop])  # type: ignore[arg-type]
-                yield from self._read_parts(number, part) if batch is None else (batch,)
-            start = stop
+                batch = self._batch(kind, numbers[part], lines[part], values[part])  # type: ignore[arg-type]
+                yield from self._read_parts(numbers[part], lines[part]) if batch is None else (batch,)
 
-    def _read_parts(self, first: int, lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
+    def _read_parts(
+        self, numbers: Sequence[int], lines: Sequence[bytes | None]
+    ) -> Iterator[Item | RecordBatch]:
         if len(lines) == 1:
-            yield self.read_strictly(first, lines[0])
+            yield self.read_strictly(numbers[0], lines[0])
             return
         size = -(-len(lines) // _PARTS)
         for start in range(0, len(lines), size):
-            yield from self._read_batch(first + start, lines[start : start + size])
+            yield from self._read_batch(numbers[start : start + size], lines[start : start + size])
 
     def _kinds_of(self, values: Sequence[Object]) -> Sequence[RecordKind | None]:
         return [self._plain] * len(values) if are_plain_relationships(values) else [*map(self._kind, values)]
@@ -115,17 +119,14 @@ class LineReader:
         return None if action is None else self._kinds[target, action]
 
     def _batch(
-        self, kind: RecordKind, first: int, lines: Sequence[bytes], values: Sequence[Object]
+        self, kind: RecordKind, numbers: Sequence[int], lines: Sequence[bytes], values: Sequence[Object]
     ) -> RecordBatch | None:
         """Return the records of `lines`, all of one kind, or None if one is not plainly right."""
-        numbers = range(first, first + len(lines))
         if kind is self._plain and kind.action is not Action.DELETE and are_plain_relationships(values):
             mapped = self._mapped_ids(values)
             if not mapped:
                 keys, payloads = relationship_keys(values), [*map(bytes.strip, lines)]
-                return (
-                    None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
-                )
+                return None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
         if not are_verbatim(values, lines):
             return None
         keys = self._keys_of(kind, values)

@@ -1,0 +1,53 @@
+"""What a file is, by its first bytes: the containers that are read, and names for those that are not."""
+
+import re
+
+GZIP = b"\x1f\x8b"
+BZIP2 = re.compile(rb"BZh[1-9]")
+XZ = b"\xfd7zXZ\x00"
+ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""A frame, or one that is there to be skipped."""
+ZIP = re.compile(rb"PK(\x03\x04|\x05\x06)")
+PARQUET = b"PAR1"
+
+START = 265
+"""Bytes after which every container is known: a tar archive says so at 257."""
+_TAR_AT = 257
+
+_NAMES = (
+    (re.compile(rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff"), "UTF-32 text; it must be UTF-8"),
+    (re.compile(rb"\xff\xfe|\xfe\xff|[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]"), "UTF-16 text; it must be UTF-8"),
+    (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7z archive"),
+    (re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an Excel or Office file"),
+    (re.compile(rb"SQLite format 3\x00"), "a SQLite database"),
+    (re.compile(rb"Obj\x01"), "an Avro file"),
+    (re.compile(rb"ORC"), "an ORC file"),
+    (re.compile(rb"ARROW1"), "an Arrow file"),
+    (re.compile(rb"FEA1"), "a Feather file"),
+    (re.compile(rb"%PDF-"), "a PDF file"),
+    (re.compile(rb"\x1f[\x9d\xa0]"), "compressed by compress (.Z)"),
+    (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4"),
+    (re.compile(rb"\xff\x06\x00\x00sNaPpY"), "compressed by snappy"),
+    (re.compile(rb"\x89HDF\r\n"), "an HDF5 file"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<"), "XML or HTML"),
+)  # fmt: skip
+
+
+def is_known(start: bytes) -> bool:
+    """Return whether `start` is enough to tell what the file is."""
+    if len(start) >= START:
+        return True
+    # text that begins as JSON, or whose first line is whole, is no archive
+    return len(start) >= len(XZ) and (start.lstrip()[:1] in b"{[" or b"\n" in start or not _is_text(start))
+
+
+def unsupported(start: bytes) -> str | None:
+    """Return the name of what begins so, if it is a container that is not read."""
+    if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        return "a tar archive; its files must be given one by one"
+    return next((name for pattern, name in _NAMES if pattern.match(start)), None)
+
+
+def _is_text(start: bytes) -> bool:
+    return not re.search(rb"[\x00-\x08\x0e-\x1f\x80-\xff]", start.removeprefix(b"\xef\xbb\xbf"))

@@ -1,0 +1,299 @@
+"""A FHIR Bundle: which of its entries count, which resources they are, and where their references lead.
+
+* Of a history only the last version of each resource counts, the first that stands there; one that was
+  deleted last is not there at all.
+* Of a transaction or a batch, entries to POST and PUT count. What a PATCH holds is no resource, and is
+  passed over; what is to be read or deleted is not there.
+* A reference is looked up among the `fullUrl`s of its own Bundle, then of those around it. A relative one
+  means the server of its entry's `fullUrl`. A conditional one, `Type?identifier=system|value`, leads to
+  the resource of the Bundle that alone has that identifier.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from attrs import define, field, frozen
+
+from clinia_async.errors import DecodeError
+from clinia_async.ingest.readers.fhir_identity import Identity, Servers, parse_address
+from clinia_async.ingest.readers.fhir_resources import (
+    Object,
+    Resource,
+    as_object,
+    resource_id,
+    resource_type,
+    resources_in,
+)
+
+PassedOver = Counter[str]
+"""How many references are no relationships, by reason."""
+_REQUESTS = frozenset({"transaction", "batch"})
+_ABSENT = frozenset({"DELETE", "GET", "HEAD"})
+_SEVERAL = "its fullUrl stands for several resources"
+_K = TypeVar("_K")
+_QUOTED = re.compile(rb'"([^"\\]{1,2000})"')
+_LARGEST_QUERY = 4096
+"""Bytes of a conditional reference."""
+
+
+@define
+class Bundle:
+    """What is known of a Bundle, and of those that it stands in.
+
+    First `index` takes each entry, then `resources` gives what each holds.
+    """
+
+    servers: Servers
+    outer: "Bundle | None" = None
+    base: str | None = None
+    """The server of what has no `fullUrl` of its own."""
+    type: str | None = None
+    _targets: dict[str, Identity | None] = field(factory=dict, repr=False)
+    """What each `fullUrl` stands for; None for one that stands for several."""
+    _identifiers: dict[tuple[str, str | None, str], Identity | None] = field(factory=dict, repr=False)
+    _seen: set[Identity] = field(factory=set, repr=False)
+
+    def index(self, entry: object) -> None:
+        """Take in which resource `entry` is; one that is wrong is passed over here."""
+        if not isinstance(entry, dict) or _method(entry) in {"PATCH", "DELETE"}:
+            return
+        resource, url = entry.get("resource"), _full_url(entry)
+        try:
+            type_, id_ = resource_type(resource, "$"), resource_id(resource, "$")
+        except DecodeError:
+            return
+        self.servers.see_base(_base(url, type_, id_))
+        identity = self._identity(entry, type_, id_)
+        if identity is None:
+            return
+        if url is not None:
+            _add(self._targets, url, identity)
+        for key in _identifiers(type_, as_object(resource, "$").get("identifier")):
+            _add(self._identifiers, key, identity)
+
+    def resources(self, entry: object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
+        """Yield the resources that `entry` holds, and what is wrong with one that is none."""
+        try:
+            yield from self._resources(as_object(entry, path), path, passed_over)
+        except DecodeError as error:
+            yield Wrong(error.path, error.expected, entry, self)
+
+    def whole(self, value: object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
+        """Yield the resource `value` and those in it, and what is wrong with one that is none."""
+        try:
+            for each in resources_in(value, path):
+                yield Placed(each, self._identity_of(each, self.base), self.base, self)
+                yield from self._inside(each, self.base, passed_over)
+        except DecodeError as error:
+            yield Wrong(error.path, error.expected, {"resource": value}, self)
+
+    def listed(self, values: list[object], path: str, passed_over: PassedOver) -> Iterator["Found"]:
+        """Yield what `whole` does of each of a list of resources."""
+        for value in values:
+            self.index({"resource": value})
+        for index, value in enumerate(values):
+            yield from self.whole(value, f"{path}[{index}]", passed_over)
+
+    def _resources(self, entry: Object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
+        resource, method = entry.get("resource"), _method(entry)
+        if resource is None and "resource" not in entry:
+            if self.type == "history" and method == "DELETE":
+                self._note_deleted(entry)
+            return
+        path = f"{path}.resource"
+        type_, id_ = resource_type(resource, path), resource_id(resource, path)
+        identity = self._identity(entry, type_, id_)
+        reason = self._reason_to_pass(method, identity)
+        base = _base(_full_url(entry), type_, id_) or self.base
+        for number, each in enumerate(resources_in(resource, path)):
+            if reason is not None:
+                passed_over[reason] += len(each.references)
+                continue
+            own = identity if number == 0 else self._identity_of(each, base)
+            yield Placed(each, own, base, self)
+            yield from self._inside(each, base, passed_over)
+
+    def _inside(self, resource: Resource, base: str | None, passed_over: PassedOver) -> Iterator["Found"]:
+        """Yield what the entries of `resource` hold, if it is a Bundle."""
+        if resource.type == "Bundle":
+            yield from placed_in_bundle(resource, Bundle(self.servers, self, base), passed_over)
+
+    def _reason_to_pass(self, method: str | None, identity: Identity | None) -> str | None:
+        if self.type in _REQUESTS and method == "PATCH":
+            return "in what a PATCH changes"
+        if self.type in _REQUESTS and method in _ABSENT:
+            return "in an entry that stores nothing"
+        if self.type == "history" and identity is not None:
+            if identity in self._seen:
+                return "in a former version"
+            self._seen.add(identity)
+            if method == "DELETE":
+                return "in a deleted resource"
+        return None
+
+    def _note_deleted(self, entry: Object) -> None:
+        request = entry.get("request")
+        url = request.get("url") if isinstance(request, dict) else None
+        for text in (_full_url(entry), url):
+            address = parse_address(text) if isinstance(text, str) else None
+            if address is not None:
+                base, type_, id_ = address
+                self._seen.add((type_, self.servers.record_id(base or self.base, id_)))
+                return
+
+    def _identity(self, entry: Object, type_: str, id_: str | None) -> Identity | None:
+        """Return what the resource of `entry` is: by its id, its `fullUrl`, or what it is put to."""
+        url = _full_url(entry)
+        base = _base(url, type_, id_) or self.base
+        if id_ is None and url is not None:
+            id_ = url.rpartition("/")[2].rpartition(":")[2] or None
+        if id_ is None and _method(entry) == "PUT":
+            address = parse_address(str(as_object(entry["request"], "$").get("url")))
+            id_ = address[2] if address is not None else None
+        return None if id_ is None else (type_, self.servers.record_id(base, id_))
+
+    def _identity_of(self, resource: Resource, base: str | None) -> Identity | None:
+        return None if resource.id is None else (resource.type, self.servers.record_id(base, resource.id))
+
+    def target(self, reference: str, base: str | None) -> Identity | str:
+        """Return what `reference` leads to from a resource of the server `base`, or why that is not known."""
+        text = reference.partition("/_history/")[0]
+        address = parse_address(reference)
+        if address is not None and address[0] is None and base is not None:
+            text = f"{base}/{text}"
+        bundle: Bundle | None = self
+        while bundle is not None:
+            if "?" in reference:
+                found = bundle._identifiers.get(_query(reference), "")  # noqa: SLF001
+            else:
+                found = bundle._targets.get(text, "")  # noqa: SLF001
+            if found is None:
+                return "conditional: several have the identifier" if "?" in reference else _SEVERAL
+            if found:
+                return found  # type: ignore[return-value]
+            bundle = bundle.outer
+        return self._target_elsewhere(reference, base)
+
+    def _target_elsewhere(self, reference: str, base: str | None) -> Identity | str:
+        if "?" in reference:
+            return "conditional"
+        address = parse_address(reference)
+        if address is None:
+            return "a URN that is not in the Bundle" if reference.startswith("urn:") else "no Type/id"
+        own, type_, id_ = address
+        self.servers.see_reference(own)
+        return type_, self.servers.record_id(own or base, id_)
+
+    def quoted_targets(self, text: bytes) -> dict[str, Identity]:
+        """Return the `fullUrl`s that stand as strings in `text`, with what they lead to."""
+        found: dict[str, Identity] = {}
+        for quoted in _QUOTED.findall(text):
+            url = quoted.decode(errors="replace")
+            bundle: Bundle | None = self
+            while bundle is not None and url not in found:
+                identity = bundle._targets.get(url)  # noqa: SLF001
+                if identity is not None:
+                    found[url] = identity
+                bundle = bundle.outer
+        return found
+
+
+@define
+class Placed:
+    """A resource with its identity and the place that its references are looked up from."""
+
+    resource: Resource
+    identity: Identity | None = field(repr=False)
+    base: str | None
+    bundle: Bundle = field(repr=False)
+
+    def targets(self, passed_over: PassedOver) -> Iterator[tuple[tuple[str, ...], Identity]]:
+        """Yield the path of each reference that leads to a record, with that record, each pair once."""
+        seen: set[tuple[tuple[str, ...], Identity]] = set()
+        for path, reference in self.resource.references:
+            target = self._target(reference)
+            if isinstance(target, str):
+                passed_over[target] += 1
+            elif (path, target) not in seen:
+                seen.add((path, target))
+                yield path, target
+
+    def _target(self, reference: str | None) -> Identity | str:
+        if reference is None:
+            return "logical: an identifier alone"
+        if reference.startswith("#"):
+            return "contained in the resource itself"
+        return self.bundle.target(reference, self.base)
+
+
+@frozen
+class Wrong:
+    """What is no resource: where it stands and what is expected there; `entry` holds it."""
+
+    path: str
+    expected: str
+    entry: object = field(repr=False)
+    bundle: Bundle = field(repr=False)
+
+
+Found = Placed | Wrong
+
+
+def placed_in_bundle(resource: Resource, bundle: Bundle, passed_over: PassedOver) -> Iterator[Found]:
+    """Yield what the entries of a Bundle that is held in memory hold."""
+    type_, entries = resource.value.get("type"), resource.value.get("entry", [])
+    bundle.type = type_ if isinstance(type_, str) else None
+    if not isinstance(entries, list):
+        yield Wrong(f"{resource.path}.entry", "a list", {"resource": resource.value}, bundle)
+        return
+    for entry in entries:
+        bundle.index(entry)
+    for index, entry in enumerate(entries):
+        yield from bundle.resources(entry, f"{resource.path}.entry[{index}]", passed_over)
+
+
+def _add(table: dict[_K, Identity | None], key: _K, identity: Identity) -> None:
+    table[key] = identity if table.get(key, identity) == identity else None
+
+
+def _full_url(entry: Object) -> str | None:
+    url = entry.get("fullUrl")
+    return url if isinstance(url, str) else None
+
+
+def _method(entry: Object) -> str | None:
+    request = entry.get("request")
+    method = request.get("method") if isinstance(request, dict) else None
+    return method if isinstance(method, str) else None
+
+
+def _base(url: str | None, type_: str, id_: str | None) -> str | None:
+    """Return the server that a `fullUrl` names, if it is the address of the resource itself."""
+    address = None if url is None else parse_address(url)
+    if address is None or address[1] != type_ or id_ not in {None, address[2]}:
+        return None
+    return address[0]
+
+
+def _identifiers(type_: str, value: object) -> Iterator[tuple[str, str | None, str]]:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict) and isinstance(item.get("value"), str):
+            system = item.get("system")
+            yield type_, system if isinstance(system, str) else "", item["value"]
+            yield type_, None, item["value"]
+
+
+def _query(reference: str) -> tuple[str, str | None, str]:
+    """Return the key of the identifier that a conditional reference asks for; one that is in no table else."""
+    type_, _, query = reference.partition("?")
+    try:
+        pairs = parse_qsl(query[:_LARGEST_QUERY], keep_blank_values=True, max_num_fields=1)
+    except ValueError:
+        pairs = []
+    if len(pairs) != 1 or pairs[0][0] != "identifier" or len(query) > _LARGEST_QUERY:
+        return "", None, ""
+    system, bar, value = pairs[0][1].rpartition("|")
+    return type_, system if bar else None, value

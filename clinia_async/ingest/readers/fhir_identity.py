@@ -1,0 +1,81 @@
+"""Which record a FHIR resource is: its type and its id, and for those of other servers the server too.
+
+An id is unique on one server only, so the address of a resource is the base URL of its server with
+`Type/id`. One server is home: its ids stay as they are. The id of a resource of any other server is made
+of `id@base`, each character of which but ASCII letters, digits and `-` is written as `_` and the two
+hexadecimal digits of each of its UTF-8 bytes: `1` at `http://b.example/fhir` is
+`1_40http_3A_2F_2Fb_2Eexample_2Ffhir`. `fhir_address` gives both back.
+"""
+
+import re
+from urllib.parse import unquote
+
+from attrs import define
+
+Identity = tuple[str, str]
+"""The type and the id of a record."""
+
+_ADDRESS = re.compile(r"(?:(https?://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
+_OWN = re.compile(r"[^A-Za-z0-9-]")
+_FOREIGN = re.compile(r"(.+?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
+
+
+@define
+class Servers:
+    """Tells the ids of one input apart by their server.
+
+    Home is what was given; else the base of the first `fullUrl`, or of the first absolute reference if no
+    relative one stood before it.
+    """
+
+    home: str | None = None
+    _knows_relative: bool = False
+
+    def see_base(self, base: str | None) -> None:
+        """Take `base`, which a `fullUrl` names, for home if none is known."""
+        if base is not None and self.home is None:
+            self.home = base
+
+    def see_reference(self, base: str | None) -> None:
+        """Take `base`, which an absolute reference names, for home where nothing speaks against it."""
+        if base is None:
+            self._knows_relative = True
+        elif self.home is None and not self._knows_relative:
+            self.home = base
+
+    def record_id(self, base: str | None, id_: str) -> str:
+        """Return the id of the record for `id_` at the server `base`; None is home."""
+        if base is None or base == self.home:
+            return id_.replace("_", "_5F") if _FOREIGN.fullmatch(id_) else id_
+        return _OWN.sub(_as_hex, f"{id_}@{base}")
+
+
+def parse_address(text: str) -> tuple[str | None, str, str] | None:
+    """Split `Type/id`, with or without a base before and a version behind it; None if it is none."""
+    match = _ADDRESS.fullmatch(text)
+    return None if match is None else (normal_base(match[1]), match[2], match[3])
+
+
+def normal_base(base: str | None) -> str | None:
+    """Return a base URL with its scheme and host in lower case, without a slash at its end."""
+    if base is None:
+        return None
+    scheme, _, rest = base.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}{slash}{path}".rstrip("/")
+
+
+def fhir_address(record_id: str) -> tuple[str | None, str]:
+    """Return the base URL of the server and the FHIR id that a record's id was made of.
+
+    The base is None for an id of the home server.
+    """
+    match = _FOREIGN.fullmatch(record_id)
+    if match is None:
+        return None, record_id
+    id_, base = (unquote(part.replace("_", "%")) for part in match.groups())
+    return base, id_
+
+
+def _as_hex(match: re.Match[str]) -> str:
+    return "".join(f"_{byte:02X}" for byte in match[0].encode())

@@ -1,0 +1,123 @@
+"""FHIR resources and their references as lines of NDJSON, and so as records."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from attrs import define
+
+from clinia_async.ingest.readers.fhir_bundle import Bundle, Found, PassedOver, Placed, Wrong
+from clinia_async.ingest.readers.fhir_identity import Identity, fhir_address
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.records.record import BadRecord, Item
+from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.serialization.exact_json import dumps
+
+LARGEST_LETTER = 4 * 1024 * 1024
+"""Bytes of a wrong entry that are kept for its dead letter."""
+_NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_KEY = 62
+_HOME = "Basic"
+
+Block = list[Item | RecordBatch]
+
+
+class FhirContent(StrEnum):
+    """What of a FHIR file is loaded."""
+
+    REFERENCES = "references"
+    RESOURCES = "resources"
+
+
+@define
+class RecordMaker:
+    """Makes the records of what was found in a line or in entries."""
+
+    lines: LineReader
+    passed_over: PassedOver
+    content: FhirContent = FhirContent.REFERENCES
+
+    def make(self, found: Iterable[tuple[int, Found]]) -> Block:
+        """Return the records of `found`, each of which comes with its number."""
+        wrong: Block = []
+        numbers: list[int] = []
+        texts: list[bytes] = []
+        make = self._resource if self.content is FhirContent.RESOURCES else self._references
+        for number, each in found:
+            if isinstance(each, Wrong):
+                text = letter_text(dumps(each.entry), each.bundle)
+                wrong.append(BadRecord(number, each.path, f"expected {each.expected}", text))
+                continue
+            made = make(each)
+            if made is None:
+                wrong.append(_without_id(number, each))
+            else:
+                texts += made
+                numbers += [number] * len(made)
+        return [*wrong, *self.lines.read_all(numbers, texts)]
+
+    def _references(self, placed: Placed) -> Sequence[bytes] | None:
+        targets = list(placed.targets(self.passed_over))
+        identity = placed.identity
+        if identity is None:
+            return None if targets else ()
+        return [_relationship(identity, path, target) for path, target in targets]
+
+    def _resource(self, placed: Placed) -> Sequence[bytes] | None:
+        if placed.resource.type == "Bundle":
+            return ()
+        if placed.identity is None:
+            return None
+        type_, id_ = placed.identity
+        hidden = {"resourceType", "id"}
+        data = {name: value for name, value in placed.resource.value.items() if name not in hidden}
+        return [dumps({"type": type_, "id": id_, "data": data})]
+
+
+def relationship_type(from_type: str, path: Sequence[str], to_type: str) -> str:
+    """Return the type of the relationship that a reference at `path` is."""
+    text = "-".join((from_type, *path, to_type))
+    key = _NOT_IN_KEYS.sub("-", text)
+    if len(key) > _LONGEST_KEY:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        key = f"{key[: _LONGEST_KEY - 9]}-{digest}"
+    return key
+
+
+def _relationship(from_: Identity, path: Sequence[str], to: Identity) -> bytes:
+    ends = {"from": from_, "to": to}
+    return dumps(
+        {
+            "type": relationship_type(from_[0], path, to[0]),
+            **{name: {"id": id_, "type": type_} for name, (type_, id_) in ends.items()},
+        }
+    )
+
+
+def _without_id(number: int, placed: Placed) -> BadRecord:
+    text = letter_text(dumps({"resource": placed.resource.value}), placed.bundle)
+    path = f"{placed.resource.path}.id"
+    return BadRecord(number, path, "is required where a resource refers to another", text)
+
+
+def letter_text(entry: bytes, bundle: Bundle) -> bytes | None:
+    """Return an entry as a Bundle that means the same by itself; None if it is too large to keep.
+
+    Beside the entry stand what its references lead to, as entries of requests to read, which store
+    nothing. The first of them names the home server.
+    """
+    if len(entry) > LARGEST_LETTER:
+        return None
+    home = bundle.servers.home
+    stubs = {} if home is None else {f"{home}/{_HOME}/home": (_HOME, "home")}
+    stubs |= bundle.quoted_targets(entry)
+    return b'{"resourceType":"Bundle","type":"batch","entry":[%b]}' % b",".join(
+        [*(_stub(url, identity) for url, identity in stubs.items()), entry]
+    )
+
+
+def _stub(url: str, identity: Identity) -> bytes:
+    type_, record_id = identity
+    resource = {"resourceType": type_, "id": fhir_address(record_id)[1]}
+    return dumps({"fullUrl": url, "request": {"method": "GET", "url": type_}, "resource": resource})

@@ -1,0 +1,180 @@
+"""A JSON document cut into the elements of one list, without holding the document.
+
+The list is the document itself, or the one that stands under a given name in the outermost object. Only
+strings and brackets are looked at, so an element that is no JSON is cut out like any other, and its
+neighbours are read.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+from attrs import define, field, frozen
+
+_TO_BRACKET = re.compile(
+    rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+([{}\[\]"]|\Z)', re.DOTALL
+)
+"""Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
+_KEY = re.compile(rb'"([^"\\]*)"[ \t\r\n]*:[ \t\r\n]*\Z')
+_LONGEST_KEY = 256
+"""Bytes before a list in which its name is looked for."""
+_BOM = b"\xef\xbb\xbf"
+_QUOTE, _OPEN_LIST, _OPEN_OBJECT = b'"[{'
+_OPENING = frozenset(b"[{")
+PLACEHOLDER = secrets.token_hex(8)
+"""Stands as a string in the frame for each element that was cut out."""
+
+
+class Ended(Enum):
+    """How a top-level value came to its end."""
+
+    WHOLE = "whole"
+    CUT = "cut"
+    """The input ended in it, or its brackets do not match."""
+    TOO_LARGE = "too large"
+    """A string in it is larger than what is kept, so the input was not read on."""
+
+
+@frozen
+class Element:
+    """One object of the list, in its own bytes; `text` is None if it is too large to keep."""
+
+    index: int
+    text: bytes | None = field(repr=False)
+    in_array: bool = False
+    """The document itself is the list."""
+
+
+@frozen
+class Frame:
+    """What stands around the elements of one top-level value; `text` is None if that is too large."""
+
+    text: bytes | None = field(repr=False)
+    ended: Ended
+
+
+@define
+class ElementScanner:
+    """Cuts what `read` gives, block by block until an empty one, into elements and frames.
+
+    A frame comes behind the elements of its value. Memory is bounded by `largest` bytes for an element and
+    for a frame each. `is_whole(number)` says which top-level values, counted from 0, are one element all.
+    """
+
+    read: Callable[[], bytes]
+    list_name: bytes
+    largest: int
+    is_whole: Callable[[int], bool] = lambda _: False
+    _data: bytes = field(default=b"", init=False, repr=False)
+    _start: int = field(default=0, init=False)
+    """Where the bytes begin that are still to be given out."""
+    _pos: int = field(default=0, init=False)
+    """Where the bytes begin that were not looked at."""
+    _depth: int = field(default=0, init=False)
+    _list_depth: int = field(default=-1, init=False)
+    """The depth inside the list whose elements are cut out; -1 outside of it."""
+    _element_depth: int = field(default=-1, init=False)
+    """The depth that ends the element that is open; -1 outside of elements."""
+    _is_too_large: bool = field(default=False, init=False)
+    _index: int = field(default=0, init=False)
+    _number: int = field(default=0, init=False)
+    _frame: list[bytes] = field(factory=list, init=False, repr=False)
+    _frame_size: int = field(default=0, init=False)
+    _tail: bytes = field(default=b"", init=False, repr=False)
+    """The last bytes of the frame."""
+
+    def __iter__(self) -> Iterator[Element | Frame]:
+        for byte, start in self._brackets():
+            if not self._depth:
+                if byte not in _OPENING or self._data[self._start : start].strip():
+                    break
+                self._begin(byte, start)
+            elif byte in _OPENING:
+                self._open(byte, start)
+            else:
+                self._depth -= 1
+                if self._depth == self._element_depth:
+                    yield self._element(start + 1)
+                if self._depth < self._list_depth:
+                    self._list_depth = -1
+                if not self._depth:
+                    yield self._value(start + 1, Ended.WHOLE)
+        if self._depth or self._data[self._start :].strip():
+            too_large = len(self._data) - self._pos > self.largest
+            yield self._value(len(self._data), Ended.TOO_LARGE if too_large else Ended.CUT)
+
+    def _brackets(self) -> Iterator[tuple[int, int]]:
+        """Yield each bracket that is in no string, and its place in `_data`."""
+        is_first = True
+        while block := self.read():
+            self._data = self._data[self._start :] + (block.removeprefix(_BOM) if is_first else block)
+            self._pos -= self._start
+            self._start, is_first = 0, False
+            for match in _TO_BRACKET.finditer(self._data, self._pos):
+                self._pos = start = match.start(1)
+                if start == len(self._data) or self._data[start] == _QUOTE:
+                    break
+                yield self._data[start], start
+                self._pos = start + 1
+            self._let_go()
+            if len(self._data) - self._start > 2 * self.largest:
+                return
+
+    def _begin(self, byte: int, start: int) -> None:
+        self._start, self._tail = start, b""
+        if self.is_whole(self._number):
+            self._element_depth = 0
+        elif byte == _OPEN_LIST:
+            self._list_depth = 1
+        self._depth = 1
+
+    def _open(self, byte: int, start: int) -> None:
+        if self._element_depth < 0:
+            if self._depth == self._list_depth and byte == _OPEN_OBJECT:
+                self._keep(start, b'"%b"' % PLACEHOLDER.encode())
+                self._element_depth = self._depth
+            elif self._depth == 1 and byte == _OPEN_LIST and self._key_before(start) == self.list_name:
+                self._list_depth = 2
+        self._depth += 1
+
+    def _key_before(self, start: int) -> bytes:
+        match = _KEY.search(self._tail + self._data[max(self._start, start - _LONGEST_KEY) : start])
+        return match[1] if match else b""
+
+    def _element(self, end: int) -> Element:
+        is_kept = not self._is_too_large and end - self._start <= self.largest
+        element = Element(self._index, self._data[self._start : end] if is_kept else None, self._list_depth == 1)
+        self._start, self._element_depth, self._is_too_large = end, -1, False
+        self._index += 1
+        return element
+
+    def _value(self, end: int, ended: Ended) -> Frame:
+        self._keep(end)
+        text = b"".join(self._frame) if self._frame_size <= self.largest else None
+        self._frame.clear()
+        self._frame_size = self._depth = self._index = 0
+        self._list_depth = self._element_depth = -1
+        self._number += 1
+        return Frame(text, ended)
+
+    def _keep(self, stop: int, more: bytes = b"") -> None:
+        piece = self._data[self._start : stop] + more
+        self._frame_size += len(piece)
+        self._tail = (self._tail + piece)[-_LONGEST_KEY:]
+        if self._frame_size <= self.largest:
+            self._frame.append(piece)
+        else:
+            self._frame.clear()
+        self._start = stop
+
+    def _let_go(self) -> None:
+        """Drop what was looked at and need not be given out."""
+        if self._element_depth >= 0:
+            self._is_too_large = self._is_too_large or self._pos - self._start > self.largest
+            if self._is_too_large:
+                self._start = self._pos
+        elif self._depth:
+            self._keep(self._pos)
+        elif not self._data[self._start : self._pos].strip():
+            self._start = self._pos
