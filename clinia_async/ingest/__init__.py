@@ -9,7 +9,8 @@ from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, RowFailure, ingest_partition
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
-from clinia_async.ingest.readers.files import InputFormat, identity_of, read_ndjson, read_records
+from clinia_async.ingest.readers.files import identity_of, read_ndjson, read_records
+from clinia_async.ingest.readers.formats import InputFormat
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
 from clinia_async.ingest.records.record_stream import RecordStream

@@ -62,6 +62,7 @@ def _may_be_deep(text: bytes) -> bool:
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates, parse_constant=refuse_constant, parse_float=exact_float
 )
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
 _GAP = re.compile(r"[ \t\r\n]*")
 
 
@@ -71,6 +72,7 @@ def fields(text: str) -> dict[str, tuple[object, RawJson]]:
     Raises:
         DecodeError: it is not one JSON object, or breaks a rule of this module.
     """
+    _check_depth(text)
     try:
         return _fields(text)
     except DecodeError:
@@ -86,6 +88,8 @@ def loads_strictly(text: bytes) -> object:
     Raises:
         DecodeError: it is not JSON, or breaks a rule of this module.
     """
+    if _may_be_deep(text):
+        _check_depth(text.decode(errors="replace"))
     try:
         value: object = orjson.loads(text)
         again = orjson.dumps(value)
@@ -104,8 +108,6 @@ def _loads_slowly(text: bytes) -> object:
     except (RecursionError, ValueError):
         pass  # raised below, without the parser's error as its context: that one quotes the text
     else:
-        if _depth(value) > DEEPEST + 2:
-            raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
         if not is_unicode(unescaped(value)):
             raise DecodeError("$", "text without lone surrogates")
         return value
@@ -159,13 +161,21 @@ def _expect_end(text: str, position: int) -> None:
 
 
 def _check_text(text: str, found: dict[str, tuple[object, RawJson]]) -> None:
-    # The two walks are rare, so they hide behind what can be seen without parsing.
+    # the walk is rare, so it hides behind what can be seen without parsing
     if not is_unicode(text) or ("\\u" in text and not is_unicode(unescaped(found))):
         raise DecodeError("$", "text without lone surrogates")
-    if text.count("{") + text.count("[") > DEEPEST and _depth(list(found.values())) > DEEPEST + 2:
-        raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
 
 
-def _depth(value: object) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return 1 + max(map(_depth, inner), default=0)
+def _check_depth(text: str) -> None:
+    """Raise `DecodeError` for more than `DEEPEST` levels, before anything is parsed."""
+    if text.count("{") + text.count("[") <= DEEPEST:
+        return
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        bracket = match[0]
+        if bracket in {"{", "["}:
+            depth += 1
+            if depth > DEEPEST:
+                raise DecodeError("$", f"at most {DEEPEST} levels of nesting")
+        elif bracket in {"}", "]"}:
+            depth -= 1

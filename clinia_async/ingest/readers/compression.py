@@ -36,8 +36,11 @@ _PARTIAL = 64 * 1024
 """Bytes of any other archive decompressed at once, at most."""
 
 
+_DAMAGE = (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
 class InputError(CliniaError, OSError):
-    """The input cannot be read on: it is missing, no file, damaged, or not of the format that it is read as."""
+    """The input cannot be read on: it is missing, no file, damaged, or not of its format."""
 
     outcome = Outcome.NOT_SENT
 
@@ -93,7 +96,7 @@ class InputStream:
         if self._has_ended:
             return b""
         if self._stream is None:
-            self._stream = _decompressed(self._raw)
+            self._stream = decompressed(self._raw)
         block = read_block(self._stream)
         self._has_ended = not block
         return block
@@ -127,7 +130,7 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number})")
 
 
-def _decompressed(raw: BufferedReader) -> ByteStream:
+def decompressed(raw: BufferedReader) -> ByteStream:
     """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
     outer = _Peeked(raw)
     name = _compression_of(outer.start)
@@ -181,7 +184,15 @@ def read_block(stream: ByteStream) -> bytes:
     try:
         # read1 gives what a pipe holds now: a slow source is not made to wait for a full block
         return stream.read1(BLOCK)
-    except (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except (
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    ) as error:
         if isinstance(error, InputError):
             raise
     raise InputError("the input is a damaged archive or cannot be read to its end")
@@ -244,7 +255,7 @@ class _Decoder:
             output, self._data = self._codec.step(self._decompressor, self._data)
         except self._codec.errors:
             # without an error of the library as its context
-            self._error = InputError("the input is a damaged archive, or needs too much memory")
+            self._error = InputError("the input is a damaged archive, or one whose window is too large")
             return b""
         self._is_full = len(output) >= _PARTIAL
         if self._decompressor.eof:

@@ -8,19 +8,12 @@ quotation mark is out of place nobody can tell where the row ends: the input is 
 import asyncio
 import csv
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from pathlib import Path
 
 from attrs import frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import (
-    ByteStream,
-    InputError,
-    decompressed,
-    open_input,
-    read_block,
-)
+from clinia_async.ingest.readers.compression import InputError, InputStream
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
@@ -34,20 +27,15 @@ RowsFor = Callable[[ColumnMapping], RowReader]
 
 
 async def read_csv(
-    path: Path | None, mapping: ColumnMapping | None, rows_for: RowsFor
+    stream: InputStream, mapping: ColumnMapping | None, rows_for: RowsFor
 ) -> AsyncGenerator[Item, None]:
     """The records of a table; without a mapping the names of the columns are those of the members."""
-    raw = open_input(path)  # not in a thread: a cancel could not take back what that one opens
-    try:
-        table = _Table(await asyncio.to_thread(decompressed, raw))
-        header = await asyncio.to_thread(table.header)
-        sheet = _Sheet(header, rows_for(mapping or _named_by(header)))
-        while rows := await asyncio.to_thread(table.rows):
-            for row in rows:
-                yield sheet.read(row)
-    finally:
-        if path is not None:
-            raw.close()
+    table = _Table(stream)
+    header = await asyncio.to_thread(table.header)
+    sheet = _Sheet(header, rows_for(mapping or _named_by(header)))
+    while rows := await asyncio.to_thread(table.rows):
+        for row in rows:
+            yield sheet.read(row)
 
 
 def _named_by(header: Sequence[str]) -> ColumnMapping:
@@ -97,7 +85,7 @@ def _as_read(row: _Row) -> bytes:
 class _Table:
     """Everything here runs in a thread."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: InputStream) -> None:
         self._stream = stream
         self._reader = csv.reader(self._lines(), strict=True)
         self._number = 0
@@ -145,7 +133,7 @@ class _Table:
     def _lines(self) -> Iterator[str]:
         start = b""
         is_first = True
-        while block := read_block(self._stream):
+        while block := self._stream.read():
             *lines, start = (start + block).split(b"\n")
             if is_first and lines:
                 lines[0], is_first = lines[0].removeprefix(_BOM), False

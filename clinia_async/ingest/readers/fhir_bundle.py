@@ -167,13 +167,13 @@ class Bundle:
         bundle: Bundle | None = self
         while bundle is not None:
             if "?" in reference:
-                found = bundle._identifiers.get(_query(reference), "")  # noqa: SLF001
+                found = bundle._identifiers.get(_query(reference), "")
             else:
-                found = bundle._targets.get(text, "")  # noqa: SLF001
+                found = bundle._targets.get(text, "")
             if found is None:
                 return "conditional: several have the identifier" if "?" in reference else _SEVERAL
             if found:
-                return found  # type: ignore[return-value]
+                return found
             bundle = bundle.outer
         return self._target_elsewhere(reference, base)
 
@@ -194,7 +194,7 @@ class Bundle:
             url = quoted.decode(errors="replace")
             bundle: Bundle | None = self
             while bundle is not None and url not in found:
-                identity = bundle._targets.get(url)  # noqa: SLF001
+                identity = bundle._targets.get(url)
                 if identity is not None:
                     found[url] = identity
                 bundle = bundle.outer
@@ -287,7 +287,7 @@ def _identifiers(type_: str, value: object) -> Iterator[tuple[str, str | None, s
 
 
 def _query(reference: str) -> tuple[str, str | None, str]:
-    """Return the key of the identifier that a conditional reference asks for; one that is in no table else."""
+    """Return the key of the identifier that a conditional reference asks for, if it asks for one."""
     type_, _, query = reference.partition("?")
     try:
         pairs = parse_qsl(query[:_LARGEST_QUERY], keep_blank_values=True, max_num_fields=1)

@@ -65,6 +65,14 @@ class FhirReader:
     passed_over: PassedOver
     servers: Servers = field(factory=Servers)
 
+    async def read(self, stream: InputStream) -> AsyncGenerator[Block, None]:
+        """Yield the records of lines or of a document, whichever it is. Raises `InputError`."""
+        start = await asyncio.to_thread(stream.peek, LOOK_AHEAD, until=_begins_with_value)
+        read = self.read_document if is_document(start) else self.read_lines
+        async with aclosing(read(stream)) as blocks:
+            async for block in blocks:
+                yield block
+
     async def read_lines(self, stream: InputStream) -> AsyncGenerator[Block, None]:
         """Yield the records of NDJSON, numbered by line. Raises `InputError`."""
         splitter, number = LineSplitter(LARGEST_RESOURCE), 1
@@ -298,6 +306,11 @@ def is_document(start: bytes) -> bool:
     if _is_value(lines[0]):
         return False
     return not any(line.lstrip().startswith(b"{") and _is_resource(line) for line in lines[1:])
+
+
+def _begins_with_value(start: bytes) -> bool:
+    line, end, _ = start.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    return bool(end) and _is_value(line)
 
 
 def _is_value(line: bytes) -> bool:

@@ -40,7 +40,9 @@ def resources_in(value: object, path: str) -> Iterator[Resource]:
     pending: list[tuple[object, str]] = [(value, path)]
     while pending:
         value, path = pending.pop()
-        resource = Resource(as_object(value, path), resource_type(value, path), resource_id(value, path), path)
+        resource = Resource(
+            as_object(value, path), resource_type(value, path), resource_id(value, path), path
+        )
         inner = list(_collect(resource))
         yield resource
         pending += reversed(inner)

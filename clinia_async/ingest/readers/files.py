@@ -3,18 +3,30 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from enum import StrEnum
 from pathlib import Path
+
+from attrs import frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import InputError, open_input, read_blocks
+from clinia_async.ingest.readers.compression import InputError, InputStream, open_input
 from clinia_async.ingest.readers.csv_reader import read_csv
-from clinia_async.ingest.readers.fhir_reader import read_fhir
-from clinia_async.ingest.readers.fhir_references import PassedOver
+from clinia_async.ingest.readers.fhir_bundle import PassedOver
+from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
+from clinia_async.ingest.readers.fhir_reader import FhirReader
+from clinia_async.ingest.readers.formats import (
+    PEEKED,
+    TABLES,
+    InputFormat,
+    checked_format,
+    format_asked,
+    format_by_name,
+    is_peeked,
+)
+from clinia_async.ingest.readers.json_reader import read_json
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
@@ -27,23 +39,11 @@ from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
 
-
-class InputFormat(StrEnum):
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
-    FHIR = "fhir"
-
-
-_ENDINGS = {
-    ".csv": InputFormat.CSV,
-    ".parquet": InputFormat.PARQUET,
-    ".fhir.ndjson": InputFormat.FHIR,
-    ".fhir.json": InputFormat.FHIR,
-}
 _ROWS = 32
-"""Records of a table or of FHIR that come at once: each may be as large as a line."""
-_TABLES = frozenset({InputFormat.CSV, InputFormat.PARQUET})
+"""Records of a table that come at once: each may be as large as a line."""
+
+Block = Iterable[Item | RecordBatch]
+Paths = Path | Sequence[Path] | None
 
 
 def read_ndjson(
@@ -59,11 +59,11 @@ def read_ndjson(
     `action` is for lines that name none. Nothing is sent for a line that is wrong: it comes as a
     `BadRecord`. Raises `InputError` where the file itself cannot be read on.
     """
-    return RecordStream(_read_lines(path, _line_reader(source, action, map_id), largest_line))
+    return RecordStream(_read_ndjson(path, _line_reader(source, action, map_id), largest_line))
 
 
 def read_records(
-    path: Path | None,
+    path: Paths,
     source: str,
     *,
     format: InputFormat | str | None = None,
@@ -71,73 +71,78 @@ def read_records(
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     passed_over: PassedOver | None = None,
+    fhir_base: str | None = None,
 ) -> RecordStream:
-    """The records of a file in any format; None reads standard input.
+    """Return the records of a file, or of several one after another; None reads standard input.
 
-    Without a `format` it is told by the name: `.csv`, `.parquet`, `.fhir.json`, `.fhir.ndjson`, all but
-    Parquet with `.gz` or `.zst` after it too, and NDJSON for any other. Dead letters are NDJSON whatever
-    the format, so that they can be read with the options of the run that they are from. `columns` are for
-    tables, and may be left out if the columns bear the names of members. `passed_over` counts, by reason,
-    the references of FHIR that are no relationships.
+    Each may be compressed. Dead letters are read whatever the format, so that they can be read with the
+    options of the run that they are from. Nothing is sent for a record that is wrong: it comes as a
+    `BadRecord`. Memory is bounded, whatever the size of the file.
 
-    Nothing is sent for a record that is wrong: it comes as a `BadRecord`. Memory is bounded, whatever the
-    size of the file. Raises `InputError` where the file cannot be read on, and `ConfigError` at once for
-    options that do not go together.
+    Args:
+        format: What the files hold; None for what their names say (`.csv`, `.tsv`, `.parquet`, `.json`,
+            `.fhir.json`, `.fhir.ndjson`), and NDJSON for any other name.
+        columns: The fields of records by columns, for tables. Without it columns bear the names of fields.
+        action: The action of records that name none.
+        map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
+        passed_over: Counts, by reason, the references of FHIR that are no relationships.
+        fhir_base: The base URL of the server whose FHIR ids stay as they are; those of others are told
+            apart. None is the first server that the input names.
+
+    Raises:
+        ConfigError: At once, for options that do not go together.
+        InputError: From the stream, where a file cannot be read on, or plainly is of another format.
     """
-    known = _format(path, format)
-    if columns is not None and known not in _TABLES:
+    asked = format_asked(format)
+    formats = {asked or format_by_name(each) for each in _listed(path)}
+    if columns is not None and not formats <= TABLES:
         raise ConfigError("columns are for CSV and Parquet")
     lines = _line_reader(source, action, map_id)
-    if known == InputFormat.NDJSON:
-        return RecordStream(_read_lines(path, lines, LARGEST_LINE))
-    return RecordStream(_read(path, known, columns, lines, Counter() if passed_over is None else passed_over))
+    fhir = FhirReader(
+        lines, Counter() if passed_over is None else passed_over, Servers(normal_base(fhir_base))
+    )
+    return RecordStream(_Files(asked, columns, lines, fhir).read(_listed(path)))
 
 
 async def identity_of(
-    path: Path | None,
+    path: Paths,
     *,
     format: InputFormat | str | None = None,
     columns: ColumnMapping | None = None,
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
+    fhir_base: str | None = None,
 ) -> str | None:
-    """A SHA-256 of the file and of all that changes what its records are; None for standard input.
+    """Return a SHA-256 of the files and of all that changes what their records are; None for standard input.
 
     A `map_id` counts by its name. Raises `InputError`.
     """
-    if path is None:
+    paths = _listed(path)
+    if None in paths:
         return None
+    asked = format_asked(format)
     options = {
-        "format": str(_format(path, format)),
+        "format": [str(asked or format_by_name(each) or InputFormat.NDJSON) for each in paths],
         "columns": None if columns is None else str(columns),
         "action": str(_action(action)),
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
+        "fhir_base": fhir_base,
     }
-    return await asyncio.to_thread(_digest, path, exact_json.dumps(options))
+    digests = [await asyncio.to_thread(_digest, each) for each in paths]
+    return hashlib.sha256(b"".join(digests) + exact_json.dumps(options)).hexdigest()
 
 
-def _digest(path: Path, options: bytes) -> str:
+def _digest(path: Path | None) -> bytes:
     with open_input(path) as file:
         try:
-            content = hashlib.file_digest(file, "sha256").digest()
+            return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             number = error.errno
-        else:
-            return hashlib.sha256(content + options).hexdigest()
     raise InputError(f"the input cannot be read (error {number})")
 
 
-def _format(path: Path | None, asked: InputFormat | str | None) -> InputFormat:
-    if asked is not None:
-        try:
-            return InputFormat(asked)
-        except ValueError:
-            pass
-        raise ConfigError("the format must be ndjson, csv, parquet or fhir")
-    name = "" if path is None else path.name.lower()
-    for packed in (".gz", ".zst", ".zstd"):
-        name = name.removesuffix(packed)
-    return next((known for ending, known in _ENDINGS.items() if name.endswith(ending)), InputFormat.NDJSON)
+def _listed(path: Paths) -> Sequence[Path | None]:
+    return [path] if path is None or isinstance(path, Path) else list(path)
 
 
 def _action(action: Action | str) -> Action:
@@ -151,43 +156,62 @@ def _line_reader(source: str, action: Action | str, map_id: IdMapping | None) ->
     return LineReader(Rules(source, _action(action), map_id))
 
 
-async def _read(
-    path: Path | None,
-    format_: InputFormat,
-    columns: ColumnMapping | None,
-    lines: LineReader,
-    passed_over: PassedOver,
-) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
-    if path is not None and await asyncio.to_thread(_holds_letters, path):
-        format_ = InputFormat.NDJSON
-    if format_ == InputFormat.NDJSON:
-        blocks = _read_lines(path, lines, LARGEST_LINE)
-    elif format_ == InputFormat.FHIR:
-        blocks = iter_batches(read_fhir(path, lines, passed_over), _ROWS)
-    else:
-        read_table = read_csv if format_ == InputFormat.CSV else read_parquet
-        blocks = iter_batches(read_table(path, columns, lambda mapping: RowReader(lines, mapping)), _ROWS)
-    async with aclosing(blocks):
-        async for block in blocks:
-            yield block
+@frozen
+class _Files:
+    """How the files of one job are read."""
 
+    asked: InputFormat | None
+    columns: ColumnMapping | None
+    lines: LineReader
+    fhir: FhirReader
 
-def _holds_letters(path: Path) -> bool:
-    with open_input(path) as file:
-        try:
-            return file.peek(len(PREFIX)).startswith(PREFIX)
-        except OSError:
-            return False  # whoever reads on will tell
+    async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
+        for path in paths:
+            with InputStream(path) as stream:
+                start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
+                if start.startswith(PREFIX):
+                    blocks = _read_lines(stream, self.lines, LARGEST_LINE)
+                else:
+                    blocks = self._blocks(stream, checked_format(self.asked, format_by_name(path), start))
+                async with aclosing(blocks):
+                    async for block in blocks:
+                        yield block
+
+    def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
+        readers: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
+            InputFormat.NDJSON: lambda stream: _read_lines(stream, self.lines, LARGEST_LINE),
+            InputFormat.JSON: lambda stream: read_json(stream, self.lines),
+            InputFormat.FHIR: self.fhir.read,
+            InputFormat.FHIR_NDJSON: self.fhir.read_lines,
+            InputFormat.FHIR_DOCUMENT: self.fhir.read_document,
+            InputFormat.CSV: lambda stream: iter_batches(read_csv(stream, self.columns, self._rows), _ROWS),
+            InputFormat.PARQUET: lambda stream: iter_batches(
+                read_parquet(stream.path, self.columns, self._rows), _ROWS
+            ),
+        }
+        return readers[format_](stream)
+
+    def _rows(self, mapping: ColumnMapping) -> RowReader:
+        return RowReader(self.lines, mapping)
 
 
 async def _read_lines(
-    path: Path | None, reader: LineReader, largest_line: int
-) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
+    stream: InputStream, reader: LineReader, largest_line: int
+) -> AsyncGenerator[Block, None]:
     splitter = LineSplitter(largest_line)
     number = 1
-    async with aclosing(read_blocks(path)) as blocks:
+    async with aclosing(stream.blocks()) as blocks:
         async for block in blocks:
             lines = splitter.split(block)
             yield reader.read_all(range(number, number + len(lines)), lines)
             number += len(lines)
     yield reader.read_all([number], splitter.rest())
+
+
+async def _read_ndjson(
+    path: Path | None, reader: LineReader, largest_line: int
+) -> AsyncGenerator[Block, None]:
+    with InputStream(path) as stream:
+        async with aclosing(_read_lines(stream, reader, largest_line)) as blocks:
+            async for block in blocks:
+                yield block

@@ -144,7 +144,9 @@ class ElementScanner:
 
     def _element(self, end: int) -> Element:
         is_kept = not self._is_too_large and end - self._start <= self.largest
-        element = Element(self._index, self._data[self._start : end] if is_kept else None, self._list_depth == 1)
+        element = Element(
+            self._index, self._data[self._start : end] if is_kept else None, self._list_depth == 1
+        )
         self._start, self._element_depth, self._is_too_large = end, -1, False
         self._index += 1
         return element

@@ -126,7 +126,9 @@ class LineReader:
             mapped = self._mapped_ids(values)
             if not mapped:
                 keys, payloads = relationship_keys(values), [*map(bytes.strip, lines)]
-                return None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
+                return (
+                    None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
+                )
         if not are_verbatim(values, lines):
             return None
         keys = self._keys_of(kind, values)

@@ -2,14 +2,19 @@
 
 import json
 import re
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from clinia_async import BadRecord, Blank, InputError, Record, escape_dots
+from clinia_async import BadRecord, Blank, InputError, Record, escape_dots, read_records
 from clinia_async.ingest.readers import fhir_reader as fhir
+from clinia_async.ingest.readers.fhir_identity import Servers, fhir_address
 from tests.ingest.reading import Item, read_file, told
+from tests.ingest.running import SOURCE
 
 CANARY = "CANARY-7731"
 
@@ -111,7 +116,7 @@ async def test_the_type_is_made_of_both_types_and_the_path(path: Path) -> None:
     assert edges(await read(path, encounter)) == [
         ("Encounter-participant-individual-Practitioner", "Encounter/e", "Practitioner/1"),
         ("Encounter-participant-individual-Practitioner", "Encounter/e", "Practitioner/2"),
-        ("Encounter-extension-valueReference-Group", "Encounter/e", "Group/3"),
+        ("Encounter-extension-x-2d711642-valueReference-Group", "Encounter/e", "Group/3"),
         ("Encounter-contained-subject-Patient", "Encounter/e", "Patient/4"),
     ]
 
@@ -188,12 +193,12 @@ async def test_a_document_may_be_of_many_lines(name: str, indent: int | None, tm
 
 
 async def test_the_size_of_a_document_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fhir, "LARGEST_DOCUMENT", 1000)
+    monkeypatch.setattr(fhir, "LARGEST_RESOURCE", 1000)
     fine = patient(managingOrganization=to("Organization/9"))
     found = await read(path, fine, patient(text="x" * 2000), fine)
     assert [type(each) for each in found] == [Record, BadRecord, Record]
     put(path, json.dumps(patient(text="x" * 2000), indent=1))
-    with pytest.raises(InputError, match="document"):
+    with pytest.raises(InputError, match="may be of"):
         await read_file(path, format="fhir")
 
 
@@ -204,3 +209,221 @@ async def test_ids_with_dots_are_refused_or_escaped(path: Path) -> None:
     assert isinstance(found, Record)
     assert found.key is not None
     assert found.key[2] == "a_2E1.9"
+
+
+def entry(url: str | None, resource: dict[str, object], **fields: object) -> dict[str, object]:
+    return {**({"fullUrl": url} if url else {}), "resource": resource, **fields}
+
+
+def of_type(type_: str, *entries: dict[str, object]) -> dict[str, object]:
+    return {"resourceType": "Bundle", "type": type_, "entry": list(entries)}
+
+
+def asked(method: str, url: str) -> dict[str, object]:
+    return {"request": {"method": method, "url": url}}
+
+
+ORGANIZATION = to("Organization/9")
+
+
+async def test_an_inner_bundle_has_its_own_full_urls(path: Path) -> None:
+    def inner(practitioner: str) -> dict[str, object]:
+        url = "urn:uuid:1"
+        return of_type(
+            "searchset",
+            entry(url, {"resourceType": "Practitioner", "id": practitioner}),
+            entry(None, patient(id=f"of-{practitioner}", generalPractitioner=[to(url)])),
+        )
+
+    found = await read(path, of_type("batch-response", entry(None, inner("a")), entry(None, inner("b"))))
+    assert [ends for _, *ends in edges(found)] == [
+        ["Patient/of-a", "Practitioner/a"],
+        ["Patient/of-b", "Practitioner/b"],
+    ]
+
+
+async def test_resources_in_what_is_contained_are_not_their_own(path: Path) -> None:
+    contained = {
+        "resourceType": "Parameters",
+        "parameter": [{"resource": patient(link=[{"other": ORGANIZATION}])}],
+    }
+    found = await read(path, {"resourceType": "List", "id": "l", "contained": [contained]})
+    assert [from_ for _, from_, _ in edges(found)] == ["List/l"]
+
+
+async def test_the_server_of_a_full_url_is_that_of_relative_references(path: Path) -> None:
+    def at(base: str, id_: str) -> dict[str, object]:
+        return entry(f"{base}/Patient/{id_}", patient(id=id_, managingOrganization=ORGANIZATION))
+
+    found = await read(path, bundle(), of_type("searchset", at("http://a/r4", "1"), at("https://b", "1")))
+    assert edges(found) == [
+        ("Patient-managingOrganization-Organization", "Patient/1", "Organization/9"),
+        (
+            "Patient-managingOrganization-Organization",
+            "Patient/1_40https_3A_2F_2Fb",
+            "Organization/9_40https_3A_2F_2Fb",
+        ),
+    ]
+    found = await read(
+        path, of_type("x", at("http://a/r4", "1"), at("https://b", "1")), fhir_base="https://B/"
+    )
+    assert [from_ for _, from_, _ in edges(found)] == ["Patient/1_40http_3A_2F_2Fa_2Fr4", "Patient/1"]
+    assert fhir_address("1_40http_3A_2F_2Fa_2Fr4") == ("http://a/r4", "1")
+    assert fhir_address("o_1") == (None, "o_1")
+
+
+async def test_servers_named_by_references_alone_are_told_apart(path: Path) -> None:
+    def line(reference: str) -> dict[str, object]:
+        return patient(managingOrganization=to(reference))
+
+    found = await read(
+        path, line("http://a/Organization/9"), line("http://b/Organization/9"), line("Organization/9")
+    )
+    assert [end for *_, end in edges(found)] == [
+        "Organization/9",
+        "Organization/9_40http_3A_2F_2Fb",
+        "Organization/9",
+    ]
+    found = await read(path, line("Organization/9"), line("http://b/Organization/9"))
+    assert len({end for *_, end in edges(found)}) == 2, "nothing says that it is one server"
+
+
+@given(
+    st.text(min_size=1).filter(lambda text: "@" not in text),
+    st.sampled_from(["http://a.b/c_d", "https://x:1/é"]),
+)
+def test_ids_of_other_servers_can_be_read_back(id_: str, base: str) -> None:
+    assume(id_.isprintable())
+    assert fhir_address(Servers("http://home").record_id(base, id_)) == (base, id_)
+    assert Servers("http://home").record_id(None, "1_40http_3A_2F_2Fa") != Servers("http://home").record_id(
+        "http://a", "1"
+    )
+
+
+@pytest.mark.parametrize("deleted", ["newest", "oldest"])
+async def test_of_a_history_the_last_version_counts(deleted: str, path: Path) -> None:
+    url = "http://x/Patient/pat-1"
+    gone = {"fullUrl": url, **asked("DELETE", "Patient/pat-1")}
+    version = entry(url, patient(managingOrganization=ORGANIZATION), **asked("PUT", "Patient/pat-1"))
+    counts: Counter[str] = Counter()
+    entries = [gone, version] if deleted == "newest" else [version, gone]
+    found = await read(path, of_type("history", *entries), passed_over=counts)
+    assert len(edges(found)) == (0 if deleted == "newest" else 1)
+    assert counts.total() == (1 if deleted == "newest" else 0)
+
+
+async def test_of_a_transaction_what_is_posted_and_put_counts(path: Path) -> None:
+    def of(method: str, id_: str | None) -> dict[str, object]:
+        resource = {"resourceType": "Patient", "id": id_, "managingOrganization": ORGANIZATION}
+        return entry(None, {k: v for k, v in resource.items() if v}, **asked(method, "Patient/put"))
+
+    entries = [of("POST", "posted"), of("PUT", None), of("DELETE", "d"), of("GET", "g"), of("PATCH", "p")]
+    found = await read(path, of_type("transaction", *entries))
+    assert [from_ for _, from_, _ in edges(found)] == ["Patient/posted", "Patient/put"]
+
+
+@pytest.mark.parametrize(
+    ("query", "is_found"),
+    [
+        ("identifier=s|1", True),
+        ("identifier=1", True),
+        ("identifier=s%7C1", True),
+        ("identifier=|1", False),
+        ("identifier=t|1", False),
+        ("identifier=s|2", False),
+        ("identifier=s|1&active=true", False),
+        ("name=x", False),
+    ],
+)
+async def test_a_conditional_reference_leads_to_the_only_one_with_the_identifier(
+    query: str, is_found: bool, path: Path
+) -> None:
+    organizations = [
+        entry(
+            None, {"resourceType": "Organization", "id": id_, "identifier": [{"system": "s", "value": value}]}
+        )
+        for id_, value in (("one", "1"), ("two", "2"), ("three", "2"))
+    ]
+    counts: Counter[str] = Counter()
+    holder = entry(None, patient(managingOrganization=to(f"Organization?{query}")))
+    found = await read(path, of_type("transaction", holder, *organizations), passed_over=counts)
+    assert [end for *_, end in edges(found)] == (["Organization/one"] if is_found else [])
+    assert counts.total() == (not is_found)
+
+
+async def test_ids_are_held_to_one_rule(path: Path) -> None:
+    found = await read(path, patient(managingOrganization=to("Organization/" + "x" * 257)))
+    assert told(found)[0][:2] == (1, "$.to.id")
+    found = await read(path, patient(id="x" * 257, managingOrganization=ORGANIZATION))
+    assert told(found)[0][:2] == (1, "$.from.id")
+
+
+async def test_a_document_is_read_by_the_entry(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fhir, "LARGEST_RESOURCE", 5_000)
+    entries = [
+        entry(f"urn:uuid:{n}", patient(id=f"p{n}", managingOrganization=ORGANIZATION)) for n in range(200)
+    ]
+    entries[7] = {"resource": patient(id=7)}
+    entries[9] = {"resource": patient(text="x" * 6_000)}
+    entries[11] = 5  # type: ignore[call-overload]
+    text = json.dumps({"entry": entries, "type": "collection", "resourceType": "Bundle"}, indent=1)
+    put(path, text.replace('"id": "p3"', '"id": NaN'))
+    assert len(text) > 30_000
+    found = list(await read_file(path, format="fhir-document"))
+    assert len(edges(found)) == 196
+    assert [(path, "NaN" in reason or reason) for _, path, reason in told(found)] == [
+        ("$.entry[3]", "expected numbers that are finite"),
+        ("$.entry[7].resource.id", "expected a string"),
+        ("$.entry[9]", "is larger than 5,000 bytes"),
+        ("$.entry[11]", "expected an object"),
+    ]
+
+
+@pytest.mark.parametrize("cut", [1, 50, 120])
+async def test_a_document_that_is_cut_off_is_one_bad_record(cut: int, path: Path) -> None:
+    text = json.dumps(bundle((None, patient(managingOrganization=ORGANIZATION))), indent=1)
+    put(path, text[:-cut])
+    found = list(await read_file(path, format="fhir"))
+    assert [type(each) for each in found] == [BadRecord]
+
+
+async def test_memory_does_not_grow_with_a_document(path: Path) -> None:
+    resource = json.dumps(entry(None, patient(text="x" * 100_000, managingOrganization=ORGANIZATION)))
+    with path.open("w") as file:
+        file.write('{"resourceType":"Bundle","type":"collection","entry":[\n')
+        file.writelines(f"{resource},\n" for _ in range(400))
+        file.write(f"{resource}]}}")
+    tracemalloc.start()
+    try:
+        count = 0
+        async for _ in read_records(path, SOURCE, format="fhir-document"):
+            count += 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 401
+    assert peak < 12 * 1024 * 1024, "the document is of 40 MB"
+
+
+async def test_a_letter_of_an_entry_means_the_same_by_itself(path: Path) -> None:
+    url = "urn:uuid:1"
+    bad = entry(
+        "http://b/Patient/x", patient(id=12, generalPractitioner=[to(url)], managingOrganization=ORGANIZATION)
+    )
+    good = entry("http://a/Basic/b", {"resourceType": "Basic", "id": "b"})
+    target = entry(url, {"resourceType": "Practitioner", "id": "prac-1"})
+    (letter,) = [
+        each
+        for each in await read(path, of_type("collection", good, bad, target))
+        if isinstance(each, BadRecord)
+    ]
+    assert letter.text is not None
+    put(path, letter.text.replace(b"12,", b'"x",'))
+    assert edges(list(await read_file(path, format="fhir"))) == [
+        ("Patient-generalPractitioner-Practitioner", "Patient/x_40http_3A_2F_2Fb", "Practitioner/prac-1"),
+        (
+            "Patient-managingOrganization-Organization",
+            "Patient/x_40http_3A_2F_2Fb",
+            "Organization/9_40http_3A_2F_2Fb",
+        ),
+    ]

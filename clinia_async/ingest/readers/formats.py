@@ -1,0 +1,125 @@
+"""Which format an input is read as: what was asked for, else what its name says, held against its content."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from clinia_async.errors import ConfigError, DecodeError
+from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.readers.containers import PARQUET
+from clinia_async.serialization.exact_json import loads
+
+
+class InputFormat(StrEnum):
+    """What an input holds."""
+
+    NDJSON = "ndjson"
+    """One record a line."""
+    JSON = "json"
+    """A list of records, or one record."""
+    CSV = "csv"
+    PARQUET = "parquet"
+    FHIR = "fhir"
+    """Either of the two that follow, whichever it is."""
+    FHIR_NDJSON = "fhir-ndjson"
+    """One resource or Bundle a line."""
+    FHIR_DOCUMENT = "fhir-document"
+    """One Bundle, one list of resources or one resource."""
+
+
+TABLES = frozenset({InputFormat.CSV, InputFormat.PARQUET})
+FHIR = frozenset({InputFormat.FHIR, InputFormat.FHIR_NDJSON, InputFormat.FHIR_DOCUMENT})
+PEEKED = 64 * 1024
+"""Bytes at the start of an input that are held against its format."""
+
+_ENDINGS = {
+    ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.CSV,
+    ".parquet": InputFormat.PARQUET,
+    ".fhir.ndjson": InputFormat.FHIR,
+    ".fhir.json": InputFormat.FHIR,
+    ".json": InputFormat.JSON,
+    ".ndjson": InputFormat.NDJSON,
+    ".jsonl": InputFormat.NDJSON,
+}
+_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
+_BOM = b"\xef\xbb\xbf"
+_RESOURCE_TYPE = re.compile(rb'\s*\[?\s*\{\s*"resourceType"\s*:|^\s{1,8}"resourceType"\s*:', re.MULTILINE)
+
+
+def format_asked(format_: InputFormat | str | None) -> InputFormat | None:
+    """Return the format of this name. Raises `ConfigError` if there is none."""
+    try:
+        return None if format_ is None else InputFormat(format_)
+    except ValueError:
+        pass
+    *names, last = InputFormat
+    raise ConfigError(f"the format must be {', '.join(names)} or {last}")
+
+
+def format_by_name(path: Path | None) -> InputFormat | None:
+    """Return the format that the name of a file says; None if it says none."""
+    name = "" if path is None else path.name.lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    return next((known for ending, known in _ENDINGS.items() if name.endswith(ending)), None)
+
+
+def is_peeked(start: bytes) -> bool:
+    """Return whether `start` holds a whole line, which is enough for `checked_format`."""
+    return b"\n" in start.strip()
+
+
+def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start: bytes) -> InputFormat:
+    """Return the format of an input that begins with `start`.
+
+    Raises `InputError` with the option to give, where the content is plainly that of another one.
+    """
+    start = start.removeprefix(_BOM)
+    known = asked or by_name or InputFormat.NDJSON
+    if known is not InputFormat.PARQUET and start.startswith(PARQUET):
+        raise InputError("this is Parquet: read it with --format parquet")
+    if known in TABLES or known in FHIR:
+        return known
+    first = start.lstrip()[:1]
+    if first in {b"{", b"["} and _is_fhir(start):
+        raise InputError("this is FHIR: read it with --format fhir")
+    if known is InputFormat.JSON:
+        lines = asked is None and first == b"{" and _loads(_first_line(start)) is not None
+        return InputFormat.NDJSON if lines else known
+    if first == b"[":
+        raise InputError("this is a JSON list, and not one record a line: read it with --format json")
+    if asked is None and by_name is None and _is_csv(start):
+        raise InputError("this is no NDJSON, and looks like CSV: read it with --format csv")
+    return known
+
+
+def _is_fhir(start: bytes) -> bool:
+    if _RESOURCE_TYPE.match(start):
+        return True
+    value = _loads(_first_line(start))
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if value is None:
+        return _RESOURCE_TYPE.search(start) is not None and not start.lstrip().startswith(b'{"type"')
+    return isinstance(value, dict) and "resourceType" in value
+
+
+def _is_csv(start: bytes) -> bool:
+    lines = [line for line in start.splitlines() if line.strip()][:10]
+    if len(lines) < 2 or any(line.lstrip()[:1] in b'{["' for line in lines):
+        return False
+    return any(
+        len({line.count(mark) for line in lines[:-1]} - {0}) == 1 for mark in (b",", b";", b"\t", b"|")
+    )
+
+
+def _first_line(start: bytes) -> bytes:
+    return start.lstrip().partition(b"\n")[0]
+
+
+def _loads(line: bytes) -> object:
+    try:
+        return loads(line)
+    except DecodeError:
+        return None
