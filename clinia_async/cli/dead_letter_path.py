@@ -6,20 +6,19 @@ from pathlib import Path
 
 import click
 
-STANDARD_INPUT = Path("-")
+_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
+_ENDINGS = (*_COMPRESSED, ".ndjson", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".fhir")
 
-_ENDINGS = (".gz", ".zst", ".zstd", ".ndjson", ".csv", ".parquet", ".json", ".fhir")
 
-
-def default_dead_letter_path(file: Path) -> Path:
-    """Return the name of `file` with `.dead.ndjson`, in the current folder."""
-    name = "stdin" if file == STANDARD_INPUT else file.name
+def default_dead_letter_path(files: tuple[Path, ...] | None) -> Path:
+    """Return the name of the first file with `.dead.ndjson`, in the current folder; None is stdin."""
+    name = "stdin" if files is None else files[0].name
     for ending in _ENDINGS:
         name = name.removesuffix(ending) or name
     return Path(f"{name}.dead.ndjson")
 
 
-def check_dead_letter_path(letters: Path, file: Path) -> None:
+def check_dead_letter_path(letters: Path, files: tuple[Path, ...] | None) -> None:
     """Raise `click.BadParameter` now, and not when the first record has failed to land."""
     if letters.is_symlink():
         raise click.BadParameter(
@@ -30,13 +29,13 @@ def check_dead_letter_path(letters: Path, file: Path) -> None:
             "its folder does not exist or cannot be written to; name a file elsewhere.",
             param_hint="'--dead-letters'",
         )
-    if letters.exists() and _is_the_input(letters, file):
+    if letters.exists() and _is_the_input(letters, files):
         raise click.BadParameter(
             "is the file that is being read; name another one.", param_hint="'--dead-letters'"
         )
 
 
-def _is_the_input(letters: Path, file: Path) -> bool:
-    if file != STANDARD_INPUT:
-        return letters.samefile(file)
+def _is_the_input(letters: Path, files: tuple[Path, ...] | None) -> bool:
+    if files is not None:
+        return any(file.exists() and letters.samefile(file) for file in files)
     return sys.stdin is not None and os.path.samestat(letters.stat(), os.fstat(sys.stdin.fileno()))

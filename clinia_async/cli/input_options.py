@@ -12,8 +12,10 @@ import clinia_async as clinia
 
 Command = Callable[..., int]
 
-INPUT_HELP = """FILE may be compressed with gzip or zstd; `-` is standard input. Without --format the name
-decides: .csv, .parquet, .fhir.json or .fhir.ndjson, and anything else is NDJSON.
+INPUT_HELP = """FILE may be compressed by gzip, bzip2, xz or zstd, or be a zip archive of one file; a folder
+or a pattern stands for the files in it, and `-` for standard input. Without --format the name decides:
+.csv, .tsv, .parquet, .json, .fhir.json or .fhir.ndjson, and anything else is NDJSON. Where the content is
+plainly of another format, nothing is read, and the message says what to give.
 
 \b
 NDJSON  one record a line: {"type", "from": {"id", "type"}, "to": {"id", "type"}, "data",
@@ -21,41 +23,45 @@ NDJSON  one record a line: {"type", "from": {"id", "type"}, "to": {"id", "type"}
         "action" may say CREATE, UPSERT or DELETE; a line to delete names the record alone.
 CSV     the first row names the columns, and --columns maps them to fields.
 Parquet likewise; columns keep their types, and a struct's field is named a.b.
+JSON    a list of the same records.
 FHIR    Bundles or resources; each literal reference becomes a relationship.
 """
 
 
 @dataclass(frozen=True)
 class InputOptions:
-    """How to read an input, as the command line says; for both methods a path of None is standard input."""
+    """How to read an input, as the command line says; for both methods None is standard input."""
 
     format: str | None
     columns: "clinia.ColumnMapping | None"
     action: str
     dots: str
+    fhir_base: str | None
 
     def records(
-        self, path: Path | None, source: str, passed_over: Counter[str] | None = None
+        self, paths: tuple[Path, ...] | None, source: str, passed_over: Counter[str] | None = None
     ) -> "clinia.RecordStream":
         """Return the records, as `read_records` does."""
         return clinia.read_records(
-            path,
+            paths,
             source,
             format=self.format,
             columns=self.columns,
             action=self.action.upper(),
             map_id=self._map_id,
+            fhir_base=self.fhir_base,
             passed_over=passed_over,
         )
 
-    async def identity(self, path: Path | None) -> str | None:
+    async def identity(self, paths: tuple[Path, ...] | None) -> str | None:
         """Return the digest of the input, as `identity_of` does."""
         return await clinia.identity_of(
-            path,
+            paths,
             format=self.format,
             columns=self.columns,
             action=self.action.upper(),
             map_id=self._map_id,
+            fhir_base=self.fhir_base,
         )
 
     @property
@@ -72,9 +78,10 @@ def input_options(command: Command) -> Command:
         columns: "clinia.ColumnMapping | None",
         action: str,
         dots: str,
+        fhir_base: str | None,
         **rest: object,
     ) -> int:
-        return command(input_options=InputOptions(format, columns, action, dots), **rest)
+        return command(input_options=InputOptions(format, columns, action, dots, fhir_base), **rest)
 
     for option in reversed(_INPUT):
         with_input = option(with_input)
@@ -92,8 +99,8 @@ def _columns(text: str) -> "clinia.ColumnMapping":
 _INPUT = (
     click.option(
         "--format",
-        type=click.Choice(["ndjson", "csv", "parquet", "fhir"]),
-        help="The format of FILE.  [default: by its name]",
+        type=click.Choice(["ndjson", "json", "csv", "parquet", "fhir", "fhir-ndjson", "fhir-document"]),
+        help="What the files hold.  [default: by their names]",
     ),
     click.option(
         "--columns",
@@ -118,5 +125,11 @@ _INPUT = (
         show_default=True,
         help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
         " in the ids of both ends of every record, which can be undone exactly.",
+    ),
+    click.option(
+        "--fhir-base",
+        metavar="URL",
+        help="The base URL of the server whose FHIR ids stay as they are; ids of other servers get theirs"
+        " added.  [default: the first that the input names]",
     ),
 )

@@ -8,10 +8,11 @@ import click
 
 import clinia_async as clinia
 from clinia_async.cli.connection_options import Connection, connection_options, source_option
-from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_dead_letter_path, default_dead_letter_path
+from clinia_async.cli.dead_letter_path import check_dead_letter_path, default_dead_letter_path
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
-from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT, seconds
+from clinia_async.cli.param_types import seconds
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
 
@@ -24,7 +25,7 @@ exists already counts as landed.
 
 
 @click.command(help=_HELP, epilog=EPILOG)
-@click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
+@files_argument
 @source_option(required=True)
 @input_options
 @click.option(
@@ -129,7 +130,7 @@ exists already counts as landed.
 def ingest(
     *,
     connection: Connection,
-    file: Path,
+    files: tuple[Path, ...],
     source: str,
     input_options: InputOptions,
     via: str,
@@ -150,16 +151,17 @@ def ingest(
 ) -> int:
     from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
 
-    _check_connection(connection, file, emulator=emulator)
+    paths = input_files(files)
+    _check_connection(connection, paths, emulator=emulator)
     if via == "single" and (chunk_operations or chunk_bytes):
         raise click.UsageError(
             "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
         )
     _check_journal(journal, emulator=emulator)
-    dead_letter_path = dead_letters or default_dead_letter_path(file)
-    check_dead_letter_path(dead_letter_path, file)
+    dead_letter_path = dead_letters or default_dead_letter_path(paths)
+    check_dead_letter_path(dead_letter_path, paths)
     request = IngestRequest(
-        file=None if file == STANDARD_INPUT else file,
+        files=paths,
         source=source,
         via=via,
         journal=journal,
@@ -178,12 +180,12 @@ def ingest(
     return run_command(lambda signals: ingest_file(request, signals))
 
 
-def _check_connection(connection: Connection, file: Path, *, emulator: bool) -> None:
+def _check_connection(connection: Connection, paths: tuple[Path, ...] | None, *, emulator: bool) -> None:
     if emulator and connection.names_a_service:
         raise click.UsageError(
             "--emulator excludes --workspace, --base-url and --api-key-file: leave them out, or leave it out."
         )
-    if connection.api_key_file == file == STANDARD_INPUT:
+    if paths is None and connection.api_key_file == STANDARD_INPUT:
         raise click.UsageError(
             "FILE and --api-key-file cannot both be standard input: name a file for one of them."
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.connection_options import source_option
-from clinia_async.cli.dead_letter_path import STANDARD_INPUT, check_dead_letter_path
+from clinia_async.cli.dead_letter_path import check_dead_letter_path
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
-from clinia_async.cli.param_types import EXISTING_FILE_OR_STANDARD_INPUT
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
@@ -22,7 +22,7 @@ file of about 20 MB per million records.
 
 
 @click.command(help=_HELP, epilog=EPILOG)
-@click.argument("file", type=EXISTING_FILE_OR_STANDARD_INPUT)
+@files_argument
 @source_option(required=False)
 @input_options
 @click.option(
@@ -34,7 +34,7 @@ file of about 20 MB per million records.
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def validate(
     *,
-    file: Path,
+    files: tuple[Path, ...],
     source: str | None,
     input_options: InputOptions,
     dead_letters: Path | None,
@@ -42,8 +42,8 @@ def validate(
 ) -> int:
     from clinia_async.cli.runs.validate import ValidateRequest, validate_file
 
+    paths = input_files(files)
     if dead_letters is not None:
-        check_dead_letter_path(dead_letters, file)
-    path = None if file == STANDARD_INPUT else file
-    request = ValidateRequest(path, source or "source", input_options, dead_letters, as_json)
+        check_dead_letter_path(dead_letters, paths)
+    request = ValidateRequest(paths, source or "source", input_options, dead_letters, as_json)
     return run_command(lambda _: validate_file(request))

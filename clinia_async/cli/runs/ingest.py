@@ -39,9 +39,9 @@ STOPPING = "stopping: requests in flight are being completed; interrupt again to
 
 @frozen
 class IngestRequest:
-    """What the command line asks for; a `file` of None is standard input."""
+    """What the command line asks for; `files` of None are standard input."""
 
-    file: Path | None
+    files: tuple[Path, ...] | None
     source: str
     via: str
     journal: Path | None
@@ -68,7 +68,8 @@ class RunResult:
     """An error that is no `CliniaError`: it is raised after the report was printed."""
     signal: int | None = None
     passed_over: Counter[str] = field(factory=Counter)
-    emulator_holds: int | None = None
+    emulator_holds: tuple[int, int] | None = None
+    """Relationships and resources."""
 
     @property
     def code(self) -> int:
@@ -81,7 +82,7 @@ class RunResult:
 
 async def ingest_file(request: IngestRequest, signals: Signals) -> int:
     # the digest takes a pass over the whole file, and only a journal compares it
-    input_id = await request.input_options.identity(request.file) if request.journal else None
+    input_id = await request.input_options.identity(request.files) if request.journal else None
     async with _open_session(request) as (session, stored_count):
         with _frozen_gc():
             result = await _Run(request, session, input_id, signals).run()
@@ -103,8 +104,10 @@ def _frozen_gc() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, Callable[[], int | None]]]:
-    """Open the session; also yield a function that counts the relationships in the emulator of the run."""
+async def _open_session(
+    request: IngestRequest,
+) -> AsyncIterator[tuple[Session, Callable[[], tuple[int, int] | None]]]:
+    """Open the session; also yield a function that counts the records in the emulator of the run."""
     # a task without a good answer to its polls is waited for as long as the job is patient
     settings = SessionSettings(polling=Polling(patience=request.patience))
     if request.connection is not None:
@@ -117,7 +120,7 @@ async def _open_session(request: IngestRequest) -> AsyncIterator[tuple[Session, 
         Emulator() as emulator,
         Session(api_key=emulator.key, base_url=emulator.url, **settings) as session,
     ):
-        yield session, emulator.relationships
+        yield session, lambda: (emulator.relationships(), emulator.resources())
 
 
 @define
@@ -132,9 +135,9 @@ class _Input:
     async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
         request = self.request
         try:
-            if request.file is None and sys.stdin is None:
+            if request.files is None and sys.stdin is None:
                 raise InputError("standard input is closed")
-            records = request.input_options.records(request.file, request.source, self.passed_over)
+            records = request.input_options.records(request.files, request.source, self.passed_over)
             async with aclosing(records):
                 async for block in records.blocks:
                     yield block
@@ -183,7 +186,7 @@ class _Run:
     async def _run(self, dead_letters: DeadLetters) -> RunResult:
         with ExitStack() as stack:
             stop_reading = (
-                stack.enter_context(interruptible_stdin()) if self.request.file is None else _do_nothing
+                stack.enter_context(interruptible_stdin()) if self.request.files is None else _do_nothing
             )
             async with self.job:
                 collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
@@ -247,7 +250,9 @@ def _print_report(request: IngestRequest, result: RunResult) -> None:
         for why, count in result.passed_over.most_common():
             click.echo(f"  {count:>9,} references skipped: {why}")
         if result.emulator_holds is not None:
-            click.echo(f"the emulator holds {result.emulator_holds:,} relationships")
+            relationships, resources = result.emulator_holds
+            more = f" and {resources:,} resources" if resources else ""
+            click.echo(f"the emulator holds {relationships:,} relationships{more}")
     if result.dead_letters:
         click.echo(
             f"{result.dead_letters:,} records that did not land are in {request.dead_letters}", err=True
@@ -284,4 +289,7 @@ def _report_fields(request: IngestRequest, result: RunResult) -> dict[str, objec
         "stopped_by": report.stopped_by,
         "dead_letters": str(request.dead_letters) if result.dead_letters else None,
     }
-    return members if result.emulator_holds is None else {**members, "emulator_holds": result.emulator_holds}
+    if result.emulator_holds is None:
+        return members
+    relationships, resources = result.emulator_holds
+    return {**members, "emulator_holds": relationships, "emulator_holds_resources": resources}

@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"\[\d+\]")
 
 @frozen
 class ValidateRequest:
-    """What the command line asks for; a `file` of None is standard input."""
+    """What the command line asks for; `files` of None are standard input."""
 
-    file: Path | None
+    files: tuple[Path, ...] | None
     source: str
     input_options: InputOptions
     dead_letters: Path | None
@@ -88,7 +88,7 @@ async def validate_file(request: ValidateRequest) -> int:
         dead_letters = None
         if request.dead_letters is not None:
             dead_letters = stack.enter_context(DeadLetters(request.dead_letters))
-        if request.file is None:
+        if request.files is None:
             stack.enter_context(interruptible_stdin())
         try:
             await _read(request, report, keys, dead_letters)
@@ -104,7 +104,7 @@ async def _read(
     request: ValidateRequest, report: ValidationReport, keys: DistinctKeys, dead_letters: DeadLetters | None
 ) -> None:
     async with aclosing(
-        request.input_options.records(request.file, request.source, report.passed_over)
+        request.input_options.records(request.files, request.source, report.passed_over)
     ) as records:
         async for record in records:
             match record:

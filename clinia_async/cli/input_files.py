@@ -1,0 +1,59 @@
+"""The files that a command reads: names, patterns and folders, or standard input."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from glob import has_magic, iglob
+from pathlib import Path
+
+import click
+
+STANDARD_INPUT = Path("-")
+_DEAD_LETTERS = ".dead.ndjson"
+_READ = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
+
+files_argument = click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+"""The files of a command, before `input_files`."""
+
+
+def input_files(named: Sequence[Path]) -> tuple[Path, ...] | None:
+    """Return the files that are meant, in order; None for standard input.
+
+    A folder stands for the files in it whose names say what they hold, in the order of their names, but not
+    for dead letters. Raises `click.BadParameter`.
+    """
+    if STANDARD_INPUT in named:
+        if len(named) > 1:
+            raise _bad("`-` is standard input, and cannot stand beside files")
+        return None
+    return tuple(file for path in named for file in _meant(path))
+
+
+def _meant(path: Path) -> Iterable[Path]:
+    if path.is_dir():
+        found = sorted(_files_in(path))
+        if not found:
+            raise _bad("a folder holds no file whose name says what is in it; name the files")
+        return found
+    if not path.exists() and has_magic(str(path)):
+        found = sorted(map(Path, iglob(str(path), recursive=True)))  # noqa: PTH207  a pattern may be absolute
+        if not found:
+            raise _bad("a pattern matches no file")
+        return found
+    if not path.exists():
+        raise _bad("a file does not exist")
+    return [path]
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        name = path.name.lower()
+        for ending in _COMPRESSED:
+            name = name.removesuffix(ending)
+        if name.endswith(_READ) and not name.endswith(_DEAD_LETTERS) and path.is_file():
+            yield path
+
+
+def _bad(message: str) -> click.BadParameter:
+    return click.BadParameter(f"{message}.", param_hint="'FILE...'")

@@ -1,0 +1,162 @@
+"""Which files a command reads, as which format, and what it says of those that it cannot read."""
+
+import gzip
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import DATA, Cli, line, start
+
+FILES = DATA / "files"
+EXIT_CODES = {
+    **dict.fromkeys(
+        (
+            "f01-nested-bundle.fhir.json",
+            "f01-parameters.fhir.json",
+            "f01-inner-full-url.fhir.json",
+            "f02-two-servers.fhir.json",
+            "f05-history.fhir.json",
+            "f05-patch-in-a-transaction.fhir.json",
+            "f06-id-with-underscore.fhir.json",
+            "f08-conditional-found-in-the-bundle.fhir.json",
+            "f10-two-extensions.fhir.json",
+            "m01-array.fhir.json",
+            "k01-flat.fhir.json",
+            "k01-every-digit.ndjson",
+            "a01-stored.zip",
+            "a01-records.ndjson.bz2",
+        ),
+        0,
+    ),
+    **dict.fromkeys(
+        (
+            "f03-first-line-cut.fhir.ndjson",
+            "f04-one-bad-entry.fhir.json",
+            "f04-no-resource-type.fhir.json",
+            "d01-numeric-id.fhir.json",
+            "x01-600-levels.fhir.ndjson",
+            "m03-500-levels.ndjson",
+        ),
+        1,
+    ),
+    **dict.fromkeys(
+        (
+            "a01-two-files.tar.gz",
+            "a02-garbage-after-frame.ndjson.zst",
+            "m01-Patient.ndjson",
+            "m02-utf16.fhir.json",
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_the_exit_code_of_a_file(name: str, cli: Cli) -> None:
+    assert cli("validate", FILES / name).code == EXIT_CODES[name]
+
+
+def test_files_folders_and_patterns_are_one_input(cli: Cli) -> None:
+    Path("in/deeper").mkdir(parents=True)
+    Path("in/b.ndjson").write_text(line("p-1"))
+    Path("in/deeper/a.json").write_text(f"[{line('p-2')}, {line('p-3')}]")
+    Path("in/old.dead.ndjson").write_text(line("p-4"))
+    Path("in/README.txt").write_text("no input")
+    Path("more-1.ndjson.gz").write_bytes(gzip.compress(line("p-5").encode()))
+    Path("more-2.ndjson").write_text(line("p-6"))
+    ran = cli("ingest", "in", "more-*", "--source", "ehr-prod", "--emulator", "--json")
+    assert (ran.code, ran.json["emulator_holds"]) == (0, 5)
+
+
+def test_a_job_of_several_files_goes_on_where_it_stopped(served: object, cli: Cli) -> None:
+    for number in range(3):
+        Path(f"{number}.ndjson").write_text(line(f"p-{number}"))
+    first = cli("ingest", "0.ndjson", "1.ndjson", "2.ndjson", "--journal", "job.db", "--json")
+    again = cli("ingest", "0.ndjson", "1.ndjson", "2.ndjson", "--journal", "job.db", "--json")
+    assert (first.json["landed"], first.json["sent"], again.json["sent"]) == (3, 3, 0)
+    Path("1.ndjson").write_text(line("p-9"))
+    assert cli("ingest", "0.ndjson", "1.ndjson", "2.ndjson", "--journal", "job.db").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-", "a.ndjson"], "cannot stand beside files"),
+        (["gone.ndjson"], "does not exist"),
+        (["gone-*"], "matches no file"),
+        (["empty"], "holds no file"),
+    ],
+)
+def test_files_that_are_none_are_refused(arguments: list[str], reason: str, cli: Cli) -> None:
+    Path("a.ndjson").write_text(line("p-1"))
+    Path("empty").mkdir()
+    ran = cli("validate", *arguments)
+    assert ran.code == 2
+    assert reason in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("x.ndjson", b'{"resourceType":"Patient","id":"p"}\n', "--format fhir"),
+        ("x", b'{"id":"p","resourceType":"Patient"}\n', "--format fhir"),
+        ("x.json", b'{\n  "resourceType": "Patient",\n  "id": "p"}', "--format fhir"),
+        ("x.json", b'[\n {"resourceType": "Patient"}]', "--format fhir"),
+        ("x.ndjson", b'[{"type":"t","id":"aa","data":{}}]', "--format json"),
+        ("x", b"id,v\n1,2\n3,4\n", "--format csv"),
+        ("x", b"PAR1....PAR1", "--format parquet"),
+        ("x.csv", b"PAR1....PAR1", "--format parquet"),
+        ("x.ndjson", b"\xff\xfe{\x00}\x00", "UTF-16"),
+        ("x.fhir.json", '{"resourceType":"X"}'.encode("utf-16-le"), "UTF-16"),
+        ("x.csv", "id,v\n1,2".encode("utf-16"), "UTF-16"),
+        ("x.ndjson", b"7z\xbc\xaf\x27\x1c" + b"\0" * 300, "7z"),
+        ("x.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 300, "Excel"),
+        ("x.fhir.json", b"<?xml version='1.0'?>\n<Bundle/>", "XML"),
+        ("x.gz", gzip.compress(gzip.compress(b"{}")), "compressed twice"),
+    ],
+)
+def test_another_format_is_named_and_nothing_is_sent(name: str, content: bytes, hint: str, cli: Cli) -> None:
+    Path(name).write_bytes(content)
+    ran = cli("validate", name)
+    assert ran.code == 2
+    assert hint in ran.err
+
+
+def test_a_format_may_be_said(cli: Cli) -> None:
+    resource = json.dumps(
+        {"resourceType": "Patient", "id": "p", "managingOrganization": {"reference": "Organization/o"}}
+    )
+    Path("x.txt").write_text(f"{resource}\n{resource}\n")
+    assert cli("validate", "x.txt", "--format", "fhir-ndjson", "--json").json["good"] == 2
+    assert cli("validate", "x.txt", "--format", "fhir", "--json").json["good"] == 2
+    Path("y.txt").write_text(f"[{resource},\n{resource}]")
+    assert cli("validate", "y.txt", "--format", "fhir-document", "--json").json["good"] == 2
+
+
+@pytest.mark.parametrize("head", [1, 3])
+def test_a_pipe_may_bring_its_first_byte_alone(head: int) -> None:
+    content = gzip.compress(line("p-1").encode())
+    reading, writing = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            pipe.write(content[:head])
+            time.sleep(0.3)
+            pipe.write(content[head:])
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    process = start("validate", "-", "--json", stdin=reading)
+    os.close(reading)
+    out, _ = process.communicate(timeout=60)
+    feeding.join()
+    assert (process.returncode, json.loads(out)["good"]) == (0, 1)
+
+
+def test_resources_at_the_emulator_are_counted_too(cli: Cli) -> None:
+    ran = cli("ingest", FILES / "m05-resources.ndjson", "--source", "ehr-prod", "--emulator")
+    assert ran.out.splitlines()[-1] == "the emulator holds 0 relationships and 9 resources"
