@@ -22,16 +22,18 @@ from attrs.converters import optional
 from clinia_async.emulator.access import AccessPolicy
 from clinia_async.emulator.app import App
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
+from clinia_async.emulator.chaos import Faults, chaos, known_route
+from clinia_async.emulator.dialect import Dialect
 from clinia_async.emulator.errors import DataFileBusy
-from clinia_async.emulator.exchange import Listener
-from clinia_async.emulator.faults import Faults, chaos
+from clinia_async.emulator.exchange import Listener, Received
 from clinia_async.emulator.handlers.catalog import CatalogApi
 from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
 from clinia_async.emulator.handlers.sources import SourceApi
 from clinia_async.emulator.handlers.submissions import Submissions
 from clinia_async.emulator.inspection import ROUTE, Inspection
 from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted
-from clinia_async.emulator.routes import ROUTE_NAMES, Api, Router
+from clinia_async.emulator.routes import Api, Router
+from clinia_async.emulator.script import Script
 from clinia_async.emulator.server import Server, close_server
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.records import Stored
@@ -63,6 +65,9 @@ class Emulator:
     """Called with every exchange of every emulator that is answered in full, right before the
     answer is sent. If one raises, the error is logged and the client gets no answer."""
 
+    default_dialect: ClassVar[Dialect] = "documented"
+    """The dialect of emulators that are given none, so that a whole test run can use another one."""
+
     data: Path | None = field(default=None, converter=optional(Path))
     """A file that keeps everything across restarts; without it, memory."""
 
@@ -93,6 +98,13 @@ class Emulator:
     """A seed of its own for the faults, and faults of every kind on every route to begin with, each
     seldom; it opens the inspection, too. After a restart the same seed plays the same faults again."""
 
+    dialect: Dialect = field(factory=lambda: Emulator.default_dialect)
+    """How answers are written: as the pages show them, or as a service in Go writes them, with null for
+    every list that is empty and every member that is absent."""
+
+    recording: bool = False
+    """Whether `received` keeps every request, its body included."""
+
     inspection: bool = False
     """Whether `GET /emulator`, with the key, answers with counts: for an emulator in another process."""
 
@@ -104,7 +116,11 @@ class Emulator:
     """Requests so far by route name, refused ones included."""
 
     faults: Faults = field(init=False)
+    received: list[Received] = field(init=False, factory=list)
+    """With `recording`, the requests so far, refused ones and those whose answer was lost included."""
+
     _running: "_Running | None" = field(init=False, default=None)
+    _initial: tuple[Mode, dict[str, Mode], Latency, Mode, Latency] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not _is_loopback(self.host) and len(self._key or "") < _SHORTEST_KEY:
@@ -114,9 +130,11 @@ class Emulator:
         if self._key is not None and not re.fullmatch(r"[!-~]+", self._key):
             raise ValueError("the key must be visible ASCII characters, and not empty")
         self._key = self._key or secrets.token_urlsafe(32)
-        self.faults = Faults(ROUTE_NAMES, self.seed if self.chaos is None else self.chaos)
-        for fault in chaos() if self.chaos is not None else ():
-            self.faults.add(fault)
+        if self.chaos is None:
+            self.faults = Faults(self.seed)
+        else:
+            self.faults = Faults(self.chaos, chaos())
+        self._initial = (self.default, dict(self.modes), self.bulk, self.bundle, self.purge)
 
     def __repr__(self) -> str:
         state = f"at {self._running.url}" if self._running else "closed"
@@ -152,6 +170,27 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def on(self, route: str) -> Script:
+        """Script the next requests of a route: `emulator.on("create_relationship").lose_reply()`.
+
+        Raises:
+            ValueError: there is no such route.
+        """
+        return Script(self.faults, known_route(route))
+
+    def reset(self) -> None:
+        """Delete all data, and forget faults, scripts, counts and recorded requests.
+
+        Modes, latencies and chaos are again as the emulator was made. Afterwards it makes the same ids
+        and plays the same faults again; a data file is emptied, too.
+        """
+        self._open.reset()
+        self.faults.reset()
+        self.requests.clear()
+        self.received.clear()
+        self.default, modes, self.bulk, self.bundle, self.purge = self._initial
+        self.modes = dict(modes)
 
     def mode(self, type_: str) -> Mode:
         return self.modes.get(type_, self.default)
@@ -208,7 +247,12 @@ class _Running:
 
     url: str
     registry: Registry
+    app: App
     stack: AsyncExitStack
+
+    def reset(self) -> None:
+        self.app.cancel_late_executions()
+        self.registry.reset()
 
     @classmethod
     async def start(cls, emulator: Emulator) -> Self:
@@ -219,33 +263,41 @@ class _Running:
                 partial(_listen, emulator.host, emulator.port), emulator.patience
             )
             stack.enter_context(listener)
-            runner = _runner(emulator, registry, listener.getsockname()[1])
+            app = _app(emulator, registry, listener.getsockname()[1])
+            stack.callback(app.cancel_late_executions)
+            runner = web.ServerRunner(Server(app.serve, emulator.settings), shutdown_timeout=_GRACE)
             stack.push_async_callback(close_server, runner, listener)
             await runner.setup()
             await web.SockSite(runner, listener).start()
-            return cls(url=_url(listener), registry=registry, stack=stack.pop_all())
+            return cls(url=_url(listener), registry=registry, app=app, stack=stack.pop_all())
 
 
 def _registry(emulator: Emulator) -> Registry:
-    return Registry(emulator.data, seed=emulator.seed, settings=emulator.settings)
+    return Registry(
+        emulator.data,
+        seed=emulator.seed,
+        settings=emulator.settings,
+        reads_lag=lambda: emulator.faults.has_stale_reads,
+    )
 
 
-def _runner(emulator: Emulator, registry: Registry, port: int) -> web.ServerRunner:
+def _app(emulator: Emulator, registry: Registry, port: int) -> App:
     names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
     access = AccessPolicy(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
     router = Router(_api(emulator, registry))
     if emulator.inspection or emulator.chaos is not None:
         inspection = Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
         router.add(ROUTE, inspection.show)
-    app = App(
+    return App(
         access=access,
         router=router,
         settings=emulator.settings,
+        dialect=emulator.dialect,
         faults=emulator.faults,
         listeners=Emulator.listeners,
         requests=emulator.requests,
+        received=emulator.received if emulator.recording else None,
     )
-    return web.ServerRunner(Server(app.serve, emulator.settings), shutdown_timeout=_GRACE)
 
 
 def _api(emulator: Emulator, registry: Registry) -> Api:

@@ -27,7 +27,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.code = code if code is not None else CODES[kind or "INTERNAL"]
+        self.code = code if code is not None else CODES.get(kind or "INTERNAL", 400)
 
     def envelope(self) -> dict[str, object]:
         envelope: dict[str, object] = {"code": self.code, "message": self.message}

@@ -6,12 +6,32 @@ from typing import NamedTuple, Self
 from aiohttp import web
 from attrs import define, field, frozen
 from multidict import CIMultiDict, CIMultiDictProxy, istr
+from orjson import loads
 
 from clinia_async.emulator.bodies.strict_json import decode
 from clinia_async.emulator.errors import ApiError
 from clinia_async.emulator.latency import Mode
 
 KEY_HEADER = istr("X-Clinia-API-Key")
+
+
+class Failure(NamedTuple):
+    """An error with which an accepted write fails."""
+
+    type: str
+    operation: int | None = None
+    """The index of the failing operation; None if all fail."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    """How one write is executed, instead of as the emulator is set."""
+
+    mode: Mode
+    polls: int | None = None
+    """Polls that see an accepted write pending before it is executed; without it, its latency counts."""
+
+    failure: Failure | None = None
 
 
 @define(eq=False)
@@ -34,8 +54,11 @@ class Request:
     unread: ApiError | None = None
     """Why the body was not read."""
 
-    mode: Mode | None = None
+    plan: Plan | None = None
     """How to execute this write; without it, as the emulator is set."""
+
+    fault: str | None = None
+    """The name of the fault that strikes it."""
 
     lag: float = 0.0
     """Seconds that this read lags behind, as from a replica."""
@@ -71,6 +94,71 @@ class Reply:
 
 
 @frozen(kw_only=True, eq=False)
+class Received:
+    """One request as it was received, whatever it was answered."""
+
+    route: str
+    """The name of the route, or `unknown`."""
+
+    method: str
+    path: str = field(repr=False)
+    """As it was sent, still encoded, without the query."""
+
+    query: str = field(repr=False)
+    """As it was sent."""
+
+    headers: CIMultiDictProxy[str] = field(repr=False)
+    """Without the key."""
+
+    body: bytes | None = field(repr=False)
+    """None if the request was answered without reading it, so of a GET too."""
+
+    status: int | None
+    """Of the answer; None if there was none."""
+
+    fault: str | None
+    """The name of the fault that struck it."""
+
+    @classmethod
+    def of(cls, request: Request, reply: Reply | None) -> Self:
+        http = request.http
+        return cls(
+            route=request.route,
+            method=http.method,
+            path=http.rel_url.raw_path,
+            query=http.rel_url.raw_query_string,
+            headers=_without_key(http),
+            body=request.body,
+            status=None if reply is None else reply.status,
+            fault=request.fault,
+        )
+
+    @property
+    def json(self) -> object:
+        """The body, parsed."""
+        return None if self.body is None else loads(self.body)
+
+    @property
+    def records(self) -> list[dict[str, object]]:
+        """The records that it writes: the body of a single write, or those of all operations.
+
+        Raises:
+            ValueError: the body is not JSON.
+        """
+        body = self.json
+        if not isinstance(body, dict):
+            return []
+        operations = [
+            one
+            for name in ("operations", "resourceOperations", "relationshipOperations")
+            for one in body.get(name, [])
+        ]
+        if not operations:
+            return [body]
+        return [one[str(one["action"]).lower()] for one in operations]
+
+
+@frozen(kw_only=True, eq=False)
 class Exchange:
     """One request and the complete answer to it."""
 
@@ -90,6 +178,9 @@ class Exchange:
     body: bytes | None = field(repr=False)
     """Of the request; None if it was answered without reading it, so of a GET too."""
 
+    fault: str | None
+    """The name of the fault that struck the request."""
+
     status: int
     answer_headers: CIMultiDictProxy[str] = field(repr=False)
     answer_body: bytes = field(repr=False)
@@ -97,19 +188,24 @@ class Exchange:
     @classmethod
     def of(cls, request: Request, reply: Reply, answer_headers: Mapping[str, str]) -> Self:
         http = request.http
-        headers = CIMultiDict(http.headers)
-        headers.popall(KEY_HEADER, None)
         return cls(
             route=request.route,
             method=http.method,
             path=http.rel_url.raw_path,
             query=http.rel_url.raw_query_string,
-            headers=CIMultiDictProxy(headers),
+            headers=_without_key(http),
             body=request.body,
+            fault=request.fault,
             status=reply.status,
             answer_headers=CIMultiDictProxy(CIMultiDict(answer_headers)),
             answer_body=reply.body,
         )
+
+
+def _without_key(http: web.BaseRequest) -> CIMultiDictProxy[str]:
+    headers = CIMultiDict(http.headers)
+    headers.popall(KEY_HEADER, None)
+    return CIMultiDictProxy(headers)
 
 
 Listener = Callable[[Exchange], None]

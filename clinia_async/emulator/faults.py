@@ -1,33 +1,40 @@
 """Faults between a client and the registry, on purpose.
 
-A fault says two things: whether the request is executed, and what the client sees instead of its
-answer. It strikes only requests that were let in, so a wrong key uses none up.
+A fault decides whether and how a request is executed, and what the client sees instead of its answer.
+It strikes only requests that were let in, so a wrong key uses none up.
 """
 
-import math
 from abc import abstractmethod
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
-from functools import partial
+from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import Literal
 
 from attrs import evolve, field, frozen, validators
+from orjson import dumps
 
 from clinia_async.emulator.errors import ApiError
-from clinia_async.emulator.exchange import Reply, Request
-from clinia_async.emulator.routes import ROUTE_NAMES
+from clinia_async.emulator.exchange import Plan, Reply, Request
 from clinia_async.emulator.server import refusal
 
-_F = TypeVar("_F", bound="Fault")
+Change = Callable[[object], object]
+"""Changes the document of an answer."""
+
+_not_negative = validators.ge(0.0)
 
 
-@frozen
+@frozen(kw_only=True)
 class Attempt:
     """A request that a fault strikes."""
 
-    execute: Callable[[], Reply]
-    """Execute the request, and return its answer."""
+    request: Request
+    random: Random
+    """Decided by the seed and by the content of the request."""
+
+    execute: Callable[[Request, Change | None], Reply]
+    """Execute the request, and return its answer, changed if a change is given."""
+
+    execute_later: Callable[[Request, float], None]
+    """Execute the request after some seconds of the loop's clock."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -38,7 +45,7 @@ class Fault:
     times: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     """How often it strikes before it is used up; None for no end."""
 
-    probability: float = field(default=1.0, validator=[validators.ge(0.0), validators.le(1.0)])
+    probability: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
     executed: bool = field(default=False, init=False)
     """Whether the request is executed before the client sees the fault."""
 
@@ -62,7 +69,7 @@ class LostReply(Fault):
     executed: bool = field(default=True, init=False)
 
     def play(self, attempt: Attempt) -> Reply | None:
-        attempt.execute()
+        attempt.execute(attempt.request, None)
         return None
 
 
@@ -73,7 +80,7 @@ class TruncatedBody(Fault):
     executed: bool = field(default=True, init=False)
 
     def play(self, attempt: Attempt) -> Reply | None:
-        return evolve(attempt.execute(), complete=False)
+        return evolve(attempt.execute(attempt.request, None), complete=False)
 
 
 @frozen(kw_only=True, eq=False)
@@ -96,99 +103,186 @@ class Unavailable(Fault):
 
     def play(self, attempt: Attempt) -> Reply | None:
         if self.executed:
-            attempt.execute()
+            attempt.execute(attempt.request, None)
         return _later(503, "unavailable", self.retry_after)
 
 
-class Faults:
-    """The faults in force; the first one added that strikes wins.
+@frozen(kw_only=True, eq=False)
+class ProxyResponse(Fault):
+    """The answer of a gateway, firewall or load balancer between client and service."""
 
-    The seed and the order of the requests decide which requests are struck.
-    """
+    status: int = 502
+    content: Literal["html", "json"] = "html"
+    """A page for people, or JSON that is not the service's envelope."""
 
-    def __init__(self, routes: Collection[str], seed: int) -> None:
-        self.played: Counter[Fault] = Counter()
-        """How often each fault has struck."""
-        self._routes = routes
-        self._random = Random(f"{seed}:faults")
-        self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
+    location: str | None = None
+    """Where a redirect leads."""
 
-    def add(self, fault: _F) -> _F:
-        if fault.route not in self._routes:
-            raise ValueError(f"no route is called {fault.route!r}; there are {', '.join(self._routes)}")
-        self._faults[fault.route].append(fault)
-        return fault
+    executed: bool = False
 
-    def clear(self) -> None:
-        self._faults.clear()
+    def play(self, attempt: Attempt) -> Reply | None:
+        if self.executed:
+            attempt.execute(attempt.request, None)
+        headers = {} if self.location is None else {"Location": self.location}
+        if self.content == "json":
+            return Reply(status=self.status, body=_PROXY_JSON, headers=headers)
+        body = _PROXY_PAGE % (self.status, self.status)
+        return Reply(status=self.status, body=body, headers=headers, content_type="text/html")
 
-    def choose(self, request: Request) -> Fault | None:
-        """Return the fault that strikes this request, and count it as played."""
-        for fault in self._faults.get(request.route, ()):
-            if self._strikes(fault):
-                self.played[fault] += 1
-                return fault
+
+_PROXY_PAGE = b"<html><head><title>%d</title></head><body><h1>%d</h1>The request was blocked.</body></html>\n"
+_PROXY_JSON = dumps({"error": "upstream", "request": "blocked"})
+
+
+@frozen(kw_only=True, eq=False)
+class EmptyResponse(Fault):
+    """204 without a body; the request was executed."""
+
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        reply = attempt.execute(attempt.request, None)
+        return reply if reply.status >= 300 else Reply(status=204, content_type=None)
+
+
+@frozen(kw_only=True, eq=False)
+class ByteOrderMark(Fault):
+    """A byte order mark stands before the JSON; the request was executed."""
+
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        reply = attempt.execute(attempt.request, None)
+        return evolve(reply, body=b"\xef\xbb\xbf" + reply.body) if reply.body else reply
+
+
+@frozen(kw_only=True, eq=False)
+class LateExecution(Fault):
+    """The connection ends without a byte of answer, and the request is executed seconds later."""
+
+    seconds: float = field(default=2.0, validator=_not_negative)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        attempt.execute_later(attempt.request, self.seconds)
         return None
 
-    def _strikes(self, fault: Fault) -> bool:
-        if fault.times is not None and self.played[fault] >= fault.times:
-            return False
-        return fault.probability >= 1 or self._random.random() < fault.probability
+
+@frozen(kw_only=True, eq=False)
+class DoubleExecution(Fault):
+    """The request is executed, and again seconds later; its answer may be lost."""
+
+    seconds: float = field(default=1.0, validator=_not_negative)
+    lost: bool = False
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        reply = attempt.execute(attempt.request, None)
+        attempt.execute_later(attempt.request, self.seconds)
+        return None if self.lost else reply
+
+
+@frozen(kw_only=True, eq=False)
+class StaleRead(Fault):
+    """A replica answers a read of a record or of a task as it was seconds ago.
+
+    The emulator remembers earlier states from the moment on at which the first such fault is added.
+    """
+
+    seconds: float = field(default=2.0, validator=_not_negative)
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        return attempt.execute(evolve(attempt.request, lag=self.seconds), None)
+
+
+ReceiptForm = Literal[
+    "null-details",
+    "no-details",
+    "text-details",
+    "no-id",
+    "no-type",
+    "unknown-status",
+    "empty-completed-at",
+    "missing",
+    "null-list",
+]
+RECEIPT_FORMS: tuple[ReceiptForm, ...] = (
+    "null-details",
+    "no-details",
+    "text-details",
+    "no-id",
+    "no-type",
+    "unknown-status",
+    "empty-completed-at",
+    "missing",
+    "null-list",
+)
+
+
+@frozen(kw_only=True, eq=False)
+class OddReceipts(Fault):
+    """Receipts of a task are not as documented, in one of several forms."""
+
+    form: ReceiptForm = field(default="null-details", validator=validators.in_(RECEIPT_FORMS))
+    share: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
+    """Of the receipts that are odd, drawn by the seed; the others stay as they are."""
+
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        return attempt.execute(attempt.request, lambda document: self._changed(document, attempt.random))
+
+    def _changed(self, document: object, random: Random) -> object:
+        if not isinstance(document, dict) or not isinstance(document.get("receipts"), list):
+            return document
+        if self.form == "null-list":
+            return {**document, "receipts": None}
+        receipts = [(receipt, random.random() < self.share) for receipt in document["receipts"]]
+        if self.form == "missing":
+            return {**document, "receipts": [receipt for receipt, is_odd in receipts if not is_odd]}
+        return {**document, "receipts": [self._odd(one) if is_odd else one for one, is_odd in receipts]}
+
+    def _odd(self, receipt: dict[str, object]) -> dict[str, object]:
+        match self.form:
+            case "no-id" | "no-type":
+                return {name: value for name, value in receipt.items() if name != self.form[3:]}
+            case "unknown-status":
+                return {**receipt, "status": "FINALIZING"}
+            case "empty-completed-at":
+                return {**receipt, "completedAt": ""}
+            case _:
+                error = receipt.get("error")
+                if not isinstance(error, dict):
+                    return receipt
+                rest = {name: value for name, value in error.items() if name != "details"}
+                if self.form != "no-details":
+                    rest["details"] = None if self.form == "null-details" else "<array>"
+                return {**receipt, "error": rest}
+
+
+@frozen(kw_only=True, eq=False)
+class ExecutedAs(Fault):
+    """The write is executed in another way than the emulator is set to: no fault of the wire."""
+
+    plan: Plan
+    executed: bool = field(default=True, init=False)
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        return attempt.execute(evolve(attempt.request, plan=self.plan), None)
+
+
+@frozen(kw_only=True, eq=False)
+class Refusal(Fault):
+    """An error of the service, in its envelope; nothing was executed."""
+
+    type: str = "FAILED_PRECONDITION"
+    status: int = 400
+    message: str = "refused, as the emulator is set"
+
+    def play(self, attempt: Attempt) -> Reply | None:
+        return refusal(ApiError(self.type, self.message, code=self.status))
 
 
 def _later(code: int, message: str, retry_after: int | str | None) -> Reply:
     reply = refusal(ApiError(None, message, code=code))
     return reply if retry_after is None else evolve(reply, headers={"Retry-After": str(retry_after)})
-
-
-_KINDS: dict[str, Callable[..., Fault]] = {
-    "lost-reply": LostReply,
-    "dropped-request": DroppedRequest,
-    "truncated-body": TruncatedBody,
-    "too-many-requests": TooManyRequests,
-    "unavailable": Unavailable,
-    "unavailable-executed": partial(Unavailable, executed=True),
-}
-_LATER = ("too-many-requests", "unavailable", "unavailable-executed")
-"""The kinds that may have a Retry-After."""
-
-_CHAOS_PROBABILITY = 0.02
-"""Of each kind in a chaos: together they strike about one request in nine."""
-
-
-def faults_from_text(text: str) -> Iterator[Fault]:
-    """Yield the faults of `KIND:ROUTE[:PROBABILITY[:RETRY-AFTER]]`, such as `lost-reply:bundle:0.1`.
-
-    `*` is every route, and a fault without a probability always strikes. Raises `ValueError`.
-    """
-    kind, _, rest = text.partition(":")
-    route, _, rest = rest.partition(":")
-    probability, _, later = rest.partition(":")
-    if kind not in _KINDS:
-        raise ValueError(f"a fault begins with one of {', '.join(_KINDS)}")
-    if later and kind not in _LATER:
-        raise ValueError(f"only {', '.join(_LATER)} say when to come again")
-    if route not in {*ROUTE_NAMES, "*"}:
-        raise ValueError(f"no such route; there are {', '.join(ROUTE_NAMES)}, and * for all")
-    more = {"retry_after": later} if later else {}
-    for name in ROUTE_NAMES if route == "*" else (route,):
-        yield _KINDS[kind](route=name, probability=_probability(probability), **more)
-
-
-def chaos() -> Iterator[Fault]:
-    """Yield every kind of fault on every route, each seldom."""
-    for route in ROUTE_NAMES:
-        for kind, make in _KINDS.items():
-            # A gateway that refuses a request always says when to come again: at once, to lose no time.
-            more = {"retry_after": 0} if kind == "too-many-requests" else {}
-            yield make(route=route, probability=_CHAOS_PROBABILITY, **more)
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text or 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ValueError("the probability of a fault is a number from 0 to 1")
-    return value

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, RESOURCE
+from clinia_async.emulator.chaos import Faults
 from clinia_async.emulator.exchange import Answer, Request
-from clinia_async.emulator.faults import Faults
 from clinia_async.emulator.routes import Route
 from clinia_async.emulator.store.registry import Registry
 

@@ -1,4 +1,4 @@
-"""When a write is done: at once, or after a while drawn from a seeded distribution."""
+"""When a write is executed: at once, or after a latency drawn from a seeded distribution."""
 
 import math
 from random import Random
@@ -81,11 +81,13 @@ class Accepted:
 class Review:
     """The write is accepted, goes through its pipeline, and then waits for a person.
 
-    After the latency it is in review until the owner of the emulator approves or rejects its
+    After the latency it is in review until `Emulator.approve` or `Emulator.reject` is called for its
     task. Either way its receipt says SUCCESS; only what was approved is stored.
     """
 
     latency: Latency = Constant(0.0)
+    approved: bool | None = None
+    """The decision that a reviewer makes right after the latency; without it, the write waits."""
 
 
 Mode = Persisted | Accepted | Review

@@ -176,9 +176,11 @@ def _count(checkpoints: Path) -> None:
     handle = os.open(checkpoints, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def counted(of: Callable[..., object], several: bool) -> Callable[..., object]:
-        def submit(self: Submissions, source: str, operations: Operation | list[Operation]) -> object:
+        def submit(
+            self: Submissions, source: str, operations: Operation | list[Operation], plan: object
+        ) -> object:
             os.write(handle, b"%d\n" % (len(operations) if several else 1))
-            return of(self, source, operations)
+            return of(self, source, operations, plan)
 
         return submit
 

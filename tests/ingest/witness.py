@@ -91,9 +91,11 @@ def _arrivals(seen: Witness) -> Iterator[Patch]:
 
     for name in ("single", "bulk", "bundle"):
 
-        def arrive(self: Submissions, source: str, work: object, name: str = name) -> object:
+        def arrive(
+            self: Submissions, source: str, work: object, plan: object = None, *, name: str = name
+        ) -> object:
             told([work] if isinstance(work, Operation) else work)  # type: ignore[arg-type]
-            return getattr(self, f"_plain_{name}")(source, work)
+            return getattr(self, f"_plain_{name}")(source, work, plan)
 
         yield Submissions, name, arrive
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415  the HTTP server is loaded when the command runs, and not for its help
 
+import os
 from pathlib import Path
 
 import click
@@ -25,6 +26,16 @@ def _key_in(path: Path) -> str:
         return file.read(_LONGEST_KEY).decode("ascii", "replace").strip()
 
 
+def _key(key: str | None, path: Path | None) -> str | None:
+    """Return the key that is given, if any."""
+    if key is not None:
+        click.echo("warning: --key shows in the list of processes; use --key-file instead", err=True)
+        return key
+    if path is not None:
+        return _key_in(path)
+    return os.environ.get("CLINIA_EMULATOR_KEY") or os.environ.get("CLINIA_API_KEY") or None
+
+
 @click.command(epilog=EPILOG)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
@@ -36,15 +47,23 @@ def _key_in(path: Path) -> str:
     metavar="FILE",
     help="Keep everything in this file; without it, everything is gone at the end.",
 )
+@click.option("--key", hidden=True, metavar="KEY", help="Shows in the process list; use --key-file.")
 @click.option(
-    "--key",
-    envvar="CLINIA_EMULATOR_KEY",
-    show_envvar=True,
-    metavar="KEY",
-    help="The key that clients must send, for tests; without it, a new one is made and printed."
-    " Beyond this machine a key of at least 32 characters is needed.",
+    "--key-file",
+    type=EXISTING_FILE,
+    metavar="PATH",
+    help="A file that holds the key that clients must send. Without it, the key is CLINIA_EMULATOR_KEY or"
+    " CLINIA_API_KEY; without these, a new one is made and printed. Beyond this machine a key of at least 32"
+    " characters is needed.",
 )
-@click.option("--key-file", type=EXISTING_FILE, metavar="PATH", help="A file that holds the key.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["documented", "go"]),
+    envvar="CLINIA_EMULATOR_DIALECT",
+    default="documented",
+    show_default=True,
+    help="How answers are written: as documented, or with null for every empty list and absent member.",
+)
 @click.option("--seed", type=int, default=0, help="Tells the ids of tasks.  [default: 0]")
 @click.option(
     "--accept",
@@ -89,6 +108,7 @@ def emulator(
     data: Path | None,
     key: str | None,
     key_file: Path | None,
+    dialect: str,
     seed: int,
     accept: tuple[tuple[str, str], ...],
     accept_all: str | None,
@@ -104,15 +124,18 @@ def emulator(
     """
     from clinia_async.cli.runs.emulator import serve
     from clinia_async.emulator import Accepted, Emulator, Persisted
-    from clinia_async.emulator.faults import faults_from_text
+    from clinia_async.emulator.chaos import faults_from_text
     from clinia_async.emulator.latency import from_text
+
+    key = _key(key, key_file)
 
     def make() -> Emulator:
         emulator = Emulator(
             host=host,
             port=port,
             data=data,
-            key=key if key_file is None else _key_in(key_file),
+            key=key,
+            dialect="go" if dialect == "go" else "documented",
             seed=seed,
             modes={type_: Accepted(from_text(latency)) for type_, latency in accept},
             default=Persisted() if accept_all is None else Accepted(from_text(accept_all)),
@@ -125,4 +148,4 @@ def emulator(
             emulator.faults.add(one)
         return emulator
 
-    return run_command(lambda _: serve(make, print_key=key is None and key_file is None))
+    return run_command(lambda _: serve(make, print_key=key is None))

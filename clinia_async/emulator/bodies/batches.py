@@ -84,4 +84,4 @@ def _operation(value: object, bodies: Bodies) -> Operation:
     try:
         return bodies.removal(payload) if action == "DELETE" else bodies.write(action, payload)
     except ApiError as refusal:
-        return bodies.named(action, payload)._replace(refusal=refusal.message)
+        return bodies.named(action, payload)._replace(refusal=("INVALID_ARGUMENT", refusal.message))

@@ -6,7 +6,9 @@ RELATIONSHIP, RESOURCE = "RELATIONSHIP", "RESOURCE"
 """What a write is about, in the words of receipts."""
 
 READY, REVIEWED, CANCELLED, DONE = "", "REVIEWED", "CANCELLED", "DONE"
-"""What an operation waits for: its time, a reviewer too, or nothing any more."""
+APPROVED, REJECTED = "APPROVED", "REJECTED"
+"""States of an operation: it waits for its time, for a reviewer too, or for nothing any more; or it waits
+for its time, and the decision of its reviewer is known."""
 
 
 class Operation(NamedTuple):
@@ -33,7 +35,7 @@ class Operation(NamedTuple):
     edit: str | None = None
     """What an edit does to the record, as its module understands it."""
 
-    refusal: str | None = None
-    """Why this operation of a bulk must fail; the others of its bulk are done all the same."""
+    refusal: tuple[str, str] | None = None
+    """Type and message of the error with which this operation fails, whatever the others do."""
 
     state: str = READY

@@ -78,12 +78,13 @@ class ResourceBodies:
     def _write(self, operation: Operation, document: dict[str, object]) -> Operation:
         resource_id(operation.id)
         tokens = self.tokens or ({ROOT: operation.id} if document.get("id") == ROOT else {})
-        data = mapping(document["data"], "data")
-        content = {"data": encode(replaced(data, tokens, self._properties(operation.type, tokens)))}
+        data = replaced(mapping(document["data"], "data"), tokens, self._properties(operation.type, tokens))
+        operation = operation._replace(data=encode(data))
         if "contained" in document:
-            content["contained"] = encode(self._contained(document["contained"], tokens))
-        meta = metadata.checked(document["meta"], self.now())._asdict() if "meta" in document else {}
-        return operation._replace(**content, **meta)
+            operation = operation._replace(contained=encode(self._contained(document["contained"], tokens)))
+        if "meta" not in document:
+            return operation
+        return operation._replace(**metadata.checked(document["meta"], self.now())._asdict())
 
     def _contained(self, value: object, tokens: Tokens) -> object:
         """References of contained resources may lead to the root, too."""

@@ -38,22 +38,26 @@ class RecordsApi:
             self._id(request)
         if "includes" in request.query:
             raise ApiError("UNIMPLEMENTED", "the emulator includes nothing")
-        return Answer(self.registry.record(source, self.target, type_, id_).document())
+        return Answer(self.registry.record(source, self.target, type_, id_, lag=request.lag).document())
 
     def delete(self, request: Request) -> Answer:
         source, type_ = self._address(request)
-        return self.submissions.single(source, Operation(self.target, "DELETE", type_, self._id(request)))
+        return self.submissions.single(
+            source, Operation(self.target, "DELETE", type_, self._id(request)), request.plan
+        )
 
     def bulk(self, request: Request) -> Answer:
         source = self._source(request)
         body = request.json()
-        return self.submissions.bulk(source, bulk(body, self._bodies(source)))
+        return self.submissions.bulk(source, bulk(body, self._bodies(source)), request.plan)
 
     def get_bulk(self, request: Request) -> Answer:
         """Answer with the task of a bulk, without its id."""
         source, with_receipts = self._source(request), flag(request, "withReceipts")
         id_ = task_id(request.path["id"])
-        document = self.registry.bulk(source, id_, self.target, with_receipts=with_receipts).document()
+        document = self.registry.bulk(
+            source, id_, self.target, with_receipts=with_receipts, lag=request.lag
+        ).document()
         del document["taskId"]
         return Answer(document)
 
@@ -77,12 +81,12 @@ class RelationshipsApi(RecordsApi):
     def create(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         operation = self._bodies(source).creation(type_, request.json())
-        return self.submissions.single(source, operation)
+        return self.submissions.single(source, operation, request.plan)
 
     def patch(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_ = self._id(request)
-        return self.submissions.single(source, patch_operation(type_, id_, request.json()))
+        return self.submissions.single(source, patch_operation(type_, id_, request.json()), request.plan)
 
     def _id(self, request: Request) -> str:
         return relationship_id(request.path["id"])
@@ -98,31 +102,37 @@ class ResourcesApi(RecordsApi):
     def create(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         operation = self._bodies(source).creation(type_, request.json())
-        return self.submissions.single(source, operation)
+        return self.submissions.single(source, operation, request.plan)
 
     def put(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_ = self._id(request)
         operation = self._bodies(source).replacement(type_, id_, request.json())
-        return self.submissions.single(source, operation)
+        return self.submissions.single(source, operation, request.plan)
 
     def create_contained(self, request: Request) -> Answer:
         """Create a contained resource; the path ends in a key, and the body may have an id."""
         source, type_ = self._address(request)
         id_, path = self._id(request), _contained_path(request, ends_in_id=False)
         entry = self._bodies(source).new_entry(request.json())
-        return self.submissions.single(source, contained_operation(CREATE_CONTAINED, type_, id_, path, entry))
+        return self.submissions.single(
+            source, contained_operation(CREATE_CONTAINED, type_, id_, path, entry), request.plan
+        )
 
     def put_contained(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_, path = self._id(request), _contained_path(request, ends_in_id=True)
         entry = self._bodies(source).entry(path.pop(), request.json())
-        return self.submissions.single(source, contained_operation(PUT_CONTAINED, type_, id_, path, entry))
+        return self.submissions.single(
+            source, contained_operation(PUT_CONTAINED, type_, id_, path, entry), request.plan
+        )
 
     def delete_contained(self, request: Request) -> Answer:
         source, type_ = self._address(request)
         id_, path = self._id(request), _contained_path(request, ends_in_id=True)
-        return self.submissions.single(source, contained_operation(DELETE_CONTAINED, type_, id_, path))
+        return self.submissions.single(
+            source, contained_operation(DELETE_CONTAINED, type_, id_, path), request.plan
+        )
 
     def _id(self, request: Request) -> str:
         return resource_id(request.path["id"])

@@ -30,7 +30,7 @@ class SourceApi:
             relationships = RelationshipBodies(now=self.registry.clock.wall, tokens=tokens)
             return evolve(resource_bodies(self.registry, source), tokens=tokens), relationships
 
-        return self.submissions.bundle(source, bundle(body, self.registry.new_id, bodies))
+        return self.submissions.bundle(source, bundle(body, self.registry.new_id, bodies), request.plan)
 
     def purge(self, request: Request) -> Answer:
         source = self._source(request)
@@ -41,7 +41,8 @@ class SourceApi:
 
     def get_task(self, request: Request) -> Answer:
         source, id_ = self._source(request), task_id(request.path["id"])
-        task = self.registry.task(source, id_, with_receipts=flag(request, "withReceipts"))
+        with_receipts = flag(request, "withReceipts")
+        task = self.registry.task(source, id_, with_receipts=with_receipts, lag=request.lag)
         return Answer(task.document())
 
     def browse(self, request: Request) -> Answer:

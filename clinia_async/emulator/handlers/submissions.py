@@ -5,8 +5,8 @@ from typing import Protocol
 
 from attrs import frozen
 
-from clinia_async.emulator.bodies.operation import REVIEWED, Operation
-from clinia_async.emulator.exchange import Answer
+from clinia_async.emulator.bodies.operation import APPROVED, REJECTED, REVIEWED, Operation
+from clinia_async.emulator.exchange import Answer, Plan
 from clinia_async.emulator.latency import Latency, Mode, Persisted, Review
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.execution import Written
@@ -32,34 +32,45 @@ class Submissions:
     modes: Modes
     random: Random
 
-    def single(self, source: str, operation: Operation) -> Answer:
-        mode = self.modes.mode(operation.type)
+    def single(self, source: str, operation: Operation, plan: Plan | None = None) -> Answer:
+        mode = self.modes.mode(operation.type) if plan is None else plan.mode
         if isinstance(mode, Persisted):
             id_, written = self.registry.persist(source, operation)
             return _persisted(id_, _record(written), 201 if written.created else 200)
-        (operation,) = _for_review([operation], mode)
-        return _accepted(self.registry.accept(source, operation, latency=self._draw(mode.latency)))
+        (operation,) = _planned(_for_review([operation], mode), plan)
+        polls = None if plan is None else plan.polls
+        id_ = self.registry.accept(source, operation, latency=self._draw(mode.latency), polls=polls)
+        return _accepted(id_)
 
-    def bulk(self, source: str, operations: list[Operation]) -> Answer:
+    def bulk(self, source: str, operations: list[Operation], plan: Plan | None = None) -> Answer:
         """Accept a bulk. Operations of types that are reviewed wait for a reviewer here, too."""
-        reviewed = {
-            type_: isinstance(self.modes.mode(type_), Review) for type_ in {one.type for one in operations}
-        }
-        if any(reviewed.values()):
-            operations = [one._replace(state=REVIEWED) if reviewed[one.type] else one for one in operations]
-        id_ = self.registry.accept_bulk(source, operations, latency=self._draw(self.modes.bulk))
+        latency = self.modes.bulk
+        if plan is not None and not isinstance(plan.mode, Persisted):
+            operations, latency = _planned(_for_review(operations, plan.mode), plan), plan.mode.latency
+        else:
+            operations = self._reviewed_by_type(operations)
+        polls = None if plan is None else plan.polls
+        id_ = self.registry.accept_bulk(source, operations, latency=self._draw(latency), polls=polls)
         return _accepted(id_, {"bulkId": id_})
 
-    def bundle(self, source: str, operations: list[Operation]) -> Answer:
-        mode = self.modes.bundle
+    def bundle(self, source: str, operations: list[Operation], plan: Plan | None = None) -> Answer:
+        mode = self.modes.bundle if plan is None else plan.mode
         if isinstance(mode, Persisted):
             return self._persisted_bundle(source, operations)
-        operations = _for_review(operations, mode)
-        return _accepted(self.registry.accept_bundle(source, operations, latency=self._draw(mode.latency)))
+        operations = _planned(_for_review(operations, mode), plan)
+        polls = None if plan is None else plan.polls
+        id_ = self.registry.accept_bundle(source, operations, latency=self._draw(mode.latency), polls=polls)
+        return _accepted(id_)
 
     def purge(self, source: str, operation: Operation) -> Answer:
         id_ = self.registry.accept_purge(source, operation, latency=self._draw(self.modes.purge))
         return _accepted(id_, {"purgeOperation": self.registry.purge(source, id_)})
+
+    def _reviewed_by_type(self, operations: list[Operation]) -> list[Operation]:
+        modes = {type_: self.modes.mode(type_) for type_ in {one.type for one in operations}}
+        if not any(isinstance(mode, Review) for mode in modes.values()):
+            return operations
+        return [reviewed for one in operations for reviewed in _for_review([one], modes[one.type])]
 
     def _persisted_bundle(self, source: str, operations: list[Operation]) -> Answer:
         id_, written = self.registry.persist_bundle(source, operations)
@@ -71,10 +82,25 @@ class Submissions:
         return latency.draw(self.random)
 
 
+_DECISIONS = {None: REVIEWED, True: APPROVED, False: REJECTED}
+
+
 def _for_review(operations: list[Operation], mode: Mode) -> list[Operation]:
     if not isinstance(mode, Review):
         return operations
-    return [operation._replace(state=REVIEWED) for operation in operations]
+    return [operation._replace(state=_DECISIONS[mode.approved]) for operation in operations]
+
+
+def _planned(operations: list[Operation], plan: Plan | None) -> list[Operation]:
+    """Return the operations, failing as planned."""
+    if plan is None or plan.failure is None:
+        return operations
+    type_, failing = plan.failure
+    error = (type_, "the operation failed, as the emulator is set")
+    return [
+        one._replace(refusal=error) if failing in (None, index) else one
+        for index, one in enumerate(operations)
+    ]
 
 
 def _record(written: Written) -> dict[str, object]:

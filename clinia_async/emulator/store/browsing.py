@@ -83,6 +83,9 @@ class Browsing:
         total = sum(self._records.count(*collection, source) for collection in session.collections)
         return {"hits": hits, "meta": {"cursor": cursor, "total": total}}
 
+    def reset(self) -> None:
+        self._sessions.clear()
+
     def _session(self, source: str, query: BrowseQuery) -> tuple[str, _Session]:
         if query.cursor is None:
             return _new_cursor(), _Session(source, query.types, 0.0)

@@ -119,3 +119,9 @@ def latest_stamp(database: sqlite3.Connection) -> str | None:
 def keep_stamp(database: sqlite3.Connection, stamp: str) -> None:
     """Store a timestamp that a later run must not go behind."""
     database.execute("INSERT OR REPLACE INTO latest VALUES (1, ?)", (stamp,))
+
+
+def delete_everything(database: sqlite3.Connection) -> None:
+    tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'latest'")
+    for (name,) in tables.fetchall():
+        database.execute(f"DELETE FROM {name}")  # noqa: S608  the names are those of the schema above

@@ -44,7 +44,8 @@ class Executor:
     def execute(self, source: str, operation: Operation, stamp: str) -> Written:
         """Execute one operation, or raise the error for its receipt."""
         if operation.refusal is not None:
-            raise ApiError("INVALID_ARGUMENT", operation.refusal)
+            kind, message = operation.refusal
+            raise ApiError(kind, message)
         self._rules.check(source, operation)
         match operation.action:
             case "CREATE":

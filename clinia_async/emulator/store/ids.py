@@ -1,4 +1,4 @@
-"""Ids that look like the service's: 27 letters and digits, told by the seed."""
+"""Ids that look like the service's: 27 letters and digits, decided by the seed."""
 
 import re
 from functools import lru_cache
@@ -23,21 +23,25 @@ class Ids:
 
     @property
     def last(self) -> int:
-        """The number of the latest task."""
+        """Return the number of the latest task."""
         return self._last
 
+    def reset(self) -> None:
+        self._last = 0
+        self._records = count()
+
     def task(self, prefix: str) -> tuple[int, str]:
-        """A new number, and the id of its task."""
+        """Return a new number, and the id of its task."""
         self._last += 1
         rest = self._digest(f"{self._last}", _LENGTH - _NUMBER_LENGTH)
         return self._last, f"{prefix}{_base62(self._last)}{rest}"
 
     def record(self) -> str:
-        """A new id. Restarts do not repeat it, because whatever is stored has used up a number."""
+        """Return a new id. A restart does not repeat it, because every stored record has used up a number."""
         return self._digest(f"{self._last}:{next(self._records)}", _LENGTH)
 
     def execution(self, number: int, index: int) -> str:
-        """Of a task's operation in a pipeline."""
+        """Return the id of the pipeline execution of an operation."""
         return self._digest(f"{number}:{index}:execution", _LENGTH)
 
     def _digest(self, what: str, length: int) -> str:
@@ -46,14 +50,14 @@ class Ids:
 
 
 def number_of(id_: str) -> int:
-    """The number that a task's id begins with; 0, which no task has, if it is none of ours."""
+    """Return the number that a task's id begins with, or 0, which no task has, for any other text."""
     if not (ours := _TASK.fullmatch(id_)):
         return 0
     return sum(_DIGITS.index(figure) * 62**place for place, figure in enumerate(reversed(ours[1])))
 
 
 def names(id_: str, asked: str) -> bool:
-    """Whether a task is meant by what was asked for: its id, or what such tasks were once called."""
+    """Return whether a task is meant by an id, or by the deprecated form of its id."""
     prefix, _, bare = id_.partition("_")
     old = {"bk": bare, "bd": bare, "pg": f"purge:{bare}"}
     return asked in (id_, old.get(prefix))
@@ -66,7 +70,7 @@ def _base62(number: int) -> str:
 
 @lru_cache(1)
 def _upper(number: int) -> str:
-    """All figures but the last, which alone differs from one number to the next."""
+    """Return all digits but the last, which alone differs from one number to the next."""
     figures = ""
     while number:
         number, figure = divmod(number, 62)

@@ -8,7 +8,7 @@ from clinia_async.emulator.bodies.patch import EDITS
 
 Receipt = dict[str, object]
 Execution = dict[str, object]
-IN_REVIEW, APPROVED = "IN_REVIEW", "SUCCESSFUL"
+IN_REVIEW, SUCCESSFUL = "IN_REVIEW", "SUCCESSFUL"
 """Statuses of a pipeline execution."""
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from operator import length_hint
 from sqlite3 import Connection, IntegrityError
 from typing import NamedTuple
 
@@ -120,12 +121,12 @@ class Records:
         rows = iter([_row(source, operation, stamp) for operation in operations])
         created: list[bool] = []
         while len(created) < len(operations):
-            before = self._database.total_changes
             with suppress(IntegrityError):  # of the row that the iterator gave last
                 self._database.executemany(_INSERT, rows)
-            created += [True] * (self._database.total_changes - before)
-            if len(created) < len(operations):
-                created.append(False)
+                created += [True] * (len(operations) - len(created))
+                break
+            created += [True] * (len(operations) - len(created) - length_hint(rows) - 1)
+            created.append(False)
         return created
 
     def put(self, source: str, operation: Operation, stamp: str) -> tuple[Record, bool]:

@@ -4,23 +4,25 @@ An accepted write is executed when it is due. No timer waits for that moment: ea
 registry first executes what is due, so that every reader sees the state of that time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from clinia_async.emulator.bodies.operation import CANCELLED, READY, REVIEWED, Operation
+from clinia_async.emulator.bodies.operation import APPROVED, CANCELLED, READY, REJECTED, REVIEWED, Operation
 from clinia_async.emulator.bodies.shapes import is_identifier
 from clinia_async.emulator.clock import Clock
 from clinia_async.emulator.errors import ApiError, absent
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.browsing import BrowseQuery, Browsing
 from clinia_async.emulator.store.catalog import Catalog
-from clinia_async.emulator.store.database import keep_stamp, latest_stamp, open_database
+from clinia_async.emulator.store.database import delete_everything, keep_stamp, latest_stamp, open_database
 from clinia_async.emulator.store.definitions import Definitions
 from clinia_async.emulator.store.execution import Executor, Written
+from clinia_async.emulator.store.history import History
 from clinia_async.emulator.store.ids import number_of
-from clinia_async.emulator.store.receipts import APPROVED, IN_REVIEW, OperationResult
+from clinia_async.emulator.store.receipts import IN_REVIEW, SUCCESSFUL, OperationResult
 from clinia_async.emulator.store.records import DuplicateCounter, Record, Records, Stored
 from clinia_async.emulator.store.relationship_index import RelationshipIndex
 from clinia_async.emulator.store.rules import Rules
@@ -31,8 +33,13 @@ _AT_ONCE = 100
 
 
 class Registry:
-    def __init__(self, data: Path | None, *, seed: int, settings: Settings) -> None:
+    def __init__(
+        self, data: Path | None, *, seed: int, settings: Settings, reads_lag: Callable[[], bool]
+    ) -> None:
+        """`reads_lag` says whether earlier states must be remembered from now on."""
         self._settings = settings
+        self._reads_lag = reads_lag
+        self._history: History | None = None
         self._database = database = open_database(data)
         self.clock = Clock(latest_stamp(database))
         self._duplicates = DuplicateCounter(database)
@@ -51,6 +58,15 @@ class Registry:
         keep_stamp(self._database, self.clock.stamp())
         self._database.close()
 
+    def reset(self) -> None:
+        """Delete everything, and give the same ids again."""
+        with self._transaction():
+            delete_everything(self._database)
+        if self._history is not None:
+            self._history.clear()
+        self._tasks.reset()
+        self._browsing.reset()
+
     def persist(self, source: str, operation: Operation) -> tuple[str, Written]:
         """Execute a write now. Return the id of its finished task, and the record."""
         with self._transaction():
@@ -65,20 +81,24 @@ class Registry:
             outcomes = [self._executor.execute(source, operation, stamp) for operation in operations]
             return self._tasks.add_finished(source, operations, stamp, prefix=BUNDLE), outcomes
 
-    def accept(self, source: str, operation: Operation, *, latency: float) -> str:
+    def accept(self, source: str, operation: Operation, *, latency: float, polls: int | None = None) -> str:
         with self._transaction():
             if not self._tasks.busy(source, operation):
                 self._executor.expect(source, operation)
-            return self._accept(source, [operation], prefix=SINGLE, latency=latency)
+            return self._accept(source, [operation], prefix=SINGLE, latency=latency, polls=polls)
 
-    def accept_bulk(self, source: str, operations: list[Operation], *, latency: float) -> str:
+    def accept_bulk(
+        self, source: str, operations: list[Operation], *, latency: float, polls: int | None = None
+    ) -> str:
         with self._transaction():
             target = operations[0].target
-            return self._accept(source, operations, prefix=BULK, target=target, latency=latency)
+            return self._accept(source, operations, prefix=BULK, target=target, latency=latency, polls=polls)
 
-    def accept_bundle(self, source: str, operations: list[Operation], *, latency: float) -> str:
+    def accept_bundle(
+        self, source: str, operations: list[Operation], *, latency: float, polls: int | None = None
+    ) -> str:
         with self._transaction():
-            return self._accept(source, operations, prefix=BUNDLE, latency=latency)
+            return self._accept(source, operations, prefix=BUNDLE, latency=latency, polls=polls)
 
     def accept_purge(self, source: str, operation: Operation, *, latency: float) -> str:
         with self._transaction():
@@ -89,9 +109,15 @@ class Registry:
             self._purges.begin(number, operation, stamp)
             return id_
 
-    def record(self, source: str, target: str, type_: str, id_: str) -> Record:
-        """Return a record by its id, or by one of its identifiers."""
+    def record(self, source: str, target: str, type_: str, id_: str, *, lag: float = 0.0) -> Record:
+        """Return a record by its id, or by one of its identifiers; with `lag`, as it was seconds ago."""
         with self._transaction():
+            if lag and self._history is not None:
+                changed, record = self._history.record((source, target, type_, id_), lag)
+                if changed and record is None:
+                    raise absent(target.lower())
+                if record is not None:
+                    return record
             try:
                 return self._records.get(source, target, type_, id_)
             except ApiError:
@@ -99,12 +125,17 @@ class Registry:
                     raise
                 return self._records.find(source, target, type_, id_)
 
-    def task(self, source: str, id_: str, *, with_receipts: bool = False) -> Task:
+    def task(self, source: str, id_: str, *, with_receipts: bool = False, lag: float = 0.0) -> Task:
+        """Return a task; with `lag`, as it was seconds ago."""
+        self._tasks.count_poll(id_)
         with self._transaction():
-            return self._tasks.get(source, id_, with_receipts=with_receipts)
+            earlier = partial(self._history.task, lag=lag) if lag and self._history else None
+            return self._tasks.get(source, id_, with_receipts=with_receipts, earlier=earlier)
 
-    def bulk(self, source: str, id_: str, target: str, *, with_receipts: bool = False) -> Task:
-        task = self.task(source, id_, with_receipts=with_receipts)
+    def bulk(
+        self, source: str, id_: str, target: str, *, with_receipts: bool = False, lag: float = 0.0
+    ) -> Task:
+        task = self.task(source, id_, with_receipts=with_receipts, lag=lag)
         if not task.id.startswith(BULK) or task.target != target:
             raise absent(f"bulk of {target.lower()}s")
         return task
@@ -131,9 +162,11 @@ class Registry:
         """Approve or reject all operations of a task that are in review."""
         with self._transaction():
             work = self._tasks.in_review(task_id)
-            stamp = self.clock.stamp()
-            results = self._approved(work, stamp) if approved else self._rejected(work)
-            self._tasks.complete(work, results, stamp)
+            decision = APPROVED if approved else REJECTED
+            operations = [
+                one._replace(state=decision) if one.state == REVIEWED else one for one in work.operations
+            ]
+            self._execute(work._replace(operations=operations), self.clock.stamp())
 
     def tasks(self) -> dict[str, int]:
         """Return how many there are, by status."""
@@ -155,6 +188,8 @@ class Registry:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Execute what is due, then run one transaction. A rollback does not undo counted duplicates."""
+        if self._history is None and self._reads_lag():
+            self._history = History(self._database, self.clock.now)
         self._execute_due()
         self._database.execute("BEGIN")
         try:
@@ -177,13 +212,20 @@ class Registry:
                 keep_stamp(self._database, self.clock.stamp())
 
     def _accept(
-        self, source: str, operations: list[Operation], *, prefix: str, target: str = "", latency: float
+        self,
+        source: str,
+        operations: list[Operation],
+        *,
+        prefix: str,
+        target: str = "",
+        latency: float,
+        polls: int | None,
     ) -> str:
-        operations, stamp = (
-            self._without_conflicts(source, operations, together=prefix == BUNDLE),
-            self.clock.stamp(),
+        operations = self._without_conflicts(source, operations, together=prefix == BUNDLE)
+        _, id_ = self._tasks.accept(
+            source, operations, self.clock.stamp(), prefix=prefix, target=target, latency=latency, polls=polls
         )
-        return self._tasks.accept(source, operations, stamp, prefix=prefix, target=target, latency=latency)[1]
+        return id_
 
     def _without_conflicts(
         self, source: str, operations: list[Operation], *, together: bool
@@ -204,11 +246,26 @@ class Registry:
         if work.id.startswith(PURGE):
             results = self._purge(work, stamp)
         else:
-            results = self._results(work, work.operations, stamp)
-        for index, operation in enumerate(work.operations):
-            if operation.state == REVIEWED:
-                results[index] = OperationResult("PENDING", execution=self._execution(work, index, IN_REVIEW))
-        self._tasks.complete(work, results, stamp)
+            operations = [
+                one._replace(state=READY) if one.state == APPROVED else one for one in work.operations
+            ]
+            results = self._results(work, operations, stamp)
+        reviewed = [self._reviewed(work, index, result) for index, result in enumerate(results)]
+        self._tasks.complete(work, reviewed, stamp)
+
+    def _reviewed(self, work: Work, index: int, result: OperationResult | None) -> OperationResult | None:
+        """Return the result of an operation whose reviewer has decided, or has yet to decide."""
+        match work.operations[index].state:
+            case state if state == REVIEWED:
+                return OperationResult("PENDING", execution=self._execution(work, index, IN_REVIEW))
+            case state if state == APPROVED:
+                return result and result._replace(execution=self._execution(work, index, SUCCESSFUL))
+            case state if state == REJECTED:
+                return OperationResult(
+                    "SUCCESS", execution=self._execution(work, index, self._settings.rejected)
+                )
+            case _:
+                return result
 
     def _results(self, work: Work, operations: list[Operation], stamp: str) -> list[OperationResult | None]:
         execute = self._executor.together if work.id.startswith(BUNDLE) else self._executor.each
@@ -218,25 +275,6 @@ class Registry:
         (operation,) = work.operations
         self._purges.finish(work.number, self._executor.purge(work.source, operation), stamp)
         return [OperationResult("SUCCESS")]
-
-    def _approved(self, work: Work, stamp: str) -> list[OperationResult | None]:
-        operations = [
-            operation._replace(state=READY) if operation.state == REVIEWED else operation
-            for operation in work.operations
-        ]
-        results = self._results(work, operations, stamp)
-        return [
-            result and result._replace(execution=self._execution(work, index, APPROVED))
-            for index, result in enumerate(results)
-        ]
-
-    def _rejected(self, work: Work) -> list[OperationResult | None]:
-        return [
-            OperationResult("SUCCESS", execution=self._execution(work, index, self._settings.rejected))
-            if operation.state == REVIEWED
-            else None
-            for index, operation in enumerate(work.operations)
-        ]
 
     def _execution(self, work: Work, index: int, status: str) -> dict[str, object]:
         """Return the pipeline execution of an operation; the definition's version is part of its id."""

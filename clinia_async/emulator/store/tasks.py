@@ -2,13 +2,13 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from sqlite3 import Connection
 from typing import NamedTuple
 
 from orjson import dumps, loads
 
-from clinia_async.emulator.bodies.operation import DONE, READY, REVIEWED, Operation
+from clinia_async.emulator.bodies.operation import APPROVED, DONE, READY, REJECTED, REVIEWED, Operation
 from clinia_async.emulator.clock import Clock
 from clinia_async.emulator.errors import absent
 from clinia_async.emulator.store.ids import Ids, names, number_of
@@ -26,7 +26,14 @@ SINGLE, BULK, BUNDLE, PURGE = "s_", "bk_", "bd_", "pg_"
 
 _SUCCESS = OperationResult("SUCCESS")
 _Key = tuple[str, str, str, str]
+_WRITING = frozenset({READY, REVIEWED, APPROVED, REJECTED})
+"""States of operations whose record no other task may write."""
+
 _PURGE_COLLECTIONS = {"RELATIONSHIP": "relationships", "RESOURCE": "resources"}
+
+
+Earlier = Callable[[int], tuple[bool, str | None, str | None]]
+"""Whether a task has changed since, and its status and receipts before."""
 
 
 class Due(NamedTuple):
@@ -71,6 +78,7 @@ class Tasks:
         self.ids = Ids(seed, last)
         self._queue = self._interrupted()
         heapq.heapify(self._queue)
+        self._polls_left: dict[int, int] = {}
         self._busy = Counter(
             key for work in self._unfinished() for key in _keys(work.source, work.operations)
         )
@@ -93,19 +101,34 @@ class Tasks:
         prefix: str,
         target: str,
         latency: float,
+        polls: int | None = None,
     ) -> tuple[int, str]:
-        """Add a task that is due after `latency` seconds of the loop's clock. Return its number and id."""
+        """Add a task, due after seconds or after so many polls. Return its number and id."""
         number, id_ = self.ids.task(prefix)
         work = (number, latency, dumps(operations, default=tuple).decode())
         self._insert(number, source, Task(id_, target, "PENDING", stamp, [] if prefix == PURGE else None))
         self._database.execute("INSERT INTO pending VALUES (?, ?, ?)", work)
-        heapq.heappush(self._queue, Due(self._clock.now() + latency, number))
+        if polls is None:
+            heapq.heappush(self._queue, Due(self._clock.now() + latency, number))
+        else:
+            self._polls_left[number] = polls
         self._busy.update(_keys(source, operations))
         return number, id_
 
     def busy(self, source: str, operation: Operation) -> bool:
         """Return whether an unfinished task has an operation on the same record."""
         return (source, operation.target, operation.type, operation.id) in self._busy
+
+    def count_poll(self, asked: str) -> None:
+        """Make a task due whose polls have all seen it pending."""
+        number = number_of(asked)
+        if (left := self._polls_left.get(number)) is None:
+            return
+        if left:
+            self._polls_left[number] = left - 1
+        else:
+            del self._polls_left[number]
+            heapq.heappush(self._queue, Due(self._clock.now(), number))
 
     def due(self) -> Iterator[Due]:
         """Remove every due task from the queue, and yield it."""
@@ -140,16 +163,34 @@ class Tasks:
         self._database.execute(update, (status, dumps(receipts).decode(), work.number))
         self._store_rest(work, results)
 
-    def get(self, source: str, asked: str, *, with_receipts: bool = False) -> Task:
+    def get(
+        self, source: str, asked: str, *, with_receipts: bool = False, earlier: Earlier | None = None
+    ) -> Task:
+        """Return a task, with `earlier` as it was before. Raises `ApiError` if there is none."""
         number = number_of(asked)
         row = self._database.execute(_GET, (number, source)).fetchone()
         if row is None or not names(row[0], asked):
             raise absent("task in this source")
-        return Task(*row)._replace(receipts=self._receipts(number) if with_receipts else None)
+        task = Task(*row)
+        if earlier is not None and (then := earlier(number))[0]:
+            _, status, receipts = then
+            if status is None:
+                raise absent("task in this source")
+            return task._replace(
+                status=status, receipts=self._earlier_receipts(number, receipts) if with_receipts else None
+            )
+        return task._replace(receipts=self._receipts(number) if with_receipts else None)
 
     def count(self) -> dict[str, int]:
         """Return how many there are, by status."""
         return dict(self._database.execute("SELECT status, count(*) FROM tasks GROUP BY status").fetchall())
+
+    def reset(self) -> None:
+        """Start with number 1 again, after all tasks were deleted."""
+        self._queue.clear()
+        self._busy.clear()
+        self._polls_left.clear()
+        self.ids.reset()
 
     def delete_source(self, source: str) -> None:
         """Delete the tasks of a source. Queue entries then find no work, and no number is used again."""
@@ -194,6 +235,17 @@ class Tasks:
             return self._pending(work.operations if work else [])
         receipts: list[Receipt] = loads(text)
         return receipts
+
+    def _earlier_receipts(self, number: int, text: str | None) -> list[Receipt]:
+        """Return receipts as they were; without a text, as they were while all were pending."""
+        if text is not None:
+            receipts: list[Receipt] = loads(text)
+            return receipts
+        names = ("action", "targetType", "id", "type")
+        return [
+            {"status": "PENDING", **{name: receipt[name] for name in names}}
+            for receipt in self._receipts(number)
+        ]
 
     def _pending(self, operations: list[Operation]) -> list[Receipt]:
         return [pending(operation, self._update_action) for operation in operations]
@@ -254,5 +306,5 @@ def _work(number: int, id_: str, source: str, operations: str) -> Work:
 def _keys(source: str, operations: list[Operation]) -> Iterator[_Key]:
     """Yield the records that another task may not write meanwhile."""
     for operation in operations:
-        if operation.state in (READY, REVIEWED) and operation.action != "PURGE":
+        if operation.state in _WRITING and operation.action != "PURGE":
             yield source, operation.target, operation.type, operation.id
