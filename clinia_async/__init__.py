@@ -20,10 +20,10 @@ _HOME_OF = home_of(
         ),
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
-            " DecodeError Evidence FailedPrecondition Internal InvalidArgument InvalidWrite NotFound"
-            " OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused RequestError RequestTimeout"
-            " SessionClosed TaskCancelled TaskDropped TaskError TaskFailed TaskPollError TaskTimeout"
-            " Unauthenticated Unimplemented WriteConflict"
+            " DecodeError Evidence FailedPrecondition GatherError Internal InvalidArgument InvalidWrite"
+            " NotFound OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused RequestError"
+            " RequestTimeout SessionClosed TaskCancelled TaskDropped TaskError TaskFailed"
+            " TaskPollError TaskTimeout TaskUnconfirmed Unauthenticated Unimplemented WriteConflict"
         ),
         "transport.adaptive_limit": "ConcurrencyLimits GateLimits",
         "ingest": (

@@ -44,6 +44,7 @@ from clinia_async.errors import ContentTooLarge as ContentTooLarge
 from clinia_async.errors import DecodeError as DecodeError
 from clinia_async.errors import Evidence as Evidence
 from clinia_async.errors import FailedPrecondition as FailedPrecondition
+from clinia_async.errors import GatherError as GatherError
 from clinia_async.errors import Internal as Internal
 from clinia_async.errors import InvalidArgument as InvalidArgument
 from clinia_async.errors import InvalidWrite as InvalidWrite
@@ -62,6 +63,7 @@ from clinia_async.errors import TaskError as TaskError
 from clinia_async.errors import TaskFailed as TaskFailed
 from clinia_async.errors import TaskPollError as TaskPollError
 from clinia_async.errors import TaskTimeout as TaskTimeout
+from clinia_async.errors import TaskUnconfirmed as TaskUnconfirmed
 from clinia_async.errors import Unauthenticated as Unauthenticated
 from clinia_async.errors import Unimplemented as Unimplemented
 from clinia_async.errors import WriteConflict as WriteConflict

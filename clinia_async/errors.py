@@ -14,12 +14,14 @@
     │   └── ApiError                the service said no: one class per documented `type`
     │       ├── AlreadyExists, ContentTooLarge, FailedPrecondition, Internal, InvalidArgument, NotFound,
     │       └── OutOfRange, PermissionDenied, Unauthenticated, Unimplemented
+    ├── GatherError                 (ExceptionGroup) more than one of the gathered tasks failed
     └── TaskError                   carries `id`, `kind`, `state` and `token`
         ├── TaskFailed              `failed_receipts`
         ├── TaskCancelled           by the service: never `asyncio.CancelledError`
-        ├── TaskDropped             a reviewer rejected the record
+        ├── TaskDropped             a reviewer refused the write
+        ├── TaskUnconfirmed         the task succeeded; nothing proves that the write was carried out
         ├── TaskTimeout             (TimeoutError) we stopped waiting; the task goes on
-        └── TaskPollError           the task can no longer be watched
+        └── TaskPollError           the task can no longer be polled
 
 No text here holds a key, an id or a piece of a record: routes, types, statuses and counts only.
 """
@@ -143,6 +145,8 @@ class RequestError(CliniaError):
 
     attempts: int = 1
     waited: float = 0.0
+    record: object = None
+    """The record as it was sent, where the write was carried out and reading the record failed."""
 
     def __init__(
         self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None
@@ -328,7 +332,26 @@ class TaskCancelled(TaskError):
 
 
 class TaskDropped(TaskError):
-    """The task ended well and its record is absent: a reviewer rejected it, or it was deleted since."""
+    """The task ended well and its receipt says that a reviewer refused the write.
+
+    `failed_receipts` are the operations that were not carried out. The outcome is UNKNOWN if an answer to
+    the write was lost before: an earlier attempt may have been carried out.
+    """
+
+    failed_receipts: Sequence[Receipt] = ()
+    result: BatchResult | None = None
+    """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
+
+
+class TaskUnconfirmed(TaskError):
+    """The task ended well, and nothing proves whether the write was carried out or a reviewer refused it.
+
+    Its receipt says neither, and the record that is there is not what was sent, or there is none. Awaiting
+    the task again reads the record again.
+    """
+
+    result: BatchResult | None = None
+    """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 
 class TaskTimeout(TaskError, TimeoutError):
@@ -336,9 +359,22 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskPollError(TaskError):
-    """The service no longer tells how the task stands; what became of it is not known.
+    """The service no longer says how the task stands; what became of it is not known.
 
     `status` is the HTTP status of the answer that ended the wait, if there was one.
     """
 
     status: int | None = None
+
+
+class GatherError(CliniaError, ExceptionGroup[CliniaError]):
+    """More than one of the tasks of `Session.gather` failed; `exceptions` holds every failure, in order.
+
+    `outcome` is that of the failures if they agree, else UNKNOWN.
+    """
+
+    def __init__(self, message: str, exceptions: Sequence[CliniaError]) -> None:
+        super().__init__(message, exceptions)
+        outcomes = {error.outcome for error in exceptions}
+        self.outcome = outcomes.pop() if len(outcomes) == 1 else Outcome.UNKNOWN
+        self._evidence = exceptions[0].evidence

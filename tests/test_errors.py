@@ -17,6 +17,7 @@ from clinia_async import (
     DecodeError,
     ErrorInfo,
     ErrorType,
+    GatherError,
     InvalidWrite,
     Outcome,
     ProtocolError,
@@ -32,6 +33,7 @@ from clinia_async import (
     TaskPollError,
     TaskStatus,
     TaskTimeout,
+    TaskUnconfirmed,
     WriteConflict,
     errors,
     models,
@@ -60,8 +62,9 @@ def samples() -> Iterator[CliniaError]:
     yield WriteConflict("text")
     for kind in (ApiError, *ApiError.by_type.values()):
         yield kind("text", status=409, info=INFO, outcome=Outcome.REJECTED, retry_after=1.0)
-    for task in (TaskFailed, TaskCancelled, TaskDropped, TaskTimeout, TaskPollError):
+    for task in (TaskFailed, TaskCancelled, TaskDropped, TaskUnconfirmed, TaskTimeout, TaskPollError):
         yield of_a_task(task)
+    yield GatherError("2 of 3 tasks failed", [of_a_task(TaskFailed), WriteConflict("text")])
 
 
 SAMPLES = list(samples())
@@ -86,7 +89,7 @@ def test_a_copy_keeps_everything(error: CliniaError, way: str) -> None:
     assert type(copied) is type(error)
     assert str(copied) == str(error) != ""
     assert repr(copied) == repr(error)
-    assert copied.args == error.args
+    assert repr(copied.args) == repr(error.args)
     assert copied.outcome is error.outcome
     assert dict(vars(copied).items()) == vars(error)
     assert copied.__traceback__ is None

@@ -22,7 +22,7 @@ from attrs import frozen
 
 from clinia_async.calls.call import Call, Read
 from clinia_async.errors import AlreadyExists, ApiError, Evidence, FailedPrecondition, NotFound, Outcome
-from clinia_async.models import Action, ErrorType, Json, Meta, Patch, PatchOp, Receipt, TaskStatus
+from clinia_async.models import Action, ErrorType, Json, Meta, Patch, PatchOp, Receipt, TargetType, TaskStatus
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -43,8 +43,16 @@ EXISTS_ALREADY: DuplicateErrors = (AlreadyExists,)
 DELETED_ALREADY: DuplicateErrors = (NotFound,)
 PARTITION_EXISTS_ALREADY: DuplicateErrors = (AlreadyExists, FailedPrecondition)
 
-_REVIEW_REJECTED = frozenset({"REJECTED", "REJECT", "DROPPED"})
-"""Statuses of a pipeline execution after a reviewer's refusal; the full list is not published."""
+
+class RecordWrite(Protocol):
+    """As much of a write of one record as its receipt names. `id` is None if the service makes it."""
+
+    @property
+    def target(self) -> TargetType: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def id(self) -> str | None: ...
 
 
 class Reconcilable(Call[R_co], Protocol[R_co]):
@@ -101,9 +109,7 @@ def proves_stored(receipt: Receipt) -> bool:
 
 def proves_dropped(receipt: Receipt) -> bool:
     """Whether the receipt says that a reviewer refused the write."""
-    execution = receipt.pipeline_execution
-    is_done = receipt.status == TaskStatus.SUCCESS and execution is not None
-    return is_done and str(execution and execution.status).upper() in _REVIEW_REJECTED
+    return receipt.is_dropped
 
 
 def proves_not_applied(answer: ApiError | Receipt) -> bool:
@@ -144,6 +150,42 @@ def outcome_of(receipts: Iterable[Receipt], *, maybe_applied: bool) -> tuple[Out
     return Outcome.UNKNOWN, Evidence.NONE
 
 
+def outcome_without_receipts(
+    status: TaskStatus, *, maybe_applied: bool, is_single: bool = False
+) -> tuple[Outcome, Evidence]:
+    """What the status alone of a task that did not succeed proves about its operations.
+
+    CANCELLED says that every operation was cancelled; FAILURE says so of a single write (`is_single`) only.
+    """
+    is_proven = status == TaskStatus.CANCELLED or (is_single and status == TaskStatus.FAILURE)
+    if is_proven and not maybe_applied:
+        return Outcome.REJECTED, Evidence.TASK
+    return Outcome.UNKNOWN, Evidence.NONE
+
+
+def are_consistent(status: TaskStatus, receipts: Iterable[Receipt]) -> bool:
+    """Whether a task and all its receipts say the same; if they do not, neither proves anything."""
+    all_succeeded = all(receipt.status == TaskStatus.SUCCESS for receipt in receipts)
+    return all_succeeded == (status == TaskStatus.SUCCESS)
+
+
+def receipt_for(write: RecordWrite, receipts: Sequence[Receipt]) -> Receipt | None:
+    """The receipt of a write that was sent alone; None if there is none, or if several contradict each other.
+
+    A receipt for a contained resource may name it or its root, so there the only one is taken.
+    """
+    mine = [receipt for receipt in receipts if _is_about(write, receipt)]
+    if not mine and hasattr(write, "place"):
+        mine = list(receipts)
+    return mine[0] if len({(each.id, each.status) for each in mine}) == 1 else None
+
+
+def _is_about(write: RecordWrite, receipt: Receipt) -> bool:
+    if (receipt.target_type, receipt.type) != (write.target, write.type):
+        return False
+    return write.id is None or ":" in write.id or write.id == receipt.id
+
+
 # ------------------------------------------------------------------------------ reading back
 
 
@@ -170,13 +212,19 @@ class ReadBack(Generic[R]):
 
 
 async def read_back(
-    write: Reconcilable[R], read: Read, until: float, *, receipts: Sequence[Receipt] = ()
+    write: Reconcilable[R],
+    read: Read,
+    until: float,
+    *,
+    receipts: Sequence[Receipt] = (),
+    until_there: bool = False,
 ) -> ReadBack[R]:
     """Read what `write` was about and compare, again with growing pauses until it is the same.
 
     `until` is a time of the event loop's clock, in seconds. A record that is not there is read again: a
     replica may lag, or an earlier attempt may still be carried out. So is one that differs, unless the write
-    is a create, which never replaces a record. May be called again at any time.
+    is a create, which never replaces a record; `until_there` takes the first record that is found. May be
+    called again at any time.
 
     Raises:
         RequestError: a read failed other than by `NotFound`.
@@ -193,8 +241,8 @@ async def read_back(
         if answer is not None:
             return ReadBack(Match.SAME, answer, found)
         match = Match.ABSENT if found is None else Match.DIFFERENT
-        is_final = match is Match.DIFFERENT and AlreadyExists in write.duplicate_errors
-        if is_final or loop.time() + pause >= until:
+        is_final = until_there or AlreadyExists in write.duplicate_errors
+        if (match is Match.DIFFERENT and is_final) or loop.time() + pause >= until:
             return ReadBack(match, None, found, missing)
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)

@@ -199,7 +199,7 @@ class Ingestion:
         session = RetryingSession(
             self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
         )
-        sender, hurry = self._sender(session), EarlyPollBackoff()
+        sender, early_polls = self._sender(session), EarlyPollBackoff()
         options = self._options
 
         async def work() -> None:
@@ -212,7 +212,7 @@ class Ingestion:
                 session=session,
                 report=self.report,
                 on_unknown=options.on_unknown,
-                hurry=hurry,
+                early_polls=early_polls,
             )
             await worker.work()
 

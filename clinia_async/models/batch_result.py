@@ -102,8 +102,8 @@ class BatchResult:
 
     @property
     def failed(self) -> Sequence[Receipt]:
-        """The receipts of operations that did not end with SUCCESS."""
-        return [receipt for receipt in self.receipts if receipt.status != TaskStatus.SUCCESS]
+        """The receipts of operations that failed, were cancelled, or were dropped by a reviewer."""
+        return [each for each in self.receipts if each.status != TaskStatus.SUCCESS or each.is_dropped]
 
     @property
     def missing(self) -> Sequence[Operation]:

@@ -82,6 +82,16 @@ class PipelineStatus(OpenEnum):
     IN_REVIEW = "IN_REVIEW"
     """A person has to approve or to reject the record; that takes as long as it takes."""
     SUCCESSFUL = "SUCCESSFUL"
+    REJECTED = "REJECTED"
+    """A reviewer refused the write. The full list of words for that is not published."""
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether this says that a reviewer refused the write."""
+        return self.upper() in _REJECTED
+
+
+_REJECTED = frozenset({"REJECTED", "REJECT", "DROPPED"})
 
 
 @frozen
@@ -105,6 +115,17 @@ class Receipt:
     completed_at: datetime | None = None
     error: ErrorInfo | None = None
     pipeline_execution: PipelineExecution | None = None
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether this says that a reviewer refused the write, which the status calls SUCCESS."""
+        execution = self.pipeline_execution
+        return (
+            self.status == TaskStatus.SUCCESS
+            and execution is not None
+            and execution.status is not None
+            and execution.status.is_rejected
+        )
 
 
 @frozen

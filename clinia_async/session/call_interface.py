@@ -17,12 +17,20 @@ class Calling:
     """
 
     async def submit(
-        self, write: Write[R], *, timeout: float | None = None, maybe_applied: bool = False
+        self,
+        write: Write[R],
+        *,
+        timeout: float | None = None,
+        maybe_applied: bool = False,
+        read_back: bool | None = None,
     ) -> Task[R]:
         """Submits a write that was made as a value, alone.
 
         `maybe_applied` says that this very write was sent before and its answer was lost: then a key that
-        is found taken is settled by reading it back, instead of raising `AlreadyExists`.
+        is found taken is reconciled by reading it back, instead of raising `AlreadyExists`.
+
+        With `read_back=False` the result of a queued write that its receipt proves is the record as it was
+        sent, which saves a request; by default it is read back, as `Session(read_back=...)` says.
         """
         raise NotImplementedError
 
@@ -30,7 +38,9 @@ class Calling:
         """Sends any call and gives its plain answer: for a write that is the submission, not a task."""
         raise NotImplementedError
 
-    def _submitting(self, write: Write[R], timeout: float | None) -> Awaitable[Task[R]]:
+    def _submitting(
+        self, write: Write[R], timeout: float | None, read_back: bool | None = None
+    ) -> Awaitable[Task[R]]:
         """`submit`, without a coroutine of its own."""
         raise NotImplementedError
 

@@ -17,8 +17,8 @@ from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, Shar
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
 from clinia_async.session.submissions import Submissions
 from clinia_async.tasks.poller import Poller, Polling
-from clinia_async.tasks.results import ResumedResult, resolver_of
-from clinia_async.tasks.task import ResultResolver, Task
+from clinia_async.tasks.results import ResumedResult, polls_for_receipts, resolver_of
+from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.transport import HttpSession, Transport, TransportOptions
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
@@ -46,6 +46,7 @@ class SessionOptions(TypedDict, total=False):
     polling: Polling
     wire: TransportOptions
     coalesce: bool
+    read_back: bool
 
 
 @frozen(eq=False, repr=False)
@@ -54,7 +55,7 @@ class _Components:
     transport: Transport
     sender: Sender
     poller: Poller
-    keeper: StateReader
+    reader: StateReader
 
 
 class Engine:
@@ -65,14 +66,14 @@ class Engine:
         self._timeout = _duration(options.get("timeout", 60.0))
         self._wire = options.get("wire", TransportOptions())
         self._running: _Components | None = None
-        self._watches: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
+        self._states: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
             WeakValueDictionary
         )
         self._closing: asyncio.Task[None] | None = None
         self.submissions = Submissions()
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
-        self._of_resumed = ResumedResult(self._reads)
+        self._resume_result = ResumedResult(self._reads)
         self._coalescer: Coalescer | None = None
         if options.get("coalesce", False):
             service = Service(self._deliver_bulk, self._alone, self._sent_bulk)
@@ -92,7 +93,7 @@ class Engine:
         if self._closing is None:
             grace = self._options.get("close_grace", 10.0) if grace is None else grace
             if self._running is not None:
-                self._running.poller.close()  # now, so that no look finds the session closed
+                self._running.poller.close()  # now, so that no poll finds the session closed
             self._closing = asyncio.ensure_future(self._close(grace))
         await asyncio.shield(self._closing)
 
@@ -110,14 +111,20 @@ class Engine:
 
         return await self.submissions.run(call, send())
 
-    def submit(self, write: Write[R], timeout: float | None, *, maybe_applied: bool) -> Awaitable[Task[R]]:
+    def submit(
+        self,
+        write: Write[R],
+        timeout: float | None,
+        *,
+        maybe_applied: bool = False,
+        read_back: bool | None = None,
+    ) -> Awaitable[Task[R]]:
         components = self.open()
         coalescer = self._coalescer
         if coalescer is not None and timeout is None and not maybe_applied and coalescer.takes(write):
             return coalescer.submit(write, components.loop)  # type: ignore[return-value]  # its record
-        return self.submissions.run(
-            write, self._submit(components, write, timeout, maybe_applied=maybe_applied)
-        )
+        work = self._submit(components, write, timeout, maybe_applied=maybe_applied, read_back=read_back)
+        return self.submissions.run(write, work)
 
     async def _submit(
         self,
@@ -126,14 +133,20 @@ class Engine:
         timeout: float | None = None,
         *,
         maybe_applied: bool = False,
+        read_back: bool | None = None,
     ) -> Task[R]:
         delivered = await self._deliver(components, write, timeout, maybe_applied=maybe_applied)
         submission = delivered.answer
         if submission.status != _ACCEPTED:
             return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
-        watch = self._watch(submission.task_id, write.source)
-        conclude = resolver_of(write, self._reads)
-        return Task(watch, conclude, maybe_applied=delivered.maybe_applied, attempts=delivered.attempts)
+        state = self._state(submission.task_id, write.source)
+        state.wants_receipts = polls_for_receipts(write)
+        resolve = self._resolver(write, read_back)
+        return Task(state, resolve, maybe_applied=delivered.maybe_applied, attempts=delivered.attempts)
+
+    def _resolver(self, write: Write[R], read_back: bool | None) -> ResultResolver[R]:
+        reads_back = self._options.get("read_back", True) if read_back is None else read_back
+        return resolver_of(write, self._reads, reads_back=reads_back)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivery[TaskSubmission]:
         return await self._deliver(self._components(), bulk)
@@ -144,24 +157,29 @@ class Engine:
     def _sent_bulk(self, delivered: Delivery[TaskSubmission], source: str) -> SharedBulk:
         id_, is_done = delivered.answer.task_id, delivered.answer.status != _ACCEPTED
         if is_done:
-            watch = self._watch_of_done(id_, source, asyncio.get_running_loop().time())
+            state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
         else:
-            watch = self._watch(id_, source)
-            watch.wants_receipts = True
-        return SharedBulk(watch, self._reads, delivered.maybe_applied, delivered.attempts, is_done)
+            state = self._state(id_, source)
+            state.wants_receipts = True
+        return SharedBulk(state, self._reads, delivered.maybe_applied, delivered.attempts, is_done)
 
     def resume(
-        self, id: TaskId, source: str, conclude: ResultResolver[R], *, maybe_applied: bool = False
+        self, id: TaskId, source: str, resolve: ResultResolver[R], *, maybe_applied: bool = False
     ) -> Task[R]:
         self.open()
-        return Task(self._watch(id, source, resumed=True), conclude, maybe_applied=maybe_applied)
+        state = self._state(id, source, resumed=True)
+        state.wants_receipts = id.kind in {TaskKind.SINGLE, TaskKind.BUNDLE}
+        return Task(state, resolve, maybe_applied=maybe_applied)
 
-    def resume_unknown(self, id: TaskId, source: str) -> Task[object]:
+    def resume_unknown(self, id: TaskId, source: str, *, maybe_applied: bool = False) -> Task[object]:
         """The handle of a task of which nothing is known here but its id."""
-        return self.resume(id, source, self._of_resumed)
+        return self.resume(id, source, self._resume_result, maybe_applied=maybe_applied)
 
-    def resume_write(self, write: Write[R], id: TaskId, *, maybe_applied: bool) -> Task[R]:
-        return self.resume(id, write.source, resolver_of(write, self._reads), maybe_applied=maybe_applied)
+    def resume_write(
+        self, write: Write[R], id: TaskId, *, maybe_applied: bool, read_back: bool | None = None
+    ) -> Task[R]:
+        resolve = self._resolver(write, read_back)
+        return self.resume(id, write.source, resolve, maybe_applied=maybe_applied)
 
     @property
     def registry(self) -> str:
@@ -184,6 +202,7 @@ class Engine:
         if self._running is not None:
             await self._running.poller.closed()
             self._running.sender.limiter.close()
+            _log_never_awaited(self._running.reader.never_awaited)
             await self._running.transport.close()
 
     def _components(self) -> _Components:
@@ -198,9 +217,9 @@ class Engine:
         transport = Transport(self._addresses, self._key, self._wire, self._options.get("http_session"))
         retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
         sender = Sender(transport, retry, reconcile_timeout=settle)
-        poller = Poller(self._look, self._options.get("polling", Polling()))
-        keeper = StateReader(self._look, self._read_receipts, poller.begin)
-        return _Components(loop, transport, sender, poller, keeper)
+        poller = Poller(self._poll, self._options.get("polling", Polling()))
+        reader = StateReader(self._poll, self._read_receipts, poller.start)
+        return _Components(loop, transport, sender, poller, reader)
 
     def _deliver(
         self,
@@ -217,30 +236,30 @@ class Engine:
 
     def _resolved(self, delivered: Delivery[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
         now = asyncio.get_running_loop().time()
-        task = Task.resolved(result, id, source, born_at=now, watch_of_done=self._watch_of_done)
+        task = Task.resolved(result, id, source, at=now, state_of_done=self._state_of_done)
         task.attempts = delivered.attempts
         task.maybe_applied = delivered.maybe_applied
         task.reconciled = delivered.reconciled
         return task
 
-    def _watch(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:
-        """One watch an id, shared by all its handles."""
+    def _state(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:
+        """The state of a task id, one for all its handles."""
         components = self._components()
-        watch = None if id is None else self._watches[source].get(id)
-        if watch is None:
+        state = None if id is None else self._states[source].get(id)
+        if state is None:
             stats = TaskStats(submitted_at=components.loop.time(), resumed=resumed)
-            watch = self._new_watch(components, id, source, TaskSnapshot(_PENDING, id), stats)
+            state = self._new_state(components, id, source, TaskSnapshot(_PENDING, id), stats)
             if id is not None:
-                self._watches[source][id] = watch
-        return watch
+                self._states[source][id] = state
+        return state
 
-    def _watch_of_done(self, id: TaskId | None, source: str | None, at: float) -> TaskState:
-        """For a task that ended before it had a watch: needs no loop, for it may be asked after its end."""
+    def _state_of_done(self, id: TaskId | None, source: str | None, at: float) -> TaskState:
+        """The state of a write that was carried out at once; it may be asked after the loop has ended."""
         assert self._running is not None
         stats = TaskStats(submitted_at=at)
-        return self._new_watch(self._running, id, source, TaskSnapshot(_DONE, id), stats)
+        return self._new_state(self._running, id, source, TaskSnapshot(_DONE, id), stats)
 
-    def _new_watch(
+    def _new_state(
         self,
         components: _Components,
         id: TaskId | None,
@@ -251,28 +270,36 @@ class Engine:
         return TaskState(
             id,
             source,
-            keeper=components.keeper,
+            reader=components.reader,
             snapshot=snapshot,
             stats=stats,
         )
 
-    async def _look(self, watch: TaskState, receipts: bool) -> TaskSnapshot:
-        """One GET, without repeats: whoever asks decides about asking again."""
+    async def _poll(self, state: TaskState, receipts: bool) -> TaskSnapshot:
+        """One GET, without retries."""
         components = self.open()
-        watch.polls += 1
+        state.polls += 1
         deadline = components.loop.time() + self._timeout
-        source = watch.source or ""
-        # a purge has an endpoint of its own that is documented to tell how it stands
-        if watch.kind is TaskKind.PURGE and not receipts:
-            purge = GetPurge(source, watch.known_id)
+        source = state.source or ""
+        # a purge has an endpoint of its own that is documented to say how it stands
+        if state.kind is TaskKind.PURGE and not receipts:
+            purge = GetPurge(source, state.known_id)
             operation = await components.sender.once(purge, purge.request(), deadline)
             return TaskSnapshot(operation.status, operation.task_id)
-        task = GetTask(source, watch.known_id, receipts)
+        task = GetTask(source, state.known_id, receipts)
         return await components.sender.once(task, task.request(), deadline)
 
-    async def _read_receipts(self, watch: TaskState) -> TaskSnapshot:
-        watch.polls += 1
-        return await self.read(GetTask(watch.source or "", watch.known_id, with_receipts=True))
+    async def _read_receipts(self, state: TaskState) -> TaskSnapshot:
+        state.polls += 1
+        return await self.read(GetTask(state.source or "", state.known_id, with_receipts=True))
+
+
+def _log_never_awaited(count: int) -> None:
+    if count:
+        log.warning(
+            "%d accepted tasks were never awaited: their results were never retrieved, and may be failures",
+            count,
+        )
 
 
 def _duration(seconds: object) -> float:

@@ -56,6 +56,7 @@ class RegistryMethods(Calling):
         data: Json | RawJson | None = None,
         meta: Meta | None = None,
         timeout: float | None = None,
+        read_back: bool | None = None,
     ) -> Task[Relationship]:
         """Creates one relationship. May be repeated: its key is known before sending.
 
@@ -63,7 +64,9 @@ class RegistryMethods(Calling):
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
         """
-        return await self._submitting(CreateRelationship(source, type, from_, to, data, meta), timeout)
+        return await self._submitting(
+            CreateRelationship(source, type, from_, to, data, meta), timeout, read_back
+        )
 
     async def get_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -104,13 +107,14 @@ class RegistryMethods(Calling):
         meta: Meta | None = None,
         contained: ContainedIn | None = None,
         timeout: float | None = None,
+        read_back: bool | None = None,
     ) -> Task[Resource]:
         """Creates one resource. Without an `id` the service makes one, and the create is sent once.
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
         """
         write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self._submitting(write, timeout)
+        return await self._submitting(write, timeout, read_back)
 
     async def upsert_resource(
         self,
@@ -122,13 +126,14 @@ class RegistryMethods(Calling):
         meta: Meta | None = None,
         contained: ContainedIn | None = None,
         timeout: float | None = None,
+        read_back: bool | None = None,
     ) -> Task[Resource]:
         """Creates a resource or replaces it whole. May be repeated.
 
         https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
         """
         write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self._submitting(write, timeout)
+        return await self._submitting(write, timeout, read_back)
 
     async def get_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None

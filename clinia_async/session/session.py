@@ -1,15 +1,14 @@
 """Session: the door to a workspace, and the verbs for its tasks."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Literal, Self, TypeVar, Unpack, overload
 
 from clinia_async.calls import Call, GetTask, Write
-from clinia_async.errors import ConfigError
+from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
@@ -17,7 +16,7 @@ from clinia_async.session.definition_methods import DefinitionMethods
 from clinia_async.session.engine import Engine, SessionOptions
 from clinia_async.session.registry_api import RegistryMethods, as_task_id
 from clinia_async.session.submissions import InDoubt
-from clinia_async.tasks import completion as waiting
+from clinia_async.tasks import completion
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
@@ -36,6 +35,9 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
 
     `timeout` is for one call with all its repeats; it does not bound the wait for a task. A call with
     a large body gets the time that its bytes need on top, unless it is given a `timeout` of its own.
+
+    `read_back=False` takes the record as it was sent for the result of a queued write that its receipt
+    proves, and saves the request that reads it back. It can be set for each call, too.
 
     `coalesce` sends writes of single records that are awaited together as one bulk: see `coalescing`.
 
@@ -79,12 +81,19 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     # Any call
 
     async def submit(
-        self, write: Write[R], *, timeout: float | None = None, maybe_applied: bool = False
+        self,
+        write: Write[R],
+        *,
+        timeout: float | None = None,
+        maybe_applied: bool = False,
+        read_back: bool | None = None,
     ) -> Task[R]:
-        return await self._engine.submit(write, timeout, maybe_applied=maybe_applied)
+        return await self._engine.submit(write, timeout, maybe_applied=maybe_applied, read_back=read_back)
 
-    def _submitting(self, write: Write[R], timeout: float | None) -> Awaitable[Task[R]]:
-        return self._engine.submit(write, timeout, maybe_applied=False)
+    def _submitting(
+        self, write: Write[R], timeout: float | None, read_back: bool | None = None
+    ) -> Awaitable[Task[R]]:
+        return self._engine.submit(write, timeout, read_back=read_back)
 
     async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
         return await self._engine.read(call, timeout=timeout)
@@ -94,7 +103,7 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
 
     @contextmanager
     def limit_concurrency(self, limits: ConcurrencyLimits) -> Iterator[AdaptiveLimit]:
-        """While the block lasts, every request of this session passes a gate, looks at tasks too.
+        """While the block lasts, every request of this session passes a gate, polls of tasks too.
 
         The gate finds out how many may be in flight. Blocks within each other, or side by side, share the
         first one's. Where the key is refused nothing enters any more, and whoever waits is told.
@@ -114,37 +123,63 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         made, the purge of a purge, and the receipts (`BatchResult`) for any other task.
         """
         if isinstance(id_or_token, str) and id_or_token.lstrip().startswith("{"):
-            task_id, source = parse_token(id_or_token)
+            task_id, source, maybe_applied = parse_token(id_or_token)
         else:
-            task_id, source = as_task_id(id_or_token), source or self.source
+            task_id, source, maybe_applied = as_task_id(id_or_token), source or self.source, False
         if source is None:
             raise ConfigError("a task id needs the source that it belongs to")
         GetTask(source, task_id)  # checks the source
-        return self._engine.resume_unknown(task_id, source)
+        return self._engine.resume_unknown(task_id, source, maybe_applied=maybe_applied)
 
-    def resume(self, write: Write[R], id: TaskId | str, *, maybe_applied: bool = False) -> Task[R]:
+    def resume(
+        self,
+        write: Write[R],
+        id: TaskId | str,
+        *,
+        maybe_applied: bool = False,
+        read_back: bool | None = None,
+    ) -> Task[R]:
         """The handle that `submit(write)` gave, in this process or another; nothing is sent for it.
 
         Unlike `task(id)` it knows what was sent, so its result is that of the write. `maybe_applied` says
-        that an answer to the write was lost.
+        that an answer to the write was lost. `read_back` is that of `submit`.
         """
-        return self._engine.resume_write(write, as_task_id(id), maybe_applied=maybe_applied)
+        return self._engine.resume_write(
+            write, as_task_id(id), maybe_applied=maybe_applied, read_back=read_back
+        )
 
     def as_completed(
         self, tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int = 1000
     ) -> AsyncIterator[Task[R]]:
-        """Yields each handle once its task has ended, whatever its end; at most `limit` are pulled ahead."""
-        return waiting.as_completed(tasks, limit=limit)
+        """Yield each handle once its task has ended, however it ended.
 
-    async def gather(self, *tasks: Task[R]) -> list[R]:
-        """The results, in the order of the tasks. The first failure is raised; the other tasks go on."""
-        return await asyncio.gather(*(task.result() for task in tasks))
+        At most `limit` handles are taken from `tasks` ahead. Where `tasks` raises, the handles that it gave
+        before are yielded first.
+        """
+        return completion.as_completed(tasks, limit=limit)
+
+    @overload
+    async def gather(self, *tasks: Task[R], return_exceptions: Literal[False] = False) -> list[R]: ...
+    @overload
+    async def gather(self, *tasks: Task[R], return_exceptions: Literal[True]) -> list[R | CliniaError]: ...
+    async def gather(
+        self, *tasks: Task[R], return_exceptions: bool = False
+    ) -> list[R] | list[R | CliniaError]:
+        """Wait for all the tasks and return their results, in the order given.
+
+        With `return_exceptions` a failure stands in the place of its result.
+
+        Raises:
+            CliniaError: the failure, if exactly one of the tasks failed.
+            GatherError: all the failures, if more than one failed.
+        """
+        return await completion.gather(tasks, return_exceptions=return_exceptions)
 
     async def wait(
         self, tasks: Iterable[Task[R]], *, timeout: float | None = None
     ) -> tuple[set[Task[R]], set[Task[R]]]:
         """The tasks that have ended and those that have not. A task that failed has ended."""
-        return await waiting.wait(tasks, timeout=timeout)
+        return await completion.wait(tasks, timeout=timeout)
 
     @property
     def in_doubt(self) -> Sequence[InDoubt[object]]:

@@ -1,9 +1,10 @@
 """Waiting for many tasks at once, without a coroutine for each."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypeVar, cast
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from typing import Generic, TypeVar, cast
 
+from clinia_async.errors import CliniaError, GatherError, SessionClosed
 from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
@@ -13,51 +14,96 @@ T = TypeVar("T")
 async def as_completed(
     tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int
 ) -> AsyncIterator[Task[R]]:
-    """Yields each handle when its task has ended, pulling at most `limit` handles ahead."""
-    source = aiter(tasks) if isinstance(tasks, AsyncIterable) else iter(tasks)
-    waiting: dict[asyncio.Future[None], Task[R]] = {}
-    ended: asyncio.Queue[asyncio.Future[None] | asyncio.Task[Task[R] | None]] = asyncio.Queue()
-    pull: asyncio.Task[Task[R] | None] | None = None
-    more = True
+    """Yield each handle when its task has ended, taking at most `limit` handles ahead.
 
-    def take(task: Task[R] | None) -> bool:
-        if task is not None:
-            future = task.ending()
-            waiting[future] = task
-            future.add_done_callback(ended.put_nowait)
-        return task is not None
-
+    Raises what `tasks` raises, after the handles that it gave before.
+    """
+    source = _Source(tasks)
+    pending: dict[asyncio.Future[None], Task[R]] = {}
+    events: asyncio.Queue[asyncio.Future[None] | asyncio.Task[None]] = asyncio.Queue()
+    pull: asyncio.Task[None] | None = None
     try:
-        while more or waiting:
-            while more and pull is None and len(waiting) < limit and ended.empty():
-                if isinstance(source, AsyncIterator):
-                    pull = asyncio.ensure_future(_next(source))
-                    pull.add_done_callback(ended.put_nowait)
+        while source.has_more or pending:
+            while source.has_more and pull is None and len(pending) < limit and events.empty():
+                if source.is_async:
+                    pull = asyncio.ensure_future(source.pull())
+                    pull.add_done_callback(events.put_nowait)
                 else:
-                    more = take(next(source, None))
-            if waiting or pull is not None:
-                done = await ended.get()
+                    source.take()
+                    _add(source, pending, events)
+            if pending or pull is not None:
+                done = await events.get()
                 if done is pull:
-                    more, pull = take(pull.result()), None
+                    pull = None
+                    _add(source, pending, events)
                 else:
-                    task = waiting.pop(cast("asyncio.Future[None]", done))
+                    task = pending.pop(done)
                     done.result()
                     yield task
     finally:
-        for future in waiting:
+        for future in pending:
             future.cancel()
         if pull is not None:
             pull.cancel()
             await asyncio.gather(pull, return_exceptions=True)
+    if source.error is not None:
+        raise source.error
 
 
-async def _next(source: AsyncIterator[T]) -> T | None:
-    """In a task of its own: a source that is slow must not hold up what has ended already."""
-    return await anext(source, None)
+class _Source(Generic[R]):
+    """The handles to wait for, one by one, and the error that the caller's iterator ended with."""
+
+    def __init__(self, tasks: Iterable[Task[R]] | AsyncIterable[Task[R]]) -> None:
+        self._tasks = aiter(tasks) if isinstance(tasks, AsyncIterable) else iter(tasks)
+        self.is_async = isinstance(tasks, AsyncIterable)
+        self.has_more = True
+        self.error: BaseException | None = None
+        self.taken: Task[R] | None = None
+
+    def take(self) -> None:
+        """Take the next handle."""
+        assert not isinstance(self._tasks, AsyncIterator)
+        self.taken = None
+        try:
+            self.taken = next(self._tasks, None)
+        except Exception as error:  # noqa: BLE001  it is raised once the handles before it have ended
+            self.error = error
+        self.has_more = self.taken is not None
+
+    async def pull(self) -> None:
+        """Take the next handle; in a task of its own, as a slow source must not hold up what has ended."""
+        assert isinstance(self._tasks, AsyncIterator)
+        self.taken = None
+        try:
+            self.taken = await anext(self._tasks, None)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            self.error = error  # the source's own, such as that of a client inside it
+        except Exception as error:  # noqa: BLE001
+            self.error = error
+        self.has_more = self.taken is not None
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked the running task to cancel."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+def _add(
+    source: _Source[R],
+    pending: dict[asyncio.Future[None], Task[R]],
+    events: "asyncio.Queue[asyncio.Future[None] | asyncio.Task[None]]",
+) -> None:
+    if source.taken is not None:
+        future = source.taken.ending()
+        pending[future] = source.taken
+        future.add_done_callback(events.put_nowait)
 
 
 async def wait(tasks: Iterable[Task[R]], *, timeout: float | None) -> tuple[set[Task[R]], set[Task[R]]]:
-    """The tasks that have ended and those that have not."""
+    """The tasks that have ended and those that have not, after `timeout` seconds or once all have ended."""
     tasks = set(tasks)
     pending = {task.ending() for task in tasks if not task.done()}
     try:
@@ -69,3 +115,19 @@ async def wait(tasks: Iterable[Task[R]], *, timeout: float | None) -> tuple[set[
         for future in pending:
             future.cancel()
     return {task for task in tasks if task.done()}, {task for task in tasks if not task.done()}
+
+
+async def gather(tasks: Sequence[Task[R]], *, return_exceptions: bool) -> list[R | CliniaError]:
+    """The results in order, or all the failures; see `Session.gather`."""
+    found = await asyncio.gather(*(task.result() for task in tasks), return_exceptions=True)
+    failures: list[CliniaError] = []
+    for each in found:
+        if isinstance(each, CliniaError):
+            failures.append(each)
+        elif isinstance(each, BaseException):
+            raise each
+    if not failures or return_exceptions:
+        return cast("list[R | CliniaError]", found)
+    if len(failures) == 1 or all(isinstance(error, SessionClosed) for error in failures):
+        raise failures[0]
+    raise GatherError(f"{len(failures)} of {len(tasks)} tasks failed", failures)

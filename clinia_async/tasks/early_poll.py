@@ -1,22 +1,50 @@
-"""Whether a look at a bulk pays off as soon as it is accepted."""
+"""An early poll: whether one poll right after a bulk was accepted is worth its request."""
+
+import asyncio
+import contextlib
+from typing import TypeVar
 
 from attrs import define
+
+from clinia_async.errors import CliniaError
+from clinia_async.tasks.task import Task
+
+R = TypeVar("R")
+
+_MOST_STEPS = 6
 
 
 @define(eq=False, repr=False)
 class EarlyPollBackoff:
-    """A look at once spares a fast service's callers the wait for the first planned one.
+    """Early polls pay off where bulks end at once: then nobody waits for the first planned poll.
 
-    While such looks find nothing they are taken ever more seldom.
+    While they find their bulks unfinished they are sent ever more seldom, down to one in 64.
     """
 
-    in_vain: int = 0
+    unfinished: int = 0
+    """Early polls in a row that found their bulk unfinished."""
     skipping: int = 0
+    """Bulks to go without an early poll."""
 
-    def is_of_use(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether this bulk is to be polled early; call it once for each."""
         self.skipping -= 1
         return self.skipping < 0
 
-    def found(self, *, ended: bool) -> None:
-        self.in_vain = 0 if ended else min(self.in_vain + 1, 6)
-        self.skipping = 2**self.in_vain - 1
+    def record(self, *, ended: bool) -> None:
+        """Note whether an early poll found its bulk ended."""
+        self.unfinished = 0 if ended else min(self.unfinished + 1, _MOST_STEPS)
+        self.skipping = 2**self.unfinished - 1
+
+
+async def early_poll(task: Task[R], backoff: EarlyPollBackoff, *, within: float | None = None) -> None:
+    """Poll a task with receipts, where it has not ended and an early poll is due.
+
+    `within` is in seconds; what takes longer, or fails, is left to the planned polls.
+    """
+    if task.done() or not backoff.is_due():
+        return
+    with contextlib.suppress(CliniaError, TimeoutError):
+        async with asyncio.timeout(within):
+            await task.refresh(receipts=True)
+    backoff.record(ended=task.done())

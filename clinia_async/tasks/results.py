@@ -1,15 +1,20 @@
-"""What a task that ended means for the write that made it."""
+"""Results: what a task that ended means for the write that made it.
+
+What a receipt or a record proves is written in `calls.reconciliation`, and nowhere here.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar, cast
+from collections.abc import Sequence
+from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from clinia_async.calls import (
     Bulk,
     Bundle,
     Call,
+    CreateRelationship,
+    CreateResource,
     DeleteRelationship,
     DeleteResource,
     EncodedBulk,
@@ -19,17 +24,28 @@ from clinia_async.calls import (
     Purge,
     Read,
     Reconcilable,
+    RetrySafety,
+    UpsertResource,
     Write,
 )
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     READ_BACK_FOR,
+    REPLICA_LAG,
+    DuplicateErrors,
     Match,
-    is_duplicate,
+    Proof,
+    ReadBack,
+    are_consistent,
     outcome_of,
+    outcome_without_receipts,
+    proof_of,
     read_back,
+    receipt_for,
 )
 from clinia_async.errors import (
+    CliniaError,
+    Evidence,
     InvalidWrite,
     NotFound,
     Outcome,
@@ -38,6 +54,7 @@ from clinia_async.errors import (
     TaskCancelled,
     TaskDropped,
     TaskFailed,
+    TaskUnconfirmed,
     WriteConflict,
     copy_for_raise,
 )
@@ -51,6 +68,7 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.batch_result import BatchResult
+from clinia_async.models.identifiers import is_token
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.tasks.task import ResultResolver, Task
 
@@ -58,154 +76,340 @@ R = TypeVar("R")
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
+MOST_RECEIPTS_PER_POLL = 1000
+"""Operations of a bulk up to which each poll asks for receipts; those of a larger one are read at its end."""
+_READS_AT_ONCE = 16
+_ABSENT_AFTER_SUCCESS = "it succeeded, and the record is not there to be read"
+_UNCONFIRMED = "it succeeded, and neither its receipt nor the record proves that the write was carried out"
+
 
 class RecordWrite(Write[R_co], Protocol[R_co]):
     """A write of one record, which can be read back."""
 
     @property
+    def target(self) -> TargetType: ...
+    @property
+    def type(self) -> str: ...
+    @property
     def id(self) -> str | None: ...
-
-    def readback(self, receipts: Sequence[Receipt]) -> Call[R_co]: ...
-
-
-class Deletion(Write[None], Protocol):
+    @property
+    def duplicate_errors(self) -> DuplicateErrors: ...
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]: ...
+    def reconciled(self, found: object) -> TaskSubmission | None: ...
 
 
-def resolver_of(write: Write[R], read: Read) -> ResultResolver[R]:
-    conclusion: object
+def resolver_of(write: Write[R], read: Read, *, reads_back: bool = True) -> ResultResolver[R]:
+    """The resolver of the task that `write` made.
+
+    Without `reads_back` the result of a proven write is the record as it was sent, where that is known.
+    """
+    resolver: object
     if isinstance(write, Purge):
-        conclusion = PurgeResult(write, read)
+        resolver = PurgeResult(write, read)
     elif isinstance(write, Bulk | Bundle):
-        conclusion = BatchTaskResult(write, read)
+        resolver = BatchTaskResult(write, read)
     elif isinstance(write, EncodedBulk):
-        conclusion = receipts_result
-    elif isinstance(write, DeleteRelationship | DeleteResource):
-        conclusion = DeletionResult(write, read)
+        resolver = receipts_result
     else:
-        conclusion = RecordResult(cast("RecordWrite[R]", write), read)
-    return cast("ResultResolver[R]", conclusion)
+        resolver = RecordResult(cast("RecordWrite[R]", write), read, reads_back)
+    return cast("ResultResolver[R]", resolver)
+
+
+def polls_for_receipts(write: object) -> bool:
+    """Whether each poll of the task of this write should ask for receipts."""
+    if isinstance(write, Bulk):
+        return len(write.writes) <= MOST_RECEIPTS_PER_POLL
+    return not isinstance(write, EncodedBulk | Purge)
+
+
+# ------------------------------------------------------------------------------ one record
 
 
 @frozen(eq=False, repr=False)
 class RecordResult(Generic[R]):
-    """Reads the record back: SUCCESS alone is no proof that it was stored."""
+    """The result of a write of one record, sent alone or as a member of a bulk."""
 
     write: RecordWrite[R]
     read: Read
+    reads_back: bool = True
+    operation: bytes | None = None
+    """The write as it went out, where it is known; whatever becomes of the caller's objects since."""
+    is_alone: bool = True
+    """Whether the task is about this write only, so that its status speaks for the write."""
 
     async def __call__(self, task: Task[R], snapshot: TaskSnapshot) -> R:
-        if snapshot.status != TaskStatus.SUCCESS:
-            return self.write.result(await settled(task, snapshot, self.write, self.read))
-        receipts = () if self.write.id is not None else await task.receipts()
         try:
-            made = self.write.readback(receipts)
+            return await self._resolve(task, snapshot)
         except InvalidWrite:
             raise _unreadable() from None
-        return await _read_done(task, lambda: self.read(made))
 
+    async def _resolve(self, task: Task[R], snapshot: TaskSnapshot) -> R:
+        receipts, failure = await _receipts(task, snapshot)
+        receipt = receipt_for(self.write, receipts)
+        if receipt is None or not receipt.status.is_terminal:
+            return await self._without_receipt(task, snapshot, failure)
+        if not are_consistent(snapshot.status, [receipt]):
+            raise failed(task, snapshot, (), [receipt])
+        match proof_of(receipt, maybe_applied=task.maybe_applied):
+            case Proof.STORED:
+                return await self._stored(task, receipt)
+            case Proof.READ_BACK_NEEDED if receipt.status == TaskStatus.SUCCESS:
+                return await self._after_pipeline(task, receipt)
+            case Proof.READ_BACK_NEEDED:
+                return await self._after_duplicate(task, snapshot, [receipt])
+            case _:
+                raise failed(task, snapshot, [receipt])
 
-@frozen(eq=False, repr=False)
-class DeletionResult:
-    """Looks whether it is gone: SUCCESS alone is no proof that a reviewer let it."""
-
-    write: Deletion
-    read: Read
-
-    async def __call__(self, task: Task[None], snapshot: TaskSnapshot) -> None:
-        if snapshot.status != TaskStatus.SUCCESS:
-            await settled(task, snapshot, self.write, self.read)
-            return
+    async def _stored(self, task: Task[R], receipt: Receipt) -> R:
+        """The result of a write that a receipt proves."""
+        task.evidence = Evidence.RECEIPT
+        if isinstance(self.write, DeleteRelationship | DeleteResource):
+            return cast("R", None)
+        if not self.reads_back and (sent := self._as_sent(receipt)) is not None:
+            return sent
         try:
-            await self.read(self.write.readback())
-        except NotFound:
-            return
+            back = await read_back(
+                self.write,
+                self.read,
+                _until(REPLICA_LAG),
+                receipts=[receipt],
+                until_there=self._leaves_no_trace,
+            )
         except RequestError as error:
-            landed = _landed(error)
-        else:
-            raise task.error(TaskDropped, "it succeeded and its record is still there", Outcome.REJECTED)
-        raise landed
+            self._raise_done(error, receipt)
+        if back.answer is not None:
+            return self.write.result(back.answer)
+        if back.missing is not None:
+            self._raise_done(back.missing, receipt)
+        if isinstance(self.write, UpsertResource):
+            return cast("R", self._as_sent(receipt))  # a replica lags, or somebody has changed it since
+        return cast("R", back.found)
+
+    async def _after_pipeline(self, task: Task[R], receipt: Receipt) -> R:
+        """The result where a pipeline ran and the receipt does not say whether a reviewer refused it."""
+        back = await self._read_back(REPLICA_LAG, [receipt])
+        if back.answer is None:
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+        task.evidence = Evidence.READ_BACK
+        return self.write.result(back.answer)
+
+    async def _after_duplicate(self, task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt]) -> R:
+        """The result of a write that met what may be its own earlier attempt, whose answer was lost."""
+        back = await self._read_back(READ_BACK_FOR, receipts)
+        if back.answer is None:
+            if back.match is Match.DIFFERENT and is_create(self.write):
+                raise WriteConflict(DIFFERENT_RECORD)
+            raise failed(task, snapshot, receipts)
+        task.reconciled = True
+        task.evidence = Evidence.READ_BACK
+        return self.write.result(back.answer)
+
+    async def _without_receipt(
+        self, task: Task[R], snapshot: TaskSnapshot, failure: RequestError | None
+    ) -> R:
+        """The result of a task whose receipt could not be read."""
+        if snapshot.status == TaskStatus.CANCELLED and task.maybe_applied and self.write.id is not None:
+            return await self._after_duplicate(task, snapshot, ())
+        if snapshot.status != TaskStatus.SUCCESS:
+            # a delete of a resource also deletes relationships, and may have done a part of it
+            is_single = self.is_alone and not isinstance(self.write, DeleteResource)
+            raise failed(task, snapshot, (), is_single=is_single) from failure
+        failure = failure or ProtocolError("the task brought no receipt of the write")
+        if self.write.id is None:
+            self._raise_done(failure)
+        try:
+            back = await read_back(self.write, self.read, _until(REPLICA_LAG))
+        except RequestError as error:
+            self._raise_done(error)
+        if back.answer is None:
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN) from failure
+        task.evidence = Evidence.READ_BACK
+        return self.write.result(back.answer)
+
+    async def _read_back(self, seconds: float, receipts: Sequence[Receipt]) -> ReadBack[TaskSubmission]:
+        """Read the record back. What a failed read says of itself, it does not say of the write."""
+        try:
+            return await read_back(self.write, self.read, _until(seconds), receipts=receipts)
+        except RequestError as error:
+            unknown = copy_for_raise(error)
+            unknown.outcome = Outcome.UNKNOWN
+        raise unknown
+
+    @property
+    def _leaves_no_trace(self) -> bool:
+        """Whether the record cannot show that this write was carried out, such as one that adds to a list."""
+        return self.write.retry_safety is RetrySafety.ONCE
+
+    def _as_sent(self, receipt: Receipt) -> R | None:
+        """The record as it was sent, under the id that the receipt names; None where that is not known."""
+        if not isinstance(self.write, CreateRelationship | CreateResource | UpsertResource):
+            return None  # an update knows the changes only
+        if isinstance(self.write, CreateResource) and is_token(self.write.given_id or ""):
+            return None  # the service puts the id in place of the token
+        operation = self.operation or self.write.operation()
+        return cast("R", evolve(self.write.as_sent(operation), id=self.write.id or receipt.id))
+
+    def _raise_done(self, error: RequestError, receipt: Receipt | None = None) -> NoReturn:
+        """Raise `error` as what failed after the task had succeeded."""
+        done = _done(error, Evidence.TASK if receipt is None else Evidence.RECEIPT)
+        done.record = None if receipt is None else self._as_sent(receipt)
+        raise done
+
+
+def is_create(write: object) -> bool:
+    """Whether the write never replaces a record."""
+    return getattr(write, "action", None) == Action.CREATE
+
+
+# ------------------------------------------------------------------------------ many records
 
 
 @frozen(eq=False, repr=False)
 class BatchTaskResult:
-    """The receipts, once every operation is stored."""
+    """The result of a bulk or a bundle: its receipts, once every operation is carried out."""
 
     write: Bulk | Bundle
     read: Read
 
     async def __call__(self, task: Task[BatchResult], snapshot: TaskSnapshot) -> BatchResult:
-        result = BatchResult(await task.receipts(), self.write.writes)
-        if len(result.receipts) < len(self.write.writes) or _untold(result):
-            raise ProtocolError("operations are without a receipt to rely on")
-        failed_receipts = result.failed
-        if not failed_receipts and snapshot.status == TaskStatus.SUCCESS:
-            return result
-        deadline = _deadline()
-        left = [each for each in failed_receipts if not await self._is_stored(task, each, deadline)]
-        if left or not failed_receipts:
-            error = failed(task, snapshot, result.receipts, left)
-            if isinstance(error, TaskFailed):
-                error.result = result
-            raise error
-        task.reconciled = True
-        return result
+        receipts, failure = await _receipts(task, snapshot)
+        if failure is not None:
+            _raise_without_receipts(task, snapshot, failure)
+        result = BatchResult(receipts, self.write.writes)
+        proofs = await self._proofs(task, result)
+        stored = [proof is Proof.STORED for proof in proofs]
+        if all(stored) and not _lacks_receipts(result) and len(receipts) >= len(self.write.writes):
+            is_reconciled = any(receipt.status != TaskStatus.SUCCESS for receipt in receipts)
+            if is_reconciled or snapshot.status == TaskStatus.SUCCESS:
+                task.reconciled = is_reconciled
+                task.evidence = Evidence.READ_BACK if is_reconciled else Evidence.RECEIPT
+                return result
+        raise self._error(task, snapshot, result, proofs)
 
-    async def _is_stored(self, task: Task[BatchResult], receipt: Receipt, deadline: float) -> bool:
-        """Whether a refused operation is stored all the same, by the first of two attempts."""
-        if not (task.maybe_applied and is_duplicate(receipt)):
-            return False
+    async def _proofs(self, task: Task[BatchResult], result: BatchResult) -> list[Proof]:
+        """What each receipt proves, after reading back the records that only reading can tell of."""
+        proofs = [proof_of(receipt, maybe_applied=task.maybe_applied) for receipt in result.receipts]
+        to_read = [place for place, proof in enumerate(proofs) if proof is Proof.READ_BACK_NEEDED]
+        limit = asyncio.Semaphore(_READS_AT_ONCE)
+        until = _until(READ_BACK_FOR if task.maybe_applied else REPLICA_LAG)
+
+        async def resolve(place: int) -> None:
+            async with limit:
+                if await self._is_stored(result.receipts[place], result, until):
+                    proofs[place] = Proof.STORED
+
+        await asyncio.gather(*map(resolve, to_read))
+        return proofs
+
+    async def _is_stored(self, receipt: Receipt, result: BatchResult, until: float) -> bool:
         subject = (receipt.target_type, receipt.type, receipt.id)
-        mine = [write for write in self.write.writes if (write.target, write.type, write.id) == subject]
+        mine = [each for each in self.write.writes if (each.target, each.type, each.id) == subject]
+        if not mine:  # the service may have made the id
+            mine = [each for each in self.write.writes if each.id is None and result.of(each) is receipt]
         if len(mine) != 1:
             return False
         write = cast("Reconcilable[TaskSubmission]", mine[0])
-        return (await read_back(write, self.read, deadline)).match is Match.SAME
+        return (await read_back(write, self.read, until, receipts=[receipt])).match is Match.SAME
+
+    def _error(
+        self, task: Task[BatchResult], snapshot: TaskSnapshot, result: BatchResult, proofs: Sequence[Proof]
+    ) -> CliniaError:
+        receipts = result.receipts
+        left = [each for each, proof in zip(receipts, proofs, strict=True) if proof is not Proof.STORED]
+        succeeded = snapshot.status == TaskStatus.SUCCESS
+        if succeeded and not left:
+            return ProtocolError("operations are without a receipt to rely on")
+        if succeeded and not any(each.status != TaskStatus.SUCCESS or each.is_dropped for each in left):
+            unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+            unconfirmed.result = result
+            return unconfirmed
+        error = failed(task, snapshot, receipts, left)
+        if _lacks_receipts(result) and error.outcome is Outcome.REJECTED:
+            error.outcome = Outcome.UNKNOWN
+        if not isinstance(error, TaskCancelled):
+            error.result = result
+        return error
 
 
 async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
-    """The receipts, where nothing is known here of the writes that they are for."""
-    receipts = await task.receipts()
-    if snapshot.status != TaskStatus.SUCCESS:
-        error = failed(task, snapshot, receipts)
-        if isinstance(error, TaskFailed):
-            error.result = BatchResult(receipts)
-        raise error
-    return BatchResult(receipts)
+    """The result of a bulk whose writes are not known: its receipts, if every operation was carried out."""
+    receipts, failure = await _receipts(task, snapshot)
+    if failure is not None:
+        _raise_without_receipts(task, snapshot, failure)
+    result = BatchResult(receipts)
+    if snapshot.status == TaskStatus.SUCCESS and not result.failed:
+        task.evidence = Evidence.RECEIPT
+        return result
+    error = failed(task, snapshot, receipts)
+    if not isinstance(error, TaskCancelled):
+        error.result = result
+    raise error
+
+
+def _lacks_receipts(result: BatchResult) -> bool:
+    """Whether a write whose key is known before sending has no receipt."""
+    return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
+
+
+def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: RequestError) -> NoReturn:
+    if snapshot.status == TaskStatus.SUCCESS:
+        raise _done(failure, Evidence.TASK)
+    raise failed(task, snapshot, ()) from failure
+
+
+# ------------------------------------------------------------------------------ purges, and tasks resumed
 
 
 @frozen(eq=False, repr=False)
 class PurgeResult:
+    """The purge as it stands at its end, with the number of records that it deleted."""
+
     write: Purge
     read: Read
 
     async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, ())
-        return self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
+        operation = self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
+        task.evidence = Evidence.TASK
+        return operation
 
 
 @frozen(eq=False, repr=False)
 class ResumedResult:
-    """For a handle made from an id or a token: what was sent is not known here, only what was made."""
+    """The result of a handle made from an id or a token: what was sent is not known, only what was made."""
 
     read: Read
 
     async def __call__(self, task: Task[object], snapshot: TaskSnapshot) -> object:
-        source = task.source_key or ""
         if task.kind is TaskKind.PURGE:
             if snapshot.status != TaskStatus.SUCCESS:
                 raise failed(task, snapshot, ())
-            return await _read_purge(self.read, source, task.known_id)
-        receipts = await task.receipts()
-        if snapshot.status != TaskStatus.SUCCESS:
-            raise failed(task, snapshot, receipts)
-        made = _get_of(source, receipts[0]) if task.kind is TaskKind.SINGLE and len(receipts) == 1 else None
-        return BatchResult(receipts) if made is None else await _read_done(task, lambda: self.read(made))
+            task.evidence = Evidence.TASK
+            return await _read_purge(self.read, task.source_key or "", task.known_id)
+        result = await receipts_result(task, snapshot)
+        if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
+            return result
+        receipt = result.receipts[0]
+        made = _get_of(task.source_key or "", receipt)
+        return result if made is None else await self._read_made(task, receipt, made)
+
+    async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
+        is_proven = proof_of(receipt, maybe_applied=task.maybe_applied) is Proof.STORED
+        try:
+            return await _read_until_there(self.read, made)
+        except NotFound as error:
+            if not is_proven:
+                raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS, Outcome.UNKNOWN) from None
+            raise _done(error, Evidence.RECEIPT) from None
+        except RequestError as error:
+            after = _done(error, Evidence.RECEIPT)
+            after.outcome = Outcome.DONE if is_proven else Outcome.UNKNOWN
+        raise after
 
 
 def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
-    """How to read what a single write made; None if it made nothing that this version can read."""
+    """The call that reads what a single write made; None if it made nothing that this version can read."""
     if receipt.action == Action.DELETE:
         return None
     try:
@@ -218,79 +422,97 @@ def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
     return None
 
 
-def _unreadable() -> ProtocolError:
-    return ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
-
-
-async def settled(task: Task[R], snapshot: TaskSnapshot, write: Write[R], read: Read) -> TaskSubmission:
-    """What a failed task's lost twin did, if there was one and what is there is what was sent."""
-    receipts = await task.receipts() if snapshot.receipts is None else snapshot.receipts
-    failure = failed(task, snapshot, receipts)
-    if not (task.maybe_applied and hasattr(write, "reconciled") and any(map(is_duplicate, receipts))):
-        raise failure
-    back = await read_back(cast("Reconcilable[TaskSubmission]", write), read, _deadline())
-    if back.match is Match.ABSENT:
-        raise failure
-    if back.answer is None:
-        raise WriteConflict(DIFFERENT_RECORD)
-    task.reconciled = True
-    return back.answer
-
-
-def failed(
-    task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt], bad: Sequence[Receipt] | None = None
-) -> TaskFailed | TaskCancelled:
-    """The error of a task that ended badly, with the receipts of the operations that did."""
-    if snapshot.status == TaskStatus.CANCELLED and (bad is None or len(bad) == len(receipts)):
-        # a write whose first answer was lost may have been stored by then
-        outcome = Outcome.UNKNOWN if task.maybe_applied else Outcome.REJECTED
-        return task.error(TaskCancelled, "the service cancelled every operation", outcome)
-    if bad is None:
-        bad = [receipt for receipt in receipts if receipt.status != TaskStatus.SUCCESS]
-    # what a failed bulk left behind differs from operation to operation: only its receipts can tell
-    outcome, evidence = outcome_of(receipts, maybe_applied=task.maybe_applied)
-    types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
-    error = task.error(
-        TaskFailed, f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip(), outcome
-    )
-    error.evidence = evidence
-    error.failed_receipts = bad
-    return error
-
-
-def _deadline() -> float:
-    """Until when the lost twin of a failed write is looked for."""
-    return asyncio.get_running_loop().time() + READ_BACK_FOR
-
-
-def _untold(result: BatchResult) -> bool:
-    """Whether a write whose key is known before sending has no receipt."""
-    return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
-
-
-def _landed(error: RequestError) -> RequestError:
-    landed = copy_for_raise(error)
-    landed.outcome = Outcome.DONE
-    return landed
-
-
-async def _read_done(task: Task[T], read: Callable[[], Awaitable[R]]) -> R:
-    try:
-        return await read()
-    except NotFound:
-        raise task.error(TaskDropped, "it succeeded and its record is absent", Outcome.REJECTED) from None
-    except RequestError as error:
-        landed = _landed(error)
-    raise landed
+async def _read_until_there(read: Read, call: Call[T]) -> T:
+    """Read a record, again for a while if a stale replica may say that it is not there."""
+    until, pause = _until(REPLICA_LAG), 0.1
+    while True:
+        try:
+            return await read(call)
+        except NotFound:
+            if asyncio.get_running_loop().time() + pause >= until:
+                raise
+        await asyncio.sleep(pause)
+        pause *= 2
 
 
 async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
     try:
         operation = await read(GetPurge(source, id))
     except RequestError as error:
-        landed = _landed(error)
+        done = _done(error, Evidence.TASK)
     else:
         if operation.status == TaskStatus.SUCCESS:
             return operation
-        landed = ProtocolError("the answer is from before the end of the purge", outcome=Outcome.DONE)
-    raise landed
+        done = _done(ProtocolError("the answer is from before the end of the purge"), Evidence.TASK)
+    raise done
+
+
+# ------------------------------------------------------------------------------ shared
+
+
+async def _receipts(task: Task[R], snapshot: TaskSnapshot) -> tuple[Sequence[Receipt], RequestError | None]:
+    """The receipts of a task that ended, or why there are none."""
+    receipts = snapshot.receipts
+    failure: RequestError | None = None
+    if not receipts:
+        try:
+            receipts = await task.receipts()
+        except RequestError as error:
+            failure = error
+    return receipts or (), failure
+
+
+def failed(
+    task: Task[R],
+    snapshot: TaskSnapshot,
+    receipts: Sequence[Receipt],
+    bad: Sequence[Receipt] | None = None,
+    *,
+    is_single: bool = False,
+) -> TaskFailed | TaskCancelled | TaskDropped:
+    """The error of a task that ended badly, with the receipts of the operations that did.
+
+    `bad` are those that are not stored; by default all that their own receipts do not prove.
+    """
+    if bad is None:
+        bad = [each for each in receipts if each.status != TaskStatus.SUCCESS or each.is_dropped]
+    if receipts:
+        outcome, evidence = outcome_of(receipts, maybe_applied=task.maybe_applied)
+    else:
+        outcome, evidence = outcome_without_receipts(
+            snapshot.status, maybe_applied=task.maybe_applied, is_single=is_single
+        )
+    if receipts and not are_consistent(snapshot.status, receipts):
+        outcome, evidence = Outcome.UNKNOWN, Evidence.NONE
+    if snapshot.status == TaskStatus.CANCELLED and len(bad) == len(receipts):
+        return task.error(TaskCancelled, "the service cancelled every operation", outcome, evidence)
+    if bad and all(each.is_dropped for each in bad):
+        text = f"a reviewer refused {len(bad)} of {len(receipts)} operations"
+        dropped = task.error(TaskDropped, text, outcome, evidence)
+        dropped.failed_receipts = bad
+        return dropped
+    types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
+    text = f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip()
+    if not receipts:
+        text = f"it ended with {snapshot.status}, and no receipt proves what became of its operations"
+    error = task.error(TaskFailed, text, outcome, evidence)
+    error.failed_receipts = bad
+    return error
+
+
+def _done(error: RequestError, evidence: Evidence) -> RequestError:
+    """A copy of `error` that says that the write was carried out and what followed failed."""
+    done = copy_for_raise(error)
+    done.outcome = Outcome.DONE
+    done.evidence = evidence
+    return done
+
+
+def _unreadable() -> ProtocolError:
+    error = ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
+    error.evidence = Evidence.TASK
+    return error
+
+
+def _until(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds

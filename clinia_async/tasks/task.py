@@ -1,15 +1,17 @@
-"""A task is an id that can be awaited: again, by many, and from another process.
+"""The handle of a task: an id that can be awaited, again, by many, and from another process.
 
-A handle knows no session. It is given four functions: one looks at the task (one GET), one reads its
-receipts, one asks for it to be watched while somebody waits, one turns a finished task into the result.
+A handle knows no session. Its `TaskState` polls, and its `ResultResolver` turns a task that ended into the
+result.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from clinia_async.errors import (
     CliniaError,
+    Evidence,
     Outcome,
     SessionClosed,
     TaskCancelled,
@@ -26,8 +28,11 @@ from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.tasks.task_state import TaskState, TaskStats, differ, token_of
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 E = TypeVar("E", bound=TaskError)
 T = TypeVar("T")
+
+log = logging.getLogger("clinia_async.tasks")
 
 _DONE = TaskStatus.SUCCESS
 _FINAL = (TaskFailed, TaskCancelled, TaskDropped, WriteConflict)
@@ -39,27 +44,29 @@ class ResultResolver(Protocol[R]):
     async def __call__(self, task: "Task[R]", snapshot: TaskSnapshot) -> R: ...
 
 
-WatchOfDone = Callable[[TaskId | None, str | None, float], TaskState]
-"""Makes the watch of a task that was done at birth, from its id, its source and that moment."""
+StateOfDone = Callable[[TaskId | None, str | None, float], TaskState]
+"""Makes the state of a task that was done from the start, from its id, its source and that time."""
 
 
 class Task(Generic[R]):
-    """A write that the service has taken: `await` it for the result, now, later or elsewhere.
+    """A write that the service has accepted: `await` it for the result, now, later or in another process.
 
     Cancelling an `await`, or letting it time out, ends only that wait: the service has no call that
     stops a task. Awaiting again costs nothing once the task has ended.
     """
 
     __slots__ = (
-        "_born_at",
-        "_conclude",
+        "__weakref__",
+        "_created_at",
         "_error",
-        "_found",
         "_known",
+        "_known_state",
         "_lock",
+        "_resolve",
         "_result",
-        "_watch_of_done",
+        "_state_of_done",
         "attempts",
+        "evidence",
         "id",
         "maybe_applied",
         "reconciled",
@@ -67,147 +74,204 @@ class Task(Generic[R]):
     )
 
     def __init__(
-        self, watch: TaskState, conclude: ResultResolver[R], *, maybe_applied: bool = False, attempts: int = 0
+        self, state: TaskState, resolve: ResultResolver[R], *, maybe_applied: bool = False, attempts: int = 0
     ) -> None:
-        self.id = watch.id
-        """None for a write that was done at once and has no task."""
-        self.source_key = watch.source
-        self._born_at: float
-        self._found: TaskState | None = watch
-        self._watch_of_done: WatchOfDone
-        self._conclude = conclude
+        self.id = state.id
+        """None for a write that was carried out at once and has no task."""
+        self.source_key = state.source
+        self._created_at: float
+        self._known_state: TaskState | None = state
+        self._state_of_done: StateOfDone
+        self._resolve = resolve
         self._known = False
         self._result: R
         self._error: CliniaError | None = None
         self._lock: asyncio.Lock | None = None
         self.maybe_applied = maybe_applied
-        """An answer to this write was lost and it was sent again, so it may have arrived twice."""
+        """An answer to this write was lost and it was sent again, so it may have been carried out twice."""
         self.attempts = attempts
         """How many times this write was sent here; 0 for a task that was picked up by its id or token."""
         self.reconciled = False
-        """The result was settled by reading the record back and comparing it with what was sent."""
+        """After a lost answer, the result was found out by reading the record back and comparing it."""
+        self.evidence: Evidence = Evidence.NONE
+        """What proves the result; `Evidence.NONE` until there is one."""
 
     @classmethod
     def resolved(
-        cls, result: R, id: TaskId | None, source: str | None, *, born_at: float, watch_of_done: WatchOfDone
+        cls, result: R, id: TaskId | None, source: str | None, *, at: float, state_of_done: StateOfDone
     ) -> "Task[R]":
-        """The handle of what is done already: no watch is made until somebody asks for one."""
+        """Make the handle of a write that is carried out already; its state is made when it is asked for."""
         task = cls.__new__(cls)
         task.id = id
         task.source_key = source
-        task._born_at = born_at
-        task._found = None
-        task._watch_of_done = watch_of_done
+        task._created_at = at
+        task._known_state = None
+        task._state_of_done = state_of_done
         task._known = True
         task._result = result
         task._error = task._lock = None
         task.attempts = 0
         task.maybe_applied = task.reconciled = False
+        task.evidence = Evidence.ENVELOPE
         return task
 
     @property
-    def _watch(self) -> TaskState:
-        if self._found is None:
-            self._found = self._watch_of_done(self.id, self.source_key, self._born_at)
-        return self._found
+    def _state(self) -> TaskState:
+        if self._known_state is None:
+            self._known_state = self._state_of_done(self.id, self.source_key, self._created_at)
+        return self._known_state
 
     @property
     def known_id(self) -> TaskId:
-        """The id of a task that has one. Raises `ConfigError` for a write that was done without."""
-        return self._watch.known_id
+        """The id of a task that has one.
+
+        Raises:
+            ConfigError: the write was carried out at once and has no task.
+        """
+        return self._state.known_id
 
     @property
     def kind(self) -> TaskKind:
-        return self._watch.kind
+        return self._state.kind
 
     @property
     def state(self) -> TaskStatus:
-        """The last known state; asks nobody."""
-        return _DONE if self._found is None else self._found.snapshot.status
+        """The last known status; sends nothing."""
+        return _DONE if self._known_state is None else self._known_state.snapshot.status
 
     @property
     def stats(self) -> TaskStats:
-        return self._watch.stats
+        return self._state.stats
+
+    @property
+    def doubtful(self) -> bool:
+        """The former name of `maybe_applied`."""
+        return self.maybe_applied
 
     def done(self) -> bool:
+        """Whether the task is known to have ended; sends nothing."""
         return self.state.is_terminal
 
     def __await__(self) -> Generator[object, None, R]:
         if not self._known and self._error is None:
-            while not self._watch.has_ended:
-                yield self._watch.end()  # here: a coroutine in between is memory for each wait
-            self._settle_at_once()
+            while not self._state.has_ended:
+                yield from self._state.end()  # here: a coroutine in between is memory for each wait
+            self._state.retrieved = True
+            self._resolve_at_once()
         if self._known:
             return self._result
         return (yield from self.result().__await__())
 
     async def result(self, *, timeout: float | None = None) -> R:
-        """The result. Raises `TaskFailed`, `TaskCancelled`, `TaskDropped`, `TaskTimeout` or `TaskPollError`.
+        """Wait for the result.
 
         `timeout` is in seconds; None waits as long as it takes, which may be as long as a person's review.
-        A `RequestError` with the outcome DONE says that the task succeeded and reading the result back
-        failed: awaiting again tries that once more.
+        May be called again: where reading the result failed, that is tried once more.
+
+        Raises:
+            TaskFailed: at least one operation failed.
+            TaskCancelled: the service cancelled every operation.
+            TaskDropped: a reviewer refused the write.
+            TaskUnconfirmed: nothing proves whether the write was carried out or dropped.
+            TaskTimeout: the task had not ended after `timeout` seconds.
+            TaskPollError: the service no longer says how the task stands.
+            RequestError: with the outcome DONE, the task succeeded and reading its result back failed.
+            WriteConflict: after a lost answer, another record holds the key of the write.
+            SessionClosed: the session was closed; `token` resumes the task.
         """
         if not self._known and self._error is None:
-            await (self._settle() if timeout is None else self._within(timeout, self._settle()))
+            await (self._finish() if timeout is None else self._within(timeout, self._finish()))
         if self._error is not None:
             raise copy_for_raise(self._error)
         return self._result
 
     async def wait(self, *, timeout: float | None = None) -> TaskSnapshot:
-        """The last look at the ended task: FAILURE and CANCELLED are answers here, not errors."""
-        ended = self._watch.ended()
+        """Wait for the end and return the last poll: FAILURE and CANCELLED are answers here, not errors.
+
+        `timeout` is in seconds. May be called again, also after it raised.
+
+        Raises:
+            TaskTimeout: the task had not ended after `timeout` seconds.
+            TaskPollError: the service no longer says how the task stands.
+            SessionClosed: the session was closed; `token` resumes the task.
+        """
+        self._state.retrieved = True
+        ended = self._state.ended()
         return await (ended if timeout is None else self._within(timeout, ended))
 
     async def refresh(self, *, receipts: bool = False) -> TaskSnapshot:
-        """Looks once: exactly one GET. Raises `RequestError`."""
-        return await self._watch.look(receipts=receipts)
+        """Poll once: exactly one GET.
+
+        Raises:
+            RequestError: the poll brought no status.
+        """
+        return await self._state.poll(receipts=receipts)
 
     async def receipts(self) -> Sequence[Receipt]:
-        """One receipt an operation, in no promised order: one GET, and none once the task has ended."""
-        return await self._watch.receipts()
+        """One receipt an operation, in no promised order: one GET, and none once they are known.
+
+        Raises:
+            RequestError: the receipts could not be read.
+        """
+        self._state.retrieved = True
+        return await self._state.receipts()
 
     async def updates(self) -> AsyncIterator[TaskSnapshot]:
-        """The state now and then each change that was seen, to the last one.
+        """The snapshot now and then each change that was seen, to the last one.
 
-        Receipts are asked for with each look, so a review shows: `snapshot.in_review`.
+        Polls ask for receipts, so a review shows: `snapshot.in_review`.
+
+        Raises:
+            TaskPollError: the service no longer says how the task stands.
+            SessionClosed: the session was closed; `token` resumes the task.
         """
         seen: TaskSnapshot | None = None
         while True:
-            snapshot = self._watch.snapshot
+            snapshot = self._state.snapshot
             if seen is None or differ(seen, snapshot):
                 seen = snapshot
                 yield snapshot
             elif snapshot.status.is_terminal:
                 return
             else:
-                await self._watch.changed()
+                await self._state.changed()
 
     def ending(self) -> asyncio.Future[None]:
-        """A future of the caller's own that resolves when the task ends, whatever its end."""
-        return self._watch.ending()
+        """Return a future of the caller's own that is done when the task has ended, however it ended."""
+        return self._state.ending()
 
     def token(self) -> str:
-        """Text that `session.task(token)` picks the task up from; it holds no key and no record."""
-        return token_of(self._watch.known_id, self.source_key)
+        """Text that `session.task(token)` resumes the task from; it holds no key and no record.
 
-    def error(self, kind: type[E], message: str, outcome: Outcome) -> E:
-        """An error of this task: `kind` with its id, state and token."""
+        Raises:
+            ConfigError: the write was carried out at once and has no task.
+        """
+        id_ = self._state.known_id
+        self._state.retrieved = True
+        return token_of(id_, self.source_key, maybe_applied=self.maybe_applied)
+
+    def error(self, kind: type[E], message: str, outcome: Outcome, evidence: Evidence = Evidence.NONE) -> E:
+        """Make an error of this task: `kind` with its id, state and token."""
         text = f"{self.kind} task {fingerprint(self.id)}: {message}"
-        return kind(text, id=self._watch.known_id, state=self.state, token=self.token(), outcome=outcome)
+        id_ = self._state.known_id
+        token = token_of(id_, self.source_key, maybe_applied=self.maybe_applied)
+        error = kind(text, id=id_, state=self.state, token=token, outcome=outcome)
+        error.evidence = evidence
+        return error
 
-    def _settle_at_once(self) -> None:
-        """The result of a task that ended, where it is known without asking anybody."""
+    def _resolve_at_once(self) -> None:
+        """Set the result of a task that ended, where it is known without sending anything."""
 
-    async def _settle(self) -> None:
-        snapshot = await self._watch.ended()
+    async def _finish(self) -> None:
+        snapshot = await self._state.ended()
+        self._state.retrieved = True
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:  # one waiter reads the result for all
             if self._known or self._error is not None:
                 return
             try:
-                self._result = await self._conclude(self, snapshot)
+                self._result = await self._resolve(self, snapshot)
                 self._known = True
             except _FINAL as error:
                 self._error = copy_for_raise(error)
@@ -233,6 +297,22 @@ class Task(Generic[R]):
             f"not done after {timeout} s; it may still complete, and its token resumes the wait",
             Outcome.UNKNOWN,
         )
+
+    def __del__(self) -> None:
+        # an attribute may be missing where __init__ failed
+        state: TaskState | None = getattr(self, "_known_state", None)
+        if state is None or state.retrieved or getattr(self, "_known", True):
+            return
+        state.retrieved = True
+        if not state.has_ended:
+            state.note_dropped()
+        elif state.snapshot.status != _DONE:
+            log.warning(
+                "the result of %s task %s was never retrieved: %s",
+                self.kind,
+                fingerprint(self.id),
+                state.snapshot.status,
+            )
 
     def __repr__(self) -> str:
         name = "at once" if self.id is None else f"{self.kind} {fingerprint(self.id)}"

@@ -1,33 +1,40 @@
-"""What is known of one task id, and whoever waits for it to change."""
+"""The state of one task id, shared by all its handles, and the futures that wait for it to change."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from clinia_async.errors import CliniaError, ConfigError, ProtocolError, copy_for_raise
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.tasks.waiters import Waiter, drained, wake_together
 
 
 @frozen(eq=False, repr=False)
 class BadAnswerStreak:
-    """A run of odd answers about one task; times are seconds."""
+    """Consecutive polls of one task that brought no status; `since` is on the loop's clock, in seconds."""
 
     count: int
     since: float
 
-    @property
-    def pause(self) -> float:
-        return float(min(0.25 * 2 ** min(self.count, 10), 15.0))
+    def pause(self, planned: float) -> float:
+        """Seconds until the next poll: longer with each bad answer, in proportion to the planned pause.
+
+        So the end of a short task is noticed soon after an outage, however long that was.
+        """
+        backoff = 0.25 * float(2 ** min(self.count, 10))
+        return max(planned, min(backoff, 4 * planned, _LONGEST_PAUSE))
+
+
+_LONGEST_PAUSE = 15.0
 
 
 @frozen
 class TaskStats:
-    """How a task was watched so far. Times are seconds on the event loop's clock."""
+    """How a task was polled so far. Times are seconds on the event loop's clock."""
 
     submitted_at: float
     """When it was accepted; for a task picked up by its id or token, when it was picked up."""
@@ -38,45 +45,48 @@ class TaskStats:
 
     @property
     def detection_gap(self) -> float | None:
-        """How long the task may have been done before we noticed: at most this many seconds."""
+        """Seconds that the task may have been done before it was noticed, at most."""
         if self.done_at is None:
             return None
         since = self.submitted_at if self.seen_pending_at is None else self.seen_pending_at
         return self.done_at - since
 
 
-@frozen(eq=False, repr=False)
+@define(eq=False, repr=False)
 class StateReader:
-    """What a watch asks its session for; one for all watches, as there may be a hundred thousand."""
+    """What a task state asks its session for; one object for all states, as there may be 100,000."""
 
-    look: Callable[["TaskState", bool], Awaitable[TaskSnapshot]]
+    poll: Callable[["TaskState", bool], Awaitable[TaskSnapshot]]
     """One GET, with receipts or without."""
-    read: Callable[["TaskState"], Awaitable[TaskSnapshot]]
-    """Receipts, with repeats."""
-    begin: Callable[["TaskState"], None]
-    """Somebody waits for this task from now on."""
+    read_receipts: Callable[["TaskState"], Awaitable[TaskSnapshot]]
+    """Reads the receipts, with retries."""
+    start: Callable[["TaskState"], None]
+    """Start to poll this task: somebody waits for it."""
+    never_awaited: int = field(default=0, init=False)
+    """Handles of accepted tasks that were dropped without anybody asking how they ended."""
 
 
-Waiting = asyncio.Future[None] | Waiter
-Waiters = Waiting | list[Waiting] | None
-"""Who waits: mostly nobody or one, so there is a list only for more. What is done waits no more."""
+Future = asyncio.Future[None]
+Waiters = Future | list[Future] | None
+"""Mostly nobody or one waits, so there is a list only for more. A future that is done waits no more."""
 
 
 class TaskState:
-    """What is known of one task id, shared by all its handles. Terminal is final."""
+    """What is known of one task id, shared by all its handles. A terminal status is final."""
 
     __slots__ = (
         "__weakref__",
         "_changed",
         "_ended",
-        "_keeper",
+        "_reader",
         "_seen",
+        "bad_answers",
         "done_at",
         "id",
-        "kept",
-        "odd",
+        "kept_receipts",
         "polls",
         "resumed",
+        "retrieved",
         "scheduled",
         "seen_pending_at",
         "source",
@@ -89,7 +99,7 @@ class TaskState:
         id: TaskId | None,
         source: str | None,
         *,
-        keeper: StateReader,
+        reader: StateReader,
         snapshot: TaskSnapshot,
         stats: TaskStats,
     ) -> None:
@@ -101,18 +111,21 @@ class TaskState:
         self.polls = stats.polls
         self.seen_pending_at = stats.seen_pending_at
         self.done_at = stats.done_at
-        self.kept: Sequence[Receipt] | None = None
+        self.kept_receipts: Sequence[Receipt] | None = None
         self.scheduled = False
-        """Whether the scheduler has it; with `odd`, the scheduler's own note."""
-        self.odd: BadAnswerStreak | None = None
+        """Whether the poller has it; like `bad_answers`, a note of the poller's own."""
+        self.bad_answers: BadAnswerStreak | None = None
         self.wants_receipts = False
-        self._keeper = keeper
+        """Whether polls ask for receipts, so that the one that sees the end brings the proof with it."""
+        self.retrieved = stats.resumed
+        """Whether anybody asked how the task ended, or took its token."""
+        self._reader = reader
         self._changed: Waiters = None
         self._ended: Waiters = None
 
     @property
     def snapshot(self) -> TaskSnapshot:
-        """What the last look saw; of a task that is just pending none is kept, as there may be many."""
+        """What the last poll saw; for a task that is just pending none is kept, as there may be many."""
         return TaskSnapshot(TaskStatus.PENDING, self.id) if self._seen is None else self._seen
 
     @property
@@ -125,83 +138,104 @@ class TaskState:
 
     @property
     def kind(self) -> TaskKind:
-        """What was done without an id is a single write."""
+        """The kind that the id says; a write that was carried out without a task is single."""
         return TaskKind.SINGLE if self.id is None else self.id.kind
 
     @property
     def known_id(self) -> TaskId:
-        """The id of a task that has one; a write that was done at once is never watched or resumed."""
+        """The id of a task that has one.
+
+        Raises:
+            ConfigError: the write was carried out at once and has no task.
+        """
         if self.id is None:
-            raise ConfigError("this write was done at once and has no task to watch or resume")
+            raise ConfigError("this write was done at once and has no task to wait for or to resume")
         return self.id
 
     @property
-    def waited_for(self) -> bool:
+    def is_awaited(self) -> bool:
         return _any_waits(self._ended) or _any_waits(self._changed)
 
     @property
-    def followed(self) -> bool:
-        """Whether somebody wants each change, or the receipts with the end; a purge has none."""
-        return (self.wants_receipts or _any_waits(self._changed)) and self.kind is not TaskKind.PURGE
+    def polls_for_receipts(self) -> bool:
+        """Whether the next poll asks for receipts.
+
+        After a bad answer it does not: it may be only the receipts that are refused. A purge has none.
+        """
+        wanted = self.wants_receipts or _any_waits(self._changed)
+        return wanted and self.bad_answers is None and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
+        """Wait for the end. Returns at once, and as often as it is called, when the task has ended."""
         while not self.has_ended:
             await self.end()
         return self.snapshot
 
-    def end(self) -> Waiter:
-        """What a coroutine waits for while the task has not ended."""
-        waiter = Waiter(asyncio.get_running_loop())
-        self._ended = _joined(self._ended, waiter)
-        if not self.scheduled:
-            self._begin()
-        return waiter
-
-    async def changed(self) -> None:
+    def end(self) -> Future:
+        """Return a future for one waiter, which resolves when the task ends; start to poll."""
+        self.retrieved = True
         future = asyncio.get_running_loop().create_future()
-        self._changed = _joined(self._changed, future)
-        self._begin()
-        await future
-
-    def ending(self) -> asyncio.Future[None]:
-        """A future of the caller's own that resolves when the task ends; cancelling it stops the wait."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.has_ended:
-            future.set_result(None)
-        else:
-            self._ended = _joined(self._ended, future)
-            self._begin()
+        self._ended = _joined(self._ended, future)
+        if not self.scheduled:
+            self._start()
         return future
 
-    async def look(self, *, receipts: bool) -> TaskSnapshot:
-        """One GET, whatever is known already."""
+    async def changed(self) -> None:
+        """Wait until a poll sees something new."""
+        future = asyncio.get_running_loop().create_future()
+        self._changed = _joined(self._changed, future)
+        self._start()
+        await future
+
+    def ending(self) -> Future:
+        """Return a future of the caller's own, done when the task has ended; cancelling it stops the wait."""
+        if not self.has_ended:
+            retrieved = self.retrieved
+            future = self.end()
+            self.retrieved = retrieved  # that it ended says nothing of how
+            return future
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+    async def poll(self, *, receipts: bool) -> TaskSnapshot:
+        """One GET, whatever is known already.
+
+        Raises:
+            RequestError: the poll brought no status.
+        """
         if self.id is None:
             return self.snapshot
         asked = asyncio.get_running_loop().time()
-        snapshot = await self._keeper.look(self, receipts)
+        snapshot = await self._reader.poll(self, receipts)
         self.observe(snapshot, asked)
         return snapshot
 
     async def receipts(self) -> Sequence[Receipt]:
-        if self.kept is None and self.id is not None:
+        """The receipts, read at most once after the end.
+
+        Raises:
+            RequestError: they could not be read, or are from before the end of the task.
+        """
+        if self.kept_receipts is None and self.id is not None:
             asked = asyncio.get_running_loop().time()
-            snapshot = await self._keeper.read(self)
+            snapshot = await self._reader.read_receipts(self)
             if snapshot.receipts is None:
                 raise ProtocolError("the receipts that were asked for are not in the answer")
             if self.has_ended and not snapshot.status.is_terminal:
                 raise ProtocolError("the receipts are from before the end of the task")
             self.observe(snapshot, asked)
             return snapshot.receipts
-        return () if self.kept is None else self.kept
+        return () if self.kept_receipts is None else self.kept_receipts
 
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
-        """What a look brought that was sent at `asked`: "pending" holds for that time, and no later one."""
+        """Take in what a poll brought that was sent at `asked`: PENDING holds for that time and no later."""
         if not snapshot.status.is_terminal:
             self.seen_pending_at = max(asked, self.seen_pending_at or asked)
         else:
             self.done_at = self.done_at or asyncio.get_running_loop().time()
-            if snapshot.receipts is not None and self.kept is None:
-                self.kept = snapshot.receipts
+            if snapshot.receipts is not None and self.kept_receipts is None:
+                self.kept_receipts = snapshot.receipts
         if self._seen is None and snapshot.receipts is None and snapshot.status is TaskStatus.PENDING:
             return
         before = self.snapshot
@@ -209,28 +243,30 @@ class TaskState:
             return
         self._seen = snapshot
         if differ(before, snapshot):
-            waiting, self._changed = self._changed, None
-            _wake(waiting)
+            waiters, self._changed = self._changed, None
+            _resolve(waiters)
         if snapshot.status.is_terminal:
-            waiting, self._ended = self._ended, None
-            _wake(waiting)
+            waiters, self._ended = self._ended, None
+            _resolve(waiters)
 
-    def lose(self, error: CliniaError) -> None:
-        """Ends every wait with `error`. The task itself goes on, and may be waited for again."""
-        lost = (*_listed(self._changed), *_listed(self._ended))
+    def fail_waiters(self, error: CliniaError) -> None:
+        """End every wait with `error`. The task itself goes on, and may be waited for again."""
+        waiters = (*_listed(self._changed), *_listed(self._ended))
         self._changed = self._ended = None
-        for waiting in lost:
-            if isinstance(waiting, Waiter):
-                waiting.wake(copy_for_raise(error))
-            elif not waiting.done():
-                waiting.set_exception(copy_for_raise(error))
+        for future in waiters:
+            if not future.done():
+                future.set_exception(copy_for_raise(error))
 
-    def _begin(self) -> None:
+    def note_dropped(self) -> None:
+        """Count a handle that was dropped before anybody asked how its task ended."""
+        self._reader.never_awaited += 1
+
+    def _start(self) -> None:
         if not self.has_ended:
-            self._keeper.begin(self)
+            self._reader.start(self)
 
 
-def _listed(waiters: Waiters) -> list[Waiting] | tuple[Waiting, ...]:
+def _listed(waiters: Waiters) -> list[Future] | tuple[Future, ...]:
     if waiters is None:
         return ()
     return waiters if isinstance(waiters, list) else (waiters,)
@@ -238,54 +274,69 @@ def _listed(waiters: Waiters) -> list[Waiting] | tuple[Waiting, ...]:
 
 def _any_waits(waiters: Waiters) -> bool:
     if isinstance(waiters, list):
-        return any(not waiting.done() for waiting in waiters)
+        return any(not future.done() for future in waiters)
     return waiters is not None and not waiters.done()
 
 
-def _joined(waiters: Waiters, waiting: Waiting) -> Waiters:
+def _joined(waiters: Waiters, future: Future) -> Waiters:
     if not isinstance(waiters, list):
-        return [waiters, waiting] if waiters is not None and not waiters.done() else waiting
+        return [waiters, future] if waiters is not None and not waiters.done() else future
     if not len(waiters) & (len(waiters) - 1):  # now and then, so that waits given up do not add up
         waiters[:] = [each for each in waiters if not each.done()]
-    waiters.append(waiting)
+    waiters.append(future)
     return waiters
 
 
-def _wake(waiters: Waiters) -> None:
-    alone: list[Waiter] = []
-    for waiting in _listed(waiters):
-        if isinstance(waiting, Waiter):
-            alone.append(waiting)
-        elif not waiting.done():
-            waiting.set_result(None)
-    if alone:
-        wake_together(drained(alone), asyncio.get_running_loop())
+def _resolve(waiters: Waiters) -> None:
+    for future in _listed(waiters):
+        if not future.done():
+            future.set_result(None)
 
 
-def token_of(id: TaskId, source: str | None) -> str:
-    return json.dumps({"v": 1, "source": source, "task": str(id)}, separators=(",", ":"))
+# ------------------------------------------------------------------------------ tokens
 
 
-def parse_token(token: str) -> tuple[TaskId, str]:
-    """The task id and the source key in a token. Raises `ConfigError` for text that is none."""
+class ResumedFrom(NamedTuple):
+    """What a token says."""
+
+    id: TaskId
+    source: str
+    maybe_applied: bool
+
+
+def token_of(id: TaskId, source: str | None, *, maybe_applied: bool = False) -> str:
+    """Text that resumes a task: its id, its source, and whether an answer to its write was lost."""
+    fields: dict[str, object] = {"v": 1, "source": source, "task": str(id)}
+    if maybe_applied:
+        fields["maybeApplied"] = True
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def parse_token(token: str) -> ResumedFrom:
+    """Read a token.
+
+    Raises:
+        ConfigError: the text is no token that this version can read.
+    """
     try:
-        members = json.loads(token)
-        if members["v"] == 1 and is_key(members["source"]):
-            return TaskId(members["task"]), members["source"]
-    except (KeyError, RecursionError, TypeError, ValueError):
+        fields = json.loads(token)
+        maybe_applied = fields.get("maybeApplied", False)
+        if fields["v"] == 1 and is_key(fields["source"]) and isinstance(maybe_applied, bool):
+            return ResumedFrom(TaskId(fields["task"]), fields["source"], maybe_applied)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         pass
     raise ConfigError("this is not a token of a task that this version can read")
 
 
 def differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:
-    """A look that did not ask for receipts does not take back what another one saw of them."""
+    """Whether `after` says something new. A poll without receipts takes back nothing that they showed."""
     if before.status != after.status:
         return True
-    return after.receipts is not None and _states(before) != _states(after)
+    return after.receipts is not None and _operation_states(before) != _operation_states(after)
 
 
-def _states(snapshot: TaskSnapshot) -> set[object]:
-    """What the receipts tell beyond that an operation is pending, which the task says already."""
+def _operation_states(snapshot: TaskSnapshot) -> set[object]:
+    """What the receipts say beyond that an operation is pending, which the task says already."""
     return {
         (receipt.target_type, receipt.type, receipt.id, receipt.status, receipt.pipeline_execution)
         for receipt in snapshot.receipts or ()

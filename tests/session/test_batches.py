@@ -549,7 +549,8 @@ async def test_a_resumed_batch_that_failed() -> None:
         with pytest.raises(TaskFailed) as caught:
             await session.task("bk_1", source=EHR)
         assert [entry.id for entry in caught.value.failed_receipts] == ["p2"]
-        assert caught.value.result is None
+        assert caught.value.result is not None
+        assert [entry.id for entry in caught.value.result.failed] == ["p2"]
 
 
 @pytest.mark.parametrize("writes", [[new("p1"), put("p2")], [join("p1"), part("p2.org-9")]])

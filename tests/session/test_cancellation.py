@@ -8,7 +8,7 @@ import pytest
 
 from clinia_async import InDoubt, Outcome, RequestError, Session, WriteConflict
 from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
-from tests.factories import ID, ONCE, SOURCE, create, create_partition, record, session_at, write
+from tests.factories import ID, ONCE, SOURCE, create, create_partition, receipt, record, session_at, write
 from tests.hostile import Hostile, accepted, after, answer, by_target, close, persisted, refusal, stall, task
 
 pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp", "each_way_of_sending")
@@ -24,7 +24,11 @@ async def cancelled(work: Coroutine[Any, Any, Any], after_seconds: float) -> Non
 
 async def test_a_cancelled_post_loses_no_id() -> None:
     script = by_target(
-        {"POST": [after(5, accepted("s_7"))], "/tasks/": [task("SUCCESS", "s_7")], "GET": [answer(record())]}
+        {
+            "POST": [after(5, accepted("s_7"))],
+            "/tasks/": [task("SUCCESS", "s_7", receipts=[receipt("SUCCESS")])],
+            "GET": [answer(record())],
+        }
     )
     async with Hostile(otherwise=script) as server, session_at(server) as session:
         await cancelled(create(session), 1)
@@ -274,7 +278,7 @@ async def test_a_cancel_at_every_suspension(scenario: Scenario, mode: str, gap: 
                     assert doubt.task is not None
                     await doubt.task  # whatever became of its twin, its result is a good one
                 assert (await (await create(session, "afterwards"))).from_.id == "afterwards"
-                assert session._engine.open().poller.watching == 0
+                assert session._engine.open().poller.scheduled == 0
             stored = [one.id for one in emulator.stored()]
             assert len(stored) == len(set(stored))
         if steps.steps < at:

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from clinia_async import (
+    AlreadyExists,
     ApiError,
+    Evidence,
     InvalidWrite,
     Outcome,
     ProtocolError,
     Session,
     SessionClosed,
     TaskCancelled,
-    TaskDropped,
     TaskFailed,
     TaskStatus,
+    TaskUnconfirmed,
     Unauthenticated,
     WriteConflict,
 )
@@ -153,13 +155,14 @@ async def test_what_has_to_go_alone_does(together: Session, emulator: Emulator) 
 
 async def test_one_that_is_taken_touches_no_other(together: Session, emulator: Emulator) -> None:
     await (await create(together, "p3", data={"by": "somebody"}))
-    tasks = await made(together)
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    (failure,) = [each for each in results if isinstance(each, Exception)]
-    assert results.index(failure) == 3
-    assert isinstance(failure, TaskFailed)
-    assert failure.outcome is Outcome.REJECTED
-    assert [each.id for each in failure.failed_receipts] == ["p3.org-9"]
+    answers = await asyncio.gather(
+        *(create(together, f"p{number}") for number in range(MANY)), return_exceptions=True
+    )
+    (failure,) = [each for each in answers if isinstance(each, Exception)]
+    assert answers.index(failure) == 3
+    assert isinstance(failure, AlreadyExists)
+    assert (failure.outcome, failure.evidence) == (Outcome.REJECTED, Evidence.RECEIPT)
+    assert all([(await each).id for each in answers if not isinstance(each, Exception)])
     assert emulator.relationships() == MANY
 
 
@@ -186,24 +189,23 @@ async def test_one_that_fails_fails_as_it_would_alone(status: str, kind: type[Ex
 @pytest.mark.parametrize("second", [[], [receipt("PENDING", "b.org-9")]])
 async def test_one_without_a_receipt_is_not_taken_for_stored(second: list[Any]) -> None:
     receipts = [receipt("SUCCESS", "a.org-9"), *second]
-    async with against(script("SUCCESS", receipts), coalesce=True) as (session, server):
+    async with against(script("SUCCESS", receipts), coalesce=True) as (session, _):
         good, bad = await pair(session)
         assert (await good).id == "a.org-9"
-        with pytest.raises(ProtocolError):
+        with pytest.raises(ProtocolError) as caught:  # what is read back is another record
             await bad
-        assert server.count("GET", "withReceipts") == 1
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.DONE, Evidence.TASK)
 
 
 @pytest.mark.parametrize(
-    ("read", "expected"), [(answer(joined("b")), None), (refusal(404, "NOT_FOUND"), TaskDropped)]
+    ("read", "expected"), [(answer(joined("b")), None), (refusal(404, "NOT_FOUND"), TaskUnconfirmed)]
 )
 async def test_where_a_reviewer_may_have_dropped_it_it_is_read_back(read: Any, expected: Any) -> None:
     seen = {"id": "1", "status": "SUCCESSFUL"}
     receipts = [receipt_of("a.org-9"), receipt_of("b.org-9", pipelineExecution=seen)]
-    async with against(script("SUCCESS", receipts, read=[read]), coalesce=True) as (session, server):
+    async with against(script("SUCCESS", receipts, read=[read]), coalesce=True) as (session, _):
         good, reviewed = await asyncio.gather(*(session.submit(each) for each in (join("a"), join("b"))))
         assert (await good).id == "a.org-9"
-        assert server.count("GET", "relationships") == 0
         if expected is None:
             assert (await reviewed).id == "b.org-9"
         else:
@@ -211,7 +213,7 @@ async def test_where_a_reviewer_may_have_dropped_it_it_is_read_back(read: Any, e
                 await reviewed
 
 
-# ------------------------------------------------------------------------------ looked at at once
+# ------------------------------------------------------------------------------ early polls
 
 
 async def test_where_bulks_end_at_once_the_tasks_bring_their_results() -> None:
@@ -224,35 +226,36 @@ async def test_where_bulks_end_at_once_the_tasks_bring_their_results() -> None:
         assert [seen.method for seen in server.requests] == ["POST", "GET"]
 
 
-async def test_where_they_do_not_it_is_tried_ever_more_seldom() -> None:
+async def test_early_polls_that_find_nothing_are_sent_ever_more_seldom() -> None:
     rules = script("PENDING", [receipt("PENDING", "a.org-9"), receipt("PENDING", "b.org-9")])
     async with against(rules, coalesce=True) as (session, server):
-        looks = []
+        polls = []
         for _ in range(8):
             tasks = await pair(session)
             assert not any(each.done() for each in tasks)
-            looks.append(server.count("GET", "withReceipts"))
-            await asyncio.sleep(coalescing.HOLD)  # until the same records may be written again
-        assert looks == [1, 1, 2, 2, 2, 2, 3, 3]
+            polls.append(server.count("GET", "withReceipts"))
+            await asyncio.sleep(coalescing.TURN_FOR)  # until the same records may be written again
+        first = polls[0]  # more than one: nothing is known yet of how long such bulks take
+        assert [count - first for count in polls] == [0, 1, 1, 2, 2, 2, 2, 3]
 
 
-@pytest.mark.parametrize("look", [stall, close, refusal(500), refusal(401)])
-async def test_no_task_waits_long_for_that_look(look: Any) -> None:
+@pytest.mark.parametrize("poll", [stall, close, refusal(500), refusal(401)])
+async def test_no_task_waits_long_for_an_early_poll(poll: Any) -> None:
     rules = script("SUCCESS", [receipt("SUCCESS", "a.org-9"), receipt("SUCCESS", "b.org-9")])
-    rules["withReceipts"] = [look, *rules["withReceipts"]]
+    rules["withReceipts"] = [poll, *rules["withReceipts"]]
     async with against(rules, coalesce=True) as (session, _):
         started = asyncio.get_running_loop().time()
         tasks = await pair(session)
-        assert asyncio.get_running_loop().time() - started < 2 * coalescing.GLANCE
+        assert asyncio.get_running_loop().time() - started < coalescing.END_WITHIN_IF_UNKNOWN
         assert [(await each).id for each in tasks] == ["a.org-9", "b.org-9"]
 
 
-async def test_a_close_during_that_look_loses_no_task() -> None:
+async def test_a_close_during_an_early_poll_loses_no_task() -> None:
     rules = script("SUCCESS", [])
     rules["withReceipts"] = [stall]
     async with against(rules, coalesce=True) as (session, server):
         waiting = asyncio.ensure_future(pair(session))
-        await asyncio.sleep(coalescing.GLANCE / 2)
+        await asyncio.sleep(coalescing.EARLY_POLL_WITHIN / 2)
         assert server.count("GET", "withReceipts") == 1
         await session.aclose(grace=0)
         assert [str(each.id) for each in await waiting] == ["bk_1", "bk_1"]
@@ -264,11 +267,12 @@ async def test_a_close_during_that_look_loses_no_task() -> None:
 async def test_a_lost_answer_is_settled_write_by_write(together: Session, emulator: Emulator) -> None:
     await (await create(together, "p3", data={"by": "somebody"}))
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
-    tasks = await made(together, data={"by": "us"})
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    writes = (create(together, f"p{number}", data={"by": "us"}) for number in range(MANY))
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    assert isinstance(answers.pop(3), WriteConflict)
+    tasks = [each for each in answers if not isinstance(each, BaseException)]
     assert all(each.maybe_applied and each.attempts == 2 for each in tasks)
-    assert isinstance(results.pop(3), WriteConflict)
-    assert all(found.data == {"by": "us"} for found in results)
+    assert [(await each).data for each in tasks] == [{"by": "us"}] * (MANY - 1)
     assert emulator.relationships() == MANY
 
 
@@ -389,7 +393,7 @@ async def test_a_cancel_in_the_turn_of_the_answer_loses_no_task(together: Sessio
 async def test_no_cancel_loses_a_task(together: Session, emulator: Emulator, turns: int) -> None:
     one, other = (asyncio.ensure_future(create(together, name)) for name in "ab")
     if turns:
-        await asyncio.sleep(coalescing.PATIENCE)
+        await asyncio.sleep(coalescing.GATHER_FOR)
     for _ in range(turns):
         await asyncio.sleep(0)
     one.cancel()

@@ -14,6 +14,7 @@ from clinia_async import (
     DeleteContained,
     DeleteRelationship,
     DeleteResource,
+    Evidence,
     GetResource,
     InvalidWrite,
     Meta,
@@ -29,6 +30,7 @@ from clinia_async import (
     TaskCancelled,
     TaskDropped,
     TaskFailed,
+    TaskUnconfirmed,
     UpdateRelationship,
     UpsertContained,
     UpsertResource,
@@ -243,8 +245,7 @@ async def test_an_answer_that_is_no_submission(send: Send, document: Any) -> Non
 async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body: Any, place: str) -> None:
     record = next(iter(body.values()))
     script = {
-        "withReceipts": [task("SUCCESS", receipts=[receipt(record["id"])])],
-        "/tasks/": [task("PENDING"), task("SUCCESS")],
+        "withReceipts": [task("PENDING"), task("SUCCESS", receipts=[receipt(record["id"])])],
         "GET": [answer(record)],
         "/": [accepted()],
     }
@@ -254,17 +255,17 @@ async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body
         found = await made
         assert found.data == {"a": 1}
         assert server.seen()[-1] == ("GET", place)
-        asked = send in {create_unnamed, create_token}
-        assert server.count("GET", "withReceipts") == int(asked), "an id known before needs no receipt"
+        assert made.evidence is Evidence.RECEIPT
+        assert server.count("GET", "/tasks/") == 2, "the poll that sees the end brings the receipt"
 
 
 @pytest.mark.parametrize(("send", "_m", "_t", "body", "place"), MADE)
 async def test_a_record_that_a_reviewer_rejected(send: Send, _m: str, _t: str, body: Any, place: str) -> None:
     record = next(iter(body.values()))
+    dropped = receipt(record["id"], pipelineExecution={"id": "e", "status": "REJECTED"})
     script = {
-        "withReceipts": [task("SUCCESS", receipts=[receipt(record["id"])])],
-        "/tasks/": [task("SUCCESS")],
-        "GET": [refusal(404, "NOT_FOUND")],
+        "/tasks/": [task("SUCCESS", receipts=[dropped])],
+        "GET": [answer(record)],
         "/": [accepted()],
     }
     async with against(script) as (session, _):
@@ -273,12 +274,13 @@ async def test_a_record_that_a_reviewer_rejected(send: Send, _m: str, _t: str, b
             with pytest.raises(TaskDropped) as caught:
                 await made
             assert caught.value.outcome is Outcome.REJECTED
+            assert caught.value.evidence is Evidence.RECEIPT
 
 
 @pytest.mark.parametrize(("send", "place"), DELETED)
-async def test_a_delete_is_looked_after(send: Send, place: str) -> None:
+async def test_a_delete_without_a_receipt_is_read_back(send: Send, place: str) -> None:
     record = held() if place == ONE else joined()
-    for left, kind in ((refusal(404, "NOT_FOUND"), None), (answer(record), TaskDropped)):
+    for left, kind in ((refusal(404, "NOT_FOUND"), None), (answer(record), TaskUnconfirmed)):
         script = {"/tasks/": [task("PENDING"), task("SUCCESS")], "GET": [left], "DELETE": [accepted()]}
         async with against(script) as (session, server):
             gone = await send(session)
@@ -287,14 +289,14 @@ async def test_a_delete_is_looked_after(send: Send, place: str) -> None:
             else:
                 with pytest.raises(kind) as caught:
                     await gone
-                assert caught.value.outcome is Outcome.REJECTED
+                assert caught.value.outcome is Outcome.UNKNOWN
             assert server.seen()[-1] == ("GET", place)
 
 
 @names(EVERY)
 async def test_what_can_not_be_read_back_has_landed(send: Send) -> None:
     script = {
-        "withReceipts": [task("SUCCESS", receipts=[receipt("prac-1")])],
+        "withReceipts": [task("SUCCESS", receipts=[])],
         "/tasks/": [task("SUCCESS")],
         "GET": [refusal(403, "PERMISSION_DENIED")],
         "/": [accepted()],
@@ -302,7 +304,7 @@ async def test_what_can_not_be_read_back_has_landed(send: Send) -> None:
     async with against(script) as (session, _):
         with pytest.raises(RequestError) as caught:
             await (await send(session))
-        assert caught.value.outcome is Outcome.DONE
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.DONE, Evidence.TASK)
 
 
 @pytest.mark.parametrize(
@@ -422,10 +424,16 @@ async def test_a_queued_delete_that_met_its_twin(entry: Any) -> None:
         assert gone.reconciled
 
 
-@names([create, upsert])
-@pytest.mark.parametrize("entry", [taken("prac-1"), receipt("prac-1", "CANCELLED")])
-async def test_a_queued_write_that_met_its_twin(send: Send, entry: Any) -> None:
-    for theirs, kind in ((held(data={"a": 1}), None), (held(data={"a": 2}), WriteConflict)):
+@pytest.mark.parametrize(
+    ("send", "entry", "refused"),
+    [
+        (create, taken("prac-1"), WriteConflict),
+        (create, receipt("prac-1", "CANCELLED"), WriteConflict),
+        (upsert, receipt("prac-1", "CANCELLED"), TaskCancelled),
+    ],
+)
+async def test_a_queued_write_that_met_its_twin(send: Send, entry: Any, refused: Any) -> None:
+    for theirs, kind in ((held(data={"a": 1}), None), (held(data={"a": 2}), refused)):
         script = {
             "withReceipts": [task(entry["status"], receipts=[entry])],
             "/tasks/": [task(entry["status"])],
@@ -435,11 +443,13 @@ async def test_a_queued_write_that_met_its_twin(send: Send, entry: Any) -> None:
         async with against(script) as (session, _):
             made = await send(session)
             if kind:
-                with pytest.raises(kind):
+                with pytest.raises(kind) as caught:
                     await made
+                assert caught.value.outcome is Outcome.UNKNOWN
             else:
                 assert (await made).data == {"a": 1}
                 assert made.reconciled
+                assert made.evidence is Evidence.READ_BACK
 
 
 META = Meta(created_at=datetime(2020, 1, 1, tzinfo=UTC))
@@ -670,15 +680,16 @@ async def test_what_a_resumed_task_made_no_record_of(receipts: Any) -> None:
         assert server.count("GET") == server.count("GET", "/tasks/")
 
 
-async def test_a_resumed_write_that_was_rejected() -> None:
+async def test_a_resumed_write_whose_record_is_not_found_is_done() -> None:
     script = {
         "withReceipts": [task("SUCCESS", receipts=[receipt("prac-1")])],
         "/tasks/": [task("SUCCESS")],
         "GET": [refusal(404, "NOT_FOUND")],
     }
     async with against(script) as (session, _):
-        with pytest.raises(TaskDropped):
+        with pytest.raises(NotFound) as caught:
             await session.task("s_1", source=EHR)
+        assert caught.value.outcome is Outcome.DONE
 
 
 @pytest.mark.parametrize("change", [{"id": ".."}, {"type": "no no"}, {"id": ""}])

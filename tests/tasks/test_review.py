@@ -4,6 +4,7 @@ import pytest
 
 from clinia_async import DeleteRelationship, Outcome, Session, TaskDropped, TaskStatus
 from clinia_async.emulator import Constant, Emulator, Review
+from clinia_async.tasks import results
 from tests.factories import ID, SOURCE, TYPE, create, write
 
 
@@ -55,12 +56,15 @@ async def test_a_rejected_delete_is_dropped(session: Session, emulator: Emulator
     async for snapshot in gone.updates():
         if snapshot.in_review:
             emulator.reject(str(gone.id))
-    with pytest.raises(TaskDropped, match="still there"):
+    with pytest.raises(TaskDropped, match="a reviewer refused"):
         await gone
 
 
-async def test_a_wait_for_the_result_asks_for_no_receipts(session: Session, emulator: Emulator) -> None:
-    bulk = await session.bulk(SOURCE, [write("a")])
+async def test_polls_of_a_large_bulk_ask_for_no_receipts(
+    session: Session, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MOST_RECEIPTS_PER_POLL", 1)
+    bulk = await session.bulk(SOURCE, [write("a"), write("b")])
     with pytest.raises(TimeoutError):
         await bulk.wait(timeout=60)
     assert bulk.state == TaskStatus.PENDING

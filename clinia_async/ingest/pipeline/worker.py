@@ -24,7 +24,7 @@ from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE, same_outcome
 from clinia_async.ingest.senders.retrying_session import JobStopped, RetryingSession
 from clinia_async.models.task_id import TaskId
-from clinia_async.tasks.early_poll import EarlyPollBackoff
+from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
 
 MAYBE_APPLIED = "it may have arrived, and a second one would be a second record"
@@ -62,7 +62,7 @@ class ChunkWorker:
         session: RetryingSession,
         report: Report,
         on_unknown: OnUnknown,
-        hurry: EarlyPollBackoff,
+        early_polls: EarlyPollBackoff,
     ) -> None:
         self._chunker = chunker
         self._sender = sender
@@ -71,7 +71,7 @@ class ChunkWorker:
         self._session = session
         self._report = report
         self._on_unknown = on_unknown
-        self._hurry = hurry
+        self._early_polls = early_polls
 
     async def work(self) -> None:
         while (chunk := await self._chunker.next()) is not None:
@@ -136,7 +136,8 @@ class ChunkWorker:
             if chunk.task is None and self._is_given_up(chunk, write):
                 return same_outcome(chunk, Disposition.UNKNOWN, MAYBE_APPLIED)
             task = await self._task(chunk, write)
-            await self._poll_early(chunk, task)
+            if len(chunk.records) > 1:
+                await early_poll(task, self._early_polls)
             try:
                 await self._session.watched(task.wait)
             except TaskPollError as error:
@@ -148,14 +149,6 @@ class ChunkWorker:
             self._note_lag(task)
             return await self._sender.outcomes(chunk, task)
         raise AssertionError("the last send is told")
-
-    async def _poll_early(self, chunk: Chunk, task: Task[object]) -> None:
-        """One look with receipts, where many records may have come to their end by now."""
-        if len(chunk.records) == 1 or task.done() or not self._hurry.is_of_use():
-            return
-        with contextlib.suppress(CliniaError):  # whoever waits for it meets the same, and knows what to do
-            await task.refresh(receipts=True)
-        self._hurry.found(ended=task.done())
 
     async def _task(self, chunk: Chunk, write: Write[object]) -> Task[object]:
         if chunk.task is not None:

@@ -1,4 +1,4 @@
-"""What became of one write that was sent in a bulk with others."""
+"""The task of one write that was sent in a bulk with others."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -8,8 +8,8 @@ from typing import cast
 from attrs import define, field
 
 from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertResource
-from clinia_async.errors import ProtocolError
-from clinia_async.models import Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
+from clinia_async.errors import ApiError, Evidence, ProtocolError, RequestError, TaskFailed
+from clinia_async.models import ErrorType, Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.results import RecordResult, RecordWrite
@@ -19,82 +19,122 @@ from clinia_async.tasks.task_state import TaskState
 KeyedWrite = CreateRelationship | CreateResource | UpsertResource
 Record = Relationship | Resource
 
-_SUCCESS = TaskStatus.SUCCESS
-
 
 @define(eq=False, repr=False)
 class SharedBulk:
     """What the tasks of one bulk share. It knows none of them, so each is freed with its last reference."""
 
-    watch: TaskState
+    state: TaskState
     read: Read
     maybe_applied: bool
     attempts: int
-    done_at_once: bool
-    """It was PERSISTED: everything in it is stored, and nobody need be asked."""
+    is_persisted: bool
+    """It was PERSISTED: everything in it is stored."""
     _stored: "dict[tuple[str, str], AbstractSet[str]]" = field(factory=dict)
     """The ids of what is stored, by target and type."""
     _matched: Mapping[Key, Receipt] | None = None
     _lock: asyncio.Lock = field(factory=asyncio.Lock)
 
     def task_of(self, write: KeyedWrite, operation: bytes) -> "BulkMemberTask":
+        """Make the handle for one of the writes, which went out as `operation`."""
         return BulkMemberTask(self, write, operation)
 
     def has_stored(self, write: KeyedWrite) -> bool:
-        """Whether `write` is stored for certain, by what the end of the task brought."""
-        if self.done_at_once:
+        """Whether what the end of the task brought proves that `write` is stored."""
+        if self.is_persisted:
             return True
-        of = write.target, write.type
-        ids = self._stored.get(of)
+        collection = write.target, write.type
+        ids = self._stored.get(collection)
         if ids is None:
-            receipts = self.watch.kept
-            ids = receipts.stored_ids(*of) if isinstance(receipts, LazyReceipts) else frozenset()
-            self._stored[of] = ids
+            receipts = self.state.kept_receipts if self._succeeded() else None
+            ids = receipts.stored_ids(*collection) if isinstance(receipts, LazyReceipts) else frozenset()
+            self._stored[collection] = ids
         return write.id in ids
 
     async def __call__(self, task: Task[Record], snapshot: TaskSnapshot) -> Record:
-        """The conclusion of each of its tasks."""
+        """Resolve the result of each of its tasks."""
         task = cast("BulkMemberTask", task)
-        if self.done_at_once:
+        if self.is_persisted:
+            task.evidence = Evidence.ENVELOPE
             return task.as_sent()
-        receipt = await self._receipt_of(task)
-        if receipt.status == _SUCCESS and receipt.pipeline_execution is None:
-            return task.as_sent()  # without a pipeline there was no review that could have dropped it
-        conclude = RecordResult(cast("RecordWrite[Record]", task.write), self.read)
-        return await conclude(task, TaskSnapshot(receipt.status, task.id, (receipt,)))
+        resolve = RecordResult(
+            cast("RecordWrite[Record]", task.write),
+            self.read,
+            reads_back=False,
+            operation=task.operation,
+            is_alone=False,
+        )
+        try:
+            receipt = await self._receipt_of(task)
+        except RequestError:
+            return await resolve(task, snapshot)
+        return await resolve(task, TaskSnapshot(receipt.status, task.id, (receipt,)))
+
+    def _succeeded(self) -> bool:
+        return self.state.snapshot.status in {TaskStatus.SUCCESS, TaskStatus.FAILURE}
 
     async def _receipt_of(self, task: "BulkMemberTask") -> Receipt:
-        if self._matched is None:
+        receipts = self.state.kept_receipts
+        if receipts is None:
             async with self._lock:  # one reads them for all
-                if self._matched is None:
-                    self._matched = _by_key(await task.receipts())
+                receipts = await task.receipts()
         write = task.write
-        receipt = self._matched.get((write.target, write.type, write.id or ""))
+        receipt = self._by_key(receipts).get((write.target, write.type, write.id or ""))
         if receipt is None or not receipt.status.is_terminal:
             raise ProtocolError("the write is without a receipt to rely on")
         return receipt
+
+    def _by_key(self, receipts: Collection[Receipt]) -> Mapping[Key, Receipt]:
+        if self._matched is None:
+            keys = [(receipt.target_type, receipt.type, receipt.id) for receipt in receipts]
+            self._matched = match_receipts(keys, receipts).of
+        return self._matched
 
 
 class BulkMemberTask(Task[Record]):
     """The task of one write of a bulk."""
 
-    __slots__ = ("_bulk", "_operation", "write")
+    __slots__ = ("_bulk", "operation", "write")
 
     def __init__(self, bulk: SharedBulk, write: KeyedWrite, operation: bytes) -> None:
-        super().__init__(bulk.watch, bulk, maybe_applied=bulk.maybe_applied, attempts=bulk.attempts)
+        super().__init__(bulk.state, bulk, maybe_applied=bulk.maybe_applied, attempts=bulk.attempts)
         self._bulk = bulk
-        self._operation = operation
+        self.operation = operation
         self.write = write
 
     def as_sent(self) -> Record:
-        return self.write.as_sent(self._operation)
+        """The record as it went out."""
+        return self.write.as_sent(self.operation)
 
-    def _settle_at_once(self) -> None:
+    def _resolve_at_once(self) -> None:
         if self._bulk.has_stored(self.write):
-            self._result = self.write.as_sent(self._operation)
+            self._result = self.as_sent()
             self._known = True
+            self.evidence = Evidence.ENVELOPE if self._bulk.is_persisted else Evidence.RECEIPT
 
 
-def _by_key(receipts: Collection[Receipt]) -> Mapping[Key, Receipt]:
-    keys = [(receipt.target_type, receipt.type, receipt.id) for receipt in receipts]
-    return match_receipts(keys, receipts).of
+_USUAL_STATUS = {
+    ErrorType.ALREADY_EXISTS: 409,
+    ErrorType.CONTENT_TOO_LARGE: 413,
+    ErrorType.INTERNAL: 500,
+    ErrorType.NOT_FOUND: 404,
+    ErrorType.PERMISSION_DENIED: 403,
+    ErrorType.UNAUTHENTICATED: 401,
+    ErrorType.UNIMPLEMENTED: 501,
+}
+
+
+def refusal_of(error: TaskFailed) -> ApiError | None:
+    """The error that the receipt of a failed write names, as if the write had been sent alone.
+
+    None if it names none, or if a pipeline ran: such writes are queued when they are sent alone, too.
+    """
+    receipt = error.failed_receipts[0] if len(error.failed_receipts) == 1 else None
+    info = None if receipt is None or receipt.pipeline_execution is not None else receipt.error
+    if info is None:
+        return None
+    status = info.code or _USUAL_STATUS.get(info.type or ErrorType.INVALID_ARGUMENT, 400)
+    kind = ApiError if info.type is None else ApiError.by_type.get(info.type, ApiError)
+    refusal = kind(f"bulk operation: {info.type or status}", status=status, info=info, outcome=error.outcome)
+    refusal.evidence = error.evidence
+    return refusal

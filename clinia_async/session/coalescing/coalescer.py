@@ -1,19 +1,20 @@
 """Single writes that are awaited together go out as one bulk, and each caller gets what is its own.
 
-What a caller gets is as if the write had been sent alone: a task with its own result, settled by its own
-receipt, and its own errors. Two writes of one record are never under way together and keep their order.
-This differs:
+What a caller gets is as if the write had been sent alone: a task with its own result, proven by its own
+receipt, and its own errors, at the same `await`. Two writes of one record are never in flight together and
+keep their order. This differs:
 
-* The answer is always ACCEPTED, so results come a look later. Where bulks end that soon, the first look
-  comes before the tasks, which then bring their results: a caller that is woken twice costs half as much
-  again. The task is the bulk's: its id, state, receipts and token are those of all writes in it.
+* A bulk is always ACCEPTED. Where single writes of its type are stored at once, or nothing is known of
+  that, the callers get their tasks when the bulk has ended, with their results, or the error that the
+  receipt names. Where single writes are queued, they get their tasks at once. The task is the bulk's: its
+  id, state, receipts and token are those of all writes in it.
 * A result holds what was sent. What the service adds, such as the times in `meta`, is not in it: the
   receipt proves that the record is stored, and reading each one back would cost what the bulk saves.
   It is what went out, whatever became of the caller's objects since. Where a pipeline or a lost answer
-  leaves a doubt, the record is read back.
+  leaves it open whether the write was carried out, the record is read back.
 
-A write goes alone if no other came in time, if it has a `timeout` of its own or is `maybe_applied`, if the
-service makes its id, and if the service refuses the bulk as a whole.
+A write goes alone if no other came in time, if it has a `timeout` of its own or may have been applied before,
+if the service makes its id, and if the service refuses the bulk as a whole.
 """
 
 import asyncio
@@ -32,34 +33,46 @@ from clinia_async.calls import (
     RetrySafety,
     UpsertResource,
 )
-from clinia_async.errors import ApiError, CliniaError, Outcome, SessionClosed, copy_for_raise
-from clinia_async.models import (
-    TargetType,
-    TaskSubmission,
+from clinia_async.errors import (
+    ApiError,
+    CliniaError,
+    Outcome,
+    SessionClosed,
+    TaskFailed,
+    WriteConflict,
+    copy_for_raise,
 )
-from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
+from clinia_async.models import TargetType, TaskSubmission
+from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk, refusal_of
 from clinia_async.session.coalescing.pending_write import Name, PendingWrite, handed_over
+from clinia_async.session.coalescing.waiters import wake_together
 from clinia_async.session.submissions import Submissions
-from clinia_async.tasks.early_poll import EarlyPollBackoff
+from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
-from clinia_async.tasks.waiters import wake_together
 from clinia_async.transport.sender import Delivery
 
 MOST = 1000
 """Operations of a bulk."""
 LARGEST = 1024 * 1024
 """Bytes of a bulk's operations."""
-PATIENCE = 0.002
+GATHER_FOR = 0.002
 """Seconds that the first write of a bulk waits for others."""
-GLANCE = 0.05
-"""Seconds that the look at a bulk may take for which its tasks wait."""
-HOLD = 30.0
-"""Seconds that a write waits for the end of an earlier one of the same record; then it goes, as alone."""
+EARLY_POLL_WITHIN = 0.05
+"""Seconds that the early poll of a bulk may take for which its tasks wait."""
+END_WITHIN = 30.0
+"""Seconds that callers wait for the end of a bulk whose writes, sent alone, are stored at once."""
+END_WITHIN_IF_UNKNOWN = 1.0
+"""The same where it is not known whether the service stores such writes at once or queues them."""
+TURN_FOR = 30.0
+"""Seconds that a write waits for the end of an earlier one of the same record; then it is sent."""
 _FEW_TURNS = 1000
 _OF_THE_SESSION = frozenset({401, 403, 429})
 """Statuses of a refusal that each write would meet alone, too."""
 
-Group = tuple[str, TargetType]
+Collection = tuple[str, TargetType, str]
+"""Source, target and type of a write."""
+Group = tuple[str, TargetType, bool]
+"""Source, target, and whether single writes of its types are queued."""
 
 
 @frozen(eq=False, repr=False)
@@ -67,21 +80,21 @@ class Service:
     """What is needed of a session."""
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivery[TaskSubmission]]]
-    alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    sent: Callable[[Delivery[TaskSubmission], str], SharedBulk]
+    send_alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
+    bulk_of: Callable[[Delivery[TaskSubmission], str], SharedBulk]
 
 
 @define(eq=False, repr=False)
 class _Turn:
-    """Whose turn it is to write some records: those of one request. It may be shared by many."""
+    """Whose turn it is to write some records: those of one request. Many records may share it."""
 
     task: Task[Record] | None = None
-    """What became of the request, once that was answered."""
+    """The task of the request, once that was answered."""
     until: float = 0.0
 
     def answered(self, task: Task[Record]) -> None:
         self.task = task
-        self.until = asyncio.get_running_loop().time() + HOLD
+        self.until = asyncio.get_running_loop().time() + TURN_FOR
 
     def is_over(self) -> bool:
         if self.task is None:
@@ -94,21 +107,25 @@ class _Batch:
     group: Group
     timer: asyncio.TimerHandle
     turn: _Turn = field(factory=_Turn)
-    places: list[PendingWrite] = field(factory=list)
+    writes: list[PendingWrite] = field(factory=list)
     size: int = 0
 
 
 class Coalescer:
+    """Gathers the single writes of a session that are awaited together, and sends them as bulks."""
+
     def __init__(self, service: Service, submissions: Submissions) -> None:
         self._service = service
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
-        self._hurry: defaultdict[Group, EarlyPollBackoff] = defaultdict(EarlyPollBackoff)
+        self._backoffs: defaultdict[Group, EarlyPollBackoff] = defaultdict(EarlyPollBackoff)
+        self._queued: dict[Collection, bool] = {}
+        """Whether single writes are queued (ACCEPTED) or stored at once (PERSISTED), where that was seen."""
         self._turns: dict[Name, _Turn] = {}
         self._waiting: dict[Name, deque[PendingWrite]] = {}
-        """Who waits for the turn to write a record."""
+        """Writes that wait for the turn to write a record."""
         self._sweep_at = _FEW_TURNS
-        self._carriers: set[asyncio.Task[None]] = set()
+        self._senders: set[asyncio.Task[None]] = set()
         self._is_closing = False
 
     @staticmethod
@@ -121,51 +138,53 @@ class Coalescer:
         )
 
     def submit(self, write: KeyedWrite, loop: asyncio.AbstractEventLoop) -> Awaitable[Task[Record]]:
-        place = PendingWrite(write, loop, self._submissions)
-        waiting = self._waiting.get(place.name)
+        """Take a write, which goes out soon; await what is returned, once, for its task."""
+        pending = PendingWrite(write, loop, self._submissions)
+        waiting = self._waiting.get(pending.name)
         if waiting is not None:
-            waiting.append(place)
-            return place
-        turn = self._turns.get(place.name)
+            waiting.append(pending)
+            return pending
+        turn = self._turns.get(pending.name)
         if turn is None or turn.is_over():
-            self._gather(place)
-            return place
-        self._waiting[place.name] = deque([place])
+            self._gather(pending)
+            return pending
+        self._waiting[pending.name] = deque([pending])
         if turn.task is not None:
-            self._own(self._let_next_go_after(turn.task, place.name))
-        return place
+            self._own(self._let_next_go_after(turn.task, pending.name))
+        return pending
 
     async def drain(self, grace: float) -> None:
-        """Sends what is gathered, gives it `grace` seconds for its answers, then lets it go as unknown.
+        """Send what is gathered, give it `grace` seconds for its answers, then let it go as unknown.
 
-        What waits for another write of its record is not sent: that one is no longer watched.
+        What waits for another write of its record is not sent: that one is no longer polled.
         """
         self._is_closing = True
         for group in tuple(self._gathering):
             self._send(group)
-        carriers = tuple(self._carriers)
-        if carriers:
-            await asyncio.wait(carriers, timeout=grace)
-        for carrier in carriers:
-            carrier.cancel()
-        await asyncio.gather(*carriers, return_exceptions=True)
+        senders = tuple(self._senders)
+        if senders:
+            await asyncio.wait(senders, timeout=grace)
+        for sender in senders:
+            sender.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
 
-    def _gather(self, place: PendingWrite) -> None:
-        group = (place.write.source, place.write.target)
+    def _gather(self, pending: PendingWrite) -> None:
+        write = pending.write
+        group = (write.source, write.target, self._queued.get(_collection(write), False))
         batch = self._gathering.get(group)
         if batch is None:
-            timer = asyncio.get_running_loop().call_later(PATIENCE, self._send, group)
+            timer = asyncio.get_running_loop().call_later(GATHER_FOR, self._send, group)
             batch = self._gathering[group] = _Batch(group, timer)
-        self._turns[place.name] = batch.turn
-        batch.places.append(place)
-        batch.size += len(place.operation)
-        if len(batch.places) >= MOST or batch.size >= LARGEST:
+        self._turns[pending.name] = batch.turn
+        batch.writes.append(pending)
+        batch.size += len(pending.operation)
+        if len(batch.writes) >= MOST or batch.size >= LARGEST:
             self._send(group)
 
     def _send(self, group: Group) -> None:
         batch = self._gathering.pop(group)
         batch.timer.cancel()
-        self._own(self._carry(batch), then=partial(self._carried, batch))
+        self._own(self._send_batch(batch), then=partial(self._end_turns, batch))
         if len(self._turns) > self._sweep_at:
             over = {turn for turn in set(self._turns.values()) if turn.is_over()}
             self._turns = {name: turn for name, turn in self._turns.items() if turn not in over}
@@ -174,75 +193,109 @@ class Coalescer:
     def _own(
         self, work: Coroutine[object, object, None], then: Callable[[asyncio.Task[None]], None] | None = None
     ) -> None:
-        """Runs `work` in a task of the session, and `then` once it has ended in whatever way."""
-        carrier = asyncio.get_running_loop().create_task(work, name="clinia-bulk")
-        self._carriers.add(carrier)
-        carrier.add_done_callback(self._carriers.discard)
+        """Run `work` in a task of the session, and `then` once it has ended in whatever way."""
+        sender = asyncio.get_running_loop().create_task(work, name="clinia-bulk")
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
         if then is not None:
-            carrier.add_done_callback(then)
+            sender.add_done_callback(then)
 
-    async def _carry(self, batch: _Batch) -> None:
-        if len(batch.places) == 1:
-            await self._alone(batch.places[0])
+    async def _send_batch(self, batch: _Batch) -> None:
+        if len(batch.writes) == 1:
+            await self._send_alone(batch.writes[0])
             return
-        bulk = EncodedBulk(*batch.group, [place.operation for place in batch.places], RetrySafety.KEYED)
+        source, target, _ = batch.group
+        bulk = EncodedBulk(source, target, [each.operation for each in batch.writes], RetrySafety.KEYED)
         try:
-            delivered = await self._service.deliver(bulk)
+            delivery = await self._service.deliver(bulk)
         except CliniaError as error:
             failure = error
         else:
-            await self._delivered(batch, self._service.sent(delivered, batch.group[0]))
+            await self._await_end(batch, self._service.bulk_of(delivery, source))
             return
         if _may_be_of_one(failure):
-            await asyncio.gather(*map(self._alone, batch.places))
+            await asyncio.gather(*map(self._send_alone, batch.writes))
             return
-        for place in batch.places:
-            place.fail(copy_for_raise(failure))
+        for pending in batch.writes:
+            pending.fail(copy_for_raise(failure))
 
-    async def _delivered(self, batch: _Batch, bulk: SharedBulk) -> None:
+    async def _await_end(self, batch: _Batch, bulk: SharedBulk) -> None:
+        """Hand over the tasks of a bulk: at its end, unless that takes longer than for a write sent alone."""
+        task: Task[Record] = Task(bulk.state, bulk)  # waited for, and never asked for a result
+        batch.turn.answered(task)
         try:
-            await self._glance(bulk, self._hurry[batch.group])
+            await early_poll(task, self._backoffs[batch.group], within=EARLY_POLL_WITHIN)
+            if not task.done():
+                await self._await_longer(batch, task)
         finally:
-            self._hand_over(batch, bulk)
-
-    async def _glance(self, bulk: SharedBulk, hurry: EarlyPollBackoff) -> None:
-        """Where a bulk has ended by now, its results go to the callers with their tasks."""
-        if bulk.watch.has_ended or not hurry.is_of_use():
-            return
-        with suppress(CliniaError, TimeoutError):
-            async with asyncio.timeout(GLANCE):
-                await bulk.watch.look(receipts=True)
-        hurry.found(ended=bulk.watch.has_ended)
-
-    def _hand_over(self, batch: _Batch, bulk: SharedBulk) -> None:
-        places, batch.places = batch.places, []
-        batch.turn.answered(Task(bulk.watch, bulk))  # waited for, and never asked for a result
-        for name in [place.name for place in places if place.name in self._waiting]:
-            self._pass_on(name, batch.turn.task)
-        wake_together(handed_over(places, bulk), asyncio.get_running_loop())
-
-    async def _alone(self, place: PendingWrite) -> None:
-        try:
-            place.arrive(await self._service.alone(place.write))
-        except CliniaError as error:
-            place.fail(error)
-
-    def _carried(self, batch: _Batch, carrier: "asyncio.Task[None]") -> None:
-        """What was not delivered as a bulk: each write has an end of its own."""
-        for place in batch.places:
-            if place.task is None and place.failure is None:
-                place.fail(_closed(Outcome.UNKNOWN))
-            if place.task is None or place.task.done():
-                del self._turns[place.name]
+            self._pass_turns_on(batch, task)
+            failed = [each for each in batch.writes if task.done() and not bulk.has_stored(each.write)]
+            if failed and not batch.group[2]:
+                batch.writes = [each for each in batch.writes if bulk.has_stored(each.write)]
             else:
-                turn = self._turns[place.name] = _Turn()
-                turn.answered(place.task)
-            self._pass_on(place.name, place.task)
-        if not carrier.cancelled():
-            carrier.result()  # a fault of ours: the loop's exception handler gets to see it
+                failed = []
+            writes, batch.writes = batch.writes, failed
+            wake_together(handed_over(writes, bulk), asyncio.get_running_loop())
+        if failed:
+            await asyncio.gather(*(self._resolve_alike(each, bulk) for each in failed))
+
+    async def _await_longer(self, batch: _Batch, task: Task[Record]) -> None:
+        if batch.group[2]:
+            return
+        collections = {_collection(each.write) for each in batch.writes}
+        is_known = all(self._queued.get(each) is False for each in collections)
+        with suppress(CliniaError, TimeoutError):
+            async with asyncio.timeout(END_WITHIN if is_known else END_WITHIN_IF_UNKNOWN):
+                await task.ending()
+        if not task.done() and not is_known:
+            self._queued.update(dict.fromkeys(collections, True))
+
+    async def _resolve_alike(self, pending: PendingWrite, bulk: SharedBulk) -> None:
+        """Give the caller what it would have got for the write sent alone: its task, or its refusal."""
+        task = bulk.task_of(pending.write, pending.operation)
+        try:
+            await task.result()
+        except TaskFailed as error:
+            refusal = refusal_of(error)
+            if refusal is not None:
+                pending.fail(refusal)
+                return
+        except WriteConflict as error:
+            pending.fail(copy_for_raise(error))
+            return
+        except CliniaError:
+            pass  # the caller meets it, or a better answer, when it awaits the task
+        pending.resolve(task)
+
+    def _pass_turns_on(self, batch: _Batch, task: Task[Record]) -> None:
+        for name in [each.name for each in batch.writes if each.name in self._waiting]:
+            self._pass_on(name, task)
+
+    async def _send_alone(self, pending: PendingWrite) -> None:
+        try:
+            task = await self._service.send_alone(pending.write)
+        except CliniaError as error:
+            pending.fail(error)
+        else:
+            self._queued[_collection(pending.write)] = not task.done()
+            pending.resolve(task)
+
+    def _end_turns(self, batch: _Batch, sender: "asyncio.Task[None]") -> None:
+        """End the turns of what was not handed over with its bulk: each such write has an end of its own."""
+        for pending in batch.writes:
+            if not pending.is_answered():
+                pending.fail(_closed(Outcome.UNKNOWN))
+            if pending.task is None or pending.task.done():
+                self._turns.pop(pending.name, None)
+            else:
+                turn = self._turns[pending.name] = _Turn()
+                turn.answered(pending.task)
+            self._pass_on(pending.name, pending.task)
+        if not sender.cancelled():
+            sender.result()  # a fault of ours: the loop's exception handler gets to see it
 
     def _pass_on(self, name: Name, task: Task[Record] | None) -> None:
-        """The write of a record was answered, or failed: who waits for the turn has it after that."""
+        """The write of a record was answered, or failed: the next one has its turn after that."""
         if task is None or self._is_closing:
             self._let_next_go(name)
         elif name in self._waiting:
@@ -250,8 +303,9 @@ class Coalescer:
 
     async def _let_next_go_after(self, task: Task[Record], name: Name) -> None:
         try:
-            with suppress(CliniaError):
-                await task.wait(timeout=HOLD)
+            with suppress(CliniaError, TimeoutError):
+                async with asyncio.timeout(TURN_FOR):
+                    await task.ending()
         finally:
             self._let_next_go(name)
 
@@ -260,13 +314,17 @@ class Coalescer:
         if waiting is None:
             return
         if self._is_closing:
-            for place in waiting:
-                place.fail(_closed(Outcome.NOT_SENT))
+            for pending in waiting:
+                pending.fail(_closed(Outcome.NOT_SENT))
             return
-        place = waiting.popleft()
+        pending = waiting.popleft()
         if waiting:
             self._waiting[name] = waiting
-        self._gather(place)
+        self._gather(pending)
+
+
+def _collection(write: KeyedWrite) -> Collection:
+    return write.source, write.target, write.type
 
 
 def _may_be_of_one(failure: CliniaError) -> bool:

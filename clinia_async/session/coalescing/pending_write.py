@@ -1,13 +1,13 @@
-"""One write on its way in a bulk, and its caller, who waits for the task."""
+"""One write that goes out in a bulk, and its caller, who waits for the task."""
 
 import asyncio
 from collections.abc import Generator, Iterator
 
 from clinia_async.errors import CliniaError
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
+from clinia_async.session.coalescing.waiters import Waiter, drained
 from clinia_async.session.submissions import Submissions
 from clinia_async.tasks.task import Task
-from clinia_async.tasks.waiters import Waiter, drained
 
 Name = str
 """What a write is about: its source, target, type and id, of which only the id may hold a slash."""
@@ -35,24 +35,29 @@ class PendingWrite(Waiter):
         except asyncio.CancelledError:  # the write stays where it is, and its answer goes elsewhere
             self.answer = self._loop.create_future()
             self._submissions.add_in_doubt(self.write, self.answer)
-            self.tell(self.answer)
+            self.report_to(self.answer)
             raise
         assert self.task is not None
         return self.task
 
-    def arrive(self, task: Task[Record]) -> None:
+    def is_answered(self) -> bool:
+        return self.task is not None or self.failure is not None
+
+    def resolve(self, task: Task[Record]) -> None:
+        """Give the caller the task."""
         self.task = task
-        self._answered()
+        self._wake_caller()
 
     def fail(self, error: CliniaError) -> None:
+        """Give the caller the failure."""
         self.failure = error
-        self._answered()
+        self._wake_caller()
 
-    def _answered(self) -> None:
+    def _wake_caller(self) -> None:
         self.wake(self.failure)
-        self.tell(self.answer)
+        self.report_to(self.answer)
 
-    def tell(self, answer: "asyncio.Future[Task[Record]] | None") -> None:
+    def report_to(self, answer: "asyncio.Future[Task[Record]] | None") -> None:
         if answer is None or answer.done():
             return
         if self.task is not None:
@@ -61,10 +66,10 @@ class PendingWrite(Waiter):
             answer.set_exception(self.failure)
 
 
-def handed_over(places: list[PendingWrite], bulk: SharedBulk) -> Iterator[PendingWrite]:
-    """Each with its task, when its turn to be woken has come."""
-    for place in drained(places):
-        place.task = bulk.task_of(place.write, place.operation)
-        if place.answer is not None:
-            place.tell(place.answer)
-        yield place
+def handed_over(writes: list[PendingWrite], bulk: SharedBulk) -> Iterator[PendingWrite]:
+    """Yield each with its task, when its turn to be woken has come."""
+    for pending in drained(writes):
+        pending.task = bulk.task_of(pending.write, pending.operation)
+        if pending.answer is not None:
+            pending.report_to(pending.answer)
+        yield pending

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from clinia_async.tasks.waiters import Waiter, drained, wake_together
+from clinia_async.session.coalescing.waiters import Waiter, drained, wake_together
 
 Wait = Callable[[], Coroutine[object, object, None]]
 WHOSE: ContextVar[int] = ContextVar("WHOSE")
