@@ -44,7 +44,8 @@ class Response(web.StreamResponse):
     def __init__(self, reply: Reply | None, request: web.BaseRequest) -> None:
         super().__init__()
         self._reply = reply
-        self._keeps = reply is not None and reply.complete and bool(request.keep_alive)
+        is_whole = reply is not None and reply.complete and reply.status != HTTPStatus.REQUEST_TIMEOUT
+        self._keeps = is_whole and bool(request.keep_alive)
         self.sent = {} if reply is None else _headers(reply, keeps=self._keeps)
 
     @property
