@@ -14,7 +14,7 @@ def _duration(_: object, attribute: "Attribute[float]", value: float) -> None:
 
 class Latency(Protocol):
     def draw(self, random: Random, /) -> float:
-        """Seconds on the event loop's clock."""
+        """Return seconds of the event loop's clock."""
         ...
 
 
@@ -28,7 +28,7 @@ class Constant:
 
 @frozen
 class LogNormal:
-    """Most are near the median (seconds), few take far longer; `sigma` says how far."""
+    """Log-normal by median in seconds: most are near it, few take far longer, by `sigma`."""
 
     median: float = field(validator=_duration)
     sigma: float = field(validator=_duration)
@@ -57,15 +57,15 @@ class Mixture:
 
 @frozen
 class Persisted:
-    """The write is done before it is answered: 201 or 200, with the record in the answer."""
+    """The write is executed before it is answered: 201 or 200, with the record in the answer."""
 
 
 @frozen
 class Accepted:
-    """The write is answered 202 and done later, as behind a collection with a pipeline.
+    """The write is answered 202 and executed later, as behind a collection with a pipeline.
 
-    Whether the record exists is asked twice. If it does when a create arrives, the answer is
-    ALREADY_EXISTS and there is no task; if it came to be in between, the task ends in FAILURE
+    Whether the record exists is checked twice. If it does when a create arrives, the answer is
+    ALREADY_EXISTS and there is no task; if it was created in between, the task ends in FAILURE
     and its receipt says ALREADY_EXISTS. The same goes for NOT_FOUND and a change or a delete.
 
     While an accepted write to a record is pending, nothing is said about that record at arrival:
@@ -94,7 +94,10 @@ Mode = Persisted | Accepted | Review
 
 
 def from_text(text: str) -> Latency:
-    """`0.05` seconds, always; `0.05~0.8` is log-normal, by median and sigma. Raises `ValueError`."""
+    """Parse a latency: `0.05` seconds, or log-normal by median and sigma such as `0.05~0.8`.
+
+    Raises:
+        ValueError: the text is no latency."""
     median, *sigma = text.split("~")
     try:
         return LogNormal(float(median), float(*sigma)) if sigma else Constant(float(median))

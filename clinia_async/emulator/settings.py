@@ -84,7 +84,7 @@ class Settings:
     """Whether `deletedCount` of purged resources also counts the relationships they took along."""
 
     browse_cursor: Literal["same", "new"] = "same"
-    """Whether one cursor serves a whole session, or each page tells the next one and can be had again."""
+    """Whether one cursor serves a whole session, or each page has the next one and can be read again."""
 
     browse_filter: Literal["refuse", "ignore"] = "refuse"
     """A browse with a filter or a sort is UNIMPLEMENTED, or done as if it had none."""

@@ -93,7 +93,7 @@ def _key(key: str | None, path: Path | None) -> str | None:
     metavar="SEED",
     help="Every kind of fault on every route, now and then.",
 )
-@click.option("--inspect", is_flag=True, help="Tell counts under /emulator to whoever has the key.")
+@click.option("--inspect", is_flag=True, help="Answer /emulator with counts, for clients that have the key.")
 @click.option(
     "--patience",
     type=seconds,

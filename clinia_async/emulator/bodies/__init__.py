@@ -1,4 +1,4 @@
-"""Bodies of requests: their shapes, and what is wrong with them.
+"""Bodies of requests, checked and turned into operations.
 
-May import emulator.errors. Nothing here touches the database.
+May import emulator.errors. Neither the database nor HTTP belongs here.
 """

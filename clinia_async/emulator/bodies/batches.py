@@ -1,4 +1,4 @@
-"""Bodies of many writes: bulks, bundles, and purges, which write without naming anything."""
+"""Bodies of many writes: bulks, bundles and purges."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,14 +9,14 @@ from clinia_async.emulator.bodies.shapes import array, fields, key, mapping
 from clinia_async.emulator.errors import ApiError, invalid
 
 _ACTIONS = {action: frozenset({"action", action.lower()}) for action in ("CREATE", "UPSERT", "DELETE")}
-"""And what an operation of each holds."""
+"""The fields of an operation of each action."""
 
 _ACTION = frozenset({"action"})
 _PURGED = {"resources": RESOURCE, "relationships": RELATIONSHIP}
 
 
 class Bodies(Protocol):
-    """What resources and relationships do differently."""
+    """The checks of one target: resources or relationships."""
 
     def named(self, action: str, payload: dict[str, object], /) -> Operation: ...
     def removal(self, payload: dict[str, object], /) -> Operation: ...
@@ -24,10 +24,10 @@ class Bodies(Protocol):
 
 
 def bulk(body: object, bodies: Bodies) -> list[Operation]:
-    """The body of a bulk.
+    """Return the operations of a bulk.
 
-    An operation that no receipt could name spoils the whole request; any other mistake stays
-    with its operation.
+    An operation without type or id, which no receipt could name, fails the whole request; any other
+    mistake fails its operation only.
     """
     work = _operations(fields(body, "the body", need={"operations"})["operations"], "operations", bodies)
     if not work:
@@ -38,7 +38,7 @@ def bulk(body: object, bodies: Bodies) -> list[Operation]:
 def bundle(
     body: object, new_id: Callable[[], str], bodies: Callable[[Tokens], tuple[Bodies, Bodies]]
 ) -> list[Operation]:
-    """The body of a bundle: resources before relationships, each id no more than once."""
+    """Return the operations of a bundle: resources before relationships, each id at most once."""
     document = fields(body, "the body", need={"resourceOperations", "relationshipOperations"})
     tokens = {name: new_id() for name in _named(document["resourceOperations"])}
     resources, relationships = bodies(tokens)
@@ -62,7 +62,7 @@ def purge(body: object) -> Operation:
 
 
 def _named(operations: object) -> list[str]:
-    """The tokens that stand for created resources."""
+    """Return the tokens that stand for created resources."""
     names = []
     for operation in array(operations, "resourceOperations"):
         match operation:

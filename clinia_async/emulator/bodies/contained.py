@@ -1,7 +1,7 @@
-"""Resources inside a resource: each under a key, in a list of its own, down to any depth.
+"""Contained resources: lists of resources under keys inside a resource, at any depth.
 
-A path names the way from the root: key, id, key, id and so on. It ends in a key where something
-is created, in an id where something is put or removed.
+A path goes from the root through key, id, key, id and so on. It ends in a key for a create, and in an
+id for a put or a removal.
 """
 
 from clinia_async.emulator.bodies.shapes import array, contained_id, fields, key, mapping
@@ -10,7 +10,7 @@ from clinia_async.emulator.errors import absent, invalid
 
 
 def check(value: object) -> object:
-    """The value itself, if it may be the `contained` of a resource."""
+    """Return the value, checked as the `contained` of a resource."""
     for name, entries in mapping(value, "contained").items():
         key(name, "a key of contained")
         ids = [_check_entry(entry) for entry in array(entries, "an entry of contained")]
@@ -26,7 +26,7 @@ def _check_entry(value: object) -> str:
 
 
 def entry(body: object, id_: str) -> dict[str, object]:
-    """A contained resource from the body of a write of its own."""
+    """Return a contained resource from the body of a single write."""
     document = fields(body, "the body", need={"type", "data"}, may={"id", "contained"})
     _check_content(document)
     return {**document, "id": contained_id(id_)}
@@ -46,7 +46,7 @@ def check_path(path: list[str]) -> None:
 
 
 def put(contained: str | None, path: list[str], entry: dict[str, object]) -> tuple[str, bool]:
-    """With the entry in its place, and whether it is new."""
+    """Return the contained resources with the entry in its place, and whether it is new."""
     root = _tree(contained)
     entries = _entries(root, path)
     index = _find(entries, entry["id"])
@@ -72,7 +72,7 @@ def _tree(contained: str | None) -> dict[str, object]:
 
 
 def _entries(tree: dict[str, object], path: list[str]) -> list[object]:
-    """The list that a path leads to, made on the way if it is the last key that is new."""
+    """Return the list at a path; it is made if only the last key is new."""
     *way, last = path
     for name, id_ in zip(way[::2], way[1::2], strict=True):
         entries = array(tree.get(name, []), "an entry of contained")

@@ -34,7 +34,7 @@ def checked(value: object, now: datetime) -> Meta:
 
 
 class _Instant:
-    """Text and meaning of a timestamp: the text is what is kept."""
+    """A timestamp: its text, which is stored, and its moment."""
 
     def __init__(self, value: object, where: str) -> None:
         complaint = f"{where} must be an RFC 3339 date and time"

@@ -1,4 +1,4 @@
-"""`@rootId` and its numbered kin: names for ids that the registry has yet to make."""
+"""`@rootId` and `@rootId` with a number: tokens for ids that the registry makes later."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ Properties = Mapping[str, object]
 
 
 def replaced(value: object, tokens: Tokens, properties: Properties | None) -> object:
-    """Data with its references resolved.
+    """Return data with its references resolved.
 
-    With a profile, in every property of the type `reference`. Without one nobody can tell which
-    those are, so every string that is a token, and nothing but a token, is taken for a reference.
+    With a profile, these are in every property of the type `reference`. Without one, every string that
+    is a token, and nothing but a token, is taken for a reference.
     """
     if not tokens:
         return value

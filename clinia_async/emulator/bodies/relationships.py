@@ -16,7 +16,7 @@ _ENDS, _WRITE = frozenset({"from", "to"}), frozenset({"type", "from", "to"})
 _END = frozenset({"id", "type"})
 _MORE = frozenset({"data", "meta"})
 Now = Callable[[], datetime]
-"""Asked only if a body has metadata, which must not lie in the future."""
+"""Called only if a body has metadata, which must not lie in the future."""
 
 
 @frozen(kw_only=True)
@@ -24,14 +24,14 @@ class RelationshipBodies:
     target = RELATIONSHIP
     now: Now
     tokens: Tokens | None = None
-    """What ends may be called in a bundle."""
+    """The tokens for ids of ends in a bundle."""
 
     def creation(self, type_: str, body: object) -> Operation:
-        """A create of its own."""
+        """Return a single create."""
         return self._write("CREATE", type_, fields(body, "the body", need=_ENDS, may=_MORE))
 
     def named(self, action: str, payload: dict[str, object]) -> Operation:
-        """Type and id, valid or not, as the receipt will show them."""
+        """Return type and id, valid or not, as the receipt will show them."""
         match payload:
             case {"type": str(type_), "from": {"id": str(from_)}, "to": {"id": str(to)}}:
                 return Operation(RELATIONSHIP, action, type_, f"{self._name(from_)}.{self._name(to)}")
@@ -41,7 +41,7 @@ class RelationshipBodies:
                 raise invalid("an operation needs its type and the ids of both ends")
 
     def removal(self, payload: dict[str, object]) -> Operation:
-        """No page shows the payload of a DELETE: an id will do, and so will both ends."""
+        """Return a delete. No page shows its payload: an id is taken, and so are both ends."""
         if "id" in payload:
             fields(payload, "delete", need=_END)
             relationship_id(payload["id"])
@@ -67,7 +67,7 @@ class RelationshipBodies:
         return operation._replace(**metadata.checked(document["meta"], self.now())._asdict())
 
     def _end(self, value: object, where: str) -> tuple[str, str]:
-        """Type and id."""
+        """Return type and id."""
         end = fields(value, where, need=_END)
         id_ = end_id(end["id"], f"{where}.id")
         if self.tokens is not None and TOKEN.fullmatch(id_ := self._name(id_)):

@@ -22,24 +22,24 @@ class ResourceBodies:
     now: Now
     new_id: Callable[[], str]
     properties: Callable[[str], Properties | None]
-    """Of the resources of a type, if anything defines them."""
+    """Returns the properties of a type of resources, if anything defines them."""
 
     tokens: Tokens | None = None
-    """What ids may be called in a bundle; elsewhere each create has `@rootId` to itself."""
+    """The tokens for ids of a bundle; elsewhere each create has a `@rootId` of its own."""
 
     def creation(self, type_: str, body: object) -> Operation:
-        """A create of its own."""
+        """Return a single create."""
         document = fields(body, "the body", need={"data"}, may={"id", "meta", "contained"})
         operation = Operation(RESOURCE, "CREATE", type_, self._named("CREATE", document))
         return self._write(operation, document)
 
     def replacement(self, type_: str, id_: str, body: object) -> Operation:
-        """An upsert of its own."""
+        """Return a single upsert."""
         document = fields(body, "the body", need={"data"}, may={"meta", "contained"})
         return self._write(Operation(RESOURCE, "UPSERT", type_, id_), document)
 
     def named(self, action: str, payload: dict[str, object]) -> Operation:
-        """Type and id, valid or not, as the receipt will show them."""
+        """Return type and id, valid or not, as the receipt will show them."""
         if not isinstance(type_ := payload.get("type"), str):
             raise invalid("an operation needs its type")
         return Operation(RESOURCE, action, type_, self._named(action, payload))
@@ -57,16 +57,16 @@ class ResourceBodies:
         return self._write(operation, document)
 
     def new_entry(self, body: object) -> dict[str, object]:
-        """A contained resource to create; its body may bring an id."""
+        """Return a contained resource to create, whose body may have an id."""
         document = mapping(body, "the body")
         return contained.entry(document, self._named("CREATE", document))
 
     def entry(self, id_: str, body: object) -> dict[str, object]:
-        """A contained resource to put under an id."""
+        """Return a contained resource to put under an id."""
         return contained.entry(fields(body, "the body", need={"type", "data"}, may={"contained"}), id_)
 
     def _named(self, action: str, payload: dict[str, object]) -> str:
-        """The id, made here if the client leaves that to the registry."""
+        """Return the id, made here if the body has none."""
         if action == "CREATE" and "id" not in payload:
             return self.new_id()
         if not isinstance(id_ := payload.get("id"), str):
@@ -87,7 +87,7 @@ class ResourceBodies:
         return operation._replace(**metadata.checked(document["meta"], self.now())._asdict())
 
     def _contained(self, value: object, tokens: Tokens) -> object:
-        """References of contained resources may lead to the root, too."""
+        """Resolve the references of contained resources, which may lead to the root, too."""
         tree = mapping(contained.check(value), "contained")
         return {
             name: [self._entry(entry, tokens) for entry in array(entries, name)]

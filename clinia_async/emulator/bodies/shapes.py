@@ -26,7 +26,7 @@ def matching(pattern: re.Pattern[str], value: object, complaint: str) -> str:
 
 
 def key(value: object, where: str) -> str:
-    """Of a source, a partition, a profile or a relationship definition."""
+    """Return the key of a source, a partition, a profile or a relationship definition, checked."""
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise invalid(f"{where} is not a valid key")
@@ -47,13 +47,13 @@ def resource_id(value: object) -> str:
 
 
 def contained_id(value: object) -> str:
-    """No page tells their pattern, and an old guide joins several ids by slashes."""
+    """No page gives their pattern, and an old guide joins several ids by slashes."""
     complaint = "a contained resource's id must be a string without control characters, and not empty"
     return matching(_CONTAINED_ID, value, complaint)
 
 
 def is_identifier(value: str) -> bool:
-    """Whether it may be `{system}:{value}:{use}`, which a read takes instead of an id."""
+    """Return whether it has the form `{system}:{value}:{use}`, which a read takes instead of an id."""
     return _IDENTIFIER.fullmatch(value) is not None
 
 
@@ -64,7 +64,7 @@ def task_id(value: object) -> str:
 def fields(
     value: object, where: str, *, need: AbstractSet[str] = _NOTHING, may: AbstractSet[str] = _NOTHING
 ) -> dict[str, object]:
-    """The object itself, if it has every field of `need` and none beyond `may`."""
+    """Return the object, checked to have every field of `need` and no others than those of `may`."""
     if isinstance(value, dict) and value.keys() == need:
         return value
     document = mapping(value, where, need=need)
@@ -74,7 +74,7 @@ def fields(
 
 
 def mapping(value: object, where: str, *, need: AbstractSet[str] = _NOTHING) -> dict[str, object]:
-    """The object itself, if it has every field of `need`, whatever else it holds."""
+    """Return the object, checked to have every field of `need`."""
     if not isinstance(value, dict):
         raise invalid(f"{where} must be an object")
     if not need <= value.keys():

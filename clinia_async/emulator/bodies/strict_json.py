@@ -1,7 +1,6 @@
-"""JSON that comes out exactly as it went in, or is refused.
+"""JSON that is written exactly as it was read, or refused.
 
-Numbers are carried and not reckoned with: their text leaves as it was written, so neither a big
-integer nor the last digit of a decimal is lost.
+The text of a number is kept, so that neither a big integer nor the last digit of a decimal is lost.
 """
 
 import json
@@ -17,8 +16,10 @@ _MAYBE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def decode(body: bytes) -> object:
-    """What comes out of orjson as it went in has lost nothing, neither a digit nor a name that stands
-    there twice; whatever is written in another way takes the slow road."""
+    """Parse JSON. Raises `ApiError` if it is not strict JSON in UTF-8.
+
+    If orjson writes the same bytes again, nothing was lost: neither a digit nor a name that is given
+    twice. Anything else is parsed by the slower decoder."""
     with suppress(JSONDecodeError, JSONEncodeError):
         if dumps(value := loads(body)) == body:
             return value

@@ -1,4 +1,4 @@
-"""What the emulator knows: records, tasks, definitions, partitions, in SQLite.
+"""The state of the emulator: records, tasks, definitions and partitions, in SQLite.
 
 May import emulator.bodies. Nothing here knows about HTTP.
 """
