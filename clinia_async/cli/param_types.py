@@ -2,12 +2,15 @@
 
 import math
 import os
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 JSON_METAVAR = "JSON|@FILE|-"
+_WHOLE = 100
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FILE_OR_STANDARD_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
@@ -54,3 +57,28 @@ def json_value(text: str) -> bytes:
     raise click.BadParameter(
         f"must be JSON, @FILE or - for standard input; as a file it cannot be read: {reason}."
     )
+
+
+@dataclass(frozen=True)
+class MaxErrors:
+    """How many records may fail: a number, or a share of the records read, once there are a hundred."""
+
+    text: str
+    number: float = math.inf
+    share: float = math.inf
+
+    def is_exceeded(self, errors: int, read: int) -> bool:
+        """Whether `errors` among `read` records are more than allowed."""
+        return errors > self.number or (read >= _WHOLE and errors > self.share * read)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def max_errors(text: str) -> MaxErrors:
+    """A number of records, such as `20`, or a share of them, such as `5%`."""
+    if not re.fullmatch(r"\d{1,12}|\d{1,2}(\.\d{1,6})?%|100%", text, re.ASCII):
+        raise click.BadParameter("must be a number of records, such as 20, or a share of them, such as 5%.")
+    if text.endswith("%"):
+        return MaxErrors(text, share=float(text[:-1]) / _WHOLE)
+    return MaxErrors(text, number=int(text))

@@ -48,8 +48,9 @@ class Ingestion:
     With a `journal` the same job on the same input goes on where it was stopped, however it was: records
     that landed are not sent again, accepted ones are waited for, and what may have arrived is settled.
     Those that failed in a former run are told again (`outcome.former`). `input_id` is any text that
-    changes with the input, such as its digest; without one the input is compared while it is read. One
-    job at a time can use a journal: `JournalBusy`. Other input, source or service: `JournalMismatch`.
+    changes with the input, such as its digest; without one the input is compared while it is read.
+    `service` is any text that names the service; without one it is the origin of the registry. One job at a
+    time can use a journal: `JournalBusy`. Other input, source or service: `JournalMismatch`.
 
     Writes are encoded as they are pulled, and not kept: `outcome.record.write` is made anew of what was sent.
 
@@ -74,6 +75,7 @@ class Ingestion:
         *,
         journal: Path | None = None,
         input_id: str | None = None,
+        service: str | None = None,
         **options: Unpack[IngestionOptions],
     ) -> None:
         check_key(source, "$.source")
@@ -84,6 +86,7 @@ class Ingestion:
         self._writes = writes
         self._journal = journal
         self._input_id = input_id
+        self._service = service or session.registry
         self._outcomes = OutcomeQueue()
         self._in_flight: InFlight | None = None
         self._workers: asyncio.Task[None] | None = None
@@ -163,7 +166,7 @@ class Ingestion:
     async def _open(self) -> Journal | None:
         if self._journal is None:
             return None
-        identity = JobIdentity(self._source, self._session.registry, self._options.via, self._input_id)
+        identity = JobIdentity(self._source, self._service, self._options.via, self._input_id)
         return await Journal.open(self._journal, identity)
 
     async def _work(self, journal: Journal | None) -> None:

@@ -107,6 +107,8 @@ class AdaptiveLimit:
     peak_bytes: int = field(default=0, init=False)
     throttles: int = field(default=0, init=False)
     """How many answers were throttled."""
+    last_throttle: str = field(default="throttled", init=False)
+    """The last of them in words: a status such as `503`, or that no answer came."""
 
     _gap: float = field(default=0.0, init=False)
     _proven: float = field(default=math.inf, init=False)
@@ -123,6 +125,11 @@ class AdaptiveLimit:
 
     def __attrs_post_init__(self) -> None:
         self.limit = float(self.limits.start)
+
+    @property
+    def closed_until(self) -> float:
+        """When the last Retry-After ends, on the clock that the methods are given; in the past if it has."""
+        return self._opens_at
 
     def opens_at(self, size: int) -> float:
         """From when on a request of so many bytes may enter; infinity if another one has to leave first."""

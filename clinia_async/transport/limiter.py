@@ -87,6 +87,8 @@ class Limiter:
             signal, retry_after = load_signal_of(error), error.retry_after
             if signal is LoadSignal.REFUSED and permit is not UNMETERED and self._refusal is None:
                 self._refusal = copy_for_raise(error)
+            if signal is LoadSignal.THROTTLED and self.adaptive is not None:
+                self.adaptive.last_throttle = _throttle_in_words(error)
             error.waited = waited
             raise
         finally:
@@ -210,6 +212,10 @@ def load_signal_of(error: RequestError) -> LoadSignal:
     is_timeout = isinstance(error, RequestTimeout) or status == _GATEWAY_TIMEOUT
     is_held = is_throttled(error) or is_timeout or error.retry_after
     return LoadSignal.THROTTLED if is_held else LoadSignal.NEITHER
+
+
+def _throttle_in_words(error: RequestError) -> str:
+    return str(error.status) if isinstance(error, ApiError) else "no answer in time"
 
 
 def _not_sent(refusal: RequestError) -> RequestError:

@@ -53,7 +53,7 @@ def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
     assert ran.code == 1
     report = ran.json
     assert (report["read"], report["blank"], report["sent"]) == (990, 10, 941)
-    assert (report["settled"], report["landed"]) == (990, 941)
+    assert (report["completed"], report["landed"]) == (990, 941)
     assert _count(report, "invalid") == 49
     assert _count(report, "persisted", "succeeded", "existing") == 941
     assert served.holds() == _count(report, "persisted", "succeeded")
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_sent_as_far_as_it_can_be_read(cli: Cli, served: Serve
     assert ran.err.splitlines()[-1] == "error: the input is a damaged archive or cannot be read to its end"
     report = ran.json
     assert report["complete"] is False
-    assert 0 < report["landed"] == report["settled"] - _count(report, "invalid") == served.holds()
+    assert 0 < report["landed"] == report["completed"] - _count(report, "invalid") == served.holds()
 
 
 def test_another_record_is_there(cli: Cli, served: Served) -> None:
@@ -184,18 +184,30 @@ def test_a_wrong_key_stops_it(cli: Cli, served: Served, monkeypatch: pytest.Monk
         ran = cli("ingest", _file(line("a"), line("b")), "--via", via, "--json")
         assert (ran.code, _count(ran.json, "unsent")) == (3, 2)
         assert ran.json["stopped_by"] == "the service refused the key"
-        assert ran.err.splitlines()[-1] == "error: the service refused the key"
+        problem = "error: the service refused the key; check CLINIA_API_KEY or --api-key-file"
+        assert ran.err.splitlines()[-1] == problem
         assert len(_letters("relationships.dead.ndjson")) == 2
         for text in (ran.out, ran.err, Path("relationships.dead.ndjson").read_text()):
             assert "a-wrong-key" not in text
 
 
 @pytest.mark.usefixtures("nothing_listens")
-def test_nothing_listens(cli: Cli) -> None:
-    ran = cli("ingest", _file(line("a")), "--patience", "0")
+def test_a_host_that_cannot_be_reached_ends_it_before_anything_is_sent(cli: Cli) -> None:
+    ran = cli("ingest", _file(line("a")), "--json", "--journal", "j.db", "--report", "r.json")
+    assert (ran.code, ran.json["read"], ran.json["sent"]) == (4, 0, 0)
+    assert ran.json["stopped_by"].endswith(" cannot be reached: connection refused; nothing was sent")
+    assert ran.err == f"error: {ran.json['stopped_by']}\n"
+    assert json.loads(Path("r.json").read_text())["stopped_by"] == ran.json["stopped_by"]
+    assert not Path("j.db").exists()
+
+
+def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", "key")
+    ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     assert ran.code == 4
-    assert ran.err.splitlines()[-1].startswith("error: no good answer")
-    assert len(_letters("relationships.dead.ndjson")) == 1
+    problem = "error: nowhere.invalid:443 cannot be reached: its name does not resolve; nothing was sent"
+    assert ran.err.splitlines() == [problem]
+    assert "sent                  0" in ran.out.splitlines()
 
 
 def test_the_key_and_the_records_are_not_told(cli: Cli, served: Served) -> None:
@@ -235,7 +247,7 @@ def test_dead_letters_that_cannot_be_written(cli: Cli, served: Served) -> None:
     ran = cli("ingest", _file("wrong\n", line("a")), "--dead-letters", "/dev/full")
     assert ran.code == 2
     assert ran.out.startswith("read                  2\n")
-    assert ran.err.splitlines()[-1].startswith("error: the dead letters cannot be written: ")
+    assert ran.err.splitlines()[-1].startswith("error: --dead-letters: the file cannot be written: ")
 
 
 @pytest.mark.parametrize(
@@ -280,3 +292,57 @@ def test_a_fault_of_ours_comes_after_the_report(
     with pytest.raises(ZeroDivisionError):
         cli("ingest", _file("wrong\n"))
     assert capfd.readouterr().out.startswith("read                  1\n")
+
+
+def test_groups_of_the_report_name_their_first_lines(cli: Cli, served: Served) -> None:
+    wrong = '{"type": "practises-at"}\n'
+    path = _file(line("a"), *[wrong] * 7, line("a", data={"n": 1}), name="some")
+    ran = cli("ingest", path)
+    assert "          7 invalid: $.from: is required (lines 2, 3, 4, 5, 6, ...)" in ran.out.splitlines()
+    assert [row for row in ran.out.splitlines() if row.endswith("(line 9)")]
+    report = cli("ingest", path, "--json", "--source", "t").json
+    assert [each["first_lines"] for each in report["reasons"]] == [[2, 3, 4, 5, 6], [9]]
+
+
+@pytest.mark.parametrize(("allowed", "read_at_most"), [("10", 1000), ("5%", 1000)])
+def test_too_many_errors_stop_it(allowed: str, read_at_most: int, cli: Cli, served: Served) -> None:
+    path = _file(*[line("a") + "wrong\n"] * 50_000)
+    ran = cli("ingest", path, "--max-errors", allowed, "--json", "--report", "r.json")
+    assert ran.code == 1
+    assert ran.json["stopped_by"] == f"more errors than --max-errors {allowed} allows"
+    assert 0 < ran.json["by_disposition"]["invalid"] < 50_000
+    assert json.loads(Path("r.json").read_text())["stopped_by"] == ran.json["stopped_by"]
+
+
+def test_as_many_errors_as_allowed_do_not_stop_it(cli: Cli, served: Served) -> None:
+    for allowed in ("49", "5%"):
+        ran = cli("ingest", DIRTY, "--max-errors", allowed, "--json")
+        assert (ran.code, ran.json["complete"]) == (1, True)
+
+
+def test_the_report_file_has_the_settings_and_the_exit_code(cli: Cli, served: Served) -> None:
+    Path("r.json").write_text("an earlier report")
+    ran = cli("ingest", DIRTY, "--report", "r.json", "--json")
+    report = json.loads(Path("r.json").read_text())
+    assert report.items() >= ran.json.items()
+    assert report["exit_code"] == ran.code == 1
+    assert report["settings"]["via"] == "bulk"
+    assert report["settings"]["file"] == str(DIRTY)
+    assert served.key not in Path("r.json").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_after_the_run(cli: Cli, served: Served) -> None:
+    ran = cli("ingest", _file(line("a")), "--report", "/dev/full", "--json")
+    assert (ran.code, ran.json["landed"]) == (2, 1)
+    assert ran.err == "error: --report: /dev/full cannot be written: No space left on device\n"
+
+
+def test_an_emulator_with_a_journal_is_resumed(cli: Cli) -> None:
+    path = _file(*(line(f"prac-{number}") for number in range(20)))
+    command = ("ingest", path, "--source", "s", "--emulator", "--journal", "j.db", "--json")
+    first = cli(*command)
+    assert (first.code, first.json["emulator_holds"]) == (0, 20)
+    again = cli(*command)
+    assert (again.code, again.json["emulator_holds"], again.json["sent"]) == (0, 20, 0)
+    assert again.json["reported_before"] == 20
+    assert Path("j.db.emulator").exists()

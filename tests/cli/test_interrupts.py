@@ -62,7 +62,7 @@ def test_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (ran.code, report["complete"]) == (130, False)
     assert report["by_disposition"]["unknown"] == 10
     assert report["by_disposition"]["unsent"] == 20
-    assert report["read"] == report["settled"] == 30
+    assert report["read"] == report["completed"] == 30
     letters = [json.loads(text) for text in Path("records.dead.ndjson").read_text().splitlines()]
     assert [letter["deadLetter"]["disposition"] for letter in letters] == ["unknown"] * 10 + ["unsent"] * 20
 

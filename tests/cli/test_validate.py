@@ -47,6 +47,15 @@ def test_the_dirty_file_is_bad_exactly_where_its_table_says(cli: Cli) -> None:
     assert (again.code, again.json["bad"], again.json["lines"]) == (1, 49, 49)
 
 
+def test_each_reason_names_its_first_lines_and_the_path(cli: Cli) -> None:
+    ran = cli("validate", _file(line("a"), *['{"type": "t"}\n'] * 7, "{\n"))
+    assert ran.code == 1
+    assert ran.out.splitlines()[-2:] == [
+        "          7 bad: $.from: is required (lines 2, 3, 4, 5, 6, ...)",
+        "          1 bad: $: expected JSON (line 9)",
+    ]
+
+
 def test_it_says_what_ingest_says(cli: Cli) -> None:
     checked = cli("validate", DIRTY, "--json").json
     sent = cli("ingest", DIRTY, "--source", "s", "--emulator", "--json").json
@@ -98,7 +107,9 @@ def test_tables(cli: Cli) -> None:
     path = _file("npi,org\n1,a\n,b\n", name="sheet.csv")
     ran = cli("validate", path, "--columns", COLUMNS, "--json")
     assert (ran.code, ran.json["good"]) == (1, 1)
-    assert ran.json["reasons"] == [{"reason": "$.from.id (column npi): is required", "count": 1}]
+    assert ran.json["reasons"] == [
+        {"reason": "$.from.id (column npi): is required", "count": 1, "first_lines": [3]}
+    ]
     pq.write_table(pa.table({"npi": [1, 2], "org": ["a", "b"]}), "table.parquet")
     ran = cli("validate", "table.parquet", "--columns", COLUMNS.replace("from.id", "from.id:str"))
     assert (ran.code, ran.err) == (0, "")

@@ -8,11 +8,11 @@ import click
 
 import clinia_async as clinia
 from clinia_async.cli.connection_options import Connection, connection_options, source_option
-from clinia_async.cli.dead_letter_path import check_dead_letter_path, default_dead_letter_path
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
-from clinia_async.cli.param_types import seconds
+from clinia_async.cli.output_paths import check_output_path, default_dead_letter_path
+from clinia_async.cli.param_types import MaxErrors, max_errors, seconds
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
 
@@ -121,9 +121,26 @@ exists already counts as landed.
     help="How long requests in flight may take after a first signal.",
 )
 @click.option(
+    "--max-errors",
+    type=max_errors,
+    metavar="N|P%",
+    help="Stop when more records than this have failed: a number, or a share of the records read, once there"
+    " are a hundred.  [default: as many as there are]",
+)
+@click.option(
+    "--report",
+    "reports",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Write the report to a file, however the job ends: a page if PATH ends in .html, else JSON. May be"
+    " given twice.",
+)
+@click.option(
     "--emulator",
     is_flag=True,
-    help="Send to an emulator that lasts as long as the run: no account is needed, and nothing is kept.",
+    help="Send to an emulator that lasts as long as the run, and needs no account. With --journal it keeps"
+    " its records beside the journal, in a file that ends in .emulator.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @connection_options
@@ -146,6 +163,8 @@ def ingest(
     dead_letters: Path | None,
     patience: float,
     grace: float,
+    max_errors: MaxErrors | None,
+    reports: tuple[Path, ...],
     emulator: bool,
     as_json: bool,
 ) -> int:
@@ -157,9 +176,10 @@ def ingest(
         raise click.UsageError(
             "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
         )
-    _check_journal(journal, emulator=emulator)
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
-    check_dead_letter_path(dead_letter_path, paths)
+    check_output_path(dead_letter_path, paths, "--dead-letters")
+    for report in reports:
+        check_output_path(report, paths, "--report")
     request = IngestRequest(
         files=paths,
         source=source,
@@ -174,6 +194,8 @@ def ingest(
         dead_letters=dead_letter_path,
         patience=patience,
         grace=grace,
+        max_errors=max_errors,
+        reports=reports,
         connection=None if emulator else connection,
         as_json=as_json,
     )
@@ -189,11 +211,6 @@ def _check_connection(connection: Connection, paths: tuple[Path, ...] | None, *,
         raise click.UsageError(
             "FILE and --api-key-file cannot both be standard input: name a file for one of them."
         )
-
-
-def _check_journal(journal: Path | None, *, emulator: bool) -> None:
-    if journal is not None and emulator:
-        raise click.UsageError("--journal is of no use with --emulator, which keeps nothing.")
 
 
 def _chunk(operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":

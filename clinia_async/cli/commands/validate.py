@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.connection_options import source_option
-from clinia_async.cli.dead_letter_path import check_dead_letter_path
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
+from clinia_async.cli.output_paths import check_output_path
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
@@ -44,6 +44,6 @@ def validate(
 
     paths = input_files(files)
     if dead_letters is not None:
-        check_dead_letter_path(dead_letters, paths)
+        check_output_path(dead_letters, paths, "--dead-letters")
     request = ValidateRequest(paths, source or "source", input_options, dead_letters, as_json)
     return run_command(lambda _: validate_file(request))

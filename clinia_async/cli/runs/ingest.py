@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
@@ -10,23 +9,19 @@ from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import click
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 from clinia_async.cli.connection_options import Connection, SessionSettings
-from clinia_async.cli.exit_codes import ExitCode, exit_code_of, print_error
 from clinia_async.cli.input_options import InputOptions
-from clinia_async.cli.progress import progress
+from clinia_async.cli.param_types import MaxErrors
+from clinia_async.cli.progress import Progress, shown
+from clinia_async.cli.runs.checks import check_reachable, check_source
+from clinia_async.cli.runs.job_report import RunResult, print_report, write_report
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.ingest import (
-    ChunkLimits,
-    DeadLetters,
-    Disposition,
-    Ingestion,
-    InputError,
-    Report,
-)
+from clinia_async.ingest import ChunkLimits, DeadLetters, Ingestion, InputError, Report
+from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
 from clinia_async.ingest.records.record import Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
@@ -35,6 +30,11 @@ from clinia_async.tasks.poller import Polling
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 STOPPING = "stopping: requests in flight are being completed; interrupt again to stop at once"
+DIGESTING = "reading the input once to compare it with the journal"
+_EMULATOR = "emulator"
+_SHOWN = frozenset(
+    {"source", "via", "journal", "on_existing", "on_unknown", "workers", "patience", "grace", "dead_letters"}
+)
 
 
 @frozen
@@ -54,43 +54,66 @@ class IngestRequest:
     dead_letters: Path
     patience: float
     grace: float
+    max_errors: MaxErrors | None
+    reports: tuple[Path, ...]
     connection: Connection | None
     """None starts an emulator for the run."""
     as_json: bool
 
-
-@define
-class RunResult:
-    report: Report
-    dead_letters: int = 0
-    error: CliniaError | None = None
-    unexpected_error: BaseException | None = None
-    """An error that is no `CliniaError`: it is raised after the report was printed."""
-    signal: int | None = None
-    passed_over: Counter[str] = field(factory=Counter)
-    emulator_holds: tuple[int, int] | None = None
-    """Relationships and resources."""
-
-    @property
-    def code(self) -> int:
-        if self.signal is not None:
-            return 128 + self.signal
-        if self.error is not None:
-            return exit_code_of(self.error)
-        return ExitCode.OK if self.report.all_landed else ExitCode.FAILED
+    def settings(self) -> dict[str, object]:
+        """Return what a report shows of it: no key, and no address that may hold one."""
+        shown = {name: value for name, value in asdict(self, recurse=False).items() if name in _SHOWN}
+        return {
+            **{name: str(value) if isinstance(value, Path) else value for name, value in shown.items()},
+            "files": ["standard input"] if self.files is None else [str(file) for file in self.files],
+            "max_errors": None if self.max_errors is None else str(self.max_errors),
+            "chunk": asdict(self.chunk),
+            "limits": asdict(self.limits),
+            "emulator": self.connection is None,
+        }
 
 
 async def ingest_file(request: IngestRequest, signals: Signals) -> int:
-    # the digest takes a pass over the whole file, and only a journal compares it
-    input_id = await request.input_options.identity(request.files) if request.journal else None
-    async with _open_session(request) as (session, stored_count):
-        with _frozen_gc():
-            result = await _Run(request, session, input_id, signals).run()
-        result.emulator_holds = stored_count()
-    _print_report(request, result)
+    """Run the job; print its report, and write it to files, however the job ends. Return the exit code."""
+    READ_POSITION.set(ReadPosition())
+    result = RunResult(Report(), request.dead_letters, settings=request.settings())
+    try:
+        await _fill(result, request, signals)
+    except CliniaError as error:
+        result.error = error
+        result.report.stopped_by = result.report.stopped_by or str(error)
+    except asyncio.CancelledError:
+        if signals.first is None:
+            raise
+        result.report.stopped_by = result.report.stopped_by or "asked to stop"
+    finally:
+        result.signal = signals.first
+        for path in request.reports:
+            write_report(result, path)
+    print_report(result, as_json=request.as_json)
     if result.unexpected_error is not None:
         raise result.unexpected_error
     return result.code
+
+
+async def _fill(result: RunResult, request: IngestRequest, signals: Signals) -> None:
+    check_source(request.source)
+    async with _open_session(request) as (session, stored_count):
+        result.has_started = True
+        if request.connection is not None:
+            await check_reachable(session.registry)
+        input_id = await _input_id(request)
+        with _frozen_gc():
+            await _Run(request, session, input_id, signals, result).run()
+        result.emulator_holds = stored_count()
+
+
+async def _input_id(request: IngestRequest) -> str | None:
+    """Return the digest of the input if there is a journal: it takes a pass over the whole file."""
+    if request.journal is None:
+        return None
+    async with shown(lambda: DIGESTING):
+        return await request.input_options.identity(request.files)
 
 
 @contextmanager
@@ -116,8 +139,10 @@ async def _open_session(
         return
     from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
 
+    # a job that is resumed must find what it has stored
+    data = None if request.journal is None else request.journal.with_name(f"{request.journal.name}.emulator")
     async with (
-        Emulator() as emulator,
+        Emulator(data=data) as emulator,
         Session(api_key=emulator.key, base_url=emulator.url, **settings) as session,
     ):
         yield session, lambda: (emulator.relationships(), emulator.resources())
@@ -129,7 +154,7 @@ class _Input:
 
     request: IngestRequest
     error: InputError | None = None
-    passed_over: Counter[str] = field(factory=Counter)
+    skipped_references: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by reason."""
 
     async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
@@ -137,7 +162,7 @@ class _Input:
         try:
             if request.files is None and sys.stdin is None:
                 raise InputError("standard input is closed")
-            records = request.input_options.records(request.files, request.source, self.passed_over)
+            records = request.input_options.records(request.files, request.source, self.skipped_references)
             async with aclosing(records):
                 async for block in records.blocks:
                     yield block
@@ -153,6 +178,7 @@ class _Run:
     session: Session
     input_id: str | None
     signals: Signals
+    result: RunResult
     input: _Input = field(init=False)
     job: Ingestion = field(init=False)
 
@@ -165,6 +191,7 @@ class _Run:
             RecordStream(self.input.blocks()),
             journal=request.journal,
             input_id=self.input_id,
+            service=_EMULATOR if request.connection is None else None,
             via=request.via,
             on_existing=request.on_existing,
             on_unknown=request.on_unknown,
@@ -173,35 +200,45 @@ class _Run:
             limits=request.limits,
             patience=request.patience,
         )
+        self.result.report = self.job.report
+        self.result.skipped_references = self.input.skipped_references
 
-    async def run(self) -> RunResult:
+    async def run(self) -> None:
+        """Run the job to its end, and fill `result`."""
         dead_letters = DeadLetters(self.request.dead_letters)
         try:
-            result = await self._run(dead_letters)
+            await self._run(dead_letters)
         finally:
             unwritten = _close(dead_letters)
-        result.error = result.error or unwritten
-        return result
+            self.result.dead_letters = dead_letters.count
+        self.result.error = self.result.error or unwritten
 
-    async def _run(self, dead_letters: DeadLetters) -> RunResult:
+    async def _run(self, dead_letters: DeadLetters) -> None:
         with ExitStack() as stack:
             stop_reading = (
                 stack.enter_context(interruptible_stdin()) if self.request.files is None else _do_nothing
             )
+            limit = stack.enter_context(self.session.limit_concurrency(self.request.limits))
             async with self.job:
                 collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
                 stack.enter_context(self.signals.steps(self._stop(stop_reading), collecting.cancel))
-                async with progress(self.job.report):
+                progress = Progress(self.job.report, limit, _size_of(self.request.files), READ_POSITION.get())
+                async with shown(progress.line):
                     await asyncio.wait([collecting])
             if collecting.cancelled():
                 await self.session.aclose(grace=0)
                 # the outcomes of the remaining records are known now that the job has ended
                 await asyncio.gather(self._collect(dead_letters), return_exceptions=True)
-            return self._result(dead_letters, collecting)
+            self._note_error(collecting)
 
     async def _collect(self, dead_letters: DeadLetters) -> None:
+        report, allowed = self.job.report, self.request.max_errors
         async for outcome in self.job.unlanded():
             dead_letters.add(outcome)
+            errors = report.completed - report.landed
+            if allowed is not None and report.stopped_by is None and allowed.is_exceeded(errors, report.read):
+                report.stopped_by = f"more errors than --max-errors {allowed} allows"
+                self.job.stop(self.request.grace)
 
     def _stop(self, stop_reading: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:
@@ -211,10 +248,8 @@ class _Run:
 
         return stop
 
-    def _result(self, dead_letters: DeadLetters, collecting: asyncio.Task[None]) -> RunResult:
-        result = RunResult(
-            self.job.report, dead_letters.count, signal=self.signals.first, passed_over=self.input.passed_over
-        )
+    def _note_error(self, collecting: asyncio.Task[None]) -> None:
+        result = self.result
         error = None if collecting.cancelled() else collecting.exception() or self.input.error
         if isinstance(error, OSError) and not isinstance(error, CliniaError):
             error = _dead_letters_unwritable(error)  # only the dead letters are files here
@@ -223,7 +258,10 @@ class _Run:
             result.report.stopped_by = result.report.stopped_by or str(error)
         else:
             result.unexpected_error = error
-        return result
+
+
+def _size_of(files: tuple[Path, ...] | None) -> int | None:
+    return None if files is None else sum(file.stat().st_size for file in files)
 
 
 def _close(dead_letters: DeadLetters) -> ConfigError | None:
@@ -235,61 +273,8 @@ def _close(dead_letters: DeadLetters) -> ConfigError | None:
 
 
 def _dead_letters_unwritable(error: OSError) -> ConfigError:
-    return ConfigError(f"the dead letters cannot be written: {error.strerror}")
+    return ConfigError(f"--dead-letters: the file cannot be written: {error.strerror}")
 
 
 def _do_nothing() -> None:
     """A file needs no interruption."""
-
-
-def _print_report(request: IngestRequest, result: RunResult) -> None:
-    if request.as_json:
-        click.echo(json.dumps(_report_fields(request, result)))
-    else:
-        click.echo(str(result.report))
-        for why, count in result.passed_over.most_common():
-            click.echo(f"  {count:>9,} references skipped: {why}")
-        if result.emulator_holds is not None:
-            relationships, resources = result.emulator_holds
-            more = f" and {resources:,} resources" if resources else ""
-            click.echo(f"the emulator holds {relationships:,} relationships{more}")
-    if result.dead_letters:
-        click.echo(
-            f"{result.dead_letters:,} records that did not land are in {request.dead_letters}", err=True
-        )
-    if result.error is not None and result.signal is None:
-        print_error(str(result.error))
-
-
-def _report_fields(request: IngestRequest, result: RunResult) -> dict[str, object]:
-    report = result.report
-    members: dict[str, object] = {
-        "read": report.read,
-        "blank": report.blank,
-        "sent": report.sent,
-        "settled": report.completed,
-        "landed": report.landed,
-        "former": report.reported_before,
-        "reconciled": report.reconciled,
-        "resent": report.resent,
-        "by_disposition": {str(each): report.by_disposition[each] for each in Disposition},
-        "reasons": [
-            {"disposition": str(disposition), "reason": reason, "count": count}
-            for (disposition, reason), count in report.reasons.most_common()
-        ],
-        "seconds": report.seconds,
-        "records_per_second": report.records_per_second,
-        "throttles": report.throttles,
-        "concurrency": report.concurrency,
-        "most_in_flight": report.most_in_flight,
-        "most_bytes_in_flight": report.most_bytes_in_flight,
-        "lag": {"tasks": report.lag.tasks, "mean": report.lag.mean, "worst": report.lag.worst},
-        "passed_over": dict(result.passed_over),
-        "complete": report.stopped_by is None,
-        "stopped_by": report.stopped_by,
-        "dead_letters": str(request.dead_letters) if result.dead_letters else None,
-    }
-    if result.emulator_holds is None:
-        return members
-    relationships, resources = result.emulator_holds
-    return {**members, "emulator_holds": relationships, "emulator_holds_resources": resources}

@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 from attrs import define, field, frozen
 
-from clinia_async.calls.validation import check_key
 from clinia_async.cli.distinct_keys import DistinctKeys
 from clinia_async.cli.exit_codes import ExitCode, print_error
 from clinia_async.cli.input_options import InputOptions
+from clinia_async.cli.runs.checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import BadRecord, Blank, DeadLetters, Disposition, InputError, Record, RecordOutcome
+from clinia_async.ingest.outcomes.report import MOST_LINES, lines_in_words
 
 _NUMBER = re.compile(r"\[\d+\]")
 
@@ -38,12 +39,22 @@ class ValidationReport:
     """By action and target, such as `CREATE RELATIONSHIP`."""
     bad: int = 0
     reasons: Counter[str] = field(factory=Counter)
+    first_lines: dict[str, list[int]] = field(factory=dict)
+    """For each reason the lines of the first bad records."""
     repeated: int = 0
     """Good records whose key occurred before."""
-    passed_over: Counter[str] = field(factory=Counter)
+    skipped_references: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships."""
     dead_letters: int = 0
     error: CliniaError | None = None
+
+    def add_bad(self, reason: str, line: int) -> None:
+        """Count a bad record in the group of its reason."""
+        self.bad += 1
+        self.reasons[reason] += 1
+        lines = self.first_lines.setdefault(reason, [])
+        if len(lines) < MOST_LINES:
+            lines.append(line)
 
     @property
     def lines(self) -> int:
@@ -59,10 +70,15 @@ class ValidationReport:
         counts = {"lines": self.lines, "blank": self.blank, "good": self.good.total(), "bad": self.bad}
         rows = [f"{name:<12} {count:>10,}" for name, count in counts.items()]
         rows += [f"  {count:>9,} {name}" for name, count in self.good.most_common()]
-        rows += [f"  {count:>9,} bad: {reason}" for reason, count in self.reasons.most_common()]
+        rows += [
+            f"  {count:>9,} bad: {reason}{lines_in_words(self.first_lines[reason], count)}"
+            for reason, count in self.reasons.most_common()
+        ]
         if self.repeated:
             rows.append(f"  {self.repeated:>9,} with a key that occurred before")
-        rows += [f"  {count:>9,} references skipped: {why}" for why, count in self.passed_over.most_common()]
+        rows += [
+            f"  {count:>9,} references skipped: {why}" for why, count in self.skipped_references.most_common()
+        ]
         return "\n".join(rows)
 
     def fields(self) -> dict[str, object]:
@@ -72,16 +88,19 @@ class ValidationReport:
             "good": self.good.total(),
             "bad": self.bad,
             "by_action": dict(self.good),
-            "reasons": [{"reason": reason, "count": count} for reason, count in self.reasons.most_common()],
+            "reasons": [
+                {"reason": reason, "count": count, "first_lines": self.first_lines[reason]}
+                for reason, count in self.reasons.most_common()
+            ],
             "repeated_keys": self.repeated,
-            "passed_over": dict(self.passed_over),
+            "skipped_references": dict(self.skipped_references),
             "complete": self.error is None,
             "stopped_by": None if self.error is None else str(self.error),
         }
 
 
 async def validate_file(request: ValidateRequest) -> int:
-    check_key(request.source, "$.source")
+    check_source(request.source)
     report = ValidationReport()
     with ExitStack() as stack:
         keys = stack.enter_context(DistinctKeys())
@@ -104,7 +123,7 @@ async def _read(
     request: ValidateRequest, report: ValidationReport, keys: DistinctKeys, dead_letters: DeadLetters | None
 ) -> None:
     async with aclosing(
-        request.input_options.records(request.files, request.source, report.passed_over)
+        request.input_options.records(request.files, request.source, report.skipped_references)
     ) as records:
         async for record in records:
             match record:
@@ -115,9 +134,8 @@ async def _read(
                     if record.key is not None:
                         keys.add(record.key)
                 case BadRecord():
-                    report.bad += 1
                     reason = f"{record.path}: {record.reason}"
-                    report.reasons[_NUMBER.sub("[]", reason)] += 1
+                    report.add_bad(_NUMBER.sub("[]", reason), record.line)
                     if dead_letters is not None:
                         _write(dead_letters, RecordOutcome(record, Disposition.INVALID, reason))
 

@@ -1,11 +1,14 @@
 """The account of a job: complete at its end, and true at any moment before."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from attrs import define, field
 
-from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, RecordOutcome
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding, RecordOutcome
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
+
+MOST_LINES = 5
 
 
 @define
@@ -43,6 +46,8 @@ class Report:
     seconds: float = 0.0
     by_disposition: Counter[Disposition] = field(factory=Counter)
     reasons: Counter[tuple[Disposition, str]] = field(factory=Counter)
+    first_lines: dict[tuple[Disposition, str], list[int]] = field(factory=dict)
+    """For each of the `reasons`, the lines of the first records in this run, at most `MOST_LINES`."""
     throttles: int = 0
     """Answers that asked for less: 429 and 503, and none in time."""
     concurrency: int = 0
@@ -59,6 +64,7 @@ class Report:
         self.reported_before += outcome.reported_before
         if outcome.reason is not None:
             self.reasons[outcome.disposition, outcome.reason] += 1
+            self._note_line((outcome.disposition, outcome.reason), outcome.line)
 
     def add_all(self, completion: ChunkOutcomes) -> None:
         for finding, count in completion.counts.items():
@@ -68,6 +74,23 @@ class Report:
                 self.reconciled += count
             if reason is not None:
                 self.reasons[disposition, reason] += count
+                self._note_lines((disposition, reason), finding, completion)
+
+    def _note_lines(
+        self, group: tuple[Disposition, str], finding: Finding, completion: ChunkOutcomes
+    ) -> None:
+        start = -1
+        for _ in range(MOST_LINES - len(self.first_lines.get(group, ()))):
+            try:
+                start = completion.findings.index(finding, start + 1)
+            except ValueError:
+                return
+            self._note_line(group, completion[start].line)
+
+    def _note_line(self, group: tuple[Disposition, str], line: int) -> None:
+        lines = self.first_lines.setdefault(group, [])
+        if len(lines) < MOST_LINES:
+            lines.append(line)
 
     def add_reported_before(self, disposition: Disposition) -> None:
         """A record that landed in a former run."""
@@ -105,7 +128,10 @@ class Report:
         rows = [("read", self.read), ("blank lines", self.blank), ("sent", self.sent)]
         rows += [(str(each), self.by_disposition[each]) for each in Disposition]
         lines = [f"{name:<12} {count:>10,}" for name, count in rows if count or name in _ALWAYS]
-        lines += [f"  {count:>9,} {each}: {reason}" for (each, reason), count in self.reasons.most_common()]
+        for group, count in self.reasons.most_common():
+            disposition, reason = group
+            where = lines_in_words(self.first_lines.get(group, ()), count)
+            lines.append(f"  {count:>9,} {disposition}: {reason}{where}")
         notes = (
             (self.reconciled, "settled by reading back after a lost answer"),
             (self.reported_before, "settled by former runs of the job"),
@@ -131,6 +157,14 @@ class Report:
 
     def _end(self) -> list[str]:
         return [] if self.stopped_by is None else [f"stopped before the end of the input: {self.stopped_by}"]
+
+
+def lines_in_words(lines: Sequence[int], count: int) -> str:
+    """Return ` (line 3)` or ` (lines 3, 8, ...)`: the first of the `count` lines of a group."""
+    if not lines:
+        return ""
+    more = ", ..." if count > len(lines) else ""
+    return f" (line{'s' if count > 1 else ''} {', '.join(map(str, lines))}{more})"
 
 
 _ALWAYS = frozenset({"read", "sent", "persisted", "failed", "unknown"})

@@ -93,6 +93,8 @@ class InFlight:
     def fail(self, chunk: Chunk, why: str, *, is_proven: bool) -> None:
         """The job cannot go on, and these are the records that met the reason."""
         self._under_way.remove(chunk)
+        if is_proven and chunk.was_sent:
+            self._report.sent -= len(chunk.records)
         disposition = Disposition.UNSENT if is_proven else Disposition.UNKNOWN
         for record in chunk.records:
             self._publish_now(RecordOutcome(record, disposition, why, chunk.task, attempts=chunk.requests))

@@ -8,11 +8,13 @@ and no window is larger than a bound, whatever the archive says about itself.
 import asyncio
 import bz2
 import lzma
+import os
 import sys
 import zipfile
 import zlib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from contextvars import ContextVar
 from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
@@ -43,6 +45,29 @@ class InputError(CliniaError, OSError):
     """The input cannot be read on: it is missing, no file, damaged, or not of its format."""
 
     outcome = Outcome.NOT_SENT
+
+
+class ReadPosition:
+    """How many bytes of an input file have been read; of a compressed one, of its compressed bytes."""
+
+    def __init__(self) -> None:
+        self._file: BufferedReader | None = None
+        self._last: int | None = None
+
+    def follow(self, file: BufferedReader) -> None:
+        """Report the position in `file` from now on."""
+        self._file = file
+
+    def __call__(self) -> int | None:
+        """Return the position, or None if nothing was opened or its position is unknown, as on a pipe."""
+        if self._file is not None:
+            with suppress(OSError, ValueError):  # a pipe; closed by now
+                self._last = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        return self._last
+
+
+READ_POSITION: ContextVar[ReadPosition | None] = ContextVar("clinia_read_position", default=None)
+"""Set it, and the inputs that are opened in its context report their position."""
 
 
 class ByteStream(Protocol):
@@ -124,9 +149,13 @@ def open_input(path: Path | None) -> BufferedReader:
     if path is None and sys.stdin is None:
         raise InputError("there is no standard input")
     try:
-        return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+        file = cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
     except OSError as error:
         number = error.errno
+    else:
+        if (position := READ_POSITION.get()) is not None:
+            position.follow(file)
+        return file
     raise InputError(f"the input cannot be opened (error {number})")
 
 

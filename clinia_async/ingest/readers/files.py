@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from io import BufferedReader
 from pathlib import Path
 
 from attrs import frozen
@@ -39,6 +40,7 @@ from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
 
+_DIGEST_BLOCK = 1024 * 1024
 _ROWS = 32
 """Records of a table that come at once: each may be as large as a line."""
 
@@ -128,16 +130,28 @@ async def identity_of(
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
         "fhir_base": fhir_base,
     }
-    digests = [await asyncio.to_thread(_digest, each) for each in paths]
+    digests = [await _digest(each) for each in paths]
     return hashlib.sha256(b"".join(digests) + exact_json.dumps(options)).hexdigest()
 
 
-def _digest(path: Path | None) -> bytes:
+async def _digest(path: Path | None) -> bytes:
+    content = hashlib.sha256()
     with open_input(path) as file:
-        try:
-            return hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            number = error.errno
+        # block by block, so that a cancel need not wait for the end of the file
+        while await asyncio.to_thread(_digest_block, file, content.update):
+            pass
+    return content.digest()
+
+
+def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool:
+    """Add the next block of a file to its digest; return whether there was one."""
+    try:
+        block = file.read(_DIGEST_BLOCK)
+    except OSError as error:
+        number = error.errno
+    else:
+        update(block)
+        return bool(block)
     raise InputError(f"the input cannot be read (error {number})")
 
 

@@ -67,7 +67,7 @@ def format_by_name(path: Path | None) -> InputFormat | None:
 
 def is_peeked(start: bytes) -> bool:
     """Return whether `start` holds a whole line, which is enough for `checked_format`."""
-    return b"\n" in start.strip()
+    return b"\n" in start.lstrip()
 
 
 def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start: bytes) -> InputFormat:

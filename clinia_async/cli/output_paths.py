@@ -1,0 +1,40 @@
+"""The files that a command writes, checked before it starts."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
+_ENDINGS = (*_COMPRESSED, ".ndjson", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".fhir")
+
+Files = tuple[Path, ...] | None
+"""The files that are read; None for standard input."""
+
+
+def default_dead_letter_path(files: Files) -> Path:
+    """Return the name of the first file with `.dead.ndjson`, in the current folder."""
+    name = "stdin" if files is None else files[0].name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending) or name
+    return Path(f"{name}.dead.ndjson")
+
+
+def check_output_path(path: Path, files: Files, option: str) -> None:
+    """Raise `click.BadParameter` if `option` names a file that cannot be written, or the input itself."""
+    problem = None
+    if path.is_symlink():
+        problem = "must not be a symbolic link; name the file itself."
+    elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        problem = "its folder does not exist or cannot be written to; name a file elsewhere."
+    elif path.exists() and _is_an_input(path, files):
+        problem = "is the file that is being read; name another one."
+    if problem is not None:
+        raise click.BadParameter(problem, param_hint=f"'{option}'")
+
+
+def _is_an_input(path: Path, files: Files) -> bool:
+    if files is not None:
+        return any(file.exists() and path.samefile(file) for file in files)
+    return sys.stdin is not None and os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))

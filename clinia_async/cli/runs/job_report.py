@@ -1,0 +1,135 @@
+"""The report of a job: as text, as one JSON object, and in the files that `--report` names."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from attrs import define, field
+
+from clinia_async.cli.exit_codes import ExitCode, exit_code_of, print_error, report_error
+from clinia_async.errors import CliniaError, ConfigError
+from clinia_async.ingest import Disposition, Report
+
+Fields = Mapping[str, object]
+
+
+@define
+class RunResult:
+    """What is known of a job when it has ended, however it has ended."""
+
+    report: Report
+    dead_letters_path: Path
+    has_started: bool = False
+    """Whether there was a session; before that nothing is worth a report."""
+    dead_letters: int = 0
+    error: CliniaError | None = None
+    unexpected_error: BaseException | None = None
+    """An error that is no `CliniaError`: it is raised after the report was printed."""
+    signal: int | None = None
+    skipped_references: Counter[str] = field(factory=Counter)
+    emulator_holds: tuple[int, int] | None = None
+    """Relationships and resources."""
+    settings: Fields = field(factory=dict)
+    timeline: Sequence[Fields] = ()
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.signal is not None:
+            return 128 + self.signal
+        if self.error is not None:
+            return exit_code_of(self.error)
+        return ExitCode.OK if self.report.all_landed else ExitCode.FAILED
+
+
+def print_report(result: RunResult, *, as_json: bool) -> None:
+    """Print the report on stdout, and what to do next on stderr."""
+    if as_json and result.has_started:
+        click.echo(json.dumps(report_fields(result)))
+    elif result.has_started:
+        click.echo(str(result.report))
+        for reason, count in result.skipped_references.most_common():
+            click.echo(f"  {count:>9,} references skipped: {reason}")
+        if result.emulator_holds is not None:
+            relationships, resources = result.emulator_holds
+            more = f" and {resources:,} resources" if resources else ""
+            click.echo(f"the emulator holds {relationships:,} relationships{more}")
+    if result.dead_letters:
+        click.echo(
+            f"{result.dead_letters:,} records that did not land are in {result.dead_letters_path}", err=True
+        )
+    if result.error is not None and result.signal is None:
+        report_error(result.error)
+
+
+def report_fields(result: RunResult) -> dict[str, object]:
+    """Return the report as JSON fields."""
+    report = result.report
+    fields: dict[str, object] = {
+        "read": report.read,
+        "blank": report.blank,
+        "sent": report.sent,
+        "completed": report.completed,
+        "landed": report.landed,
+        "reported_before": report.reported_before,
+        "reconciled": report.reconciled,
+        "resent": report.resent,
+        "by_disposition": {str(each): report.by_disposition[each] for each in Disposition},
+        "reasons": [
+            {
+                "disposition": str(disposition),
+                "reason": reason,
+                "count": count,
+                "first_lines": report.first_lines.get((disposition, reason), []),
+            }
+            for (disposition, reason), count in report.reasons.most_common()
+        ],
+        "seconds": report.seconds,
+        "records_per_second": report.records_per_second,
+        "throttles": report.throttles,
+        "concurrency": report.concurrency,
+        "most_in_flight": report.most_in_flight,
+        "most_bytes_in_flight": report.most_bytes_in_flight,
+        "lag": {"tasks": report.lag.tasks, "mean": report.lag.mean, "worst": report.lag.worst},
+        "skipped_references": dict(result.skipped_references),
+        "complete": report.stopped_by is None,
+        "stopped_by": report.stopped_by,
+        "dead_letters": str(result.dead_letters_path) if result.dead_letters else None,
+    }
+    if result.emulator_holds is not None:
+        fields["emulator_holds"], fields["emulator_holds_resources"] = result.emulator_holds
+    return fields
+
+
+def write_report(result: RunResult, path: Path) -> None:
+    """Write the report with its settings and its course to `path`: HTML if its name ends in .html, else JSON.
+
+    An earlier report is replaced at once and as a whole. One that cannot be written is an error on stderr.
+    """
+    fields = {
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": version("clinia-async"),
+        "exit_code": result.code,
+        **report_fields(result),
+        "settings": result.settings,
+        "timeline": list(result.timeline),
+    }
+    try:
+        text = json.dumps(fields, indent=1) + "\n"
+        # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
+        target = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
+        target.write_text(text, encoding="utf-8")
+        if target is not path:
+            target.replace(path)
+    except OSError as error:
+        problem = ConfigError(f"--report: {path} cannot be written: {error.strerror}")
+    else:
+        return
+    if result.error is None:
+        result.error = problem
+    else:
+        print_error(str(problem))
