@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ MIXED = DATA / "mixed-1k.ndjson"
 PATIENCE = 60
 
 
+_PROGRESS = re.compile(r"[\d,]+ read, |reading the input once")
+
+
 class Ran(NamedTuple):
     code: int
     out: str
@@ -22,6 +26,11 @@ class Ran(NamedTuple):
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @property
+    def messages(self) -> list[str]:
+        """The lines on stderr without those of progress: how many of them there are is a matter of speed."""
+        return [line for line in self.err.splitlines() if not _PROGRESS.match(line)]
 
 
 Cli = Callable[..., Ran]

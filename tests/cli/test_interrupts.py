@@ -27,7 +27,7 @@ def test_one_signal(number: int, code: int, served: Served) -> None:
     process.send_signal(number)
     ran = ended(process)
     report = ran.json
-    assert (ran.code, ran.err.splitlines()[0]) == (code, STOPPING)
+    assert (ran.code, ran.messages[0]) == (code, STOPPING)
     assert (report["complete"], report["stopped_by"]) == (False, "asked to stop")
     assert 0 < report["landed"] == report["sent"] < 1000
     assert report["landed"] + report["by_disposition"]["unsent"] == report["read"]
@@ -43,7 +43,7 @@ def test_one_signal_while_standard_input_brings_nothing(served: Served) -> None:
     process.send_signal(signal.SIGINT)
     process.wait(PATIENCE)  # and standard input is still open
     ran = ended(process)
-    assert (ran.code, ran.err) == (130, f"{STOPPING}\n")
+    assert (ran.code, ran.messages) == (130, [STOPPING])
     assert (ran.json["read"], ran.json["landed"], served.holds()) == (1, 1, 1)
 
 
