@@ -327,7 +327,7 @@ def test_the_report_file_has_the_settings_and_the_exit_code(cli: Cli, served: Se
     assert report.items() >= ran.json.items()
     assert report["exit_code"] == ran.code == 1
     assert report["settings"]["via"] == "bulk"
-    assert report["settings"]["file"] == str(DIRTY)
+    assert report["settings"]["files"] == [str(DIRTY)]
     assert served.key not in Path("r.json").read_text()
 
 

@@ -75,7 +75,6 @@ class IngestRequest:
 
 async def ingest_file(request: IngestRequest, signals: Signals) -> int:
     """Run the job; print its report, and write it to files, however the job ends. Return the exit code."""
-    READ_POSITION.set(ReadPosition())
     result = RunResult(Report(), request.dead_letters, settings=request.settings())
     try:
         await _fill(result, request, signals)
@@ -112,7 +111,9 @@ async def _input_id(request: IngestRequest) -> str | None:
     """Return the digest of the input if there is a journal: it takes a pass over the whole file."""
     if request.journal is None:
         return None
-    async with shown(lambda: DIGESTING):
+    position, total = ReadPosition(), _size_of(request.files)
+    READ_POSITION.set(position)
+    async with shown(lambda: f"{DIGESTING}: {(position() or 0) / (total or 1):.0%}"):
         return await request.input_options.identity(request.files)
 
 
@@ -218,11 +219,13 @@ class _Run:
             stop_reading = (
                 stack.enter_context(interruptible_stdin()) if self.request.files is None else _do_nothing
             )
+            position = ReadPosition()
+            READ_POSITION.set(position)
             limit = stack.enter_context(self.session.limit_concurrency(self.request.limits))
             async with self.job:
                 collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
                 stack.enter_context(self.signals.steps(self._stop(stop_reading), collecting.cancel))
-                progress = Progress(self.job.report, limit, _size_of(self.request.files), READ_POSITION.get())
+                progress = Progress(self.job.report, limit, _size_of(self.request.files), position)
                 async with shown(progress.line):
                     await asyncio.wait([collecting])
             if collecting.cancelled():

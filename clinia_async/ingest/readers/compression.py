@@ -48,14 +48,17 @@ class InputError(CliniaError, OSError):
 
 
 class ReadPosition:
-    """How many bytes of an input file have been read; of a compressed one, of its compressed bytes."""
+    """How many bytes of the input files have been read; of a compressed one, of its compressed bytes."""
 
     def __init__(self) -> None:
         self._file: BufferedReader | None = None
+        self._before = 0
+        """The bytes of the files before this one."""
         self._last: int | None = None
 
     def follow(self, file: BufferedReader) -> None:
-        """Report the position in `file` from now on."""
+        """Add the position in `file` from now on to the bytes read of the files before."""
+        self._before, self._last = self() or 0, None
         self._file = file
 
     def __call__(self) -> int | None:
@@ -63,7 +66,7 @@ class ReadPosition:
         if self._file is not None:
             with suppress(OSError, ValueError):  # a pipe; closed by now
                 self._last = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-        return self._last
+        return None if self._last is None else self._before + self._last
 
 
 READ_POSITION: ContextVar[ReadPosition | None] = ContextVar("clinia_read_position", default=None)
