@@ -296,7 +296,7 @@ class _Decoder:
 
     def _check_end(self) -> None:
         if self._decompressor is not None:
-            self._error = InputError("the input is a damaged archive: its end is missing")
+            self._error = InputError("the input is a damaged archive or cannot be read to its end")
 
 
 def _zlib_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
