@@ -37,6 +37,7 @@ class InputOptions:
     action: str
     dots: str
     fhir_base: str | None
+    table: "clinia.TableOptions | None"
 
     def records(
         self, paths: tuple[Path, ...] | None, source: str, passed_over: Counter[str] | None = None
@@ -50,6 +51,7 @@ class InputOptions:
             action=self.action.upper(),
             map_id=self._map_id,
             fhir_base=self.fhir_base,
+            table=self.table,
             passed_over=passed_over,
         )
 
@@ -62,6 +64,7 @@ class InputOptions:
             action=self.action.upper(),
             map_id=self._map_id,
             fhir_base=self.fhir_base,
+            table=self.table,
         )
 
     @property
@@ -81,11 +84,24 @@ def input_options(command: Command) -> Command:
         fhir_base: str | None,
         **rest: object,
     ) -> int:
-        return command(input_options=InputOptions(format, columns, action, dots, fhir_base), **rest)
+        given = {name: rest.pop(name) for name in _TABLE_NAMES}
+        return command(
+            input_options=InputOptions(format, columns, action, dots, fhir_base, _table(given)), **rest
+        )
 
-    for option in reversed(_INPUT):
+    for option in reversed((*_INPUT, *_TABLE)):
         with_input = option(with_input)
     return with_input
+
+
+def _table(given: dict[str, object]) -> "clinia.TableOptions | None":
+    """Return the options that were given; None if none was, so that nothing heavy is loaded."""
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return clinia.TableOptions(**given) if given else None  # type: ignore[arg-type]
+    except clinia.ConfigError as error:
+        reason = str(error)
+    raise click.UsageError(reason)
 
 
 def _columns(text: str) -> "clinia.ColumnMapping":
@@ -96,6 +112,48 @@ def _columns(text: str) -> "clinia.ColumnMapping":
     raise click.BadParameter(reason)
 
 
+_TABLE_NAMES = ("delimiter", "quote", "encoding", "skip", "limit", "header", "decimal", "timezone")
+_TABLE = (
+    click.option(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="What separates the cells of CSV: a character, or tab, semicolon, pipe or space."
+        "  [default: a comma, or a tab for .tsv]",
+    ),
+    click.option(
+        "--quote",
+        metavar="CHARACTER",
+        help='What stands around cells of CSV that hold a delimiter, or none.  [default: "]',
+    ),
+    click.option("--encoding", metavar="NAME", help="The encoding of CSV.  [default: utf-8]"),
+    click.option(
+        "--skip",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Rows before the header to pass over, of tables.",
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=0), metavar="N", help="The most records to read of a table."
+    ),
+    click.option(
+        "--header/--no-header",
+        default=None,
+        help="Whether the first row of CSV names the columns. Without one they are named 1, 2, 3 ..."
+        "  [default: header]",
+    ),
+    click.option(
+        "--decimal",
+        type=click.Choice([".", ","]),
+        help="What stands before the fraction of :int and :float cells of CSV. With a comma, dots may part"
+        " thousands: 1.234,5 is 1234.5.  [default: .]",
+    ),
+    click.option(
+        "--timezone",
+        metavar="NAME",
+        help="The time zone of timestamps that have none, in Parquet, such as Europe/Paris. Without it they"
+        " are refused, but for a :str field.",
+    ),
+)
 _INPUT = (
     click.option(
         "--format",

@@ -11,6 +11,7 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.files import identity_of, read_ndjson, read_records
 from clinia_async.ingest.readers.formats import InputFormat
+from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
 from clinia_async.ingest.records.record_stream import RecordStream
@@ -43,6 +44,7 @@ __all__ = [
     "RecordStream",
     "Report",
     "RowFailure",
+    "TableOptions",
     "Via",
     "identity_of",
     "ingest_partition",

@@ -160,3 +160,38 @@ def test_a_pipe_may_bring_its_first_byte_alone(head: int) -> None:
 def test_resources_at_the_emulator_are_counted_too(cli: Cli) -> None:
     ran = cli("ingest", FILES / "m05-resources.ndjson", "--source", "ehr-prod", "--emulator")
     assert ran.out.splitlines()[-1] == "the emulator holds 0 relationships and 9 resources"
+
+
+TABLE = ("--columns", "type==t1,id=concept_id,data.v=concept_name", "--json")
+
+
+def test_a_table_is_read_as_the_options_say(cli: Cli) -> None:
+    ran = cli("validate", FILES / "c03-tab.csv", *TABLE)
+    assert (ran.code, "--delimiter tab" in ran.err) == (2, True)
+    ran = cli("validate", FILES / "c03-tab.csv", *TABLE, "--delimiter", "tab")
+    assert (ran.code, ran.json["good"]) == (0, 1)
+    Path("x.csv").write_bytes("about\n1;é\n2;x\n".encode("cp1252"))
+    options = ["--delimiter", ";", "--encoding", "cp1252", "--skip", "1", "--no-header", "--limit", "1"]
+    ran = cli("validate", "x.csv", "--columns", "type==t1,id:str=1,data.v=2", *options, "--json")
+    assert (ran.code, ran.json["lines"]) == (1, 1), "an id has two characters at least"
+
+
+def test_options_of_a_table_that_are_none_are_refused(cli: Cli) -> None:
+    ran = cli("validate", FILES / "c03-tab.csv", "--delimiter", "::")
+    assert (ran.code, "one character" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "code"),
+    [
+        ("m04-mac-line-ends.csv", "type==t1,id=id,data.v=v", 0),
+        ("p01-empty-group.parquet", "type==t1,data.v=nested", 0),
+        ("p02-naive-timestamp.parquet", "type==t1,data.v=at", 2),
+        ("p02-naive-timestamp.parquet", "type==t1,data.v:str=at", 0),
+        ("p02-text-as-binary.parquet", "type==t1,data.v=v", 0),
+        ("p03-one-bad-text.parquet", "type==t1,data.v=v", 1),
+        ("d01-short-row.csv", "type==t1,id=id,data.v=v", 1),
+    ],
+)
+def test_the_exit_code_of_a_table(name: str, columns: str, code: int, cli: Cli) -> None:
+    assert cli("validate", FILES / name, "--columns", columns).code == code

@@ -1,112 +1,272 @@
-"""The values of a column of Arrow, as they go into a record."""
+"""The values of a column of Arrow, as they go into a record.
+
+Values keep their types: whole numbers, finite numbers, text, booleans; decimals with every digit;
+timestamps as RFC 3339 in UTC, dates and times of day as ISO 8601; binary as the UTF-8 text that it is;
+lists, structs and maps with texts as keys of those. What is null leaves its field out.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import ModuleType
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import orjson
 from attrs import frozen
 
-from clinia_async.ingest.readers.table_rows import Refused
+from clinia_async.ingest.readers.table_rows import BadCell
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Ticks in a second, and so the digits of its fraction."""
-_NO_MOMENT = Refused("must lie in the years 1 to 9999")
-_NO_NUMBER = Refused("must be a finite number")
+_DAY = 86_400
+_OUT_OF_RANGE = BadCell("must lie in the years 1 to 9999")
+_NOT_FINITE = BadCell("must be a finite number")
+_NOT_TEXT = BadCell("must be text in UTF-8")
+NAIVE = "its timestamps have no time zone: say which one it is (timezone), or that the field is :str"
 
 
-class Column(Protocol):
+class ArrowColumn(Protocol):
     """What is used of an array of Arrow."""
 
+    type: object
+
     def to_pylist(self) -> list[object]: ...
-    def cast(self, target: object) -> "Column": ...
+    def cast(self, target: object) -> "ArrowColumn": ...
 
 
-Values = Callable[[Column], Sequence[object]]
+class UnsupportedType(Exception):
+    """A type of Arrow whose values no record can carry; the text says why."""
 
 
-def values_of(arrow: ModuleType, type_: object) -> Values | str:
-    """How values of the type are read, or why they cannot be."""
-    is_ = arrow.types
-    if is_.is_timestamp(type_):
-        return _moments(arrow, type_)
-    if is_.is_date(type_):
-        return lambda column: list(map(_day, column.cast(arrow.date32()).cast(arrow.int32()).to_pylist()))
-    if is_.is_float16(type_):
-        return lambda column: list(map(_finite, column.cast(arrow.float32()).to_pylist()))
-    for is_one, each in (
-        (is_.is_decimal, _decimal),
-        (is_.is_floating, _finite),
-        (_Plain(is_), _without_nulls),
-    ):
-        if is_one(type_):
-            return _each(each)
-    return "its type is none that JSON has"
-
-
-def _each(read: Callable[[object], object]) -> Values:
-    return lambda column: list(map(read, column.to_pylist()))
+Convert = Callable[[object], object]
 
 
 @frozen
-class _Plain:
-    """Whether a type is, all through, of what JSON has."""
+class ColumnReader:
+    """Reads columns of one type: cast to `carrier`, then converted value by value where that is needed."""
 
-    is_: ModuleType
+    carrier: object
+    binary: object
+    """The carrier with the bytes of texts in their place."""
+    convert: Convert | None
+    convert_binary: Convert
 
-    def __call__(self, type_: object) -> bool:
-        is_ = self.is_
-        nests = (is_.is_dictionary, is_.is_list, is_.is_large_list, is_.is_fixed_size_list)
-        if any(is_nest(type_) for is_nest in nests):
-            return self(type_.value_type)  # type: ignore[attr-defined]
-        if is_.is_struct(type_):
-            return all(self(field.type) for field in type_)  # type: ignore[attr-defined]
-        texts = (is_.is_string, is_.is_large_string)
-        leaves = (*texts, is_.is_integer, is_.is_float32, is_.is_float64, is_.is_boolean, is_.is_null)
-        return any(is_leaf(type_) for is_leaf in leaves)
-
-
-def _moments(arrow: ModuleType, type_: object) -> Values | str:
-    if type_.tz is None:  # type: ignore[attr-defined]
-        return "its timestamps have no time zone, so they are no moments"
-    unit: str = type_.unit  # type: ignore[attr-defined]
-    return lambda column: [_moment(ticks, unit) for ticks in column.cast(arrow.int64()).to_pylist()]
+    def read(self, column: ArrowColumn) -> Sequence[object]:
+        """Return the values. Raises what Arrow raises for a column that is damaged."""
+        convert = self.convert
+        try:
+            values = column.cast(self.carrier).to_pylist()
+        except UnicodeDecodeError:  # one of its texts is none, but the others are
+            values, convert = column.cast(self.binary).to_pylist(), self.convert_binary
+        return values if convert is None else [None if value is None else convert(value) for value in values]
 
 
-def _moment(ticks: object, unit: str) -> object:
+def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_text: bool) -> ColumnReader:
+    """Return how columns of the type are read; `as_text` is for fields that are `:str`.
+
+    Raises `UnsupportedType`.
+    """
+    zone = None if timezone is None else ZoneInfo(timezone)
+    kinds = _Kinds(arrow, zone, as_text=as_text)
+    return ColumnReader(
+        kinds.carrier(type_, as_binary=False),
+        kinds.carrier(type_, as_binary=True),
+        kinds.convert(type_, as_binary=False),
+        kinds.convert(type_, as_binary=True) or _same,
+    )
+
+
+@frozen
+class _Kinds:
+    """What is done with the types, each by the first row of a table that it is of."""
+
+    arrow: ModuleType
+    zone: ZoneInfo | None
+    as_text: bool
+
+    def carrier(self, type_: object, *, as_binary: bool) -> object:
+        """Return the type that a type is cast to: of what Python reads without loss."""
+        arrow, is_ = self.arrow, self.arrow.types
+
+        def of(inner: object) -> object:
+            return self.carrier(inner, as_binary=as_binary)
+
+        makers: Sequence[tuple[Callable[[object], bool], Callable[[_Type], object]]] = (
+            (lambda t: is_.is_timestamp(t) or is_.is_time64(t) or is_.is_date64(t), lambda _: arrow.int64()),
+            (lambda t: is_.is_date32(t) or is_.is_time32(t), lambda _: arrow.int32()),
+            (is_.is_float16, lambda _: arrow.float32()),
+            (lambda t: as_binary and _is_text(is_, t), lambda _: arrow.large_binary()),
+            (is_.is_dictionary, lambda t: of(t.value_type)),
+            (is_.is_map, lambda t: arrow.map_(of(t.key_type), of(t.item_type))),
+            (is_.is_large_list, lambda t: arrow.large_list(of(t.value_type))),
+            (lambda t: _is_list(is_, t), lambda t: arrow.list_(of(t.value_type))),
+            (is_.is_struct, lambda t: arrow.struct([(f.name, of(f.type)) for f in t])),
+        )
+        make = next((make for is_one, make in makers if is_one(type_)), None)
+        return type_ if make is None else make(type_)  # type: ignore[arg-type]
+
+    def convert(self, type_: object, *, as_binary: bool, depth: int = 0) -> Convert | None:
+        """Return what is done to each value of the carrier; None if nothing is. Raises `UnsupportedType`."""
+        is_ = self.arrow.types
+
+        def of(inner: object, levels: int = 1) -> Convert | None:
+            return self.convert(inner, as_binary=as_binary, depth=depth + levels)
+
+        makers: Sequence[tuple[Callable[[object], bool], Callable[[_Type], Convert | None]]] = (
+            (is_.is_timestamp, lambda t: self._moment(t, is_inner=depth > 0)),
+            (is_.is_time, lambda t: partial(_time, unit=_TICKS[t.unit])),
+            (is_.is_date, lambda t: partial(_day, unit=1 if is_.is_date32(t) else _DAY * 1000)),
+            (is_.is_decimal, lambda _: _decimal),
+            (is_.is_floating, lambda _: _finite),
+            (lambda t: _is_binary(is_, t) or (as_binary and _is_text(is_, t)), lambda _: _text_of_bytes),
+            (lambda t: is_.is_integer(t) or is_.is_boolean(t) or is_.is_null(t), lambda _: None),
+            (lambda t: _is_text(is_, t), lambda _: None),
+            (is_.is_dictionary, lambda t: of(t.value_type, 0)),
+            (is_.is_map, lambda t: _of_map(is_, t, of(t.item_type), as_binary=as_binary)),
+            (lambda t: _is_list(is_, t), lambda t: _of_list(of(t.value_type))),
+            (is_.is_struct, lambda t: partial(_struct, fields={f.name: of(f.type) or _same for f in t})),
+        )
+        make = next((make for is_one, make in makers if is_one(type_)), None)
+        if make is None:
+            raise UnsupportedType("its type is none that JSON has")
+        return make(type_)  # type: ignore[arg-type]
+
+    def _moment(self, type_: "_Type", *, is_inner: bool) -> Convert:
+        unit, zone = _TICKS[type_.unit], self.zone
+        if type_.tz is not None:
+            return partial(_moment, unit=unit, suffix="Z")
+        if zone is not None:
+            return lambda ticks: _moment(_from_local(ticks, unit, zone), unit, "Z")
+        if self.as_text and not is_inner:
+            return partial(_moment, unit=unit, suffix="")
+        raise UnsupportedType(NAIVE)
+
+
+class _Type(Protocol):
+    """What is used of types of Arrow, each of which has some of it."""
+
+    tz: str | None
+    unit: str
+    value_type: object
+    key_type: object
+    item_type: object
+
+    def __iter__(self) -> "Iterator[_Field]": ...
+
+
+class _Field(Protocol):
+    name: str
+    type: object
+
+
+def _of_map(is_: ModuleType, type_: _Type, item: Convert | None, *, as_binary: bool) -> Convert:
+    if not _is_text(is_, type_.key_type):
+        raise UnsupportedType("its maps have keys that are no text")
+    return partial(_mapping, key=_text_of_bytes if as_binary else _same, item=item or _same)
+
+
+def _of_list(each: Convert | None) -> Convert | None:
+    return None if each is None else partial(_list, each=each)
+
+
+def _is_text(is_: ModuleType, type_: object) -> bool:
+    return any(test(type_) for test in (is_.is_string, is_.is_large_string, is_.is_string_view))
+
+
+def _is_binary(is_: ModuleType, type_: object) -> bool:
+    tests = (is_.is_binary, is_.is_large_binary, is_.is_fixed_size_binary, is_.is_binary_view)
+    return any(test(type_) for test in tests)
+
+
+def _is_list(is_: ModuleType, type_: object) -> bool:
+    return any(test(type_) for test in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list))
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _fraction(rest: int, unit: int) -> str:
+    return f".{rest:0{len(str(unit)) - 1}d}".rstrip("0") if rest else ""
+
+
+def _moment(ticks: object, unit: int, suffix: str) -> object:
     if not isinstance(ticks, int):
-        return None
-    seconds, rest = divmod(ticks, _TICKS[unit])
+        return ticks
+    seconds, rest = divmod(ticks, unit)
     try:
         moment = _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
-        return _NO_MOMENT
-    digits = len(str(_TICKS[unit])) - 1
-    fraction = f".{rest:0{digits}d}".rstrip("0") if rest else ""
-    return f"{moment.replace(tzinfo=None).isoformat()}{fraction}Z"
+        return _OUT_OF_RANGE
+    return f"{moment.replace(tzinfo=None).isoformat()}{_fraction(rest, unit)}{suffix}"
 
 
-def _day(days: object) -> object:
-    if not isinstance(days, int):
-        return None
+def _from_local(ticks: object, unit: int, zone: ZoneInfo) -> object:
+    """Return the ticks since 1970 in UTC of a local time: of two the earlier one."""
+    assert isinstance(ticks, int)
+    seconds, rest = divmod(ticks, unit)
     try:
-        return (_EPOCH + timedelta(days=days)).date().isoformat()
+        local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=zone)
+        return int(local.astimezone(UTC).timestamp()) * unit + rest
+    except (OverflowError, ValueError):
+        return _OUT_OF_RANGE
+
+
+def _time(ticks: object, unit: int) -> object:
+    assert isinstance(ticks, int)
+    seconds, rest = divmod(ticks, unit)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{_fraction(rest, unit)}"
+
+
+def _day(ticks: object, unit: int) -> object:
+    assert isinstance(ticks, int)
+    try:
+        return (_EPOCH + timedelta(days=ticks // unit)).date().isoformat()
     except OverflowError:
-        return _NO_MOMENT
+        return _OUT_OF_RANGE
 
 
 def _decimal(number: object) -> object:
-    return None if number is None else orjson.Fragment(f"{number:f}")
+    return orjson.Fragment(f"{number:f}")
 
 
 def _finite(number: object) -> object:
-    return _NO_NUMBER if isinstance(number, float) and not math.isfinite(number) else number
+    if isinstance(number, float) and not math.isfinite(number):
+        return BadCell(_NOT_FINITE.reason, repr(number))
+    return number
 
 
-def _without_nulls(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+def _text_of_bytes(value: object) -> object:
+    assert isinstance(value, bytes)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return BadCell(_NOT_TEXT.reason, value.decode(errors="backslashreplace"))
+
+
+def _list(items: object, each: Convert) -> object:
+    assert isinstance(items, list)
+    values = [None if item is None else each(item) for item in items]
+    return next((value for value in values if isinstance(value, BadCell)), values)
+
+
+def _struct(value: object, fields: Mapping[str, Convert]) -> object:
+    assert isinstance(value, dict)
+    found = {name: fields[name](inner) for name, inner in value.items() if inner is not None}
+    return next((inner for inner in found.values() if isinstance(inner, BadCell)), found)
+
+
+def _mapping(pairs: object, key: Convert, item: Convert) -> object:
+    assert isinstance(pairs, list)
+    names = [key(name) for name, _ in pairs]
+    values = [None if value is None else item(value) for _, value in pairs]
+    bad = next((each for each in (*names, *values) if isinstance(each, BadCell)), None)
+    if bad is not None:
+        return bad
+    if len({*names}) != len(names):
+        return BadCell("must be a map with each key once")
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}

@@ -1,29 +1,33 @@
-"""Which column of a table becomes which member of a record.
+"""Which column of a table becomes which field of a record.
 
     type=relation,from.id=npi,from.type==practitioner,to.id=org,to.type==organization,data.beds:int=beds
 
-`a=b` takes column b, `a==b` is the constant b. A member is `type`, `id`, `action`, an end's `from.id`,
-`from.type`, `to.id` or `to.type`, or a path into `data`, `meta` or `contained` with dots. It may say what it
-is to be: `:str`, `:int`, `:float`, `:bool` or `:json`. An item that holds a comma is put in quotation marks
+`a=b` takes column b, `a==b` is the constant b. A field is `type`, `id`, `action`, an end's `from.id`,
+`from.type`, `to.id` or `to.type`, or a path into `data`, `meta` or `contained` with dots. It may say its
+type: `:str`, `:int`, `:float`, `:bool` or `:json`. An item that holds a comma is put in quotation marks
 as in CSV: `"data.name=last, first"`.
 """
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.ingest.readers.compression import InputError
 
 KINDS = frozenset({"str", "int", "float", "bool", "json"})
 _LEAVES = frozenset({"type", "id", "action", "operation", "from.id", "from.type", "to.id", "to.type"})
 _TREES = frozenset({"data", "meta", "contained"})
+_SHOWN_NAMES = 20
+_SHOWN_NAME = 40
+"""Characters."""
 
 
 @frozen
-class Member:
-    """One member of a record: from `column`, or if that is None the `constant`."""
+class MappedField:
+    """One field of a record: from `column`, or if that is None the `constant`."""
 
     path: str
     kind: str | None
@@ -31,7 +35,7 @@ class Member:
     constant: str = ""
 
     @property
-    def place(self) -> str:
+    def json_path(self) -> str:
         return f"$.{self.path}"
 
     def __str__(self) -> str:
@@ -41,24 +45,24 @@ class Member:
         return f"{self.path}{kind}={value}"
 
 
-def _members(columns: Mapping[str, str]) -> Sequence[Member]:
-    members = tuple(_member(number, *item) for number, item in enumerate(columns.items(), 1))
-    _check_paths([member.path for member in members])
-    return members
+def _mapped_fields(columns: Mapping[str, str]) -> Sequence[MappedField]:
+    fields = tuple(_mapped_field(number, *item) for number, item in enumerate(columns.items(), 1))
+    _check_paths([each.path for each in fields])
+    return fields
 
 
-def _member(number: int, name: str, value: str) -> Member:
+def _mapped_field(number: int, name: str, value: str) -> MappedField:
     """Errors give the number of the item: a name may be a cell, where a table has no header."""
     path, colon, kind = name.partition(":")
     root = path.partition(".")[0]
     if path not in _LEAVES and (root not in _TREES or "" in path.split(".")):
-        raise ConfigError(f"columns: item {number} names no member, such as type, from.id or data.name")
+        raise ConfigError(f"columns: item {number} names no field, such as type, from.id or data.name")
     if not value:
         raise ConfigError(f"columns: item {number} names no column")
     if colon and kind not in KINDS:
         raise ConfigError(f"columns: item {number} can be str, int, float, bool or json")
     is_constant = value.startswith("=")
-    return Member(path, kind or None, None if is_constant else value, value[1:] if is_constant else "")
+    return MappedField(path, kind or None, None if is_constant else value, value[1:] if is_constant else "")
 
 
 def _check_paths(paths: Sequence[str]) -> None:
@@ -72,14 +76,14 @@ def _check_paths(paths: Sequence[str]) -> None:
 
 @frozen
 class ColumnMapping:
-    """The members of a record by the names of columns; a name after `=` is a constant.
+    """The fields of a record by the names of columns; a name after `=` is a constant.
 
     ColumnMapping({"type": "=practises-at", "from.id": "npi", "from.type": "=practitioner", ...})
 
-    Raises `ConfigError` for a member that no record has. `parse` takes the text form, which `str` gives.
+    Raises `ConfigError` for a field that no record has. `parse` takes the text form, which `str` gives.
     """
 
-    members: Sequence[Member] = field(converter=_members)
+    fields: Sequence[MappedField] = field(converter=_mapped_fields)
 
     @classmethod
     def parse(cls, text: str) -> "ColumnMapping":
@@ -98,17 +102,37 @@ class ColumnMapping:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow([str(member) for member in self.members])
+        csv.writer(text, lineterminator="").writerow([str(each) for each in self.fields])
         return text.getvalue()
 
     @property
     def is_of_resources(self) -> bool:
-        return not any(member.path.startswith(("from.", "to.")) for member in self.members)
+        return not any(each.path.startswith(("from.", "to.")) for each in self.fields)
 
-    def member_at(self, place: str) -> Member | None:
-        """The member at `place`, such as `$.from.id`, or the one whose inside that place is."""
-        for member in self.members:
-            rest = place.removeprefix(member.place)
-            if rest != place and (not rest or rest[0] in ".["):
-                return member
+    def field_at(self, json_path: str) -> MappedField | None:
+        """Return the field at `json_path`, such as `$.from.id`, or the one in which that is."""
+        for each in self.fields:
+            rest = json_path.removeprefix(each.json_path)
+            if rest != json_path and (not rest or rest[0] in ".["):
+                return each
         return None
+
+
+def own_mapping(columns: Iterable[str]) -> ColumnMapping:
+    """Return the mapping of columns that are named as fields. Raises `InputError`."""
+    try:
+        return ColumnMapping({name: name for name in columns})
+    except ConfigError:
+        pass  # raised below
+    raise InputError("columns are not named as fields, such as type and from.id: give a mapping of columns")
+
+
+def missing_column(name: str, field_path: str, columns: Sequence[str], *, found: int) -> InputError:
+    """Return the error of a mapped column that stands in a table not once but `found` times."""
+    if found:
+        return InputError(f"the input has more than one column for {field_path}")
+    shown = ", ".join(repr(each[:_SHOWN_NAME]) for each in columns[:_SHOWN_NAMES])
+    more = " ..." if len(columns) > _SHOWN_NAMES else ""
+    return InputError(
+        f"the input has no column for {field_path}: it should be {name!r}, and there are {shown}{more}"
+    )

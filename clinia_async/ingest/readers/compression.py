@@ -87,6 +87,8 @@ class InputStream:
     """
 
     path: Path | None
+    any_encoding: bool = False
+    """Text in UTF-16 or UTF-32 is no error."""
     _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
     _raw: BufferedReader = field(init=False, repr=False)
     _stream: ByteStream | None = field(default=None, init=False, repr=False)
@@ -124,7 +126,7 @@ class InputStream:
         if self._has_ended:
             return b""
         if self._stream is None:
-            self._stream = decompressed(self._raw)
+            self._stream = decompressed(self._raw, any_encoding=self.any_encoding)
         block = read_block(self._stream)
         self._has_ended = not block
         return block
@@ -162,17 +164,17 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number})")
 
 
-def decompressed(raw: BufferedReader) -> ByteStream:
+def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> ByteStream:
     """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
     outer = _Peeked(raw)
     name = _compression_of(outer.start)
     if name is None:
-        _refuse(outer.start)
+        _refuse(outer.start, any_encoding=any_encoding)
         return outer
     inner = _Peeked(_unzipped(raw, outer) if name == "zip" else _Decoder(outer, _CODECS[name]()))
     if _compression_of(inner.start) is not None:
         raise InputError("the input is compressed twice: decompress it once")
-    _refuse(inner.start)
+    _refuse(inner.start, any_encoding=any_encoding)
     return inner
 
 
@@ -185,9 +187,9 @@ def _compression_of(start: bytes) -> str | None:
     return next((name for name, magic in known.items() if magic.match(start)), None)
 
 
-def _refuse(start: bytes) -> None:
+def _refuse(start: bytes, *, any_encoding: bool) -> None:
     name = unsupported(start)
-    if name is not None:
+    if name is not None and not (any_encoding and "text" in name):
         raise InputError(f"the input is {name}")
 
 

@@ -1,157 +1,251 @@
-"""Rows of CSV as RFC 4180 has it, read in a thread, block by block: plain, gzip or zstd, in UTF-8.
+"""Rows of CSV as RFC 4180 has it, and its usual relatives, read block by block in a thread.
 
-The first row names the columns. Rows are counted as a spreadsheet counts them, so the first record is
-row 2. Cells are text; an empty one leaves its member out, and a row of empty cells alone is blank. Where a
-quotation mark is out of place nobody can tell where the row ends: the input is not read on.
+Rows are counted as a spreadsheet counts them: where the first row names the columns, the first record is
+row 2. Cells are text; an empty one leaves its field out, and a row of empty cells alone is blank. Rows end
+with a line feed, with or without a carriage return before it; in a file without a single line feed at its
+start, with a carriage return. A row over 1 MiB costs itself. Where a quotation mark is out of place nobody
+can tell where the row ends: the input is not read on.
 """
 
 import asyncio
 import csv
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from attrs import frozen
 
-from clinia_async.errors import ConfigError
-from clinia_async.ingest.readers.column_mapping import ColumnMapping
+from clinia_async.ingest.readers.column_mapping import ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError, InputStream
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
-from clinia_async.ingest.readers.table_rows import RowReader
+from clinia_async.ingest.readers.table_options import NO_QUOTE, TableOptions
+from clinia_async.ingest.readers.table_rows import Block, RowReader, row_text
+from clinia_async.ingest.readers.text_lines import TextLines
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
-from clinia_async.serialization import exact_json
+from clinia_async.ingest.records.record_batch import RecordBatch
 
-_BATCH = 1000
-"""Rows."""
-_BOM = b"\xef\xbb\xbf"
+_ROWS = 512
+"""Rows at once, at most."""
+_NOT_TEXT = re.compile(r"[\udc80-\udcff]")
+_DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 
 RowsFor = Callable[[ColumnMapping], RowReader]
 
 
 async def read_csv(
-    stream: InputStream, mapping: ColumnMapping | None, rows_for: RowsFor
-) -> AsyncGenerator[Item, None]:
-    """The records of a table; without a mapping the names of the columns are those of the members."""
-    table = _Table(stream)
+    stream: InputStream, mapping: ColumnMapping | None, options: TableOptions, rows_for: RowsFor
+) -> AsyncGenerator[Block, None]:
+    """Yield the records of a table; without a mapping columns are named as fields. Raises `InputError`."""
+    table = await asyncio.to_thread(CsvTable, stream, options)
     header = await asyncio.to_thread(table.header)
-    sheet = _Sheet(header, rows_for(mapping or _named_by(header)))
-    while rows := await asyncio.to_thread(table.rows):
-        for row in rows:
-            yield sheet.read(row)
+    columns = ChosenColumns(header, rows_for(mapping or own_mapping(header)), table.delimiter)
+    left = options.limit
+    while left is None or left > 0:
+        rows = await asyncio.to_thread(table.rows)
+        if rows is None:
+            break
+        block = columns.read(rows, left)
+        yield block
+        if left is not None:
+            left -= sum(map(_records_in, block))
 
 
-def _named_by(header: Sequence[str]) -> ColumnMapping:
-    try:
-        return ColumnMapping({name: name for name in header})
-    except ConfigError:
-        pass  # raised below
-    raise InputError("the header is not one of members, such as type and from.id: give a mapping of columns")
+def _records_in(item: Item | RecordBatch) -> int:
+    return len(item) if isinstance(item, RecordBatch) else not isinstance(item, Blank)
 
 
 @frozen
-class _Row:
-    number: int
-    cells: Sequence[str]
-    is_text: bool
-    """Whether it was UTF-8."""
+class Rows:
+    """Rows one after another, from row `first` on; None is one that is too large."""
+
+    first: int
+    cells: Sequence[Sequence[str] | None]
+    are_text: bool
+    """Whether all of it was in the encoding that it should be in."""
 
 
-class _Sheet:
-    """Picks the cells that are mapped."""
+class ChosenColumns:
+    """Picks the cells that are mapped. Raises `InputError` for a column that is not there."""
 
-    def __init__(self, header: Sequence[str], rows: RowReader) -> None:
+    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str) -> None:
         for name in rows.columns:
             if header.count(name) != 1:
-                found = "more than one column" if name in header else "no column"
-                raise InputError(f"the input has {found} for {rows.member_of(name)}")
-        self._width = len(header)
+                raise _missing(name, rows, header, delimiter)
+        self._header = header
         self._rows = rows
         self._places = [header.index(name) for name in rows.columns]
 
-    def read(self, row: _Row) -> Item:
-        if not any(row.cells):
-            return Blank(row.number)
-        if not row.is_text:
-            return BadRecord(row.number, "$", "expected UTF-8", _as_read(row))
-        if len(row.cells) != self._width:
-            reason = f"must have as many cells as the header: {self._width}"
-            return BadRecord(row.number, "$", reason, _as_read(row))
-        return self._rows.read(row.number, [row.cells[place] or None for place in self._places])
+    def read(self, rows: Rows, limit: int | None) -> Block:
+        """Return the records of `rows`, the first `limit` of them."""
+        others: list[BadRecord | Blank] = []
+        numbers: list[int] = []
+        good: list[Sequence[str]] = []
+        for number, cells in enumerate(rows.cells, rows.first):
+            if cells is not None and not any(cells):
+                others.append(Blank(number))
+                continue
+            if limit is not None and len(good) + sum(type(item) is BadRecord for item in others) >= limit:
+                break
+            reason = self._reason(cells, are_text=rows.are_text)
+            if reason is None and cells is not None:
+                numbers.append(number)
+                good.append(cells)
+            else:
+                text = row_text(self._header, cells) if cells is not None else None
+                others.append(BadRecord(number, "$", reason or "", text))
+        return self._rows.read(_range(numbers), self._columns(good), others)
+
+    def _reason(self, cells: Sequence[str] | None, *, are_text: bool) -> str | None:
+        """Return why a row is bad, if it is."""
+        if cells is None:
+            return "the row is too large"
+        if not are_text and any(map(_NOT_TEXT.search, cells)):
+            return "expected UTF-8"
+        if len(cells) != len(self._header):
+            return f"must have as many cells as the header: {len(self._header)}"
+        return None
+
+    def _columns(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[object]]:
+        columns: list[Sequence[object]] = []
+        for place in self._places:
+            column: list[object] = [*map(itemgetter(place), rows)]
+            columns.append([cell or None for cell in column] if "" in column else column)
+        return columns
 
 
-def _as_read(row: _Row) -> bytes:
-    cells = [cell.encode(errors="backslashreplace").decode() for cell in row.cells]
-    return exact_json.dumps({"cells": cells})
+def _range(numbers: list[int]) -> Sequence[int]:
+    first = numbers[0] if numbers else 1
+    known = range(first, first + len(numbers))
+    return known if not numbers or numbers[-1] == known[-1] else numbers
 
 
-class _Table:
-    """Everything here runs in a thread."""
+def _missing(name: str, rows: RowReader, header: Sequence[str], delimiter: str) -> InputError:
+    error = missing_column(name, rows.field_of(name), header, found=header.count(name))
+    others = [known for mark, known in _DELIMITERS.items() if mark in header[0] and mark != delimiter]
+    if len(header) > 1 or not others:
+        return error
+    return InputError(f"{error}; the header is one column: try --delimiter {others[0]}")
 
-    def __init__(self, stream: InputStream) -> None:
-        self._stream = stream
-        self._reader = csv.reader(self._lines(), strict=True)
-        self._number = 0
-        self._size = 0
-        self._left = 0
-        self._is_text = True
+
+class CsvTable:
+    """The rows of a table. Everything here runs in a thread, and raises `InputError`."""
+
+    def __init__(self, stream: InputStream, options: TableOptions) -> None:
+        self.delimiter = options.delimiter or _default_delimiter(stream)
+        self._has_header = options.header
+        self._lines = TextLines(stream, options.encoding)
+        self._quote = None if options.quote == NO_QUOTE else options.quote
+        self._number = 1 + options.skip
+        self._skip = options.skip
         self._error: InputError | None = None
+        self._held: Rows | None = None
+        if csv.field_size_limit() < LARGEST_LINE:
+            csv.field_size_limit(LARGEST_LINE)  # a row is bounded by its size
 
     def header(self) -> Sequence[str]:
-        row = self._row()
-        if row is None or not row.is_text:
-            raise InputError("the input has no header in UTF-8")
-        return row.cells
+        """Return the names of the columns."""
+        for _ in range(self._skip):
+            self._lines.pop()
+        rows = self._take()
+        first = rows.cells[0] if rows is not None else None
+        if rows is None or first is None or any(map(_NOT_TEXT.search, first)):
+            raise self._error or InputError("the input has no header in its encoding")
+        if self._has_header:
+            self._held = Rows(rows.first + 1, rows.cells[1:], rows.are_text) if rows.cells[1:] else None
+            return first
+        self._held = rows
+        return [str(number) for number in range(1, len(first) + 1)]
 
-    def rows(self) -> Sequence[_Row]:
-        """The rows of what has been read, or of the next block; none at the end."""
-        rows: list[_Row] = []
-        while self._error is None and (self._left or not rows) and len(rows) < _BATCH:
-            try:
-                row = self._row()
-            except InputError as error:
-                self._error = error  # told once the rows before it are
-                break
-            if row is None:
-                break
-            rows.append(row)
-        if self._error is not None and not rows:
+    def rows(self) -> Rows | None:
+        """Return the next rows; None at the end."""
+        held, self._held = self._held, None
+        return held or self._take()
+
+    def _take(self) -> Rows | None:
+        if self._error is not None:
             raise self._error
-        return rows
-
-    def _row(self) -> _Row | None:
-        self._number += 1
-        self._size, self._is_text = 0, True
+        lines = self._lines.take(_ROWS)
+        if not lines:
+            return None
+        cells: list[list[str] | None]
         try:
-            cells = next(self._reader, None)
+            is_large = max(map(len, lines)) > LARGEST_LINE
+            cells = self._take_apart(lines) if is_large else [*self._reader(lines)]
         except csv.Error:
-            pass  # raised below, without an error of the library as its context
-        else:
-            return None if cells is None else _Row(self._number, cells, self._is_text)
-        raise InputError(
-            f"row {self._number} is no CSV: a quotation mark is out of place or left open, or a cell is"
-            f" larger than {csv.field_size_limit():,} characters"
-        )
+            cells = self._take_apart(lines)
+        if not cells and self._error is not None:
+            raise self._error
+        first, self._number = self._number, self._number + len(cells)
+        return Rows(first, cells, self._lines.are_text)
 
-    def _lines(self) -> Iterator[str]:
-        start = b""
-        is_first = True
-        while block := self._stream.read():
-            *lines, start = (start + block).split(b"\n")
-            if is_first and lines:
-                lines[0], is_first = lines[0].removeprefix(_BOM), False
-            for self._left, line in zip(range(len(lines) - 1, -1, -1), lines, strict=True):
-                yield self._text(line + b"\n")
-            self._check(len(start))
-        if start:
-            yield self._text(start.removeprefix(_BOM) if is_first else start)
+    def _take_apart(self, lines: list[str]) -> list[list[str] | None]:
+        """Read rows one by one: one of them goes on in the lines that follow, is too large, or is no CSV."""
+        cells: list[list[str] | None] = []
+        self._lines.put_back(lines)
+        while self._error is None and self._lines.has_pending() and len(cells) < _ROWS:
+            row = _RowLines(self._lines, self._quote)
+            try:
+                cells.append(next(self._reader(row)))
+            except _RowTooLarge:
+                cells.append(None)
+                if not row.skip():
+                    self._error = self._no_csv(len(cells) - 1)
+            except csv.Error:
+                self._error = self._no_csv(len(cells))
+        return cells
 
-    def _text(self, line: bytes) -> str:
+    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        if self._quote is None:
+            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self._quote, strict=True)
+
+    def _no_csv(self, read: int) -> InputError:
+        number = self._number + read
+        return InputError(f"row {number} is no CSV: a quotation mark is out of place or left open")
+
+
+class _RowTooLarge(Exception):
+    """A row is larger than what is kept."""
+
+
+class _RowLines:
+    """The lines of one row, for who takes no more of them than that. Raises `_RowTooLarge`."""
+
+    def __init__(self, lines: TextLines, quote: str | None) -> None:
+        self._lines = lines
+        self._quote = quote
+        self._size = 0
+        self._is_quoted = False
+        """Whether the row is inside of quotation marks where it was read to."""
+        self._has_ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._next()
+        if not line:
+            raise StopIteration
+        if self._size > LARGEST_LINE:
+            raise _RowTooLarge
+        return line
+
+    def skip(self) -> bool:
+        """Pass over the rest of the row; return whether it has an end."""
+        while not self._has_ended:
+            if not self._next():
+                return not self._is_quoted
+        return True
+
+    def _next(self) -> str:
+        line = self._lines.pop()
         self._size += len(line)
-        self._check(0)
-        try:
-            return line.decode()
-        except UnicodeDecodeError:
-            self._is_text = False
-            return line.decode(errors="surrogateescape")
+        if self._quote is not None and line.count(self._quote) % 2:
+            self._is_quoted = not self._is_quoted
+        self._has_ended = line.endswith(self._lines.end) and not self._is_quoted
+        return line
 
-    def _check(self, more: int) -> None:
-        if self._size + more > LARGEST_LINE:
-            raise InputError(f"row {self._number} is too large, or a quotation mark is left open in it")
+
+def _default_delimiter(stream: InputStream) -> str:
+    name = "" if stream.path is None else stream.path.name.lower()
+    return "\t" if ".tsv" in name else ","

@@ -32,8 +32,8 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
+from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import RowReader
-from clinia_async.ingest.records.iter_batches import iter_batches
 from clinia_async.ingest.records.record import IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
@@ -41,10 +41,8 @@ from clinia_async.models import Action
 from clinia_async.serialization import exact_json
 
 _DIGEST_BLOCK = 1024 * 1024
-_ROWS = 32
-"""Records of a table that come at once: each may be as large as a line."""
-
 Block = Iterable[Item | RecordBatch]
+_UTF8 = "utf-8"
 Paths = Path | Sequence[Path] | None
 
 
@@ -70,6 +68,7 @@ def read_records(
     *,
     format: InputFormat | str | None = None,
     columns: ColumnMapping | None = None,
+    table: TableOptions | None = None,
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     passed_over: PassedOver | None = None,
@@ -85,6 +84,7 @@ def read_records(
         format: What the files hold; None for what their names say (`.csv`, `.tsv`, `.parquet`, `.json`,
             `.fhir.json`, `.fhir.ndjson`), and NDJSON for any other name.
         columns: The fields of records by columns, for tables. Without it columns bear the names of fields.
+        table: How tables are written: delimiter, encoding, time zone and the like.
         action: The action of records that name none.
         map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
         passed_over: Counts, by reason, the references of FHIR that are no relationships.
@@ -103,7 +103,7 @@ def read_records(
     fhir = FhirReader(
         lines, Counter() if passed_over is None else passed_over, Servers(normal_base(fhir_base))
     )
-    return RecordStream(_Files(asked, columns, lines, fhir).read(_listed(path)))
+    return RecordStream(_Files(asked, columns, table or TableOptions(), lines, fhir).read(_listed(path)))
 
 
 async def identity_of(
@@ -111,6 +111,7 @@ async def identity_of(
     *,
     format: InputFormat | str | None = None,
     columns: ColumnMapping | None = None,
+    table: TableOptions | None = None,
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     fhir_base: str | None = None,
@@ -129,6 +130,7 @@ async def identity_of(
         "action": str(_action(action)),
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
         "fhir_base": fhir_base,
+        "table": None if table is None else str(table),
     }
     digests = [await _digest(each) for each in paths]
     return hashlib.sha256(b"".join(digests) + exact_json.dumps(options)).hexdigest()
@@ -176,12 +178,13 @@ class _Files:
 
     asked: InputFormat | None
     columns: ColumnMapping | None
+    table: TableOptions
     lines: LineReader
     fhir: FhirReader
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
         for path in paths:
-            with InputStream(path) as stream:
+            with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
                 start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
                 if start.startswith(PREFIX):
                     blocks = _read_lines(stream, self.lines, LARGEST_LINE)
@@ -198,15 +201,15 @@ class _Files:
             InputFormat.FHIR: self.fhir.read,
             InputFormat.FHIR_NDJSON: self.fhir.read_lines,
             InputFormat.FHIR_DOCUMENT: self.fhir.read_document,
-            InputFormat.CSV: lambda stream: iter_batches(read_csv(stream, self.columns, self._rows), _ROWS),
-            InputFormat.PARQUET: lambda stream: iter_batches(
-                read_parquet(stream.path, self.columns, self._rows), _ROWS
+            InputFormat.CSV: lambda stream: read_csv(stream, self.columns, self.table, self._rows),
+            InputFormat.PARQUET: lambda stream: read_parquet(
+                stream.path, self.columns, self.table, self._rows
             ),
         }
         return readers[format_](stream)
 
     def _rows(self, mapping: ColumnMapping) -> RowReader:
-        return RowReader(self.lines, mapping)
+        return RowReader(self.lines, mapping, self.table.decimal)
 
 
 async def _read_lines(

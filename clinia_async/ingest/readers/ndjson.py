@@ -52,6 +52,30 @@ class LineReader:
             part = slice(start, start + MAX_BATCH)
             yield from self._read_batch(numbers[part], lines[part])
 
+    def read_values(
+        self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
+    ) -> Iterator[Item | RecordBatch]:
+        """Yield what `read_all` does of `lines`, which orjson wrote of `values`, without parsing them."""
+        for start in range(0, len(lines), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            yield from self._read_values(numbers[part], values[part], lines[part])
+
+    def _read_values(
+        self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
+    ) -> Iterator[Item | RecordBatch]:
+        keys: list[Key | None] | None = None
+        kind = self._plain
+        if kind.action is not Action.DELETE:
+            if not are_plain_relationships(values):
+                kind = self._kinds[TargetType.RESOURCE, kind.action]
+                keys = resource_keys(values)
+            elif self._mapped_ids(values) is None:
+                keys = relationship_keys(values)
+        if keys is None:
+            yield from self._read_batch(numbers, lines)
+        else:
+            yield RecordBatch(kind, keys, list(lines), numbers, [None] * len(lines))
+
     def read(self, number: int, text: bytes | None) -> Item:
         """Return the record on line `number`; a `text` of None was too large to keep."""
         (found,) = self._read_batch(range(number, number + 1), [text])

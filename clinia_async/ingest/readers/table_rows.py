@@ -1,115 +1,246 @@
-"""A row of a table, made into the line that it stands for, and then read as every line is."""
+"""Rows of a table, many at once and column by column, made into records."""
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
+from itertools import compress, pairwise
 
 import orjson
 from attrs import frozen
 
 from clinia_async.errors import DecodeError, InvalidWrite
-from clinia_async.ingest.readers.column_mapping import ColumnMapping, Member
+from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedField
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
-from clinia_async.ingest.records.record import BadRecord, Item
+from clinia_async.ingest.records.record import BadRecord, Blank, Item
+from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.serialization import exact_json, strict_json
+from clinia_async.serialization.exact_json import trimmed
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_GROUPED = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?")
 _TRUTH = {"true": True, "false": False}
+
+Block = list[Item | RecordBatch]
+Tree = dict[str, "int | Tree"]
 
 
 @frozen
-class Refused:
-    """A value of a table that no record can carry, and why."""
+class BadCell:
+    """A value of a table that no record can carry, and why; `text` is what it says, if anything."""
 
     reason: str
+    text: str | None = None
+
+
+Column = Sequence[object]
 
 
 class RowReader:
-    """`cells` of a row come in the order of `columns`; None is for a cell that holds nothing."""
+    """Reads rows whose cells come in the order of `columns`; None is a cell without a value."""
 
-    def __init__(self, lines: LineReader, mapping: ColumnMapping) -> None:
+    def __init__(self, lines: LineReader, mapping: ColumnMapping, decimal: str = ".") -> None:
         self._lines = lines
         self._mapping = mapping
-        named = (each.column for each in mapping.members)
+        self._makers = _COMMA_MAKERS if decimal == "," else _MAKERS
+        named = (each.column for each in mapping.fields)
         self.columns = tuple(dict.fromkeys(name for name in named if name is not None))
-        places = {column: place for place, column in enumerate(self.columns)}
-        self._parts = [
-            (each, each.path.split("."), None if each.column is None else places[each.column])
-            for each in mapping.members
-        ]
+        self._places = {column: place for place, column in enumerate(self.columns)}
+        self._tree: Tree = {}
+        for place, each in enumerate(mapping.fields):
+            _put(self._tree, each.path.split("."), place)
 
-    def member_of(self, column: str) -> str:
-        """The first member that the column is for."""
-        return next(each.path for each in self._mapping.members if each.column == column)
+    def field_of(self, column: str) -> str:
+        """Return the first field that the column is for."""
+        return next(each.path for each in self._mapping.fields if each.column == column)
 
-    def read(self, number: int, cells: Sequence[object]) -> Item:
+    def is_text(self, column: str) -> bool:
+        """Return whether all fields that the column is for are `:str`."""
+        return {each.kind for each in self._mapping.fields if each.column == column} == {"str"}
+
+    def read(
+        self, numbers: Sequence[int], columns: Sequence[Column], others: Sequence[BadRecord | Blank] = ()
+    ) -> Block:
+        """Return the records of some rows, which have these numbers, and `others`, in the order of rows."""
+        converted, bad = self._converted(len(numbers), columns)
+        found: Block = [*others]
+        if bad:
+            for row, (path, reason) in sorted(bad.items()):
+                text = row_text(self.columns, [column[row] for column in columns])
+                found.append(BadRecord(numbers[row], self._with_column(path), reason, text))
+            good = [row not in bad for row in range(len(numbers))]
+            numbers = [*compress(numbers, good)]
+            converted = [[*compress(column, good)] for column in converted]
+            columns = [[*compress(column, good)] for column in columns]
+        return _in_order([*found, *self._read(numbers, converted, columns)]) if numbers else _in_order(found)
+
+    def _converted(
+        self, count: int, columns: Sequence[Column]
+    ) -> tuple[list[Column], dict[int, tuple[str, str]]]:
+        """Return the values of each field, and the path and reason of each row that has a bad one."""
+        bad: dict[int, tuple[str, str]] = {}
+        converted: list[Column] = []
+        for each in self._mapping.fields:
+            column = [each.constant] * count if each.column is None else columns[self._places[each.column]]
+            values = _values(each, column, self._makers)
+            if BadCell in set(map(type, values)):
+                for row, value in enumerate(values):
+                    if isinstance(value, BadCell):
+                        bad.setdefault(row, (each.json_path, value.reason))
+            converted.append(values)
+        return converted, bad
+
+    def _read(self, numbers: Sequence[int], converted: Sequence[Column], columns: Sequence[Column]) -> Block:
+        records = _objects(self._tree, converted, len(numbers))
+        if self._mapping.is_of_resources:
+            for record in records:
+                record.setdefault("data", {})
         try:
-            text = exact_json.dumps(self._record(cells))
-        except InvalidWrite as error:
-            return BadRecord(number, self._named(error.path), error.rule, self._as_read(cells))
-        if len(text) > LARGEST_LINE:
-            return BadRecord(number, "$", "the row is too large")
-        found = self._lines.read(number, text)
-        if isinstance(found, BadRecord):
-            return BadRecord(number, self._named(found.path), found.reason, text)
+            texts = [trimmed(orjson.dumps(record)) for record in records]
+        except TypeError:
+            return self._read_apart(numbers, records, columns)
+        if max(map(len, texts)) > LARGEST_LINE:
+            return self._read_apart(numbers, records, columns)
+        found: Block = []
+        for item in self._lines.read_values(numbers, records, texts):
+            if isinstance(item, BadRecord):
+                row = numbers.index(item.line)
+                text = row_text(self.columns, [column[row] for column in columns])
+                item = BadRecord(item.line, self._with_column(item.path), item.reason, text)  # noqa: PLW2901
+            found.append(item)
         return found
 
-    def _record(self, cells: Sequence[object]) -> Mapping[str, object]:
-        record: dict[str, object] = {"data": {}} if self._mapping.is_of_resources else {}
-        for member, parts, place in self._parts:
-            cell = member.constant if place is None else cells[place]
-            if cell is not None:
-                _put(record, parts, _value(member, cell))
-        return record
+    def _read_apart(
+        self, numbers: Sequence[int], records: Sequence[object], columns: Sequence[Column]
+    ) -> Block:
+        """Return what `_read` does, where one of the records cannot be carried."""
+        found: Block = []
+        for row, (number, record) in enumerate(zip(numbers, records, strict=True)):
+            cells = row_text(self.columns, [column[row] for column in columns])
+            try:
+                text = exact_json.dumps(record)
+            except InvalidWrite as error:
+                found.append(BadRecord(number, self._with_column(error.path), error.rule, cells))
+                continue
+            if len(text) > LARGEST_LINE:
+                found.append(BadRecord(number, "$", "the row is too large", cells))
+                continue
+            item = self._lines.read(number, text)
+            if isinstance(item, BadRecord):
+                item = BadRecord(number, self._with_column(item.path), item.reason, cells)
+            found.append(item)
+        return found
 
-    def _named(self, place: str) -> str:
-        """The place, with the name of the column whose fault it is."""
-        member = self._mapping.member_at(place)
-        if member is None:
-            return place
-        return f"{place} (column {member.column})" if member.column is not None else f"{place} (a constant)"
-
-    def _as_read(self, cells: Sequence[object]) -> bytes:
-        """What can be told of a row that became no line."""
-        told = {
-            name: _printable(cell)
-            for name, cell in zip(self.columns, cells, strict=True)
-            if isinstance(cell, str | int | orjson.Fragment)
-        }
-        return exact_json.dumps(told)
+    def _with_column(self, path: str) -> str:
+        """Return the path, with the name of the column that the value comes from."""
+        each = self._mapping.field_at(path)
+        if each is None:
+            return path
+        return f"{path} (column {each.column})" if each.column is not None else f"{path} (a constant)"
 
 
-def _put(record: dict[str, object], parts: Sequence[str], value: object) -> None:
-    inner = record
+def _in_order(items: Block) -> Block:
+    """Return the items by their line. A batch is cut where another item stands among its lines."""
+    single = [item for item in items if not isinstance(item, RecordBatch)]
+    if not single:
+        return items
+    found: Block = [*single]
+    for batch in items:
+        if isinstance(batch, RecordBatch):
+            places = [bisect_left(batch.lines, item.line) for item in single]
+            cuts = sorted({0, len(batch), *places})
+            found += [batch.cut(start, stop) for start, stop in pairwise(cuts)]
+    return sorted(found, key=lambda item: item.lines[0] if isinstance(item, RecordBatch) else item.line)
+
+
+def row_text(columns: Sequence[str], cells: Sequence[object]) -> bytes | None:
+    """Return a row as its dead letter holds it, which `row_of_text` reads; None if it is too large."""
+    shown = {"columns": list(columns), "cells": [_shown(cell) for cell in cells]}
+    text = exact_json.dumps(shown)
+    return text if len(text) <= LARGEST_LINE else None
+
+
+def row_of_text(text: bytes) -> tuple[tuple[str, ...], Sequence[object]] | None:
+    """Return the columns and the cells of a row in a dead letter; None for any other text.
+
+    Numbers keep every digit. Cells that are missing are None, and there are none beyond the columns.
+    """
+    try:
+        fields = strict_json.fields(text.decode())
+        columns, cells = fields["columns"][0], fields["cells"][0]
+    except (DecodeError, KeyError, UnicodeDecodeError):
+        return None
+    if len(fields) != 2 or not isinstance(columns, list) or not isinstance(cells, list):
+        return None
+    if not all(isinstance(name, str) for name in columns):
+        return None
+    return tuple(columns), cells
+
+
+def _shown(cell: object) -> object:
+    if isinstance(cell, BadCell):
+        cell = cell.text
+    if isinstance(cell, str):
+        return cell.encode(errors="backslashreplace").decode()
+    try:
+        exact_json.dumps(cell)
+    except InvalidWrite:
+        return None
+    return cell
+
+
+def _put(tree: Tree, parts: Sequence[str], place: int) -> None:
     for part in parts[:-1]:
-        deeper = inner.setdefault(part, {})
-        assert isinstance(deeper, dict)  # a mapping holds no member inside another
-        inner = deeper
-    inner[parts[-1]] = value
+        deeper = tree.setdefault(part, {})
+        assert isinstance(deeper, dict)  # a mapping holds no field inside another
+        tree = deeper
+    tree[parts[-1]] = place
 
 
-def _printable(cell: object) -> object:
-    return cell.encode(errors="backslashreplace").decode() if isinstance(cell, str) else cell
+def _objects(tree: Tree, columns: Sequence[Column], count: int) -> list[dict[str, object]]:
+    """Return an object for each row, without the fields that have no value there."""
+    names = [*tree]
+    inner = [_inner(child, columns, count) for child in tree.values()]
+    objects = [dict(zip(names, row, strict=True)) for row in zip(*inner, strict=True)]
+    for name, column in zip(names, inner, strict=True):
+        if type(None) in set(map(type, column)):
+            for each, value in zip(objects, column, strict=True):
+                if value is None:
+                    del each[name]
+    return objects
 
 
-def _value(member: Member, cell: object) -> object:
-    if isinstance(cell, Refused):
-        raise InvalidWrite(member.place, cell.reason)
-    if member.kind is None:
-        return cell
-    make, rule = _MAKERS[member.kind]
+def _inner(child: int | Tree, columns: Sequence[Column], count: int) -> Column:
+    if isinstance(child, int):
+        return columns[child]
+    return [each or None for each in _objects(child, columns, count)]
+
+
+def _values(each: MappedField, column: Column, makers: "Makers") -> Column:
+    kinds = set(map(type, column))
+    if each.kind is None:
+        return column
+    if each.kind == "str" and kinds <= {str, type(None)}:
+        return column
+    make, rule = makers[each.kind]
+    return [cell if cell is None or type(cell) is BadCell else _made(make, rule, cell) for cell in column]
+
+
+def _made(make: Callable[[object], object], rule: str, cell: object) -> object:
     value = make(cell)
-    if value is None:
-        raise InvalidWrite(member.place, rule)
-    return value
+    return BadCell(rule) if value is None else value
 
 
 def _string(cell: object) -> object:
-    if type(cell) is int:
-        return str(cell)
-    return cell if isinstance(cell, str) else None
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, orjson.Fragment) or (isinstance(cell, float) and math.isfinite(cell)):
+        return orjson.dumps(cell).decode()
+    return str(cell) if isinstance(cell, str | int | date | time | Decimal) else None
 
 
 def _whole_number(cell: object) -> object:
@@ -124,6 +255,21 @@ def _number(cell: object) -> object:
     return cell if type(cell) in {int, float, orjson.Fragment} else None
 
 
+def _number_with_comma(cell: object) -> object:
+    """Return the number of a text with a decimal comma, in which dots may part thousands."""
+    if not isinstance(cell, str):
+        return _number(cell)
+    if _GROUPED.fullmatch(cell):
+        cell = cell.replace(".", "")
+    return None if "." in cell else _number(cell.replace(",", "."))
+
+
+def _whole_number_with_comma(cell: object) -> object:
+    if isinstance(cell, str) and _GROUPED.fullmatch(cell) and "," not in cell:
+        cell = cell.replace(".", "")
+    return _whole_number(cell)
+
+
 def _truth(cell: object) -> object:
     return _TRUTH.get(cell.lower()) if isinstance(cell, str) else cell if type(cell) is bool else None
 
@@ -132,16 +278,22 @@ def _json(cell: object) -> object:
     if not isinstance(cell, str):
         return None
     try:
-        members = strict_json.fields(f'{{"value":{cell}}}')
+        fields = strict_json.fields(f'{{"value":{cell}}}')
     except DecodeError:
         return None
-    return orjson.Fragment(members["value"][1].text) if members.keys() == {"value"} else None
+    return orjson.Fragment(fields["value"][1].text) if fields.keys() == {"value"} else None
 
 
-_MAKERS: Mapping[str, tuple[Callable[[object], object], str]] = {
-    "str": (_string, "must be a text or a whole number"),
+Makers = Mapping[str, tuple[Callable[[object], object], str]]
+_MAKERS: Makers = {
+    "str": (_string, "must be a value that has a text"),
     "int": (_whole_number, "must be a whole number"),
     "float": (_number, "must be a finite number, such as 1.5"),
     "bool": (_truth, "must be true or false"),
     "json": (_json, "must be JSON"),
+}
+_COMMA_MAKERS: Makers = {
+    **_MAKERS,
+    "int": (_whole_number_with_comma, "must be a whole number, such as 1.234"),
+    "float": (_number_with_comma, "must be a finite number with a decimal comma, such as 1.234,5"),
 }

@@ -1,0 +1,88 @@
+"""How a table is written: what separates its cells, in which encoding, and where its records are."""
+
+import codecs
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from attrs import Attribute, field, frozen
+
+from clinia_async.errors import ConfigError
+
+NO_QUOTE = "none"
+_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+def _delimiter(text: str | None) -> str | None:
+    return None if text is None else _NAMES.get(text, text)
+
+
+def _check_delimiter(_: object, __: "Attribute[str | None]", text: str | None) -> None:
+    if text is not None and (len(text) != 1 or text in '\r\n"'):
+        raise ConfigError("delimiter must be one character, or tab, comma, semicolon, pipe or space")
+
+
+def _check_quote(_: object, __: "Attribute[str]", text: str) -> None:
+    if text != NO_QUOTE and (len(text) != 1 or text in "\r\n"):
+        raise ConfigError(f"quote must be one character, or {NO_QUOTE}")
+
+
+def _check_encoding(_: object, __: "Attribute[str]", name: str) -> None:
+    try:
+        is_text = codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        is_text = False
+    if not is_text:
+        raise ConfigError("encoding must be the name of a text encoding, such as utf-8 or cp1252")
+
+
+def _check_count(_: object, attribute: "Attribute[int | None]", count: int | None) -> None:
+    if count is not None and (type(count) is not int or count < 0):
+        raise ConfigError(f"{attribute.name} must be a whole number, not below 0")
+
+
+def _check_skip(instance: object, attribute: "Attribute[int]", count: int) -> None:
+    _check_count(instance, attribute, count)  # type: ignore[arg-type]  # an attribute of int is one of None, too
+
+
+def _check_decimal(_: object, __: "Attribute[str]", mark: str) -> None:
+    if mark not in {".", ","}:
+        raise ConfigError("decimal must be `.` or `,`")
+
+
+def _check_timezone(_: object, __: "Attribute[str | None]", name: str | None) -> None:
+    if name is None:
+        return
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        pass
+    else:
+        return
+    raise ConfigError("timezone must be the name of a time zone, such as UTC or Europe/Paris")
+
+
+@frozen(kw_only=True)
+class TableOptions:
+    """How the tables of an input are read. Raises `ConfigError` for a value that is none.
+
+    Args:
+        delimiter: What separates the cells of CSV: a character, or its name, such as `tab` or `semicolon`.
+            None is a comma, or a tab in a file whose name ends with `.tsv`.
+        quote: What stands around cells that hold a delimiter; `none` if nothing does.
+        encoding: That of CSV.
+        skip: Rows to pass over before the header, or before the first record if there is none.
+        limit: Records to read at most; None reads all.
+        header: Whether the first row names the columns. Without one they are named 1, 2, 3 ...
+        decimal: What stands before the fraction of a number in CSV. With a comma, dots may part thousands:
+            `1.234,5` is 1234.5, and `1.5` is no number.
+        timezone: The time zone that timestamps without one are in. Without it, they are refused, but where a
+            field is `:str`.
+    """
+
+    delimiter: str | None = field(default=None, converter=_delimiter, validator=_check_delimiter)
+    quote: str = field(default='"', validator=_check_quote)
+    encoding: str = field(default="utf-8", validator=_check_encoding)
+    skip: int = field(default=0, validator=_check_skip)
+    limit: int | None = field(default=None, validator=_check_count)
+    header: bool = True
+    decimal: str = field(default=".", validator=_check_decimal)
+    timezone: str | None = field(default=None, validator=_check_timezone)

@@ -1,0 +1,95 @@
+"""Lines of text in any encoding, with their ends, from blocks of bytes, in bounded memory."""
+
+import codecs
+import io
+from collections import deque
+
+from clinia_async.ingest.readers.compression import InputError, InputStream
+from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
+
+_ASCII = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_STATEFUL = ("utf_16", "utf_32", "utf_7", "iso2022", "hz")
+_BOM = b"\xef\xbb\xbf"
+_PEEKED = 64 * 1024
+
+
+class TextLines:
+    """Gives lines with their ends. A longer line than `LARGEST_LINE` bytes comes in pieces, without an end.
+
+    What is not in the encoding stands as surrogates, as `surrogateescape` has it, where lines can be told
+    apart in spite of it. Raises `InputError` where they cannot.
+    """
+
+    def __init__(self, stream: InputStream, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._decoder = None if _is_like_ascii(encoding) else codecs.getincrementaldecoder(encoding)()
+        start = stream.peek(_PEEKED, until=lambda data: b"\n" in data)
+        self.end = "\r" if b"\r" in start and b"\n" not in start else "\n"
+        self._lines: deque[str] = deque()
+        self._rest = b""
+        self._text = ""
+        self._is_first = True
+        self._has_ended = False
+        self.are_text = True
+        """Whether the lines of the last block were in the encoding."""
+
+    def take(self, most: int) -> list[str]:
+        """Return the next whole lines, at most so many; none at the end."""
+        self._fill()
+        return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
+
+    def put_back(self, lines: list[str]) -> None:
+        """Take `lines` back, to give them again."""
+        self._lines.extendleft(reversed(lines))
+
+    def pop(self) -> str:
+        """Return the next line or piece; an empty one at the end."""
+        self._fill()
+        return self._lines.popleft() if self._lines else ""
+
+    def has_pending(self) -> bool:
+        """Return whether there are lines that need no reading."""
+        return bool(self._lines)
+
+    def _fill(self) -> None:
+        while not self._lines and not self._has_ended:
+            block = self._stream.read()
+            self._has_ended = not block
+            self.are_text = True
+            text = self._decoded(block) if self._decoder is None else self._decoded_by_parts(block)
+            self._lines.extend(io.StringIO(text, newline=self.end))
+
+    def _decoded(self, block: bytes) -> str:
+        """Return whole lines, decoded; what is left of the last one is kept."""
+        if self._is_first:
+            block, self._is_first = block.removeprefix(_BOM), False
+        lines, end, rest = (self._rest + block).rpartition(self.end.encode())
+        if self._has_ended or len(rest) > LARGEST_LINE:
+            lines, end, rest = lines + end + rest, b"", b""
+        self._rest = rest
+        try:
+            return (lines + end).decode(self._encoding)
+        except UnicodeDecodeError:
+            self.are_text = False
+            return (lines + end).decode(self._encoding, errors="surrogateescape")
+
+    def _decoded_by_parts(self, block: bytes) -> str:
+        assert self._decoder is not None
+        try:
+            text = self._text + self._decoder.decode(block, final=self._has_ended)
+        except UnicodeDecodeError:
+            pass  # raised below: the error of the decoder holds the bytes
+        else:
+            lines, end, rest = text.rpartition(self.end)
+            if self._has_ended or len(rest) > LARGEST_LINE:
+                lines, end, rest = text, "", ""
+            self._text = rest
+            return lines + end
+        raise InputError("the input is not in the encoding that it is read in")
+
+
+def _is_like_ascii(encoding: str) -> bool:
+    """Return whether each byte of an ASCII character is that character."""
+    name = codecs.lookup(encoding).name.replace("-", "_")
+    return not name.startswith(_STATEFUL) and _ASCII.decode().encode(encoding) == _ASCII
