@@ -21,7 +21,7 @@ FLOORS = [
     {"transport", "tasks"},
     {"session"},
     {"ingest"},
-    {"cli"},
+    {"cli", "testing"},
     {"__main__"},
 ]
 INGEST_FLOORS = [
@@ -37,6 +37,7 @@ ONLY_IN = {
     "aiohttp": {"transport"},
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},
+    "pytest": {"testing.plugin"},
     "sqlite3": {"ingest.journal", "cli.distinct_keys"},
 }
 SEPARATE = "emulator"
@@ -108,9 +109,9 @@ def test_imports_go_only_down() -> None:
     assert upward(INGEST_FLOORS, "ingest") == []
 
 
-def test_only_the_command_line_imports_the_emulator() -> None:
+def test_only_the_command_line_and_the_test_plugin_import_the_emulator() -> None:
     users = {room(name) for name in TREES if any(room(target) == SEPARATE for target in ours(name))}
-    assert users == {SEPARATE, "cli"}
+    assert users == {SEPARATE, "cli", "testing"}
 
 
 @pytest.mark.parametrize("module", sorted(name for name in TREES if room(name) == SEPARATE))

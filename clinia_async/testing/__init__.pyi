@@ -1,0 +1,1 @@
+from clinia_async.testing.server import EmulatorServer as EmulatorServer

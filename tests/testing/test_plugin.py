@@ -1,0 +1,155 @@
+"""The pytest plugin, in pytest runs of their own."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICE = """
+import clinia_async as clinia
+
+async def enrol(session, patient):
+    task = await session.create_relationship(
+        "ehr", "treated-by",
+        from_=clinia.Ref(patient, "patient"), to=clinia.Ref("prac-1", "practitioner"),
+    )
+    return await task
+"""
+
+
+def run(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "service.py").write_text(SERVICE)
+    (folder / "test_it.py").write_text(tests)
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
+    )
+    plugins = ("-p", "pytest_asyncio.plugin", "-p", "clinia_async.testing.plugin", "-p", "no:cacheprovider")
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--strict-markers", *plugins, *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def passed(ran: subprocess.CompletedProcess[str], count: int) -> None:
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{count} passed" in ran.stdout
+
+
+def test_an_async_test_of_a_service(tmp_path: Path) -> None:
+    passed(
+        run(
+            tmp_path,
+            """
+import service
+
+async def test_a_patient_is_enrolled(clinia_emulator, clinia_session):
+    clinia_emulator.on("create_relationship").accept(polls=1)
+    async with clinia_session as session:
+        relationship = await service.enrol(session, "pat-1")
+    assert relationship.id == "pat-1.prac-1"
+    (request,) = clinia_emulator.received("create_relationship")
+    assert request.records[0]["from"] == {"id": "pat-1", "type": "patient"}
+
+async def test_nothing_is_left_of_the_test_before(clinia_emulator):
+    assert clinia_emulator.received() == clinia_emulator.stored_relationships() == []
+""",
+        ),
+        2,
+    )
+
+
+def test_a_synchronous_test_of_a_service(tmp_path: Path) -> None:
+    passed(
+        run(
+            tmp_path,
+            """
+import asyncio
+import clinia_async as clinia, service
+
+def serve_one_request():
+    async def work():
+        async with clinia.Session.from_env() as session:
+            return await service.enrol(session, "pat-1")
+    return asyncio.run(work())
+
+def test_a_lost_reply_does_no_harm(clinia_emulator, clinia_environment):
+    clinia_emulator.on("create_relationship").lose_reply()
+    assert serve_one_request().id == "pat-1.prac-1"
+    assert len(clinia_emulator.stored_relationships("treated-by")) == 1
+
+def test_what_the_service_finds(clinia_emulator):
+    relationship = clinia_emulator.run(lambda session: service.enrol(session, "pat-2"))
+    assert relationship.id == "pat-2.prac-1"
+""",
+        ),
+        2,
+    )
+
+
+def test_the_marker_and_the_options(tmp_path: Path) -> None:
+    tests = """
+import pytest
+from clinia_async.emulator import Accepted, Constant
+
+@pytest.mark.clinia(dialect="documented", default=Accepted(Constant(0.0)))
+def test_with_options(clinia_emulator):
+    assert clinia_emulator.emulator.dialect == "documented"
+    assert clinia_emulator.emulator.default == Accepted(Constant(0.0))
+    assert clinia_emulator.emulator.chaos == 7
+
+def test_without(clinia_emulator):
+    assert clinia_emulator.emulator.dialect == "go"
+    assert clinia_emulator.emulator.chaos == 7
+"""
+    passed(run(tmp_path, tests, "--clinia-chaos", "7", "--clinia-dialect", "go"), 2)
+
+
+def test_a_failing_test_shows_what_was_received(tmp_path: Path) -> None:
+    ran = run(
+        tmp_path,
+        """
+import service
+
+def test_that_fails(clinia_emulator):
+    clinia_emulator.on("create_relationship").throttle(retry_after=0)
+    clinia_emulator.run(lambda session: service.enrol(session, "pat-1"))
+    assert False
+""",
+    )
+    assert ran.returncode == 1
+    assert "POST create_relationship: 429, TooManyRequests" in ran.stdout
+    assert "POST create_relationship: 201" in ran.stdout
+    shown = ran.stdout.partition("requests that the Clinia emulator received")[2]
+    assert "pat-1" not in shown
+
+
+def test_nothing_is_imported_before_a_fixture_is_used(tmp_path: Path) -> None:
+    tests = """
+import sys
+
+def test_imports():
+    assert not {"aiohttp", "clinia_async.emulator", "clinia_async.session"} & set(sys.modules)
+"""
+    passed(run(tmp_path, tests), 1)
+
+
+def test_the_plugin_is_an_entry_point() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {"clinia_async": "clinia_async.testing.plugin"}
+
+
+@pytest.mark.parametrize("name", ["clinia_emulator", "clinia_session", "clinia_environment"])
+def test_fixtures_are_documented(tmp_path: Path, name: str) -> None:
+    ran = run(tmp_path, "", "--fixtures")
+    assert f"{name}" in ran.stdout
+    assert f"{name}: no docstring" not in ran.stdout
