@@ -30,8 +30,8 @@ _HOME_OF = home_of(
             "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
             " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
             " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
-            " RecordStream Report RowFailure TableOptions Via identity_of ingest_partition read_ndjson"
-            " read_records"
+            " RecordStream Report RowFailure SourceCancelled TableOptions Via identity_of ingest_partition"
+            " read_ndjson read_records"
         ),
         "models.identifiers": "escape_dots unescape_dots",
         "models": (

@@ -92,6 +92,7 @@ from clinia_async.ingest import RecordOutcome as RecordOutcome
 from clinia_async.ingest import RecordStream as RecordStream
 from clinia_async.ingest import Report as Report
 from clinia_async.ingest import RowFailure as RowFailure
+from clinia_async.ingest import SourceCancelled as SourceCancelled
 from clinia_async.ingest import TableOptions as TableOptions
 from clinia_async.ingest import Via as Via
 from clinia_async.ingest import identity_of as identity_of

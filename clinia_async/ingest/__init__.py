@@ -7,6 +7,7 @@ from clinia_async.ingest.outcomes.dead_letters import DeadLetters
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, RowFailure, ingest_partition
+from clinia_async.ingest.pipeline.input_reader import SourceCancelled
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.files import identity_of, read_ndjson, read_records
@@ -44,6 +45,7 @@ __all__ = [
     "RecordStream",
     "Report",
     "RowFailure",
+    "SourceCancelled",
     "TableOptions",
     "Via",
     "identity_of",

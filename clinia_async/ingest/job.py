@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
-from clinia_async.ingest.options import IngestionOptions, OnUnknown, Options, Via
+from clinia_async.ingest.options import OnUnknown, Options, Via, choice
 from clinia_async.ingest.outcomes.outcome import RecordOutcome
 from clinia_async.ingest.outcomes.outcome_queue import OutcomeQueue
 from clinia_async.ingest.outcomes.report import Report
@@ -24,49 +24,74 @@ from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.pipeline.input_reader import InputReader, Item
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue
 from clinia_async.ingest.pipeline.worker import ChunkWorker, Sender
+from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.bulk_sender import BulkSender
+from clinia_async.ingest.senders.conflicts import OnExisting
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.single_sender import SingleSender
-from clinia_async.ingest.senders.worker_pool import run_workers
+from clinia_async.ingest.senders.worker_pool import run_workers, wait_until_ended
 from clinia_async.session.session import Session
+from clinia_async.settings import refuse_unknown_options
 from clinia_async.tasks.early_poll import EarlyPollBackoff
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 _GRACE = 30.0
 
 
 class Ingestion:
-    """Sends writes of records and tells what became of each.
+    """Sends writes of records and reports what became of each.
 
         async with Ingestion(session, "ehr-prod", writes, journal=Path("load.db")) as job:
             async for outcome in job: ...
         print(job.report)
 
-    `writes` is an iterable, sync or async, of creates, upserts and deletes, or of what `read_ndjson` and
-    its like give; it is pulled a little ahead of need. Leaving the block early, or a cancel, stops the
-    job: `job.report` is complete all the same. The session stays open.
+    A job runs once. The block is left when the job has ended: at the end of its input, or shortly after it
+    was left early or cancelled, however often. `job.report` is complete then, and true at any moment before.
+    The session stays open.
 
-    With a `journal` the same job on the same input goes on where it was stopped, however it was: records
-    that landed are not sent again, accepted ones are waited for, and what may have arrived is settled.
-    Those that failed in a former run are told again (`outcome.former`). `input_id` is any text that
-    changes with the input, such as its digest; without one the input is compared while it is read.
-    `service` is any text that names the service; without one it is the origin of the registry. One job at a
-    time can use a journal: `JournalBusy`. Other input, source or service: `JournalMismatch`.
+    With a `journal` the same job on the same input is continued where it was stopped, however it was: records
+    that landed are not sent again, accepted ones are waited for, and what may have arrived is read back.
+    Records that failed in a previous run are reported again (`outcome.reported_before`).
 
-    Writes are encoded as they are pulled, and not kept: `outcome.record.write` is made anew of what was sent.
+    Writes are encoded as they are read, and not kept: `outcome.record.write` is made anew of what was sent.
 
-    Whatever ends the job is raised at the end of the iteration, after every outcome: `AccessRefused`,
-    `NetworkGivenUp`, `JournalError`, or what `writes` raises.
+    Args:
+        session: sends the requests. What else it sends meanwhile shares the `limits`.
+        source: the key of the source that every record belongs to.
+        writes: creates, upserts and deletes in any iterable, sync or async, or the records of a file as
+            `read_ndjson` and `read_records` return them. It is read a little ahead of need, and no further
+            once the job is stopped.
+        journal: the file to write progress to; it is made if it is not there.
+        input_id: any text that changes with the input, such as its digest. Without it, the input of a job
+            with a journal is compared with that of the run before while it is read.
+        service: any text that names the service in the journal; without it the origin of the registry.
+        via: `single`, `bulk` or `bundle`: see `Via`.
+        on_existing: what becomes of a create whose key is taken: `compare`, `keep` or `fail`.
+        on_unknown: `stop` or `resend`, for creates whose id the service makes: only those could be stored
+            twice by a repeat.
+        workers: requests that are prepared at once; without it 32 single ones, or 4 chunks.
+        chunk: how large a chunk may become, and how old.
+        patience: seconds without a single good answer after which the job is given up. What the service asks
+            to wait does not count.
+        fence: seconds for which the next write of a record waits behind one that may be carried out late,
+            unless both are creates.
+        limits: bounds of the requests in flight. How many there are is found out from what the service bears.
+        may_have_arrived: all of the input may have been sent before, by a job without a journal. An equal
+            record that is there already is then taken for the job's own.
+        journal_is_copy: take a journal that was copied or restored from a backup for the original.
 
-    `workers` requests are prepared at once (32 single ones, or 4 chunks). How many of them are in flight,
-    with the looks at their tasks, is found out from what the service bears, within `limits`; that holds for
-    whatever else the session sends meanwhile. A job goes on for `patience` seconds (60) without a single
-    good answer before it is given up; what the service asks to wait does not count. After a write that
-    may arrive late the next write of the same record waits for `fence` seconds (60), unless both are
-    creates. `on_unknown` is for creates whose id the service makes: only they could be doubled by a
-    repeat. `may_have_arrived` says that all of the input may have been sent before, by somebody who kept
-    no journal: an equal record that is there already is then taken for its own.
+    Raises, at the end of the iteration and after every outcome:
+        AccessRefused: the service refused the key.
+        NetworkGivenUp: no good answer came for `patience` seconds.
+        JournalBusy: another job has the journal open.
+        JournalMismatch: the journal is of other input, another source or service, or it is a copy.
+        JournalError: the journal cannot be read or written.
+        SessionClosed: the session was closed under the job.
+        SourceCancelled: `writes` raised `asyncio.CancelledError`.
+        Exception: whatever else `writes` raises.
     """
 
+    @refuse_unknown_options
     def __init__(
         self,
         session: Session,
@@ -76,15 +101,41 @@ class Ingestion:
         journal: Path | None = None,
         input_id: str | None = None,
         service: str | None = None,
-        **options: Unpack[IngestionOptions],
+        via: Via | str = Via.BULK,
+        on_existing: OnExisting | str = OnExisting.COMPARE,
+        on_unknown: OnUnknown | str = OnUnknown.STOP,
+        workers: int | None = None,
+        chunk: ChunkLimits = ChunkLimits(),  # noqa: B008  it is frozen
+        patience: float = 60.0,
+        fence: float = 60.0,
+        limits: ConcurrencyLimits = ConcurrencyLimits(),  # noqa: B008  it is frozen
+        may_have_arrived: bool = False,
+        journal_is_copy: bool = False,
     ) -> None:
+        """Check the options; nothing is read or sent before the block is entered.
+
+        Raises:
+            ConfigError: an option is outside its range.
+            InvalidWrite: `source` is no key.
+        """
         check_key(source, "$.source")
         self.report = Report()
-        self._options = Options(**options)
+        self._options = Options(
+            via=choice(Via, "via", via),
+            on_existing=choice(OnExisting, "on_existing", on_existing),
+            on_unknown=choice(OnUnknown, "on_unknown", on_unknown),
+            workers=workers,
+            chunk=chunk,
+            patience=patience,
+            fence=fence,
+            limits=limits,
+            may_have_arrived=may_have_arrived,
+        )
         self._session = session
         self._source = source
         self._writes = writes
         self._journal = journal
+        self._journal_is_copy = journal_is_copy
         self._input_id = input_id
         self._service = service or session.registry
         self._outcomes = OutcomeQueue()
@@ -93,16 +144,16 @@ class Ingestion:
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> Report:
-        """The whole job, for whoever needs no outcome by itself."""
+        """Run the whole job and return its report. Raises what ended the job, as the iteration does."""
         async with self:
             async for _ in self.unlanded():
                 pass
         return self.report
 
     def stop(self, grace: float | None = None) -> None:
-        """Takes no further record; those in flight come to their end, and the rest is told as unsent.
+        """Read and send no further record. What is in flight is completed, and the rest reported as unsent.
 
-        What has not come to its end after `grace` seconds is told as unknown. May be called again.
+        What is not completed after `grace` seconds is reported as unknown. May be called again.
         """
         if self.report.stopped_by is None:
             self.report.stopped_by = "asked to stop"
@@ -112,16 +163,19 @@ class Ingestion:
             asyncio.get_running_loop().call_later(grace, self._workers.cancel)
 
     async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise ConfigError("a job runs once: make another one for another run")
         self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
+        self._running.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self
 
     def __aiter__(self) -> AsyncIterator[RecordOutcome]:
         return self._iterate(landed=True)
 
     def unlanded(self) -> AsyncIterator[RecordOutcome]:
-        """The outcomes of records that did not land, and what ended the job; `report` counts the others too.
+        """Iterate over the outcomes of records that did not land, in place of over all; `report` counts all.
 
-        For whoever has nothing to do about what landed, in place of iterating over the job, and cheaper.
+        Cheaper than the iteration over the job where there is nothing to do about records that landed.
         """
         return self._iterate(landed=False)
 
@@ -131,26 +185,26 @@ class Ingestion:
         async for outcomes in self._outcomes.batches(landed=landed):
             for outcome in outcomes:
                 yield outcome
-        await self._running
+        await asyncio.shield(self._running)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._running is not None:
             self._running.cancel()
-            await asyncio.wait([self._running])
+            await wait_until_ended([self._running])
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         journal: Journal | None = None
+        self.report.start(asyncio.get_running_loop().time)
         try:
             journal = await self._open()
-            with self._session.limit_concurrency(self._options.limits) as gate:
+            with self._session.limit_concurrency(self._options.limits) as limit:
+                self.report.observe(limit)
                 try:
                     await self._work(journal)
                 finally:
-                    self.report.note_gate(gate)
+                    self.report.finish()
         except BaseException as error:
             if self.report.stopped_by is None:
                 self.report.stopped_by = str(error) or type(error).__name__
@@ -158,7 +212,7 @@ class Ingestion:
         finally:
             if self._in_flight is not None:
                 self._in_flight.fail_remaining()
-            self.report.seconds = loop.time() - started
+            self.report.finish()
             self._outcomes.close()
             if journal is not None:
                 await journal.close()
@@ -167,43 +221,44 @@ class Ingestion:
         if self._journal is None:
             return None
         identity = JobIdentity(self._source, self._service, self._options.via, self._input_id)
-        return await Journal.open(self._journal, identity)
+        return await Journal.open(self._journal, identity, may_be_copy=self._journal_is_copy)
 
     async def _work(self, journal: Journal | None) -> None:
-        options, replay = self._options, Replay(journal)
-        ready_queue = ReadyQueue(options.fence, is_open=replay.is_over, holds_unknown=journal is not None)
+        options, replay = self._options, Replay(journal, compares=self._input_id is None)
+        queue = ReadyQueue(options.fence, is_open=replay.is_over, blocks_unknown=journal is not None)
         input_reader = InputReader(
             self._source,
             self._writes,
-            ready_queue,
+            queue,
             self.report,
             replay,
             may_have_arrived=options.may_have_arrived,
         )
-        in_flight = self._in_flight = InFlight(input_reader, ready_queue, self.report, self._outcomes)
+        in_flight = self._in_flight = InFlight(input_reader, queue, self.report, self._outcomes)
         checkpoints = ChunkCheckpoints(journal, input_reader)
         if self.report.stopped_by is not None:
             in_flight.stop()
         reader = asyncio.create_task(input_reader.read(in_flight.publish), name="clinia-reader")
         reader.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._workers = asyncio.create_task(self._run_workers(in_flight, checkpoints), name="clinia-crew")
+        in_flight.on_stop = reader.cancel  # it may wait for its source
+        self._workers = asyncio.create_task(self._run_workers(in_flight, checkpoints), name="clinia-workers")
         try:
             await asyncio.wait([self._workers])
         finally:
-            ready_queue.stop()
+            queue.stop()
             for task in (self._workers, reader):
                 task.cancel()
-            await asyncio.wait([self._workers, reader])
+            await wait_until_ended([self._workers, reader])
         for task in (self._workers, reader):
             if not task.cancelled():
                 task.result()
 
     async def _run_workers(self, in_flight: InFlight, checkpoints: ChunkCheckpoints) -> None:
+        options = self._options
         session = RetryingSession(
-            self._session, self._options.patience, resend=self._options.on_unknown is OnUnknown.RESEND
+            self._session, options.patience, resend=options.on_unknown is OnUnknown.RESEND
         )
         sender, early_polls = self._sender(session), EarlyPollBackoff()
-        options = self._options
 
         async def work() -> None:
             chunker = Chunker(in_flight, options.chunk_limits, mixed=options.via is Via.BUNDLE)
@@ -219,8 +274,8 @@ class Ingestion:
             )
             await worker.work()
 
-        # After a failure the other workers go on with what they hold: they come to its end, or meet
-        # the same reason by themselves and then know how their records stand.
+        # After a failure the other workers finish what they hold: they complete it, or meet the same
+        # failure themselves and then know the outcome of their records.
         await run_workers(work, options.worker_count, grace=_GRACE, on_failure=in_flight.stop)
 
     def _sender(self, session: RetryingSession) -> Sender:

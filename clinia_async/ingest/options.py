@@ -1,18 +1,23 @@
-"""How a job runs."""
+"""The options of a job."""
 
 from enum import StrEnum
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.conflicts import OnExisting
+from clinia_async.settings import Number
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class Via(StrEnum):
+    """How records are sent."""
+
     SINGLE = "single"
     """One request a record, many at once."""
     BULK = "bulk"
@@ -22,16 +27,16 @@ class Via(StrEnum):
 
 
 class OnUnknown(StrEnum):
-    """What becomes of a write that may have arrived, and that a repeat could double."""
+    """What becomes of a write that may have arrived, and that a repeat could store twice."""
 
     STOP = "stop"
-    """It is told as unknown, and not sent again: at most once."""
+    """It is reported as unknown, and not sent again: at most once."""
     RESEND = "resend"
     """It is sent again, and may then be there twice: at least once."""
 
 
 class IngestionOptions(TypedDict, total=False):
-    """The options of an `Ingestion`; durations are in seconds."""
+    """The options of an `Ingestion` as a dictionary, for `PartitionConfig`; durations are in seconds."""
 
     via: Via | str
     on_existing: OnExisting | str
@@ -51,20 +56,28 @@ _FRAME = 1000
 
 @frozen(kw_only=True)
 class Options:
-    via: Via = field(default=Via.BULK, converter=Via)
-    on_existing: OnExisting = field(default=OnExisting.COMPARE, converter=OnExisting)
-    on_unknown: OnUnknown = field(default=OnUnknown.STOP, converter=OnUnknown)
-    workers: int | None = field(default=None)
-    chunk: ChunkLimits = field(factory=ChunkLimits)
+    """The checked options of one job."""
+
+    via: Via
+    on_existing: OnExisting
+    on_unknown: OnUnknown
+    workers: int | None = None
+    chunk: ChunkLimits
     patience: float = 60.0
     fence: float = 60.0
-    limits: ConcurrencyLimits = field(factory=ConcurrencyLimits)
-    may_have_arrived: bool = False
+    limits: ConcurrencyLimits
+    may_have_arrived: bool
 
-    @workers.validator
-    def _some(self, _: object, workers: int | None) -> None:
-        if workers is not None and workers < 1:
-            raise ConfigError("workers must be at least 1")
+    def __attrs_post_init__(self) -> None:
+        Number(least=1, whole=True, optional=True).check("workers", self.workers)
+        Number(least=0).check("patience", self.patience)
+        Number(least=0).check("fence", self.fence)
+        for name, value, kind in (
+            ("chunk", self.chunk, ChunkLimits),
+            ("limits", self.limits, ConcurrencyLimits),
+        ):
+            if not isinstance(value, kind):
+                raise ConfigError(f"{name} must be of the class {kind.__name__}")
 
     @property
     def worker_count(self) -> int:
@@ -78,3 +91,12 @@ class Options:
         if self.via is Via.BUNDLE:
             return evolve(self.chunk, bytes=min(self.chunk.bytes, LARGEST_BUNDLE - _FRAME))
         return self.chunk
+
+
+def choice(kind: type[E], name: str, value: str) -> E:
+    """Return the member of an enum of options. Raises `ConfigError` for what is none."""
+    try:
+        return kind(value)
+    except ValueError:
+        pass
+    raise ConfigError(f"{name} must be one of {', '.join(kind)}")

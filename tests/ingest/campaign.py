@@ -266,7 +266,7 @@ class Run:
     def begin(self, session: Session) -> Ingestion:
         items = self.items or list(self.tale.plan.writes)
         options = {**self.tale.plan.options, **self.options}
-        self.job = Ingestion(session, SOURCE, items, journal=self.journal, **options)  # type: ignore[arg-type]
+        self.job = Ingestion(session, SOURCE, items, journal=self.journal, journal_is_copy=True, **options)  # type: ignore[arg-type]
         return self.job
 
     async def drain(self) -> None:
@@ -307,7 +307,7 @@ class Run:
     def rest(self) -> list[RecordOutcome]:
         """What was told and not taken."""
         stream = self.job._outcomes
-        rest = [*stream._given, *chain.from_iterable(stream._waiting)]
+        rest = [*stream._current, *chain.from_iterable(stream._waiting)]
         stream._waiting.clear()
         return rest
 
@@ -320,7 +320,7 @@ async def _landed(tale: Tale, journal: Path | None, emulator: Emulator) -> dict[
     if journal is None or not _is_there(journal):
         return {}
     identity = JobIdentity(SOURCE, emulator.url, tale.plan.options["via"], None)  # type: ignore[arg-type]
-    opened = await Journal.open(journal, identity)
+    opened = await Journal.open(journal, identity, may_be_copy=True)
     try:
         found = {}
         for position in range(1, len(tale.plan.writes) + 1):

@@ -340,7 +340,7 @@ async def test_chunks_keep_to_their_limits() -> None:
 
 async def test_a_job_runs_in_its_block_and_needs_a_worker() -> None:
     async with Emulator() as emulator, session_for(emulator) as session:
-        with pytest.raises(ConfigError, match="at least 1"):
+        with pytest.raises(ConfigError, match="workers must be a whole number of 1 or more"):
             Ingestion(session, SOURCE, [], workers=0)
         with pytest.raises(ConfigError, match="async with"):
             _ = [each async for each in Ingestion(session, SOURCE, [])]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from clinia_async import CreateResource, Disposition, Session
-from clinia_async.ingest.senders.bulk_sender import NO_RECEIPT, NOT_TOLD_APART
+from clinia_async.ingest.senders.bulk_sender import AMBIGUOUS, NO_RECEIPT
 from tests.hostile import Behaviour, Hostile, accepted, task
 from tests.ingest.running import SOURCE, Ran, ran
 
@@ -37,7 +37,7 @@ S, F = "SUCCESS", "FAILURE"
     ("status", "receipts", "told", "reason"),
     [
         (S, [receipt(n, S) for n in range(3)], Disposition.SUCCEEDED, None),
-        (F, [receipt(0, S), receipt(1, F), receipt(2, S)], Disposition.UNKNOWN, NOT_TOLD_APART),
+        (F, [receipt(0, S), receipt(1, F), receipt(2, S)], Disposition.UNKNOWN, AMBIGUOUS),
         (F, [receipt(n, F) for n in range(3)], Disposition.FAILED, "INTERNAL"),
         (S, [receipt(0, S), receipt(1, S)], Disposition.UNKNOWN, NO_RECEIPT),
         (S, [receipt(n, S) for n in range(4)], Disposition.UNKNOWN, NO_RECEIPT),

@@ -12,24 +12,21 @@ from pathlib import Path
 from clinia_async.errors import CliniaError, Outcome
 
 APPLICATION = 0x436C4A31
-VERSION = 1
+VERSION = 2
 SYNCHRONOUS = "FULL"
 """With NORMAL a power loss takes back commits: a task id that was written down would be lost."""
 
-_SCHEMA = """
-CREATE TABLE job(
-    one INTEGER PRIMARY KEY CHECK(one = 1), source TEXT NOT NULL, service TEXT NOT NULL, via TEXT NOT NULL,
-    input TEXT, read_to INTEGER NOT NULL, digest BLOB NOT NULL
-);
-CREATE TABLE chunk(
-    id INTEGER PRIMARY KEY, state TEXT NOT NULL, positions TEXT NOT NULL, attempts INTEGER NOT NULL,
-    doubtful INTEGER NOT NULL, task TEXT, landed TEXT
-);
-CREATE INDEX unfinished ON chunk(state) WHERE state IN ('PLANNED', 'SENDING', 'ACCEPTED', 'UNKNOWN');
-CREATE TABLE failure(
-    position INTEGER PRIMARY KEY, disposition TEXT NOT NULL, reason TEXT, attempts INTEGER NOT NULL, task TEXT
-);
-"""
+_TABLES = {
+    "job": "one INTEGER PRIMARY KEY, source TEXT NOT NULL, service TEXT NOT NULL, via TEXT NOT NULL,"
+    " input TEXT, inode INTEGER NOT NULL, read_to INTEGER NOT NULL, digest BLOB NOT NULL,"
+    " total BLOB NOT NULL, checksum BLOB NOT NULL",
+    "chunk": "id INTEGER PRIMARY KEY, state TEXT NOT NULL, positions TEXT NOT NULL,"
+    " attempts INTEGER NOT NULL, maybe_applied INTEGER NOT NULL, task TEXT, landed TEXT,"
+    " checksum BLOB NOT NULL",
+    "failure": "position INTEGER PRIMARY KEY, disposition TEXT NOT NULL, reason TEXT, evidence TEXT NOT NULL,"
+    " attempts INTEGER NOT NULL, maybe_applied INTEGER NOT NULL, task TEXT, checksum BLOB NOT NULL",
+}
+_SCHEMA = [f"CREATE TABLE {name}({columns})" for name, columns in _TABLES.items()]
 
 
 class JournalError(CliniaError, OSError):
@@ -103,9 +100,14 @@ def _fill(draft: Path) -> None:
         connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise JournalError("the journal needs a file system that grants write-ahead logging")
-        connection.executescript(
-            f"BEGIN; PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; {_SCHEMA} COMMIT;"
-        )
+        for statement in (
+            "BEGIN",
+            f"PRAGMA application_id={APPLICATION}",
+            f"PRAGMA user_version={VERSION}",
+            *_SCHEMA,
+            "COMMIT",
+        ):
+            connection.execute(statement)
     except sqlite3.Error as error:
         fault = error.sqlite_errorname
     finally:
@@ -145,6 +147,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         error = failure(fault)
     except JournalError as fault:
         error = fault
+    except (TypeError, ValueError, OverflowError):
+        error = JournalError("the journal is damaged, or is none")
     else:
         return connection
     connection.close()
@@ -169,6 +173,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise JournalError(f"the journal is of version {version}; this release reads version {VERSION}")
     if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise JournalError("the journal is damaged")
+    # an index, a trigger or another column would change what is read
+    if [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != _SCHEMA:
+        raise JournalError("the journal is damaged: its tables are not as they were made")
 
 
 def failure(fault: sqlite3.Error) -> JournalError:

@@ -15,41 +15,57 @@ from typing import Self, TypeVar
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
 from clinia_async.ingest.journal.file import JournalError, failure, open_file
-from clinia_async.ingest.journal.rows import Failure, History, JobIdentity, Statement
+from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
 T = TypeVar("T")
 
 
 class Journal:
-    """Made by `open`; whoever opens it closes it. Once a write has failed, every later one fails too."""
+    """Made by `open`, and closed by the code that opened it.
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, history: History) -> None:
+    Once a write has failed, every later one fails too.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, job: JobRow, history: History
+    ) -> None:
         self._connection = connection
         self._thread = thread
+        self._job = job
         self.history = history
-        self._waiting: list[Statement] = []
+        self._waiting: list[Change] = []
         self._batch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writer: asyncio.Task[None] | None = None
         self._broken: JournalError | None = None
 
     @classmethod
-    async def open(cls, path: Path, job: JobIdentity) -> Self:
-        """Makes the journal at `path`, or opens the one that is there. Raises `JournalError`."""
+    async def open(cls, path: Path, identity: JobIdentity, *, may_be_copy: bool = False) -> Self:
+        """Make the journal at `path`, or open the one that is there.
+
+        Raises:
+            JournalBusy: another job has it open.
+            JournalMismatch: it is of another job; or a copy, unless `may_be_copy`.
+            JournalError: it cannot be used.
+        """
         thread = ThreadPoolExecutor(1, thread_name_prefix="clinia-journal")
         opened: list[sqlite3.Connection] = []
         try:
-            history = await _on(thread, lambda: _opened(path, job, opened))
+            job, history = await _on(thread, lambda: _opened(path, identity, opened, may_be_copy=may_be_copy))
         except BaseException:
             # also for a cancel: the thread goes on, and what it opens would stay open and locked
             await _end(thread, opened)
             raise
-        return cls(opened[0], thread, history)
+        return cls(opened[0], thread, job, history)
 
-    async def write(self, *statements: Statement) -> None:
-        """Returns when they are on the disk. Raises `JournalError`, and from then on always."""
+    async def write(self, *changes: Change) -> None:
+        """Return when the changes are on the disk.
+
+        Raises:
+            JournalError: they could not be written. From then on nothing can.
+        """
         if self._broken is not None:
             raise copy_for_raise(self._broken)
-        self._waiting.extend(statements)
+        self._waiting.extend(changes)
         batch = self._batch
         if self._writer is None:
             self._writer = asyncio.create_task(self._commit_all(), name="clinia-journal")
@@ -62,7 +78,7 @@ class Journal:
         raise copy_for_raise(broken)
 
     async def failures(self, first: int) -> Sequence[Failure]:
-        """Those that former runs told, in order, from the position `first` on: a page of them."""
+        """Return a page of what previous runs reported as failed, in order, from the position `first` on."""
         return await _on(self._thread, lambda: rows.failures(self._connection, first))
 
     async def close(self) -> None:
@@ -75,20 +91,22 @@ class Journal:
     async def _commit_all(self) -> None:
         """One commit after the other, each of all that has come in since the one before began."""
         while self._waiting:
-            statements, batch = self._waiting, self._batch
+            changes, batch = self._waiting, self._batch
             self._waiting, self._batch = [], asyncio.get_running_loop().create_future()
             try:
                 if self._broken is None:
-                    await _on(self._thread, partial(_commit, self._connection, statements))
+                    self._job = await _on(
+                        self._thread, partial(_commit, self._connection, self._job, changes)
+                    )
             except JournalError as error:
                 self._broken = error
-            except Exception as fault:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+            except Exception as fault:  # noqa: BLE001  the code that waits must hear of it, whatever it is
                 self._broken = JournalError(f"the journal cannot be written ({type(fault).__name__})")
             if self._broken is None:
                 batch.set_result(None)
             else:
                 batch.set_exception(copy_for_raise(self._broken))
-                batch.exception()  # whoever waited may be gone
+                batch.exception()  # the code that waited may be gone
         self._writer = None
 
 
@@ -104,9 +122,11 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     raise error
 
 
-def _opened(path: Path, job: JobIdentity, opened: list[sqlite3.Connection]) -> History:
+def _opened(
+    path: Path, identity: JobIdentity, opened: list[sqlite3.Connection], *, may_be_copy: bool
+) -> tuple[JobRow, History]:
     opened.append(open_file(path))
-    return rows.history(opened[0], job)
+    return rows.read(opened[0], identity, path.stat().st_ino, may_be_copy=may_be_copy)
 
 
 async def _end(thread: ThreadPoolExecutor, opened: Iterable[sqlite3.Connection]) -> None:
@@ -123,14 +143,14 @@ def _close(opened: Iterable[sqlite3.Connection]) -> None:
             connection.close()
 
 
-def _commit(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+def _commit(connection: sqlite3.Connection, job: JobRow, changes: Iterable[Change]) -> JobRow:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for sql, values in statements:
-            connection.execute(sql, values)
+        job = rows.apply(connection, job, changes)
         connection.execute("COMMIT")
     except BaseException:
         # after a failed write or sync nothing more is written: the journal is as it was before
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+    return job

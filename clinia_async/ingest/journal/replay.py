@@ -1,4 +1,4 @@
-"""The part of the input that former runs of a job have read: each record again finds its place in it."""
+"""The part of the input that previous runs of a job have read: each record finds its place in it again."""
 
 import contextlib
 from collections import deque
@@ -17,14 +17,19 @@ from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
 CHANGED = "the input is not the same as in the run before"
 
 Place = Disposition | Failure | Unfinished | None
-"""Landed, told as a failure, in a chunk that is to be finished, or never sent."""
+"""Landed, reported as a failure, in a chunk that is to be finished, or never sent."""
 
 
 class Replay:
-    """Asked for every record in order. Without a journal there is nothing to replay."""
+    """Says of every record, in the order of the input, where previous runs left it.
 
-    def __init__(self, journal: Journal | None) -> None:
+    Without a journal there is nothing to replay. `compares` is for an input without an id: its content is
+    compared while it is read.
+    """
+
+    def __init__(self, journal: Journal | None, *, compares: bool = True) -> None:
         self._journal = journal
+        self._compares = compares
         self._failures: deque[Failure] = deque()
         self._asked_to = 0
         self._digest = blake2b(digest_size=16)
@@ -32,14 +37,19 @@ class Replay:
 
     @property
     def digest(self) -> bytes:
-        """Of all records that were read so far."""
-        return self._digest.digest()
+        """The digest of all records that were read so far; empty where they are not compared."""
+        return self._digest.digest() if self._compares else b""
 
     async def place_of(self, record: Record | BadRecord) -> Place:
-        """Where former runs left it. Raises `JournalMismatch` if it is not what they read."""
+        """Return where previous runs left a record.
+
+        Raises:
+            JournalMismatch: it is not what they read.
+        """
         if self._journal is None:
             return None
-        self._digest.update(_content(record))
+        if self._compares:
+            self._digest.update(_content(record))
         if self.is_over:
             return None
         history = self._journal.history
@@ -53,21 +63,21 @@ class Replay:
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
 
     def pass_by(self, batch: RecordBatch) -> None:
-        """Records that no former run has read."""
-        if self._journal is not None:
+        """Take note of records that no previous run has read."""
+        if self._journal is not None and self._compares:
             self._digest.update(b"".join(map(_framed, map(batch.kind.operation, batch.payloads))))
 
     def is_late(self, record: Record) -> bool:
-        """Whether it was sent twice in a former run, and told of."""
+        """Whether a record was sent twice in a previous run, and has an outcome."""
         return self._journal is not None and record.position in self._journal.history.late
 
     def check_ended(self) -> None:
-        """At the end of the input, which may not come sooner than in the run before."""
+        """Raise `JournalMismatch` for an input that ends sooner than in the run before."""
         if not self.is_over:
             raise JournalMismatch(CHANGED)
 
     def chunks(self) -> Sequence[Chunk]:
-        """What former runs left to be finished, once all of it was read again."""
+        """The chunks that previous runs left to be finished, once all of their records were read again."""
         if self._journal is None:
             return ()
         return [_chunk(each) for each in self._journal.history.unfinished if each.records]
@@ -78,7 +88,7 @@ class Replay:
             self._failures.popleft()
         if not self._failures and position > self._asked_to:
             self._failures.extend(await self._journal.failures(position))
-            # an empty page tells that there are none up to the end
+            # an empty page says that there are none up to the end
             self._asked_to = self._failures[-1].position if self._failures else self._journal.history.read_to
         found = self._failures and self._failures[0].position == position
         return self._failures.popleft() if found else None
@@ -87,7 +97,7 @@ class Replay:
 def _content(record: Record | BadRecord) -> bytes:
     text = record.text if isinstance(record, BadRecord) else None
     if isinstance(record, Record):
-        with contextlib.suppress(InvalidWrite):  # it is told as such in its turn
+        with contextlib.suppress(InvalidWrite):  # it is reported as such in its turn
             text = record.operation()
     return _framed(text or b"")
 
@@ -103,7 +113,8 @@ def _chunk(left: Unfinished) -> Chunk:
         state=left.state,
         attempts=left.attempts,
         requests=left.attempts,
-        maybe_applied=left.answer_lost,
+        maybe_applied=left.lost_an_answer,
         task=left.task,
         reported_before=left.attempts > 0,
+        ranges=left.positions.ranges(),
     )

@@ -1,14 +1,15 @@
-"""What became of one record."""
+"""What became of each record."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import repeat
 from operator import itemgetter
-from typing import overload
+from typing import Self, overload
 
 from attrs import define, field
 
+from clinia_async.errors import Evidence
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import BadRecord, Record
 from clinia_async.ingest.records.record_batch import RecordBatches
@@ -16,18 +17,20 @@ from clinia_async.models.task_id import TaskId
 
 
 class Disposition(StrEnum):
+    """What became of a record, in one word."""
+
     PERSISTED = "persisted"
     """It is stored: at once, or found so after an answer was lost (`reconciled`)."""
     SUCCEEDED = "succeeded"
     """It was queued, and its task stored it."""
     EXISTING = "existing"
-    """It was there already, and equal."""
+    """An equal record was there already."""
     KEPT = "kept"
     """Another record was there under its key, and was left as it is because `on_existing` is `keep`."""
     INVALID = "invalid"
     """It was refused here; nothing was sent."""
     FAILED = "failed"
-    """Its task failed, or another record holds its key."""
+    """Its task failed, or another record holds its key; nothing of it was stored."""
     CANCELLED = "cancelled"
     """The service cancelled it, because of a concurrent write of the same record."""
     REJECTED = "rejected"
@@ -49,32 +52,33 @@ class Disposition(StrEnum):
         self.has_landed = self.value in {"persisted", "succeeded", "existing", "kept"}
 
 
-_DISPOSITION, _REASON = itemgetter(0), itemgetter(1)
-Finding = tuple[Disposition, str | None]
-"""What became of a record, and the reason."""
+_DISPOSITION, _REASON, _EVIDENCE = itemgetter(0), itemgetter(1), itemgetter(2)
+Finding = tuple[Disposition, str | None, Evidence]
+"""What became of a record, the reason, and what proves it."""
 
 
 @define(unsafe_hash=True)
 class RecordOutcome:
-    """What became of one record: a value, which nobody changes; not frozen, as they come by the million.
+    """What became of one record.
 
-    `reason` names a rule or a type of error, and never quotes the record.
+    A value that nobody changes; not a frozen class only because outcomes come by the million.
 
-    `attempts` counts the requests that carried it; 0 if none did.
+    `reason` names a rule or a type of error, and never quotes the record. `attempts` is the number of
+    requests that carried the record; 0 if none did.
     """
 
     _of: Record | BadRecord | RecordBatches = field(repr=False, alias="record")
-    """The record; or, made by the million, those it is one of."""
+    """The record; or, made by the million, those that it is one of."""
     disposition: Disposition
     reason: str | None = None
     task_id: TaskId | None = None
-    reconciled: bool = False
-    """It is stored, and settled by reading it back after an answer was lost."""
     attempts: int = 0
     maybe_applied: bool = False
     """An answer was lost on the way, so it may have arrived more than once."""
     reported_before: bool = False
-    """A former run of the job told it already; this one has sent nothing for it."""
+    """A previous run of the job reported it; this one has sent nothing for it."""
+    evidence: Evidence = Evidence.NONE
+    """What proves `disposition`; `Evidence.NONE` where it is unknown."""
     _place: int = field(default=0, repr=False)
 
     @property
@@ -82,7 +86,13 @@ class RecordOutcome:
         return self._of[self._place] if isinstance(self._of, RecordBatches) else self._of
 
     @property
+    def reconciled(self) -> bool:
+        """Whether it is stored, and an answer was lost, so that reading it back had to prove it."""
+        return _is_reconciled(self.disposition, self.evidence)
+
+    @property
     def line(self) -> int:
+        """The line or row of the record, or its place in the iterable, counted from 1."""
         return self.record.line
 
     @property
@@ -94,23 +104,43 @@ class RecordOutcome:
 
 
 class ChunkOutcomes(Sequence[RecordOutcome]):
-    """What became of the records of one chunk. An outcome is made of it when somebody asks for it.
+    """What became of the records of one chunk. A `RecordOutcome` is made when it is asked for."""
 
-    `reconciles` says that a record found PERSISTED was found so by reading it back.
-    """
+    __slots__ = ("_attempts", "_task", "counts", "findings", "maybe_applied", "records", "reported_before")
 
-    __slots__ = ("_attempts", "_reconciles", "_task", "counts", "findings", "maybe_applied", "records")
-
-    def __init__(self, chunk: Chunk, findings: Sequence[Finding], *, reconciles: bool = False) -> None:
-        assert len(findings) == len(chunk.records)
-        self.records = chunk.records
+    def __init__(
+        self,
+        records: Sequence[Record | BadRecord],
+        findings: Sequence[Finding],
+        *,
+        task: TaskId | None = None,
+        attempts: int = 0,
+        maybe_applied: bool = False,
+        reported_before: bool = False,
+    ) -> None:
+        assert len(findings) == len(records)
+        self.records = records
         self.findings = findings
         self.counts = _counted(findings)
-        self.maybe_applied = chunk.maybe_applied
-        """Each of them may have arrived twice."""
-        self._task = chunk.task
-        self._attempts = chunk.requests
-        self._reconciles = reconciles
+        self.maybe_applied = maybe_applied
+        self.reported_before = reported_before
+        self._task = task
+        self._attempts = attempts
+
+    @classmethod
+    def of_chunk(cls, chunk: Chunk, findings: Sequence[Finding]) -> Self:
+        return cls(
+            chunk.records,
+            findings,
+            task=chunk.task,
+            attempts=chunk.requests,
+            maybe_applied=chunk.maybe_applied,
+        )
+
+    @classmethod
+    def same(cls, chunk: Chunk, finding: Finding) -> Self:
+        """The same finding for every record of a chunk."""
+        return cls.of_chunk(chunk, [finding] * len(chunk.records))
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -125,56 +155,66 @@ class ChunkOutcomes(Sequence[RecordOutcome]):
         return self._outcome(range(len(self))[place])
 
     def __iter__(self) -> Iterator[RecordOutcome]:
-        if not self.all_landed:
+        records = self.records
+        if not self.all_landed or not isinstance(records, RecordBatches):
             return map(self._outcome, range(len(self)))
-        dispositions = map(_DISPOSITION, self.findings)
-        any_is = any(map(self.is_reconciled, self.counts))
-        reconciled = map(self.is_reconciled, self.findings) if any_is else repeat(False)
-        about = map(_REASON, self.findings), repeat(self._task), reconciled, repeat(self._attempts)
-        more = repeat(self.maybe_applied), repeat(False), range(len(self))
-        return map(RecordOutcome, repeat(self.records), dispositions, *about, *more)
+        same = self._task, self._attempts, self.maybe_applied, self.reported_before
+        return map(
+            RecordOutcome,
+            repeat(records),
+            map(_DISPOSITION, self.findings),
+            map(_REASON, self.findings),
+            *map(repeat, same),
+            map(_EVIDENCE, self.findings),
+            range(len(self)),
+        )
 
     def unlanded(self) -> Sequence[RecordOutcome]:
-        if self.all_landed:
-            return ()
+        """The outcomes of records that did not land."""
+        return [] if self.all_landed else [self._outcome(place) for place in self.places_of(landed=False)]
+
+    def places_of(
+        self, disposition: Disposition | None = None, *, landed: bool | None = None
+    ) -> Sequence[int]:
+        """The places of the records with that disposition, or of those that landed or did not."""
         return [
-            self._outcome(place)
-            for place, (disposition, _) in enumerate(self.findings)
-            if not disposition.has_landed
+            place
+            for place, (each, *_) in enumerate(self.findings)
+            if (disposition is None or each is disposition) and landed in {None, each.has_landed}
         ]
 
     @property
     def all_landed(self) -> bool:
-        return all(disposition.has_landed for disposition, _ in self.counts)
+        return all(disposition.has_landed for disposition, *_ in self.counts)
 
     @property
     def has_unknown(self) -> bool:
         return Disposition.UNKNOWN in map(_DISPOSITION, self.counts)
 
-    def is_reconciled(self, finding: Finding) -> bool:
-        return self._reconciles and finding[0] is Disposition.PERSISTED
+    @property
+    def reconciled(self) -> int:
+        """The number of records that were found stored by reading them back."""
+        return sum(n for (each, _, by), n in self.counts.items() if _is_reconciled(each, by))
 
     def _outcome(self, place: int) -> RecordOutcome:
-        """With the record itself: whoever keeps what failed must not keep the whole chunk."""
-        disposition, reason = finding = self.findings[place]
+        """Make the outcome with its record, so that keeping it does not keep the whole chunk."""
+        disposition, reason, evidence = self.findings[place]
         return RecordOutcome(
             self.records[place],
             disposition,
             reason,
             self._task,
-            self.is_reconciled(finding),
             self._attempts,
             self.maybe_applied,
+            self.reported_before,
+            evidence,
         )
+
+
+def _is_reconciled(disposition: Disposition, evidence: Evidence) -> bool:
+    return disposition is Disposition.PERSISTED and evidence is Evidence.READ_BACK
 
 
 def _counted(findings: Sequence[Finding]) -> Mapping[Finding, int]:
     count = findings.count(findings[0]) if findings else 0
     return {findings[0]: count} if count and count == len(findings) else Counter(findings)
-
-
-def unlanded(outcomes: Sequence[RecordOutcome]) -> Sequence[RecordOutcome]:
-    """Those of records that did not land."""
-    if isinstance(outcomes, ChunkOutcomes):
-        return outcomes.unlanded()
-    return [outcome for outcome in outcomes if not outcome.disposition.has_landed]

@@ -1,58 +1,59 @@
-"""Outcomes on their way to whoever iterates over the job: bounded, so that a slow reader slows the job."""
+"""Outcomes that wait for the code that iterates over the job: bounded, so that a slow one slows the job."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from clinia_async.ingest.outcomes.outcome import RecordOutcome, unlanded
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, RecordOutcome
 
 
 class OutcomeQueue:
-    """Holds what came together together, and gives it out so; at most `limit` outcomes wait, or one chunk."""
+    """Holds outcomes by the chunk and gives them out by the chunk.
+
+    At most `limit` outcomes wait, or one chunk.
+    """
 
     def __init__(self, limit: int = 1000) -> None:
-        self._waiting: deque[Sequence[RecordOutcome]] = deque()
-        self._given: Iterator[RecordOutcome] = iter(())
-        """What was given out last: whoever stopped amid it goes on there."""
-        self._held = 0
+        self._waiting: deque[ChunkOutcomes] = deque()
+        self._current: Iterator[RecordOutcome] = iter(())
+        """What was given out last: an iteration that stopped amid it goes on there."""
+        self._count = 0
         self._limit = limit
         self._closed = False
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
+        self._filled = asyncio.Event()
+        self._taken = asyncio.Event()
 
-    async def put(self, outcome: RecordOutcome) -> None:
-        """Takes the outcome at once, so that a cancel cannot lose it, and then waits for room."""
-        self.put_now((outcome,))
-        await self.room()
-
-    async def room(self) -> None:
-        while self._held > self._limit:
-            self._room.clear()
-            await self._room.wait()
-
-    def put_now(self, outcomes: Sequence[RecordOutcome]) -> None:
+    def put(self, outcomes: ChunkOutcomes) -> None:
+        """Add outcomes at once, so that no cancel can lose them. Await `wait_for_room` behind it."""
         self._waiting.append(outcomes)
-        self._held += len(outcomes)
-        self._news.set()
+        self._count += len(outcomes)
+        self._filled.set()
+
+    async def wait_for_room(self) -> None:
+        while self._count > self._limit:
+            self._taken.clear()
+            await self._taken.wait()
 
     def close(self) -> None:
+        """Let the iteration end behind what is held."""
         self._closed = True
-        self._news.set()
+        self._filled.set()
 
     async def batches(self, *, landed: bool = True) -> AsyncIterator[Iterator[RecordOutcome]]:
-        """What comes, each batch to be gone through; with or without the outcomes of what has `landed`."""
-        yield self._given if landed else filter(_is_unlanded, self._given)
+        """Yield the outcomes chunk by chunk; without those of records that landed unless `landed`."""
+        yield self._current if landed else filter(_is_unlanded, self._current)
         while True:
             while self._waiting:
                 outcomes = self._waiting.popleft()
-                self._held -= len(outcomes)
-                self._room.set()
-                self._given = iter(outcomes if landed else unlanded(outcomes))
-                yield self._given
+                self._count -= len(outcomes)
+                self._taken.set()
+                found: Sequence[RecordOutcome] = outcomes if landed else outcomes.unlanded()
+                self._current = iter(found)
+                yield self._current
             if self._closed:
                 return
-            self._news.clear()
-            await self._news.wait()
+            self._filled.clear()
+            await self._filled.wait()
 
 
 def _is_unlanded(outcome: RecordOutcome) -> bool:

@@ -1,11 +1,11 @@
-"""The account of a job: complete at its end, and true at any moment before."""
+"""The report of a job: complete at its end, and true at any moment before."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
-from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding, RecordOutcome
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 MOST_LINES = 5
@@ -13,7 +13,7 @@ MOST_LINES = 5
 
 @define
 class Lag:
-    """How long tasks may have been done before it was noticed, in seconds: at most so long."""
+    """Upper bounds of the time between the end of a task and its notice, in seconds."""
 
     tasks: int = 0
     total: float = 0.0
@@ -31,9 +31,10 @@ class Lag:
 
 @define
 class Report:
-    """`seconds` is on the event loop's clock; `sent` counts records that this run has put on the wire.
+    """The counts of a job, and how hard it pressed the service.
 
-    `former` of the records were settled by former runs of the job, and are counted with the rest.
+    `sent` counts the records that this run has put on the wire, and `reported_before` those whose outcome a
+    previous run of the job reported; they are counted with the rest.
     """
 
     read: int = 0
@@ -43,65 +44,83 @@ class Report:
     reconciled: int = 0
     resent: int = 0
     """Records that were sent again though a second one may have been made: `on_unknown` is `resend`."""
-    seconds: float = 0.0
     by_disposition: Counter[Disposition] = field(factory=Counter)
     reasons: Counter[tuple[Disposition, str]] = field(factory=Counter)
     first_lines: dict[tuple[Disposition, str], list[int]] = field(factory=dict)
     """For each of the `reasons`, the lines of the first records in this run, at most `MOST_LINES`."""
-    throttles: int = 0
-    """Answers that asked for less: 429 and 503, and none in time."""
-    concurrency: int = 0
-    """Requests in flight that the service was found to bear, at the end."""
-    most_in_flight: int = 0
-    most_bytes_in_flight: int = 0
     lag: Lag = field(factory=Lag)
     stopped_by: str | None = None
     """Why the job ended before its input did; None if it did not."""
 
-    def add(self, outcome: RecordOutcome) -> None:
-        self.by_disposition[outcome.disposition] += 1
-        self.reconciled += outcome.reconciled
-        self.reported_before += outcome.reported_before
-        if outcome.reason is not None:
-            self.reasons[outcome.disposition, outcome.reason] += 1
-            self._note_line((outcome.disposition, outcome.reason), outcome.line)
+    _clock: Callable[[], float] = field(default=lambda: 0.0, init=False, repr=False, eq=False)
+    _started: float | None = field(default=None, init=False, repr=False)
+    _seconds: float = field(default=0.0, init=False, repr=False)
+    _limits: list[AdaptiveLimit] = field(factory=list, init=False, repr=False, eq=False)
+    _load: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), init=False, repr=False)
 
-    def add_all(self, completion: ChunkOutcomes) -> None:
-        for finding, count in completion.counts.items():
-            disposition, reason = finding
+    # -------------------------------------------------------------------- what the job writes down
+
+    def start(self, clock: Callable[[], float]) -> None:
+        """Measure `seconds` by `clock` from now on."""
+        self._clock = clock
+        self._started = clock()
+
+    def observe(self, limit: AdaptiveLimit) -> None:
+        """Report the load that passes `limit`."""
+        self._limits.append(limit)
+
+    def finish(self) -> None:
+        """Keep the values of this moment, and let go of what they were measured by."""
+        self._seconds, self._load = self.seconds, self._measured()
+        self._started = None
+        self._limits.clear()
+
+    def add(self, outcomes: ChunkOutcomes) -> None:
+        for finding, count in outcomes.counts.items():
+            disposition, reason, _ = finding
             self.by_disposition[disposition] += count
-            if completion.is_reconciled(finding):
-                self.reconciled += count
             if reason is not None:
                 self.reasons[disposition, reason] += count
-                self._note_lines((disposition, reason), finding, completion)
+                self._note_lines((disposition, reason), finding, outcomes)
+        self.reconciled += outcomes.reconciled
+        if outcomes.reported_before:
+            self.reported_before += len(outcomes)
 
-    def _note_lines(
-        self, group: tuple[Disposition, str], finding: Finding, completion: ChunkOutcomes
-    ) -> None:
-        start = -1
-        for _ in range(MOST_LINES - len(self.first_lines.get(group, ()))):
-            try:
-                start = completion.findings.index(finding, start + 1)
-            except ValueError:
-                return
-            self._note_line(group, completion[start].line)
+    def _note_lines(self, group: tuple[Disposition, str], finding: Finding, outcomes: ChunkOutcomes) -> None:
+        lines, place = self.first_lines.setdefault(group, []), -1
+        while len(lines) < MOST_LINES and finding in outcomes.findings[place + 1 :]:
+            place = outcomes.findings.index(finding, place + 1)
+            lines.append(outcomes[place].line)
 
-    def _note_line(self, group: tuple[Disposition, str], line: int) -> None:
-        lines = self.first_lines.setdefault(group, [])
-        if len(lines) < MOST_LINES:
-            lines.append(line)
+    def add_reported_before(self, disposition: Disposition, count: int = 1) -> None:
+        """Count records that landed in a previous run."""
+        self.by_disposition[disposition] += count
+        self.reported_before += count
 
-    def add_reported_before(self, disposition: Disposition) -> None:
-        """A record that landed in a former run."""
-        self.by_disposition[disposition] += 1
-        self.reported_before += 1
+    # -------------------------------------------------------------------- what people read
 
-    def note_gate(self, gate: AdaptiveLimit) -> None:
-        self.throttles = gate.throttles
-        self.concurrency = int(gate.limit)
-        self.most_in_flight = gate.peak_in_flight
-        self.most_bytes_in_flight = gate.peak_bytes
+    @property
+    def seconds(self) -> float:
+        """How long this run has taken, on the clock of the event loop."""
+        return self._seconds if self._started is None else self._clock() - self._started
+
+    @property
+    def throttles(self) -> int:
+        """Answers that asked for less load: 429 and 503, and none in time."""
+        return self._measured()[0]
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight that the service was found to bear, as of now."""
+        return self._measured()[1]
+
+    @property
+    def most_in_flight(self) -> int:
+        return self._measured()[2]
+
+    @property
+    def most_bytes_in_flight(self) -> int:
+        return self._measured()[3]
 
     @property
     def completed(self) -> int:
@@ -118,8 +137,15 @@ class Report:
 
     @property
     def records_per_second(self) -> float:
-        """Of this run."""
-        return (self.completed - self.reported_before) / self.seconds if self.seconds else 0.0
+        """The rate of this run."""
+        seconds = self.seconds
+        return (self.completed - self.reported_before) / seconds if seconds else 0.0
+
+    def _measured(self) -> tuple[int, int, int, int]:
+        if not self._limits:
+            return self._load
+        limit = self._limits[-1]
+        return limit.throttles, int(limit.limit), limit.peak_in_flight, limit.peak_bytes
 
     def __str__(self) -> str:
         return "\n".join([*self._counts(), *self._course(), *self._end()])
@@ -133,8 +159,8 @@ class Report:
             where = lines_in_words(self.first_lines.get(group, ()), count)
             lines.append(f"  {count:>9,} {disposition}: {reason}{where}")
         notes = (
-            (self.reconciled, "settled by reading back after a lost answer"),
-            (self.reported_before, "settled by former runs of the job"),
+            (self.reconciled, "found stored by reading back after a lost answer"),
+            (self.reported_before, "reported by previous runs of the job"),
             (self.resent, "sent again though they may have arrived: there may be second records of them"),
         )
         return lines + [f"  {count:>9,} {note}" for count, note in notes if count]

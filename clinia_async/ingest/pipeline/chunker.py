@@ -1,4 +1,4 @@
-"""How records become chunks: by what may go together, by number, by size, and by how long they wait."""
+"""Puts records into chunks: by kind, number, size, and how long they wait."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ class _Open:
 
 
 class Chunker:
-    """The chunks of one worker. `mixed` says that relationships and resources may go in one."""
+    """Makes the chunks of one worker. `mixed` says that relationships and resources may go in one."""
 
     def __init__(self, in_flight: InFlight, limits: ChunkLimits, *, mixed: bool) -> None:
         self._in_flight = in_flight
@@ -37,10 +37,10 @@ class Chunker:
         self._mixed = mixed
         self._open: dict[_Kind, _Open] = {}
         self._last: _Open | None = None
-        """The one that was filled last, while it is open."""
+        """The one that records were added to last, while it is open."""
 
     async def next(self) -> Chunk | None:
-        """The next chunk, or None at the end of the input."""
+        """Return the next chunk, or None at the end of the input."""
         while True:
             taken = await self._in_flight.next(self._until(), self._wanted())
             if taken is None:
@@ -59,7 +59,7 @@ class Chunker:
         return min(each.since for each in self._open.values()) + self._limits.linger
 
     def _fill(self, batch: RecordBatch) -> Chunk | None:
-        """The chunk that is full by now, if one is. What it has no room for goes back."""
+        """Add records to their chunk; return it once it is full. Those that have no room go back."""
         kind = self._kind(batch)
         opened = self._open.get(kind)
         if opened is None:

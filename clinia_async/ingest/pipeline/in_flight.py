@@ -1,9 +1,10 @@
-"""Every record between the input and its outcome: no record is lost sight of, and none is told twice."""
+"""Every record between the input and its outcome: each gets exactly one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
-from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, RecordOutcome
+from clinia_async.errors import Evidence
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.outcomes.outcome_queue import OutcomeQueue
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.input_reader import InputReader
@@ -15,9 +16,12 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 STOPPED = "the job ended before its turn"
 STOPPED_IN_FLIGHT = "the job ended before its answer"
 
+UNSENT: Finding = (Disposition.UNSENT, STOPPED, Evidence.NOT_SENT)
+INTERRUPTED: Finding = (Disposition.UNKNOWN, STOPPED_IN_FLIGHT, Evidence.NONE)
+
 
 class InFlight:
-    """What lanes work on: a record is claimed, departs when it is put on the wire, and is settled once."""
+    """The records that workers have taken: first in a chunk, then on the wire, then completed."""
 
     def __init__(
         self, reader: InputReader, queue: ReadyQueue, report: Report, outcomes: OutcomeQueue
@@ -27,17 +31,19 @@ class InFlight:
         self._report = report
         self._outcomes = outcomes
         self._taken: set[RecordBatch] = set()
-        """By lanes, for their next chunk."""
-        self._under_way: set[Chunk] = set()
+        """By workers, for their next chunk."""
+        self._chunks: set[Chunk] = set()
+        self.on_stop: Callable[[], object] = lambda: None
+        """Called when the job takes no further record."""
 
     async def next(self, until: float | None, most: int) -> RecordBatch | Chunk | None:
-        """The next records, at `most` so many; None at the end of the input, or if none came by `until`.
+        """Return up to `most` records; None at the end of the input, or if none came by `until`.
 
-        Whoever holds nothing (`until` is None) may be given a chunk that a former run has left.
+        Without `until` a worker holds no records, and may be given a chunk that a previous run has left.
         """
         while True:
             if until is None and (chunk := self._queue.take_unfinished()) is not None:
-                self._under_way.add(chunk)
+                self._chunks.add(chunk)
                 return chunk
             if (batch := self._queue.take(most)) is not None:
                 self._taken.add(batch)
@@ -46,7 +52,7 @@ class InFlight:
                 return None
 
     def give_back(self, batch: RecordBatch, kept: int) -> RecordBatch | None:
-        """All but the first `kept` are not needed now, and are the next to be taken; gives those."""
+        """Put all but the first `kept` records back in front; return those that are kept."""
         self._taken.discard(batch)
         self._queue.give_back(batch.cut(kept, len(batch)))
         if not kept:
@@ -56,83 +62,81 @@ class InFlight:
         return first
 
     def add(self, chunk: Chunk) -> None:
-        """What was taken for it is in it."""
+        """Note that the records that were taken for a chunk are in it."""
         self._taken.difference_update(chunk.records.pieces)
-        self._under_way.add(chunk)
+        self._chunks.add(chunk)
 
     def mark_sent(self, chunk: Chunk) -> None:
+        """Count the records as sent, before the first byte leaves."""
         if not chunk.was_sent:
             self._report.sent += len(chunk.records)
             chunk.was_sent = True
 
-    def split(self, chunk: Chunk, parts: Sequence[Chunk]) -> None:
-        """Its parts will be sent instead. Where it provably did not get there, it is as if it never was."""
-        self._under_way.remove(chunk)
-        self._under_way.update(parts)
+    def mark_not_sent(self, chunk: Chunk) -> None:
+        """Take `mark_sent` back: it was proven that no byte of it left."""
         if chunk.was_sent and not chunk.maybe_applied:
             self._report.sent -= len(chunk.records)
+            chunk.was_sent = False
+
+    def split(self, chunk: Chunk, parts: Sequence[Chunk]) -> None:
+        """Put `parts` in the place of a chunk. They count as sent only if it may have arrived."""
+        self._chunks.remove(chunk)
+        self._chunks.update(parts)
+        self.mark_not_sent(chunk)
         for part in parts:
-            part.was_sent = chunk.was_sent and chunk.maybe_applied
+            part.was_sent = chunk.was_sent
 
-    def complete(self, chunk: Chunk, outcomes: Sequence[RecordOutcome]) -> None:
-        """Tells the outcomes and frees the keys; waits for nothing, so that a cancel loses none."""
-        self._under_way.remove(chunk)
-        if isinstance(outcomes, ChunkOutcomes):
-            self._queue.released_all(outcomes)
-            self._report.add_all(outcomes)
-            self._outcomes.put_now(outcomes)
-            return
-        for outcome in outcomes:
-            self._queue.released(outcome)
-            self._publish_now(outcome)
+    def complete(self, chunk: Chunk, outcomes: ChunkOutcomes) -> None:
+        """Report the outcomes and unlock the keys; waits for nothing, so that a cancel loses none."""
+        self._chunks.remove(chunk)
+        self._queue.release(outcomes)
+        self._publish(outcomes)
 
-    async def room(self) -> None:
-        """Waits for whoever takes the outcomes, where he is slow."""
-        await self._outcomes.room()
+    def fail(self, chunk: Chunk, finding: Finding) -> None:
+        """Report `finding` for a chunk that ended the job."""
+        self._chunks.remove(chunk)
+        self._publish(ChunkOutcomes.same(chunk, finding))
 
-    def fail(self, chunk: Chunk, why: str, *, is_proven: bool) -> None:
-        """The job cannot go on, and these are the records that met the reason."""
-        self._under_way.remove(chunk)
-        if is_proven and chunk.was_sent:
-            self._report.sent -= len(chunk.records)
-        disposition = Disposition.UNSENT if is_proven else Disposition.UNKNOWN
-        for record in chunk.records:
-            self._publish_now(RecordOutcome(record, disposition, why, chunk.task, attempts=chunk.requests))
+    async def wait_for_room(self) -> None:
+        """Wait while the code that iterates over the job is behind."""
+        await self._outcomes.wait_for_room()
 
     def stop(self) -> None:
-        """Takes no further record; what is in flight comes to its end."""
+        """Take no further record; what is in flight is completed."""
         self._queue.stop()
+        self.on_stop()
 
     def fail_remaining(self) -> None:
-        """After the workers are gone: whatever has no outcome gets the one that is true."""
-        for chunk in self._under_way:
-            for record in chunk.records:
-                self._fail(record, chunk)
-        for record in (
-            *chain.from_iterable(self._taken),
-            *self._reader.gathered,
-            *self._queue.drain(),
-        ):
-            self._fail(record, None)
-        self._under_way.clear()
+        """After the workers have ended: give every record without an outcome the one that is true."""
+        for chunk in self._chunks:
+            if chunk.was_sent:
+                chunk.requests = max(1, chunk.requests)
+                chunk.maybe_applied = chunk.maybe_applied or chunk.task is None
+                self._publish(ChunkOutcomes.same(chunk, INTERRUPTED))
+            else:
+                self._fail_unsent(chunk.records)
+        self._fail_unsent(chain.from_iterable(self._taken))
+        self._fail_unsent(self._reader.collected)
+        self._fail_unsent(self._queue.drain())
+        self._chunks.clear()
         self._taken.clear()
 
-    async def publish(self, outcome: RecordOutcome) -> None:
-        self._report.add(outcome)
-        await self._outcomes.put(outcome)
+    async def publish(self, outcomes: ChunkOutcomes) -> None:
+        """Report outcomes of records that were never in a chunk, and wait for room."""
+        self._publish(outcomes)
+        await self._outcomes.wait_for_room()
 
-    def _fail(self, record: Record, chunk: Chunk | None) -> None:
-        if chunk is not None and chunk.was_sent:
-            task, attempts = chunk.task, max(1, chunk.requests)
-        elif record.previous_attempt is not None:
-            task, attempts = record.previous_attempt
-        else:
-            self._publish_now(RecordOutcome(record, Disposition.UNSENT, STOPPED))
-            return
-        self._publish_now(
-            RecordOutcome(record, Disposition.UNKNOWN, STOPPED_IN_FLIGHT, task, attempts=attempts)
-        )
+    def _fail_unsent(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.previous_attempt is None:
+                self._publish(ChunkOutcomes([record], [UNSENT]))
+            else:
+                task, attempts = record.previous_attempt
+                lost = task is None
+                self._publish(
+                    ChunkOutcomes([record], [INTERRUPTED], task=task, attempts=attempts, maybe_applied=lost)
+                )
 
-    def _publish_now(self, outcome: RecordOutcome) -> None:
-        self._report.add(outcome)
-        self._outcomes.put_now((outcome,))
+    def _publish(self, outcomes: ChunkOutcomes) -> None:
+        self._report.add(outcomes)
+        self._outcomes.put(outcomes)

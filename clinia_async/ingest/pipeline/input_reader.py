@@ -1,34 +1,39 @@
-"""The end of the input that is read: what is wrong stays here, and what may be sent goes to the runway."""
+"""Reads the input: what is wrong gets its outcome here, and what may be sent goes to the ready queue."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from clinia_async.calls import BatchWrite
-from clinia_async.errors import InvalidWrite
+from clinia_async.errors import CliniaError, Evidence, InvalidWrite, Outcome
 from clinia_async.ingest.journal.replay import Place, Replay
 from clinia_async.ingest.journal.rows import Failure, Unfinished
-from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.pipeline.ready_queue import READ_AHEAD, ReadyQueue, now
+from clinia_async.ingest.pipeline.ready_queue import ReadyQueue, now
 from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.iter_batches import iter_batches
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
-from clinia_async.models.batch_result import Key
 
 Item = BatchWrite | Record | BadRecord | Blank
-Emit = Callable[[RecordOutcome], Awaitable[None]]
+Publish = Callable[[ChunkOutcomes], Awaitable[None]]
+
+
+class SourceCancelled(CliniaError, RuntimeError):
+    """The iterable of a job raised `asyncio.CancelledError`, and nobody had cancelled the job."""
+
+    outcome = Outcome.NOT_SENT
 
 
 class InputReader:
-    """Reads a little ahead of need. A record that former runs have read finds its place in what they did."""
+    """Reads a little ahead of need, and finds the place of a record that previous runs have read."""
 
     def __init__(
         self,
         source: str,
         items: Iterable[Item] | AsyncIterable[Item],
-        ready_queue: ReadyQueue,
+        queue: ReadyQueue,
         report: Report,
         replay: Replay,
         *,
@@ -36,112 +41,128 @@ class InputReader:
     ) -> None:
         self._source = source
         self._blocks = _blocks(items)
-        self._ready_queue = ready_queue
+        self._queue = queue
         self._report = report
         self._replay = replay
         self._may_have_arrived = may_have_arrived
-        self._pause_at = READ_AHEAD
-        self._gathered: list[Record] = []
-        """Of chunks that a former run left, while they are not yet whole."""
+        self._collected: list[Record] = []
 
     @property
     def read_to(self) -> int:
+        """The position of the record that was read last."""
         return self._report.read
 
     @property
     def digest(self) -> bytes:
         return self._replay.digest
 
-    async def read(self, emit: Emit) -> None:
-        """Reads the input to its end, as fast as records are taken. Raises what the source raises."""
+    @property
+    def collected(self) -> Sequence[Record]:
+        """Records of chunks that a previous run left and that never became whole."""
+        return self._collected
+
+    async def read(self, publish: Publish) -> None:
+        """Read the input to its end, as fast as records are taken.
+
+        Raises:
+            SourceCancelled: the source was cancelled by other code than the job.
+            JournalMismatch: the input is not the one that previous runs have read.
+            Exception: whatever the source raises.
+        """
         try:
-            async for items in self._blocks:
-                await self._take_all_in(items, emit)
-                if self._report.read >= self._pause_at:
-                    self._pause_at = self._report.read + READ_AHEAD
-                    await asyncio.sleep(0)  # an iterable that is not async would never let go of the loop
-            self._replay.check_ended()
+            await self._read(publish)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise SourceCancelled("the iterable of the job was cancelled, and not by the job") from error
         finally:
-            self._ready_queue.end()
+            self._queue.end()
             await self._close()
 
-    @property
-    def gathered(self) -> Sequence[Record]:
-        """What was read of chunks that never became whole."""
-        return self._gathered
+    async def _read(self, publish: Publish) -> None:
+        if self._queue.is_stopped:
+            return
+        async for items in self._blocks:
+            await self._add_all(items, publish)
+            if self._queue.is_stopped:
+                return
+            await asyncio.sleep(0)  # a source that never waits would never let go of the loop
+        self._replay.check_ended()
 
-    async def _take_all_in(self, items: Iterable[Item | RecordBatch], emit: Emit) -> None:
+    async def _add_all(self, items: Iterable[Item | RecordBatch], publish: Publish) -> None:
         if isinstance(items, list) and (batch := encode_batch(items, self._report.read + 1)) is not None:
             items = (batch,)
         for item in items:
             if not isinstance(item, RecordBatch):
-                await self._take_in(item, emit)
-            elif not self._take_batch(item):
+                await self._add(item, publish)
+            elif not self._add_batch(item):
                 for record in item:
-                    await self._take_in(record, emit)
-            if self._ready_queue.is_full:
-                await self._ready_queue.wait_for_room()
+                    await self._add(record, publish)
+            if self._queue.is_full:
+                await self._queue.wait_for_room()
+            if self._queue.is_stopped:
+                return
 
-    def _take_batch(self, batch: RecordBatch) -> bool:
-        """What no former run has read, and is all of the job's source, is taken in with no more than this."""
+    def _add_batch(self, batch: RecordBatch) -> bool:
+        """Add records if no previous run has read them and all are of the job's source; return whether."""
         if not self._replay.is_over or batch.kind.source != self._source:
             return False
         batch.stamp(self._report.read + 1, maybe_applied=self._may_have_arrived)
         self._report.read += len(batch)
         self._replay.pass_by(batch)
-        keys = self._ready_queue.keys
-        taken = keys.claim_all(batch.keys)
-        for place in taken:
-            keys.claim(batch.record(place))
-        if len(taken) < len(batch):
-            self._ready_queue.add(batch.without(taken) if taken else batch)
+        self._make_ready(batch)
         return True
 
-    async def _take_in(self, item: Item, emit: Emit) -> None:
+    def _make_ready(self, batch: RecordBatch) -> None:
+        """Queue the records of a batch whose keys are free; the others wait for them."""
+        waiting = self._queue.keys.acquire(batch)
+        if len(waiting) < len(batch):
+            self._queue.add(batch.without(waiting) if waiting else batch)
+
+    async def _add(self, item: Item, publish: Publish) -> None:
         if isinstance(item, Blank):
             self._report.blank += 1
             return
         record = self._checked(item)
         record.position = self._report.read + 1
-        before = self._replay.is_over
+        was_over = self._replay.is_over
         place = await self._replay.place_of(record)
-        if isinstance(record, Record) and record.key is not None and place is not None:
-            self._note_late(record, record.key, place)
+        if isinstance(record, Record) and place is not None:
+            self._restore_fence(record, place)
         self._report.read += 1
-        if isinstance(record, BadRecord):
-            reason = f"{record.path}: {record.reason}"
-            await emit(RecordOutcome(record, Disposition.INVALID, reason))
-        elif isinstance(place, Disposition):
+        if isinstance(place, Disposition):
             self._report.add_reported_before(place)
         elif isinstance(place, Failure):
-            await emit(_reported(record, place))
+            await publish(_reported(record, place))
+        elif isinstance(record, BadRecord):
+            await publish(_invalid(record, f"{record.path}: {record.reason}"))
         elif (refusal := _refusal(record)) is not None:
-            await emit(RecordOutcome(record, Disposition.INVALID, refusal))
+            await publish(_invalid(record, refusal))
         else:
-            self._claim(record, place)
-        if self._replay.is_over and not before:
-            self._gathered.clear()
-            self._ready_queue.open(self._replay.chunks())
+            self._queue_one(record, place)
+        if self._replay.is_over and not was_over:
+            self._collected.clear()
+            self._queue.open(self._replay.chunks())
 
-    def _claim(self, record: Record, chunk: Unfinished | None) -> None:
+    def _queue_one(self, record: Record, chunk: Unfinished | None) -> None:
         if chunk is not None and (chunk.may_have_arrived or self._may_have_arrived):
             record.previous_attempt = chunk.task, chunk.attempts
         elif self._may_have_arrived:
             record.previous_attempt = None, 0
-        if not self._ready_queue.keys.claim(record):
-            return
-        if chunk is not None:
+        batch = RecordBatch.of(record)
+        if chunk is None:
+            self._make_ready(batch)
+        elif not self._queue.keys.acquire(batch):
             chunk.records.append(record)
-            self._gathered.append(record)
-        else:
-            self._ready_queue.make_ready(record)
+            self._collected.append(record)
 
-    def _note_late(self, record: Record, key: Key, place: Place) -> None:
-        """A former run had the record: what does it mean for a later one of the same key?"""
-        self._ready_queue.late.waited(record, now())
+    def _restore_fence(self, record: Record, place: Place) -> None:
+        """Fence the key of a record that a previous run sent twice, or lift the fence that it waited for."""
+        self._queue.fences.lift(record, now())
         if not isinstance(place, Unfinished) and self._replay.is_late(record):
             # with the run that sent it twice, the wait for the first of the two was forgotten
-            self._ready_queue.late.add(key, record.action, now())
+            self._queue.fences.add([(record.key, record.action)], now())
 
     def _checked(self, item: Item) -> Record | BadRecord:
         place = self._report.read + 1
@@ -160,7 +181,7 @@ class InputReader:
 
 
 def _refusal(record: Record) -> str | None:
-    """Why it cannot be sent, if it cannot."""
+    """Return why a record cannot be sent, if it cannot."""
     try:
         record.payload()
     except InvalidWrite as error:
@@ -168,16 +189,32 @@ def _refusal(record: Record) -> str | None:
     return None
 
 
-def _reported(record: Record, failure: Failure) -> RecordOutcome:
-    return RecordOutcome(
-        record,
-        failure.disposition,
-        failure.reason,
-        failure.task,
+def _invalid(record: Record | BadRecord, reason: str) -> ChunkOutcomes:
+    return ChunkOutcomes([record], [(Disposition.INVALID, reason, Evidence.NOT_SENT)])
+
+
+def _reported(record: Record | BadRecord, failure: Failure) -> ChunkOutcomes:
+    return ChunkOutcomes(
+        [record],
+        [(failure.disposition, failure.reason, failure.evidence)],
+        task=failure.task,
         attempts=failure.attempts,
+        maybe_applied=failure.maybe_applied,
         reported_before=True,
     )
 
 
 def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item | RecordBatch]]:
-    return items.blocks if isinstance(items, RecordStream) else iter_batches(items, MAX_BATCH)
+    if isinstance(items, RecordStream):
+        return items.blocks
+    return iter_batches(items, MAX_BATCH, weigh=_size_of)
+
+
+def _size_of(item: object) -> int:
+    """Return the bytes that an item takes on the wire, about."""
+    try:
+        if isinstance(item, Record):
+            return len(item.payload())
+        return len(item.operation()) if isinstance(item, BatchWrite) else 0
+    except InvalidWrite:
+        return 0

@@ -1,4 +1,4 @@
-"""The way of a chunk from its plan to its outcomes. How it is sent and told is a matter of its carrier."""
+"""Takes a chunk from its plan to its outcomes. How it is sent and read is left to its sender."""
 
 import contextlib
 from collections.abc import Sequence
@@ -8,20 +8,22 @@ from clinia_async.calls import RetrySafety, Write
 from clinia_async.errors import (
     CliniaError,
     ContentTooLarge,
+    Evidence,
     InvalidWrite,
     Outcome,
     RequestError,
+    SessionClosed,
     TaskPollError,
 )
 from clinia_async.ingest.journal.file import JournalError
 from clinia_async.ingest.options import OnUnknown
-from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.pipeline.chunker import Chunker
 from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
-from clinia_async.ingest.senders.error_outcomes import TOO_LARGE, same_outcome
+from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from clinia_async.ingest.senders.retrying_session import JobStopped, RetryingSession
 from clinia_async.models.task_id import TaskId
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
@@ -37,20 +39,20 @@ class Sender(Protocol):
     """One way to send records."""
 
     def write(self, chunk: Chunk) -> Write[object]:
-        """What is sent for it. Raises `InvalidWrite` for what cannot go this way."""
+        """Return what is sent for a chunk. Raises `InvalidWrite` for what cannot go this way."""
         ...
 
-    async def outcomes(self, chunk: Chunk, task: Task[object]) -> Sequence[RecordOutcome]:
-        """What became of its records, once its task has ended."""
+    async def outcomes(self, chunk: Chunk, task: Task[object]) -> ChunkOutcomes:
+        """Return what became of the records, once their task has ended."""
         ...
 
-    async def refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
-        """What an error says of its records."""
+    async def refused(self, chunk: Chunk, error: CliniaError) -> ChunkOutcomes:
+        """Return what an error means for the records."""
         ...
 
 
 class ChunkWorker:
-    """What one worker runs on."""
+    """One of several that take chunks from the chunker."""
 
     def __init__(
         self,
@@ -74,37 +76,44 @@ class ChunkWorker:
         self._early_polls = early_polls
 
     async def work(self) -> None:
+        """Process chunks to the end of the input.
+
+        Raises:
+            JobStopped: the key was refused, or no good answer came.
+            JournalError: the journal cannot be written.
+            SessionClosed: the session was closed under the job.
+        """
         while (chunk := await self._chunker.next()) is not None:
             if not chunk.number:
                 await self._checkpoints.planned(chunk)
-            todo = [chunk]
-            while todo:
-                todo.extend(await self._finish(todo.pop()))
+            chunks = [chunk]
+            while chunks:
+                chunks.extend(await self._process(chunks.pop()))
 
-    async def _finish(self, chunk: Chunk) -> Sequence[Chunk]:
-        """Brings a chunk to its end; gives the parts of one that cannot go as a whole."""
+    async def _process(self, chunk: Chunk) -> Sequence[Chunk]:
+        """Complete a chunk; return the parts of one that cannot be sent as a whole."""
         try:
             outcomes = await self._outcomes(chunk)
-        except JobStopped as stop:
+        except (JobStopped, SessionClosed) as stop:
             await self._stopped(chunk, stop)
             raise
         if outcomes is None:
-            return await self._halves(chunk)
+            return await self._split(chunk)
         try:
             if chunk.state is ChunkState.ACCEPTED and not chunk.has_ended:
                 await self._checkpoints.reported(outcomes)
             else:
                 await self._checkpoints.completed(chunk, outcomes)
-        finally:  # what is known is told, even where it cannot be written down
+        finally:  # what is known is reported, even where it cannot be written down
             self._in_flight.complete(chunk, outcomes)
-        await self._in_flight.room()
+        await self._in_flight.wait_for_room()
         return ()
 
-    async def _outcomes(self, chunk: Chunk) -> Sequence[RecordOutcome] | None:
-        """None where its records cannot go together, and so must go apart."""
+    async def _outcomes(self, chunk: Chunk) -> ChunkOutcomes | None:
+        """Return None where the records cannot go together, and so must be split."""
         try:
-            return await self._carried(chunk)
-        except (JobStopped, JournalError):
+            return await self._send(chunk)
+        except (JobStopped, JournalError, SessionClosed):
             raise
         except (ContentTooLarge, InvalidWrite) as error:
             if len(chunk.records) > 1:
@@ -114,32 +123,38 @@ class ChunkWorker:
             refusal = error
         return await self._refused(chunk, refusal)
 
-    async def _refused(self, chunk: Chunk, error: CliniaError) -> Sequence[RecordOutcome]:
+    async def _refused(self, chunk: Chunk, error: CliniaError) -> ChunkOutcomes:
+        if error.outcome is Outcome.NOT_SENT:
+            self._in_flight.mark_not_sent(chunk)
         if isinstance(error, ContentTooLarge) and error.outcome is Outcome.REJECTED:
-            return same_outcome(chunk, Disposition.REJECTED, TOO_LARGE)
+            return ChunkOutcomes.same(chunk, (Disposition.REJECTED, TOO_LARGE, error.evidence))
         try:
             return await self._sender.refused(chunk, error)
         except RequestError as unread:
-            return same_outcome(chunk, Disposition.UNKNOWN, type(unread).__name__)
+            return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, type(unread).__name__, Evidence.NONE))
 
-    async def _stopped(self, chunk: Chunk, stop: JobStopped) -> None:
-        chunk.requests += stop.attempts
+    async def _stopped(self, chunk: Chunk, stop: JobStopped | SessionClosed) -> None:
+        chunk.requests += getattr(stop, "attempts", 0)
         is_proven = stop.outcome in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.maybe_applied
         if is_proven and chunk.state is ChunkState.SENDING:
             with contextlib.suppress(JournalError):
                 await self._checkpoints.withdrawn(chunk)
-        self._in_flight.fail(chunk, str(stop), is_proven=is_proven)
+        if is_proven:
+            self._in_flight.mark_not_sent(chunk)
+            self._in_flight.fail(chunk, (Disposition.UNSENT, str(stop), stop.evidence))
+        else:
+            self._in_flight.fail(chunk, (Disposition.UNKNOWN, str(stop), Evidence.NONE))
 
-    async def _carried(self, chunk: Chunk) -> Sequence[RecordOutcome]:
+    async def _send(self, chunk: Chunk) -> ChunkOutcomes:
         write = self._sender.write(chunk)
         for sends_left in reversed(range(_SENDS)):
-            if chunk.task is None and self._is_given_up(chunk, write):
-                return same_outcome(chunk, Disposition.UNKNOWN, MAYBE_APPLIED)
-            task = await self._task(chunk, write)
+            if chunk.task is None and self._may_not_repeat(chunk, write):
+                return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, MAYBE_APPLIED, Evidence.NONE))
+            task = await self._submit(chunk, write)
             if len(chunk.records) > 1:
                 await early_poll(task, self._early_polls)
             try:
-                await self._session.watched(task.wait)
+                await self._session.wait_for(task.wait)
             except TaskPollError as error:
                 if error.status != _NOT_FOUND or not sends_left:
                     raise
@@ -148,9 +163,9 @@ class ChunkWorker:
             chunk.has_ended = True
             self._note_lag(task)
             return await self._sender.outcomes(chunk, task)
-        raise AssertionError("the last send is told")
+        raise AssertionError("the last send has an outcome")
 
-    async def _task(self, chunk: Chunk, write: Write[object]) -> Task[object]:
+    async def _submit(self, chunk: Chunk, write: Write[object]) -> Task[object]:
         if chunk.task is not None:
             return self._session.resume(write, chunk.task, maybe_applied=chunk.maybe_applied)
         await self._checkpoints.sending(chunk)
@@ -173,15 +188,15 @@ class ChunkWorker:
         try:
             await self._checkpoints.accepted(chunk, task, maybe_applied=chunk.maybe_applied)
         except JournalError:
-            # nothing more is sent; but this was taken, and what becomes of it can still be told
+            # nothing more is sent; but this was accepted, and what becomes of it can still be reported
             self._in_flight.stop()
 
-    def _is_given_up(self, chunk: Chunk, write: Write[object]) -> bool:
+    def _may_not_repeat(self, chunk: Chunk, write: Write[object]) -> bool:
         """Whether it may have arrived and must not be sent again."""
         once = write.retry_safety is RetrySafety.ONCE and self._on_unknown is OnUnknown.STOP
         return once and (chunk.maybe_applied or chunk.state in {ChunkState.SENDING, ChunkState.UNKNOWN})
 
-    async def _halves(self, chunk: Chunk) -> Sequence[Chunk]:
+    async def _split(self, chunk: Chunk) -> Sequence[Chunk]:
         middle = len(chunk.records) // 2
         halves = [
             Chunk(

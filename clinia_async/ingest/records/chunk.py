@@ -1,20 +1,26 @@
 """A chunk: records that go in one request, with what the journal knows of it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
+from clinia_async.ingest.records.position_ranges import Range
 from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
+from clinia_async.settings import Number
 
 
 class ChunkState(StrEnum):
+    """How far a chunk has come, as the journal has it."""
+
     PLANNED = "PLANNED"
     SENDING = "SENDING"
-    """It may have left: `attempts` says how often it was put on its way."""
+    """It may have been sent: `attempts` says how often."""
     ACCEPTED = "ACCEPTED"
-    """The service has taken it, and its task tells the rest."""
-    SETTLED = "SETTLED"
+    """The service has taken it, and its task says the rest."""
+    COMPLETED = "COMPLETED"
+    """Each of its records has an outcome."""
     REJECTED = "REJECTED"
     """The service refused the request: nothing of it was stored."""
     UNKNOWN = "UNKNOWN"
@@ -23,21 +29,26 @@ class ChunkState(StrEnum):
 
 @frozen
 class ChunkLimits:
-    """A chunk is sent once it holds `operations` records or `bytes` bytes, or is `linger` seconds old.
+    """How large a chunk may become, and how old.
 
-    So a slow source does not wait for a full chunk.
+    A chunk is sent once it holds `operations` records or `bytes` bytes, or is `linger` seconds old. So a
+    slow source does not wait for a full chunk.
+
+    Raises:
+        ConfigError: a number is outside its range.
     """
 
-    operations: int = 5000
-    bytes: int = 8 * 1024 * 1024
-    linger: float = 1.0
+    operations: int = field(default=5000, validator=Number(least=1, whole=True))
+    bytes: int = field(default=8 * 1024 * 1024, validator=Number(least=1, whole=True))
+    linger: float = field(default=1.0, validator=Number(least=0))
 
 
 @define(eq=False)
 class Chunk:
-    """`number` is its row in the journal; `doubtful` says that an answer to it was lost.
+    """The records of one request.
 
-    `attempts` counts the times that it was put on its way, `requests` what was sent then.
+    `number` is its row in the journal. `maybe_applied` says that an answer to it was lost. `attempts` counts
+    the times that it was put on its way, in all runs, and `requests` the requests that were sent then.
     """
 
     records: RecordBatches
@@ -48,10 +59,12 @@ class Chunk:
     maybe_applied: bool = False
     task: TaskId | None = None
     has_ended: bool = False
-    """Its task was seen to end. One that is not watched to its end stays ACCEPTED, for the next run."""
+    """Its task ended and its receipts were read. One that did not stays ACCEPTED, for the next run."""
     reported_before: bool = False
-    """A former run of the job may have told that its records are unknown."""
+    """A previous run of the job may have reported its records as unknown."""
     was_sent: bool = False
     """This run has put it on the wire, and it may have arrived."""
+    ranges: Sequence[Range] = ()
+    """The positions that a previous run planned, where some of its records now wait for their keys."""
     resent: bool = False
     """This run has sent it again though a second record of each may have been made."""

@@ -1,56 +1,102 @@
-"""The items of a source, some at a time: all that it gives without waiting, up to a bound."""
+"""The items of a source, a batch at a time: all that it gives without waiting, within bounds."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from itertools import islice
-from typing import TypeVar
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from typing import Generic, TypeVar
+
+from attrs import field, frozen
 
 T = TypeVar("T")
 
+LONGEST_PULL = 0.005
+"""Seconds for which a source is pulled in one go: the loop stands still so long, and one item longer."""
+LARGEST_BATCH = 1024 * 1024
+"""Bytes that are wanted in one batch, at most."""
+_WEIGHED = frozenset({1, 8, 64})
+"""The numbers of the items of a batch whose bytes are measured: all of them would cost too much."""
 
-async def iter_batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
-    """At `most` so many at once; what the source raises comes behind all that it gave before.
 
-    No more than one item is pulled ahead of what is asked for.
+async def iter_batches(
+    items: Iterable[T] | AsyncIterable[T],
+    most: int,
+    *,
+    weigh: Callable[[T], int] = lambda _: 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> AsyncGenerator[list[T], None]:
+    """Yield the items in batches of up to `most`, and then raise what the source raises.
+
+    A batch is smaller where `weigh` says that its items take many bytes, or where the source needs time.
+    No more than one item is pulled ahead of what is asked for. `clock` tells seconds, and goes on while the
+    source computes.
     """
-    both = _as_it_gives(items, most) if isinstance(items, AsyncIterable) else _at_once(items, most)
+    bounds = _Bounds(most, weigh, clock)
+    batches = _iter_async(items, bounds) if isinstance(items, AsyncIterable) else _iter_sync(items, bounds)
     try:
-        async for batch in both:
+        async for batch in batches:
             yield batch
     finally:
-        await both.aclose()
+        await batches.aclose()
 
 
-async def _at_once(items: Iterable[T], most: int) -> AsyncGenerator[list[T], None]:
+@frozen
+class _Bounds(Generic[T]):
+    most: int
+    weigh: Callable[[T], int]
+    clock: Callable[[], float]
+    _heaviest: list[int] = field(factory=lambda: [0])
+
+    def begin(self) -> float:
+        """Return when the batch that begins now should end, by the clock."""
+        self._heaviest[0] = 0
+        return self.clock() + LONGEST_PULL
+
+    def is_full(self, batch: list[T], until: float) -> bool:
+        count = len(batch)
+        if count in _WEIGHED:
+            self._heaviest[0] = max(self._heaviest[0], self.weigh(batch[-1]))
+        return count >= self.most or self._heaviest[0] * (count + 1) > LARGEST_BATCH or self.clock() >= until
+
+
+async def _iter_sync(items: Iterable[T], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
     iterator = iter(items)
-    end: Exception | None = None
+    end: BaseException | None = None
     while end is None:
         batch: list[T] = []
+        until = bounds.begin()
         try:
-            batch.extend(islice(iterator, most))
-        except Exception as error:  # noqa: BLE001  it is raised in its turn
+            for item in iterator:
+                batch.append(item)
+                if bounds.is_full(batch, until):
+                    break
+            else:
+                end = StopIteration()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is raised behind the batch
             end = error
-        if not batch:
-            break
-        yield batch
-    if end is not None:
+        if batch:
+            yield batch
+        await asyncio.sleep(0)  # a source that is not async never lets go of the loop by itself
+    if not isinstance(end, StopIteration):
         raise end
 
 
-async def _as_it_gives(items: AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
+async def _iter_async(items: AsyncIterable[T], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
     held: list[T] = []
     given, wanted = asyncio.Event(), asyncio.Event()
 
-    async def hold() -> None:
+    async def pull() -> None:
         iterator = aiter(items)
         try:
             await wanted.wait()
+            until = bounds.begin()
             async for item in iterator:
                 held.append(item)
                 given.set()
-                if len(held) >= most:
+                if bounds.is_full(held, until):
                     wanted.clear()
-                await wanted.wait()
+                if not wanted.is_set():
+                    await wanted.wait()
+                    until = bounds.begin()
         finally:
             given.set()
             closing = getattr(iterator, "aclose", None)
@@ -58,7 +104,7 @@ async def _as_it_gives(items: AsyncIterable[T], most: int) -> AsyncGenerator[lis
                 await closing()
 
     # in a task of its own, so that it can be seen to wait
-    source = asyncio.create_task(hold(), name="clinia-source")
+    source = asyncio.create_task(pull(), name="clinia-source")
     try:
         while not source.done() or held:
             wanted.set()

@@ -1,4 +1,4 @@
-"""Positions of records in their input, kept as ranges: a chunk of thousands is a few of them."""
+"""Positions of records in their input as ranges: a chunk of thousands of records is a few of them."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ Range = tuple[int, int]
 
 
 def ranges_of(positions: Iterable[int]) -> list[Range]:
-    """Ascending positions as ranges."""
+    """Return ascending positions as ranges."""
     found: list[Range] = []
     for position in positions:
         if found and found[-1][1] == position - 1:
@@ -19,7 +19,7 @@ def ranges_of(positions: Iterable[int]) -> list[Range]:
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
-    """The same positions as ascending ranges, as few as can be. `ranges` must not overlap."""
+    """Return the same positions as the fewest ascending ranges. `ranges` must not overlap."""
     found: list[Range] = []
     for first, last in sorted(ranges):
         if found and found[-1][1] == first - 1:
@@ -30,18 +30,23 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def written(ranges: Iterable[Range]) -> str:
+    """Return the ranges as text, which `read` reads."""
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def read(text: str) -> Iterator[Range]:
-    """Raises `ValueError` for text that `written` did not write."""
+    """Yield the ranges of a text.
+
+    Raises:
+        ValueError: the text is not one that `written` returns.
+    """
     for part in text.split(","):
         first, dash, last = part.partition("-")
         yield int(first), int(last if dash else first)
 
 
 class Positions:
-    """Many positions, asked one by one. `ranges` may come in any order and must not overlap."""
+    """A set of positions. `ranges` may come in any order and must not overlap."""
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
         ascending = merged(ranges)
@@ -51,6 +56,9 @@ class Positions:
     def __contains__(self, position: int) -> bool:
         place = bisect_right(self._firsts, position) - 1
         return place >= 0 and position <= self._lasts[place]
+
+    def ranges(self) -> list[Range]:
+        return [*zip(self._firsts, self._lasts, strict=True)]
 
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in zip(self._firsts, self._lasts, strict=True))

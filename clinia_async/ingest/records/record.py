@@ -13,15 +13,15 @@ from clinia_async.models.batch_result import Key
 from clinia_async.models.task_id import TaskId
 
 IdMapping = Callable[[str], str]
-"""What is done to the ids of both ends before they are checked, such as `escape_dots`."""
+"""A function that is applied to the ids of both ends before they are checked, such as `escape_dots`."""
 
 PreviousAttempt = tuple[TaskId | None, int]
-"""The task of a record that a former run may have sent, and how often it did."""
+"""The task of a record that a previous run may have sent, and how often it did."""
 
 
 @frozen(eq=False)
 class RecordKind:
-    """What records of one input have in common.
+    """What the records of one input have in common.
 
     `write_of` makes the write of such a record's text or, where it did not come `as_text`, of its payload.
     """
@@ -43,12 +43,12 @@ class RecordKind:
 
 
 RELATIONSHIP_WRITES = (CreateRelationship, UpsertRelationship)
-"""Writes that have a line, and can be made of it again."""
+"""Writes that can be encoded as a line, and made of it again."""
 
 
 @lru_cache(maxsize=256)
 def record_kind(write: type[BatchWrite], source: str, is_keyed: bool) -> RecordKind:
-    """What writes of one class have in common: whether they may be repeated is a matter of their ids."""
+    """Return the kind of the writes of one class. Whether they may be repeated depends on their ids."""
     retry_safety = RetrySafety.IDEMPOTENT
     if write.action is Action.CREATE:
         retry_safety = RetrySafety.KEYED if is_keyed else RetrySafety.ONCE
@@ -58,10 +58,11 @@ def record_kind(write: type[BatchWrite], source: str, is_keyed: bool) -> RecordK
 
 @define(eq=False, init=False)
 class Record:
-    """`line` is the line or row of the file, or the place in the iterable, counted from 1, for people.
+    """A write that can be sent.
 
-    `position` counts the records of an input and is stamped by whoever takes them in. `text` is the
-    record as one line of JSON, if it came from outside. `key` is None where the service makes the id.
+    `line` is the line or row of the file, or the place in the iterable, counted from 1, for people.
+    `position` counts the records of an input, and is set when they are read. `text` is the record as one line
+    of JSON, if it came from a file. `key` is None where the service makes the id.
     """
 
     line: int
@@ -70,7 +71,7 @@ class Record:
     key: Key | None = field(repr=False)
     kind: RecordKind
     previous_attempt: PreviousAttempt | None
-    """It may have arrived already, in a former run; this is what is known of that."""
+    """The attempt of a previous run, if it may have arrived then."""
     _payload: bytes | None = field(repr=False)
     _write: BatchWrite | None = field(repr=False)
 
@@ -96,7 +97,7 @@ class Record:
         text: bytes | None = None,
         write: BatchWrite | None = None,
     ) -> "Record":
-        """A record that is known to be right. Its write is made when somebody asks for it."""
+        """Return a record that was checked already. Its write is made when it is asked for."""
         record = cls.__new__(cls)
         record.line = line
         record.text = text
@@ -121,12 +122,16 @@ class Record:
         return self.kind.action
 
     @property
+    def is_create(self) -> bool:
+        return self.kind.action is Action.CREATE
+
+    @property
     def retry_safety(self) -> RetrySafety:
         return self.kind.retry_safety
 
     @property
     def write(self) -> BatchWrite:
-        """What was given, or made once of what was read or sent."""
+        """The write that was given, or is made once of what was read or sent."""
         if self._write is None:
             origin = self.text if self.kind.as_text else self._payload
             if self.kind.write_of is None or origin is None:
@@ -135,29 +140,30 @@ class Record:
         return self._write
 
     def payload(self) -> bytes:
-        """What goes on the wire under the name of the action.
+        """Return what is sent under the name of the action.
 
-        Raises `InvalidWrite` for data that JSON cannot carry.
+        Raises:
+            InvalidWrite: the data cannot be sent as JSON.
         """
         if self._payload is None:
             self._payload = self.write.operation()[len(self.kind.prefix) : -1]
         return self._payload
 
     def operation(self) -> bytes:
-        """This record as one operation of a bulk. Raises as `payload` does."""
+        """Return this record as one operation of a bulk. Raises as `payload` does."""
         return self.kind.operation(self.payload())
 
 
 @frozen
 class Blank:
-    """A line with nothing on it: counted, and no failure."""
+    """An empty line: counted, and no failure."""
 
     line: int
 
 
 @define(eq=False)
 class BadRecord:
-    """`path` says where and `reason` what is wrong; neither quotes the value."""
+    """A record that cannot be sent: `path` and `reason` say why, and never quote the value."""
 
     line: int
     path: str

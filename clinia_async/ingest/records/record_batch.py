@@ -1,7 +1,7 @@
-"""Records by the column: what is alike in many is held once.
+"""Records by the column: what many of them share is held once.
 
-A `Record` is made when somebody asks for it. Until then a record on its way costs a key and its bytes,
-and nothing that the garbage collector has to look at.
+A `Record` is made when it is asked for. Until then a record costs a key and its bytes, and nothing that the
+garbage collector has to go through.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,7 @@ from clinia_async.ingest.records.record import Record, RecordKind
 from clinia_async.models.batch_result import Key
 
 MAX_BATCH = 128
-"""Records that are taken together, at most: one that is odd slows down no more than these."""
+"""Records that are taken together, at most: one that needs a closer look slows down no more than these."""
 _NO_PREVIOUS_RUN = (None, 0)
 
 
@@ -24,7 +24,7 @@ _NO_PREVIOUS_RUN = (None, 0)
 class RecordBatch:
     """Records of one kind, one after the other; either each of them has a key or none has.
 
-    `made` holds the records that there are, and None where nobody has asked for one.
+    `made` holds the records that were made so far, and None for the others.
     """
 
     kind: RecordKind
@@ -34,16 +34,24 @@ class RecordBatch:
     made: list[Record | None] = field(repr=False)
     positions: Sequence[int] = ()
     maybe_applied: bool = False
-    """Each of them may have arrived already, in a former run."""
+    """Each of them may have arrived already, in a previous run."""
 
     @classmethod
     def of(cls, record: Record) -> "RecordBatch":
-        """Raises `InvalidWrite` for data that JSON cannot carry."""
+        """Return a batch of one record.
+
+        Raises:
+            InvalidWrite: its data cannot be sent as JSON.
+        """
         return cls.of_all([record])
 
     @classmethod
     def of_all(cls, records: Sequence[Record]) -> "RecordBatch":
-        """Of records that are of one kind. Raises `InvalidWrite` for data that JSON cannot carry."""
+        """Return a batch of records of one kind.
+
+        Raises:
+            InvalidWrite: their data cannot be sent as JSON.
+        """
         first = records[0]
         return cls(
             first.kind,
@@ -62,7 +70,7 @@ class RecordBatch:
         return map(self.record, range(len(self.keys)))
 
     def stamp(self, first: int, *, maybe_applied: bool) -> None:
-        """They are in the input from position `first` on, one behind the other."""
+        """Number the records by their positions in the input, from `first` on."""
         self.positions = range(first, first + len(self))
         self.maybe_applied = maybe_applied
         for record, position in zip(self.made, self.positions, strict=True):
@@ -71,7 +79,7 @@ class RecordBatch:
                 record.previous_attempt = _NO_PREVIOUS_RUN if maybe_applied else None
 
     def record(self, place: int) -> Record:
-        """The same one whenever it is asked for."""
+        """Return the record at a place: the same one each time."""
         record = self.made[place]
         if record is None:
             record = self.made[place] = self._record(place)
@@ -98,7 +106,7 @@ class RecordBatch:
         )
 
     def without(self, places: Sequence[int]) -> "RecordBatch":
-        """All but those at `places`."""
+        """Return a batch of all records but those at `places`."""
         out = set(places)
         stay = [place not in out for place in range(len(self))]
         return RecordBatch(
@@ -112,7 +120,7 @@ class RecordBatch:
         )
 
     def try_extend(self, other: "RecordBatch") -> bool:
-        """Adds `other` behind its own, if both are of one kind; whether it did."""
+        """Append `other`, if both are of one kind; return whether it did."""
         if self.kind is not other.kind or self.maybe_applied is not other.maybe_applied:
             return False
         self.keys += other.keys
@@ -123,16 +131,16 @@ class RecordBatch:
         return True
 
     def content(self) -> bytes:
-        """Its operations, with a comma between."""
+        """Return the operations of a bulk request, with a comma between."""
         prefix = self.kind.prefix
         return prefix + (b"}," + prefix).join(self.payloads) + b"}"
 
     def size(self) -> int:
-        """Bytes of its operations, with a separator for each."""
+        """Return the bytes of the operations, with a separator for each."""
         return sum(map(len, self.payloads)) + len(self.payloads) * self._frame
 
     def fitting(self, most: int, size: int) -> int:
-        """How many of the first of them are no more than `most` and no larger than `size`."""
+        """Return how many records from the first on are at most `most` and at most `size` bytes."""
         most = min(most, len(self.payloads))
         if self.size() <= size:
             return most
@@ -147,7 +155,7 @@ class RecordBatch:
 
 
 class RecordBatches(Sequence[Record]):
-    """What stands in one chunk, of one kind or of several."""
+    """The records of one chunk, of one kind or of several."""
 
     __slots__ = ("_ends", "pieces")
 
@@ -157,7 +165,11 @@ class RecordBatches(Sequence[Record]):
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "RecordBatches":
-        """Raises `InvalidWrite` for data that JSON cannot carry."""
+        """Group records into batches.
+
+        Raises:
+            InvalidWrite: their data cannot be sent as JSON.
+        """
         pieces: list[RecordBatch] = []
         for batch in map(RecordBatch.of, records):
             if not (pieces and pieces[-1].try_extend(batch)):
@@ -184,18 +196,18 @@ class RecordBatches(Sequence[Record]):
 
     @property
     def kind(self) -> RecordKind:
-        """That of the first, which the others share in what matters to their chunk."""
+        """The kind of the first record. The others share what matters to their chunk."""
         return self.pieces[0].kind
 
     def keys(self) -> list[Key | None]:
         return [*chain.from_iterable(piece.keys for piece in self.pieces)]
 
     def operations(self) -> list[bytes]:
-        """Those of each piece as one."""
+        """Return the operations of each batch, joined."""
         return [piece.content() for piece in self.pieces]
 
     def ranges(self) -> list[Range]:
-        """Their positions, in no order."""
+        """Return the positions of the records, in no order."""
         return [found for piece in self.pieces for found in _ranges(piece.positions)]
 
     def _part(self, start: int, stop: int) -> "RecordBatches":

@@ -5,55 +5,70 @@ from enum import StrEnum
 from typing import cast
 
 from clinia_async.calls import Read, Reconcilable
-from clinia_async.calls.reconciliation import Match, read_back
+from clinia_async.calls.reconciliation import READ_BACK_FOR, REPLICA_LAG, Match, read_back
+from clinia_async.errors import Evidence
 from clinia_async.ingest.outcomes.outcome import Disposition, Finding
 from clinia_async.ingest.records.record import Record
-from clinia_async.models import Action, ErrorType, TaskSubmission
+from clinia_async.models import ErrorType, TaskSubmission
 
 DIFFERENT = "another record is there, with different data"
-UNSEEN = "an answer was lost, its repeat was refused, and nothing is there"
-UNSETTLED = "an answer was lost, its repeat was refused, and what is there is not what was sent"
+NOT_FOUND = "an answer was lost, the next attempt was refused, and nothing is there"
+NOT_SAME = "an answer was lost, the next attempt was refused, and what is there is not what was sent"
 VANISHED = "its key was taken, and nothing is there to be read"
+NOT_REVIEWED = "it went through a review, and what is there is not what was sent"
 
 
 class OnExisting(StrEnum):
+    """What becomes of a create whose key another record holds."""
+
     COMPARE = "compare"
     """Read it back: equal is fine, different is a failure."""
     KEEP = "keep"
     """Read it back: what is there stays and is no failure; the report says if it differs."""
     FAIL = "fail"
-    """A failure, without looking."""
+    """A failure, without reading."""
 
 
-async def compare_existing(record: Record, policy: OnExisting, read: Read) -> Finding:
-    """For a record that was sent once and found its key taken."""
-    if policy is OnExisting.FAIL:
-        return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS)
-    now = asyncio.get_running_loop().time()
-    match = (await read_back(reconcilable(record), read, now)).match
-    if match is Match.ABSENT:
-        return Disposition.UNKNOWN, VANISHED
-    return (Disposition.EXISTING, None) if match is Match.SAME else different(policy)
+async def compare_existing(record: Record, policy: OnExisting, read: Read, evidence: Evidence) -> Finding:
+    """Return what became of a record that was sent once and found its key taken.
 
-
-async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read, deadline: float) -> Finding:
-    """For a record that may have been sent twice and was then refused: what is there tells.
-
-    Until `deadline` on the loop's clock it is waited for: the first of two may still be carried out.
-    Only a create that meets another record is refused for good.
+    `evidence` is what says that the key is taken. Raises as `read_back` does.
     """
-    match = (await read_back(reconcilable(record), read, deadline)).match
-    if match is Match.SAME:
-        return Disposition.PERSISTED, None
+    if policy is OnExisting.FAIL:
+        return Disposition.FAILED, str(ErrorType.ALREADY_EXISTS), evidence
+    match = await _match(record, read, REPLICA_LAG)
     if match is Match.ABSENT:
-        return Disposition.UNKNOWN, UNSEEN
-    return different(policy) if record.action is Action.CREATE else (Disposition.UNKNOWN, UNSETTLED)
-
-
-def reconcilable(record: Record) -> Reconcilable[TaskSubmission]:
-    return cast("Reconcilable[TaskSubmission]", record.write)
-
-
-def different(policy: OnExisting) -> Finding:
+        return Disposition.UNKNOWN, VANISHED, Evidence.NONE
+    if match is Match.SAME:
+        return Disposition.EXISTING, None, Evidence.READ_BACK
     kept = policy is OnExisting.KEEP
-    return Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT
+    return Disposition.KEPT if kept else Disposition.FAILED, DIFFERENT, Evidence.READ_BACK
+
+
+async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read) -> Finding:
+    """Return what became of a record that may have been sent twice and was then refused.
+
+    Only what is there can say: the first of the two may have been carried out, and changed or deleted since.
+    Raises as `read_back` does.
+    """
+    match = await _match(record, read, READ_BACK_FOR)
+    if match is Match.SAME:
+        return Disposition.PERSISTED, None, Evidence.READ_BACK
+    if match is Match.ABSENT:
+        return Disposition.UNKNOWN, NOT_FOUND, Evidence.NONE
+    if policy is OnExisting.KEEP and record.is_create:
+        return Disposition.KEPT, DIFFERENT, Evidence.READ_BACK
+    return Disposition.UNKNOWN, NOT_SAME, Evidence.NONE
+
+
+async def reconcile_reviewed(record: Record, read: Read) -> Finding:
+    """Return what became of a record whose receipt does not say how its review ended."""
+    if await _match(record, read, REPLICA_LAG) is Match.SAME:
+        return Disposition.SUCCEEDED, None, Evidence.READ_BACK
+    return Disposition.UNKNOWN, NOT_REVIEWED, Evidence.NONE
+
+
+async def _match(record: Record, read: Read, seconds: float) -> Match:
+    until = asyncio.get_running_loop().time() + seconds
+    write = cast("Reconcilable[TaskSubmission]", record.write)
+    return (await read_back(write, read, until)).match

@@ -1,20 +1,16 @@
-"""What an error says about the records that met it."""
+"""What an error means for the records of the request that met it."""
 
 from clinia_async.errors import (
     ApiError,
     CliniaError,
+    Evidence,
     InvalidWrite,
     Outcome,
-    RequestError,
     TaskCancelled,
     TaskDropped,
     TaskFailed,
-    WriteConflict,
 )
-from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding, RecordOutcome
-from clinia_async.ingest.records.chunk import Chunk
-from clinia_async.ingest.records.record import Record
-from clinia_async.ingest.senders.conflicts import DIFFERENT
+from clinia_async.ingest.outcomes.outcome import Disposition, Finding
 from clinia_async.models import Receipt
 
 TOO_LARGE = "it is too large for the service"
@@ -22,49 +18,36 @@ CANCELLED = "cancelled by a concurrent operation"
 DROPPED = "a reviewer rejected it"
 
 
-def disposition_of(error: CliniaError) -> tuple[Disposition, str]:
-    """The disposition and the reason. Whatever is not proven is UNKNOWN."""
+def finding_of(error: CliniaError) -> Finding:
+    """Return the disposition, the reason and the evidence of an error. What is not proven is UNKNOWN."""
+    disposition: Disposition
+    reason: str | None
     match error:
         case InvalidWrite():
-            row = Disposition.INVALID, str(error)
-        case WriteConflict():
-            row = Disposition.FAILED, DIFFERENT
-        case TaskDropped():
-            row = Disposition.DROPPED, DROPPED
+            disposition, reason = Disposition.INVALID, str(error)
+        case CliniaError(outcome=Outcome.DONE):
+            disposition, reason = Disposition.SUCCEEDED, None
+        case TaskDropped(outcome=Outcome.REJECTED):
+            disposition, reason = Disposition.DROPPED, DROPPED
         case TaskCancelled(outcome=Outcome.REJECTED):
-            row = Disposition.CANCELLED, CANCELLED
+            disposition, reason = Disposition.CANCELLED, CANCELLED
         case TaskFailed(outcome=Outcome.REJECTED):
-            row = Disposition.FAILED, _of_receipts(error)
+            disposition, reason = Disposition.FAILED, _reason_of_task(error)
         case ApiError(outcome=Outcome.REJECTED):
-            row = Disposition.REJECTED, str(error.type or f"status {error.status}")
-        case RequestError(outcome=Outcome.NOT_SENT):
-            row = Disposition.UNSENT, type(error).__name__
+            disposition, reason = Disposition.REJECTED, str(error.type or f"status {error.status}")
+        case CliniaError(outcome=Outcome.NOT_SENT):
+            disposition, reason = Disposition.UNSENT, type(error).__name__
         case _:
-            row = Disposition.UNKNOWN, type(error).__name__
-    return row
-
-
-def same_outcome(chunk: Chunk, disposition: Disposition, reason: str | None) -> ChunkOutcomes:
-    """The same for every record of a chunk."""
-    return ChunkOutcomes(chunk, [(disposition, reason)] * len(chunk.records))
-
-
-def outcome_of(record: Record, chunk: Chunk, finding: Finding, *, reconciled: bool = False) -> RecordOutcome:
-    return RecordOutcome(
-        record,
-        *finding,
-        chunk.task,
-        reconciled=reconciled,
-        attempts=chunk.requests,
-        maybe_applied=chunk.maybe_applied,
-    )
+            return Disposition.UNKNOWN, type(error).__name__, Evidence.NONE
+    return disposition, reason, error.evidence
 
 
 def reason_of(receipt: Receipt) -> str:
+    """Return the type of the error in a receipt."""
     if receipt.error is None or receipt.error.type is None:
         return "no reason given"
     return str(receipt.error.type)
 
 
-def _of_receipts(error: TaskFailed) -> str:
+def _reason_of_task(error: TaskFailed) -> str:
     return " ".join(sorted(set(map(reason_of, error.failed_receipts)))) or "no reason given"

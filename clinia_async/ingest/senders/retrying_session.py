@@ -1,15 +1,17 @@
-"""The session as a job uses it: as patient as a long job is, and stopped by what no patience mends."""
+"""A session with the retry policy of a job: it retries for as long as the job is patient."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from clinia_async.calls import Call, RetrySafety, Write
+from clinia_async.calls.reconciliation import READ_BACK_FOR
 from clinia_async.errors import (
     CliniaError,
     Outcome,
     PermissionDenied,
     RequestError,
+    SessionClosed,
     TaskPollError,
     Unauthenticated,
 )
@@ -17,16 +19,20 @@ from clinia_async.models import Receipt
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
-from clinia_async.transport.retry import may_be_repeated
+from clinia_async.transport.retry import RetryPolicy, RetryWaits, may_be_repeated
 
 R = TypeVar("R")
+
+_ACCESS = frozenset({401, 403})
+_REFUSED_KEY = "the service refused the key"
+_RECEIPTS = RetryPolicy(attempts=None, patience=READ_BACK_FOR, base=1.0)
 
 
 class JobStopped(CliniaError):
     """The job cannot go on. What is in flight may or may not have landed."""
 
     attempts: int = 0
-    """Requests that carried the write that met the reason."""
+    """Requests that carried the write that ended the job."""
 
 
 class AccessRefused(JobStopped):
@@ -34,35 +40,41 @@ class AccessRefused(JobStopped):
 
 
 class NetworkGivenUp(JobStopped):
-    """The service brought no good answer for as long as the job is patient."""
+    """No good answer came from the service for as long as the job is patient."""
 
 
 class RetryingSession:
-    """Repeats what the session gave up on, until nothing has succeeded for `patience` seconds.
+    """Retries what the session gave up on, until no request has succeeded for `patience` seconds.
 
-    What may make a second record is repeated only where it provably did not arrive, or if `resend` says
-    so. That an answer was lost is remembered, and a key that is then found taken is settled by reading
-    it back.
+    A write that a repeat could store twice is sent again only where it provably did not arrive, or with
+    `resend`. An answer that was lost is remembered: a key that is then found taken is read back.
     """
 
     def __init__(self, session: Session, patience: float, *, resend: bool = False) -> None:
         self._session = session
-        self._patience = patience
+        # the session has waited by its own policy before: these waits come on top of that
+        self._policy = RetryPolicy(attempts=None, patience=patience, base=1.0, cap=5.0, budget=None)
         self._resend = resend
-        self._last_good = asyncio.get_running_loop().time()
+        self._last_success = asyncio.get_running_loop().time()
 
     async def submit(
         self, write: Write[R], *, maybe_applied: bool, before_repeat: Callable[[], None] = lambda: None
     ) -> Task[R]:
-        """Calls `before_repeat` before each attempt that may make a second record."""
+        """Send a write. `before_repeat` is called before each attempt that may store it a second time.
+
+        Raises:
+            JobStopped: the key was refused, or no good answer came.
+            RequestError: the service refused the write.
+            SessionClosed: the session was closed.
+        """
         sent = 0
 
-        async def attempt(doubt: bool) -> Task[R]:
+        async def attempt(lost: bool) -> Task[R]:
             nonlocal sent
-            if (doubt or maybe_applied) and write.retry_safety is RetrySafety.ONCE:
+            if (lost or maybe_applied) and write.retry_safety is RetrySafety.ONCE:
                 before_repeat()
             try:
-                task = await self._session.submit(write, maybe_applied=doubt or maybe_applied)
+                task = await self._session.submit(write, maybe_applied=lost or maybe_applied)
             except RequestError as error:
                 sent += error.attempts
                 error.attempts = sent
@@ -71,67 +83,92 @@ class RetryingSession:
             return task
 
         keyed = self._resend or write.retry_safety is not RetrySafety.ONCE
-        return await self._patiently(attempt, keyed=keyed, is_write=True)
+        return await self._retry(attempt, keyed=keyed, is_write=True)
 
     def resume(self, write: Write[R], id: TaskId, *, maybe_applied: bool) -> Task[R]:
-        """The handle of a write that was accepted in a former run."""
+        """Return the handle of a write that was accepted in a previous run."""
         return self._session.resume(write, id, maybe_applied=maybe_applied)
 
     async def read(self, call: Call[R], /) -> R:
-        return await self._patiently(lambda _: self._session.send(call))
+        """Send a call that reads. Raises as `submit` does."""
+        return await self._retry(lambda _: self._session.send(call))
 
     async def receipts(self, task: Task[R]) -> Sequence[Receipt]:
-        return await self._patiently(lambda _: task.receipts())
+        """Return the receipts of a task that has ended.
 
-    async def watched(self, wait: Callable[[], Awaitable[R]]) -> R:
-        """The wait for a task, and for what is read when it has ended."""
-        return await self._patiently(lambda _: _until_done(wait))
+        A refusal is asked about again for a while: the receipts are the only proof of what was stored.
 
-    async def _patiently(
+        Raises:
+            JobStopped: the key was refused, or no good answer came.
+            RequestError: the service refuses them still.
+        """
+        loop, policy = (
+            asyncio.get_running_loop(),
+            RetryPolicy(attempts=None, patience=READ_BACK_FOR, base=1.0),
+        )
+        waits, began, attempts = RetryWaits(policy), loop.time(), 0
+        while True:
+            try:
+                return await self._retry(lambda _: task.receipts())
+            except RequestError as error:
+                attempts += 1
+                if not policy.allows(attempts, failing_for=loop.time() - began):
+                    raise
+                wait = waits.after(error)
+            await asyncio.sleep(wait)
+
+    async def wait_for(self, wait: Callable[[], Awaitable[R]]) -> R:
+        """Wait for a task, and for what is read when it has ended. Raises as `submit` does."""
+        return await self._retry(lambda _: _checking_access(wait))
+
+    async def _retry(
         self, attempt: Callable[[bool], Awaitable[R]], *, keyed: bool = True, is_write: bool = False
     ) -> R:
-        # that a look was refused says nothing of the write that it is about
-        maybe_applied, pause = not is_write, 0.5
+        # that a read was refused says nothing of the write that it is about
+        maybe_applied, attempts = not is_write, 0
+        waits = RetryWaits(self._policy)
         while True:
             try:
                 result = await attempt(maybe_applied)
             except (Unauthenticated, PermissionDenied) as error:
-                raise _stopped(
-                    AccessRefused("the service refused the key"), error, maybe_applied=maybe_applied
-                ) from None
+                raise _stopped(AccessRefused(_REFUSED_KEY), error, maybe_applied=maybe_applied) from None
+            except SessionClosed as error:
+                if not maybe_applied:
+                    raise
+                raise SessionClosed(str(error), outcome=Outcome.UNKNOWN, token=error.token) from None
             except RequestError as error:
                 if not may_be_repeated(error, keyed=keyed):
                     if not error.is_transient:
-                        self._last_good = asyncio.get_running_loop().time()  # a "no" is an answer too
+                        self._note_success()  # a refusal is an answer too
                     raise
+                attempts += 1
                 maybe_applied = maybe_applied or error.outcome is Outcome.UNKNOWN
-                # what the service asks for is no silence of it
-                self._last_good += error.retry_after or 0.0
-                self._check_patience(error, maybe_applied=maybe_applied)
+                # time that the service asks for does not count as its silence
+                self._last_success += error.retry_after or 0.0
+                self._check_patience(error, attempts, maybe_applied=maybe_applied)
+                wait = waits.after(error)
             else:
-                self._last_good = asyncio.get_running_loop().time()
+                self._note_success()
                 return result
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(wait)
 
-    def _check_patience(self, error: RequestError, *, maybe_applied: bool) -> None:
-        waited = asyncio.get_running_loop().time() - self._last_good
-        if waited > self._patience:
-            given_up = NetworkGivenUp(f"no good answer for {waited:.0f} s ({error})")
+    def _note_success(self) -> None:
+        self._last_success = asyncio.get_running_loop().time()
+
+    def _check_patience(self, error: RequestError, attempts: int, *, maybe_applied: bool) -> None:
+        failing_for = asyncio.get_running_loop().time() - self._last_success
+        if not self._policy.allows(attempts, failing_for=failing_for):
+            given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({error})")
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
 
 
-_LONGEST_PAUSE = 5.0
-_ACCESS = frozenset({401, 403})
-
-
-async def _until_done(wait: Callable[[], Awaitable[R]]) -> R:
+async def _checking_access(wait: Callable[[], Awaitable[R]]) -> R:
     try:
         return await wait()
     except TaskPollError as error:
         if error.status not in _ACCESS:
             raise
-    raise AccessRefused("the service refused the key")
+    raise AccessRefused(_REFUSED_KEY)
 
 
 def _stopped(stop: JobStopped, error: RequestError, *, maybe_applied: bool) -> JobStopped:

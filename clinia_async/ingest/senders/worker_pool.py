@@ -1,7 +1,7 @@
-"""A few workers on one job: the first failure ends it, and is raised as itself and not in a group."""
+"""A fixed number of workers: the first failure ends all, and is raised as itself and not in a group."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 
 
 async def run_workers(
@@ -11,7 +11,7 @@ async def run_workers(
     grace: float = 0.0,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs `work` `count` times at once. After a failure the others have `grace` seconds to end."""
+    """Run `work` in `count` tasks at once. After a failure the others have `grace` seconds to end."""
     workers = [asyncio.create_task(work(), name="clinia-worker") for _ in range(count)]
     try:
         ended, others = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -23,4 +23,16 @@ async def run_workers(
     finally:
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await wait_until_ended(workers)
+
+
+async def wait_until_ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait until the tasks have ended, also under further cancels, which are raised behind that."""
+    left, cancel = {*tasks}, None
+    while left := {task for task in left if not task.done()}:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError as error:
+            cancel = error
+    if cancel is not None:
+        raise cancel

@@ -100,6 +100,7 @@ class Case:
             SOURCE,
             read_ndjson(folder / "in.ndjson", SOURCE),
             journal=folder / "journal" / "job",
+            journal_is_copy=True,  # what the disk kept is restored into another file
             via=self.via,
             on_existing=self.policy,
             **self.options,  # type: ignore[arg-type]

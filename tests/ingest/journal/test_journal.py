@@ -186,10 +186,17 @@ def spoiled(journal: Path) -> Iterator[tuple[str, str]]:
     yield "damaged", _replaced(journal, whole[:4096] + b"\xff" * (len(whole) - 4096))
     yield "no journal", _with(journal, whole, "PRAGMA application_id=7")
     yield "is of version 99", _with(journal, whole, "PRAGMA user_version=99")
-    yield (
-        "makes no sense",
-        _with(journal, whole, "INSERT INTO chunk VALUES (9999, 'PLANNED', 'x', 0, 0, NULL, NULL)"),
-    )
+    for change in (
+        "INSERT INTO chunk VALUES (9999, 'PLANNED', '1', 0, 0, NULL, NULL, X'0000000000000000')",
+        "DELETE FROM chunk WHERE id = 7",
+        "UPDATE chunk SET positions = '7' WHERE id = 8",
+        "UPDATE chunk SET checksum = (SELECT checksum FROM chunk WHERE id = 1) WHERE id = 2",
+        "UPDATE job SET read_to = read_to - 1",
+        "UPDATE job SET one = 2",
+        "DELETE FROM job",
+    ):
+        yield "does not hold what was written", _with(journal, whole, change)
+    yield "its tables are not as they were made", _with(journal, whole, "CREATE INDEX i ON chunk(state)")
     _replaced(journal, whole)
     journal.chmod(0o644)
     yield "readable by nobody else", ""

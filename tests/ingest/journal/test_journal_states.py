@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from clinia_async import Disposition, RecordOutcome
+from clinia_async.errors import Evidence
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import _chunk
 from clinia_async.ingest.journal.rows import Failure, History, JobIdentity, Unfinished
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.position_ranges import Positions
@@ -89,8 +91,8 @@ class JournalStates(RuleBasedStateMachine):
         self.runner.run(all_at_once())
 
     def open(self) -> None:
-        self.journal = self.runner.run(Journal.open(self.path, JOB))
-        self.checkpoints = ChunkCheckpoints(self.journal, self.reading)  # type: ignore[arg-type]
+        self.journal = self.runner.run(Journal.open(self.path, JOB, may_be_copy=True))
+        self.checkpoints = ChunkCheckpoints(self.journal, self.reading)
 
     def teardown(self) -> None:
         self.runner.run(self.journal.close())
@@ -179,10 +181,14 @@ class JournalStates(RuleBasedStateMachine):
         if (mine := self.now(chunk)) is None:
             return
         told = told[:1] * 6 if unmixed else told
-        outcomes = [
-            RecordOutcome(record, disposition, "a reason", mine.task, attempts=mine.attempts)
-            for record, disposition in zip(mine.records, told, strict=False)
-        ]
+        findings = [(disposition, "a reason", Evidence.NONE) for disposition in told[: len(mine.records)]]
+        outcomes = ChunkOutcomes(
+            mine.records,
+            findings,
+            task=mine.task,
+            attempts=mine.attempts,
+            maybe_applied=mine.maybe_applied,
+        )
         last = max(self.known.unfinished)
         self.do(self.checkpoints.completed(mine, outcomes))
         self.gone(mine)
@@ -204,7 +210,13 @@ class JournalStates(RuleBasedStateMachine):
                 self.known.landed[position] = disposition
             elif disposition is not Disposition.UNSENT:
                 self.known.failures[position] = Failure(
-                    position, disposition, "a reason", outcome.attempts, outcome.task_id
+                    position,
+                    disposition,
+                    "a reason",
+                    outcome.evidence,
+                    outcome.attempts,
+                    outcome.maybe_applied,
+                    outcome.task_id,
                 )
             if disposition not in LEFT and mine.maybe_applied:
                 self.known.late.add(position)
@@ -226,7 +238,7 @@ class JournalStates(RuleBasedStateMachine):
                 )
                 self.known.put(rest)
 
-    def get_call(self, chunk: Chunk) -> None:
+    def gone(self, chunk: Chunk) -> None:
         del self.known.unfinished[chunk.number]
         del self.alive[chunk.number]
 

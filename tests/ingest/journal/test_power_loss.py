@@ -12,10 +12,11 @@ from random import Random
 import pytest
 from attrs import define, field, frozen
 
+from clinia_async.errors import Evidence
 from clinia_async.ingest.journal import file as journal_file
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import History, JobIdentity
-from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import Record
@@ -89,7 +90,8 @@ class Clerk:
         while self.random.random() < 0.9:
             chunk.maybe_applied = chunk.maybe_applied or self.random.random() < 0.3
             await self._step(chunk, states)
-        outcomes = [RecordOutcome(each, self.random.choice(_TOLD)) for each in chunk.records]
+        findings = [(self.random.choice(_TOLD), None, Evidence.NONE) for _ in chunk.records]
+        outcomes = ChunkOutcomes.of_chunk(chunk, findings)
         states.append({outcome.record.position: outcome.disposition for outcome in outcomes})
         await self.checkpoints.completed(chunk, outcomes)
         self.written.acknowledged[chunk.number] += 1
@@ -152,7 +154,7 @@ async def lost_by(seed: int, folder: Path) -> list[int]:
             known, image = written.snapshot(), disk.image(random)
         await journal.close()
     restore(image, after)
-    again = await Journal.open(after / "job", JOB)
+    again = await Journal.open(after / "job", JOB, may_be_copy=True)
     try:
         found = await found_in(again, written)
     finally:
@@ -163,7 +165,7 @@ async def lost_by(seed: int, folder: Path) -> list[int]:
 
 async def write_all(journal: Journal, written: Written, random: Random) -> None:
     input_reader = ReadSoFar()
-    checkpoints = ChunkCheckpoints(journal, input_reader)  # type: ignore[arg-type]
+    checkpoints = ChunkCheckpoints(journal, input_reader)
     records = iter([Record(line, each, position=line) for line, each in enumerate(writes(200), 1)])
     clerks = [Clerk(checkpoints, input_reader, written, random) for _ in range(_WORKERS)]
     await asyncio.gather(*(clerk.work(records) for clerk in clerks))

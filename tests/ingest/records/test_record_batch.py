@@ -107,15 +107,15 @@ def test_many_keys_are_claimed_and_freed_as_one_by_one(first: list[int], second:
     together, alone = KeyLocks(), KeyLocks()
     for numbers in (first, second):
         records = [Record(1, write_at(number, CreateRelationship)) for number in numbers]
-        parked = together.claim_all([record.key for record in records])
-        for place in parked:
-            together.claim(records[place])
-        assert parked == [place for place, record in enumerate(records) if not alone.claim(record)]
+        waiting = together.acquire(RecordBatch.of_all(records)) if records else []
+        assert waiting == [
+            place for place, record in enumerate(records) if alone.acquire(RecordBatch.of(record))
+        ]
     free = [Record(1, write_at(number, CreateRelationship)) for number in sorted({*first})]
-    followed = together.release_all([record.key for record in free])
-    expected = [after for record in free if (after := alone.release(record)) is not None]
+    followed = together.release([record.key for record in free])
+    expected = [after for record in free for after in alone.release([record.key])]
     assert [record.key for record in followed] == [record.key for record in expected]
-    assert [record.key for record in together.parked()] == [record.key for record in alone.parked()]
+    assert [record.key for record in together.waiting()] == [record.key for record in alone.waiting()]
 
 
 ENDS = st.text('ab_-.é \n"\\', min_size=0, max_size=4)

@@ -50,6 +50,7 @@ async def run_against(receipts: Sequence[Document], status: str = "SUCCESS") -> 
 
 
 REVIEWED = {"pipelineExecution": {"id": "p", "status": "SUCCESSFUL"}}
+REFUSED = {"pipelineExecution": {"id": "p", "status": "REJECTED"}}
 P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
 
 
@@ -64,7 +65,8 @@ P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
         ("SUCCESS", [receipt(0, "FAILURE", error={"type": "INTERNAL"}), receipt(1), receipt(2)], [F, P, P]),
         ("SUCCESS", [receipt(0, "PENDING"), receipt(1, "QUEUED"), receipt(2)], [U, U, P]),
         ("SUCCESS", [receipt(0, targetType="RESOURCE"), receipt(1, type="other"), receipt(2)], [U, U, P]),
-        ("SUCCESS", [receipt(0, **REVIEWED), receipt(1), receipt(2)], [D, P, P]),
+        ("SUCCESS", [receipt(0, **REVIEWED), receipt(1), receipt(2)], [U, P, P]),
+        ("SUCCESS", [receipt(0, **REFUSED), receipt(1), receipt(2)], [D, P, P]),
         ("CANCELLED", [receipt(number, "CANCELLED") for number in range(3)], [C, C, C]),
         ("FAILURE", [receipt(0, "FAILURE"), receipt(1, "CANCELLED"), receipt(2)], [F, C, P]),
     ],
