@@ -31,7 +31,7 @@ class SingleSender:
         if task.reconciled:
             return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.READ_BACK))
         if queued:
-            return ChunkOutcomes.same(chunk, (Disposition.SUCCEEDED, None, Evidence.RECEIPT))
+            return ChunkOutcomes.same(chunk, (Disposition.SUCCEEDED, None, task.evidence))
         return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.ENVELOPE))
 
     async def refused(self, chunk: Chunk, error: CliniaError) -> ChunkOutcomes:
