@@ -22,7 +22,18 @@ from attrs import frozen
 
 from clinia_async.calls.call import Call, Read
 from clinia_async.errors import AlreadyExists, ApiError, Evidence, FailedPrecondition, NotFound, Outcome
-from clinia_async.models import Action, ErrorType, Json, Meta, Patch, PatchOp, Receipt, TargetType, TaskStatus
+from clinia_async.models import (
+    Action,
+    ErrorType,
+    Json,
+    Meta,
+    Patch,
+    PatchOp,
+    PipelineStatus,
+    Receipt,
+    TargetType,
+    TaskStatus,
+)
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -110,6 +121,13 @@ def proves_stored(receipt: Receipt) -> bool:
 def proves_dropped(receipt: Receipt) -> bool:
     """Whether the receipt says that a reviewer refused the write."""
     return receipt.is_dropped
+
+
+def says_approved(receipt: Receipt) -> bool:
+    """Whether the receipt says that its pipeline ended well: all that is known without the content."""
+    execution = receipt.pipeline_execution
+    is_done = receipt.status == TaskStatus.SUCCESS and execution is not None
+    return is_done and execution is not None and execution.status == PipelineStatus.SUCCESSFUL
 
 
 def proves_not_applied(answer: ApiError | Receipt) -> bool:

@@ -40,8 +40,10 @@ from clinia_async.calls.reconciliation import (
     outcome_of,
     outcome_without_receipts,
     proof_of,
+    proves_stored,
     read_back,
     receipt_for,
+    says_approved,
 )
 from clinia_async.errors import (
     CliniaError,
@@ -334,12 +336,17 @@ class BatchTaskResult:
 async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     """The result of a bulk whose writes are not known: its receipts, if every operation was carried out."""
     receipts, failure = await _receipts(task, snapshot)
-    if failure is not None:
+    if not receipts:
+        failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
     result = BatchResult(receipts)
     if snapshot.status == TaskStatus.SUCCESS and not result.failed:
-        task.evidence = Evidence.RECEIPT
-        return result
+        if all(proves_stored(each) or says_approved(each) for each in receipts):
+            task.evidence = Evidence.RECEIPT
+            return result
+        unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+        unconfirmed.result = result
+        raise unconfirmed
     error = failed(task, snapshot, receipts)
     if not isinstance(error, TaskCancelled):
         error.result = result
@@ -392,7 +399,23 @@ class ResumedResult:
             return result
         receipt = result.receipts[0]
         made = _get_of(task.source_key or "", receipt)
+        if receipt.action == Action.DELETE:
+            if made is not None and not proves_stored(receipt):
+                await self._check_deleted(task, made)
+            return result
         return result if made is None else await self._read_made(task, receipt, made)
+
+    async def _check_deleted(self, task: Task[object], made: Call[object]) -> None:
+        try:
+            await self.read(made)
+        except NotFound:
+            return
+        except RequestError as error:
+            unknown = copy_for_raise(error)
+            unknown.outcome = Outcome.UNKNOWN
+        else:
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+        raise unknown
 
     async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
         is_proven = proof_of(receipt, maybe_applied=task.maybe_applied) is Proof.STORED
@@ -409,9 +432,7 @@ class ResumedResult:
 
 
 def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
-    """The call that reads what a single write made; None if it made nothing that this version can read."""
-    if receipt.action == Action.DELETE:
-        return None
+    """The call that reads the record of a single write; None if this version cannot read it."""
     try:
         if receipt.target_type == TargetType.RESOURCE:
             return GetResource(source, receipt.type, receipt.id)

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
-from clinia_async.errors import CliniaError, ConfigError, ProtocolError, copy_for_raise
+from clinia_async.errors import (
+    CliniaError,
+    ConfigError,
+    Evidence,
+    Outcome,
+    ProtocolError,
+    RequestError,
+    copy_for_raise,
+)
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -207,9 +215,14 @@ class TaskState:
         if self.id is None:
             return self.snapshot
         asked = asyncio.get_running_loop().time()
-        snapshot = await self._reader.poll(self, receipts)
-        self.observe(snapshot, asked)
-        return snapshot
+        try:
+            snapshot = await self._reader.poll(self, receipts)
+        except RequestError as error:
+            failure = self._about_the_write(error)
+        else:
+            self.observe(snapshot, asked)
+            return snapshot
+        raise failure
 
     async def receipts(self) -> Sequence[Receipt]:
         """The receipts, read at most once after the end.
@@ -218,15 +231,30 @@ class TaskState:
             RequestError: they could not be read, or are from before the end of the task.
         """
         if self.kept_receipts is None and self.id is not None:
-            asked = asyncio.get_running_loop().time()
-            snapshot = await self._reader.read_receipts(self)
-            if snapshot.receipts is None:
-                raise ProtocolError("the receipts that were asked for are not in the answer")
-            if self.has_ended and not snapshot.status.is_terminal:
-                raise ProtocolError("the receipts are from before the end of the task")
-            self.observe(snapshot, asked)
-            return snapshot.receipts
+            try:
+                return await self._read_receipts()
+            except RequestError as error:
+                failure = self._about_the_write(error)
+            raise failure
         return () if self.kept_receipts is None else self.kept_receipts
+
+    async def _read_receipts(self) -> Sequence[Receipt]:
+        asked = asyncio.get_running_loop().time()
+        snapshot = await self._reader.read_receipts(self)
+        if snapshot.receipts is None:
+            raise ProtocolError("the receipts that were asked for are not in the answer")
+        if self.has_ended and not snapshot.status.is_terminal:
+            raise ProtocolError("the receipts are from before the end of the task")
+        self.observe(snapshot, asked)
+        return snapshot.receipts
+
+    def _about_the_write(self, error: RequestError) -> RequestError:
+        """A copy of the error of a read: that it was refused says nothing of the write that it is about."""
+        failure = copy_for_raise(error)
+        succeeded = self.has_ended and self.snapshot.status == TaskStatus.SUCCESS
+        failure.outcome = Outcome.DONE if succeeded else Outcome.UNKNOWN
+        failure.evidence = Evidence.TASK
+        return failure
 
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
         """Take in what a poll brought that was sent at `asked`: PENDING holds for that time and no later."""

@@ -1,0 +1,7 @@
+"""python -m tests.truth --seeds N"""
+
+import sys
+
+from tests.truth.campaign import main
+
+sys.exit(main())
