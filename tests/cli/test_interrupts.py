@@ -3,13 +3,16 @@
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from clinia_async.cli.runs.ingest import STOPPING
+from clinia_async.cli.runs.writes import OUTCOME_UNKNOWN, WAITING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
+from tests.cli.held import Held
 from tests.cli.program import MIXED, PATIENCE, ended, line, start
 from tests.cli.served import Served
 
@@ -90,3 +93,104 @@ def test_one_signal_waits_no_longer_than_the_grace(monkeypatch: pytest.MonkeyPat
         ran = ended(process)
         assert (ran.code, ran.json["complete"]) == (130, False)
         assert ran.json["by_disposition"]["unknown"] >= 10
+
+
+ACCEPTED = {"status": "ACCEPTED", "taskId": "s_123"}
+RELATE = ("relationship", "create", "t", "--from", "p/aa", "--to", "o/bb", "--source", "s")
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def _lead_to_held(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_BASE_URL", held.url)
+    monkeypatch.setenv("CLINIA_API_KEY", "a-key")
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_two_signals_before_the_answer_say_that_the_outcome_is_unknown(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Held("202 Accepted", ACCEPTED) as held:
+        _lead_to_held(held, monkeypatch)
+        process = start(*RELATE)
+        assert held.arrived.wait(PATIENCE)
+        process.send_signal(number)
+        assert _read_line(process) == f"{WAITING}\n"
+        process.send_signal(number)
+        assert ended(process) == (code, "", f"{OUTCOME_UNKNOWN}\n")
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_the_token_of_an_answer_after_the_signal_is_printed(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Held("202 Accepted", ACCEPTED) as held:
+        _lead_to_held(held, monkeypatch)
+        process = start(*RELATE)
+        assert held.arrived.wait(PATIENCE)
+        process.send_signal(number)
+        assert _read_line(process) == f"{WAITING}\n"
+        held.release.set()
+        ran = ended(process)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("the task goes on; resume with: clinia-async task wait '{")
+    assert '"task": "s_123"' in ran.err.replace('":"', '": "')
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_read_is_interrupted_at_once(number: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Held("200 OK", {}) as held:
+        _lead_to_held(held, monkeypatch)
+        process = start("partition", "get", "clinics")
+        assert held.arrived.wait(PATIENCE)
+        process.send_signal(number)
+        assert ended(process) == (code, "", "")
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_partition_before_the_answer(number: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = {"type": "DATA_SOURCE", "key": "ehr", "collections": [{"key": "practitioner"}]}
+    definition = json.dumps({"modules": {"search": "STANDARD"}, "source": source})
+    with Held("200 OK", {}) as held:
+        _lead_to_held(held, monkeypatch)
+        process = start("partition", "create", "clinics", "--definition", definition)
+        assert held.arrived.wait(PATIENCE)
+        process.send_signal(number)
+        assert _read_line(process) == f"{WAITING}\n"
+        process.send_signal(number)
+        assert ended(process) == (code, "", f"{OUTCOME_UNKNOWN}\n")
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_the_wait_for_a_task_prints_its_token(number: int, code: int, served: Served) -> None:
+    served.emulator.default = Accepted(Constant(3600))
+    process = start(*RELATE, "--no-wait")
+    token = ended(process).out.strip()
+    process = start("task", "wait", token)
+    served.arrivals.wait("get_task")
+    process.send_signal(number)
+    ran = ended(process)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.splitlines()[-1] == f"the task goes on; resume with: clinia-async task wait '{token}'"
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_while_the_input_is_digested(number: int, code: int, served: Served) -> None:
+    path = Path("large.ndjson")
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a sparse file: its digest would take the better part of an hour
+    process = start("ingest", path, "--journal", "j.db", "--report", "r.json", "--json")
+    _wait_until_open(process.pid, path)
+    process.send_signal(number)
+    ran = ended(process)
+    assert (ran.code, ran.json["read"], ran.json["stopped_by"]) == (code, 0, "asked to stop")
+    assert json.loads(Path("r.json").read_text())["exit_code"] == code
+    assert not Path("j.db").exists()
+
+
+def _wait_until_open(pid: int, path: Path) -> None:
+    descriptors = Path(f"/proc/{pid}/fd")
+    for _ in range(PATIENCE * 20):
+        if any(each.is_symlink() and each.readlink().name == path.name for each in descriptors.iterdir()):
+            return
+        time.sleep(0.05)
+    pytest.fail("the file was never opened")
