@@ -67,9 +67,19 @@ _ADVICE = {
 }
 
 
+_IN_CLI_WORDS = {"see escape_dots": "see --dots of ingest"}
+
+
+def in_cli_words(text: str) -> str:
+    """Return a text of the library with names of the command line in place of names of Python."""
+    for name, words in _IN_CLI_WORDS.items():
+        text = text.replace(name, words)
+    return text
+
+
 def print_error(text: str) -> None:
     """Print one line on stderr."""
-    click.echo("error: " + " ".join(text.split()), err=True)
+    click.echo("error: " + " ".join(in_cli_words(text).split()), err=True)
 
 
 def report_error(error: "clinia.CliniaError") -> ExitCode:

@@ -1,6 +1,10 @@
 import inspect
+import io
 import json
+import os
+import pty
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import pytest
 from clinia_async import Session
 from clinia_async.cli.api_table import COMMANDS, ApiCommand
 from clinia_async.emulator import Accepted, Constant, Emulator
-from tests.cli.program import Cli
+from tests.cli.program import Cli, ended, line, start
 from tests.cli.served import Served
 
 CREATE = (
@@ -200,3 +204,86 @@ def test_one_of_each_kind_is_made_read_changed_and_deleted(
         else:
             assert ran.json.items() >= expected.items(), command
     assert served.holds() == 0
+
+
+def _some(count: int) -> Path:
+    path = Path("some.ndjson")
+    path.write_text("".join(line(f"prac-{number}") for number in range(count)))
+    return path
+
+
+def test_output_as_a_table_is_aligned_and_not_cut(cli: Cli, served: Served) -> None:
+    assert cli("bulk", "create", _some(3)).code == 0
+    ran = cli("browse", "practises-at", "--output", "table")
+    head, *rows = ran.out.splitlines()
+    assert head.split()[:2] == ["ID", "TYPE"]
+    assert [row.split()[0] for row in rows] == [f"prac-{number}.org-1" for number in range(3)]
+    assert len({row.index("practises-at") for row in rows} | {head.index("TYPE")}) == 1
+    one = cli("relationship", "get", "practises-at", "prac-0.org-1", "--output", "table")
+    assert one.out.splitlines()[0].split() == ["FIELD", "VALUE"]
+    assert "id" in one.out.splitlines()[1]
+
+
+def test_output_of_a_list_as_json_or_ndjson(cli: Cli, served: Served) -> None:
+    assert cli("browse", "practises-at").out == "[]\n"
+    assert cli("bundle", "create", _some(3)).code == 0
+    records = cli("browse", "practises-at", "--per-page", "1").json
+    assert [record["id"] for record in records] == [f"prac-{number}.org-1" for number in range(3)]
+    lines = cli("browse", "practises-at", "--output", "ndjson").out.splitlines()
+    assert [json.loads(text) for text in lines] == records
+
+
+def test_json_from_standard_input_and_from_a_file(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"n": 1}')))
+    assert cli(*CREATE, "--data", "-").json["data"] == {"n": 1}
+    Path("data.json").write_text('{"n": 2}')
+    for number, name in enumerate(("@data.json", "data.json")):
+        ran = cli("resource", "create", "t", "--id", f"id-{number}", "--data", name)
+        assert ran.json["data"] == {"n": 2}
+
+
+def test_contained_resources(cli: Cli, served: Served) -> None:
+    assert cli("resource", "create", "clinic", "--id", "org-1", "--data", "{}").code == 0
+    office = '{"type": "office", "data": {"floor": 1}}'
+    ran = cli("contained", "upsert", "clinic", "org-1", "offices/main", "--resource", office)
+    assert (ran.code, ran.messages) == (0, [])
+    assert ran.json["contained"]["offices"][0]["data"] == {"floor": 1}
+    assert cli("contained", "delete", "clinic", "org-1", "offices/main").code == 0
+
+
+def test_a_bulk_and_a_purge_are_read(cli: Cli, served: Served) -> None:
+    token = json.loads(cli("bulk", "create", _some(2), "--no-wait").out)
+    ran = cli("bulk", "get", "RELATIONSHIP", token["task"], "--receipts")
+    assert (ran.code, ran.messages) == (0, [])
+    token = json.loads(cli("purge", "create", "relationships", "practises-at", "--yes", "--no-wait").out)
+    assert cli("purge", "get", token["task"]).code == 0
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, 0), ("n", 130, 2)])
+def test_a_purge_asks_first(answer: str, code: int, left: int, cli: Cli, served: Served) -> None:
+    assert cli("bulk", "create", _some(2)).code == 0
+    screen, terminal = pty.openpty()
+    process = start("purge", "create", "relationships", "practises-at", stdin=terminal)
+    os.close(terminal)
+    os.write(screen, f"{answer}\n".encode())
+    ran = ended(process)
+    os.close(screen)
+    assert ran.code == code
+    assert ran.err.startswith("Delete all records of relationships practises-at for good? [y/N]: ")
+    assert served.holds() == left
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_completes(shell: str, cli: Cli) -> None:
+    ran = cli("completion", shell)
+    assert (ran.code, ran.err) == (0, "")
+    assert "_CLINIA_ASYNC_COMPLETE" in ran.out
+
+
+def test_completion_knows_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_CLINIA_ASYNC_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "clinia-async relationship cre")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert ended(start()).out == "plain,create\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from attrs import define, field
 
-from clinia_async.cli.exit_codes import ExitCode, exit_code_of, print_error, report_error
+from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, print_error, report_error
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import Disposition, Report
 
@@ -51,7 +51,7 @@ def print_report(result: RunResult, *, as_json: bool) -> None:
     if as_json and result.has_started:
         click.echo(json.dumps(report_fields(result)))
     elif result.has_started:
-        click.echo(str(result.report))
+        click.echo(in_cli_words(str(result.report)))
         for reason, count in result.skipped_references.most_common():
             click.echo(f"  {count:>9,} references skipped: {reason}")
         if result.emulator_holds is not None:

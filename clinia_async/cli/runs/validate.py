@@ -3,14 +3,15 @@
 import json
 import re
 from collections import Counter
-from contextlib import ExitStack, aclosing
+from collections.abc import Iterator
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 
 import click
 from attrs import define, field, frozen
 
 from clinia_async.cli.distinct_keys import DistinctKeys
-from clinia_async.cli.exit_codes import ExitCode, print_error
+from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.runs.checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
@@ -100,23 +101,44 @@ class ValidationReport:
 
 
 async def validate_file(request: ValidateRequest) -> int:
+    """Check the input and print the report; return the exit code."""
     check_source(request.source)
     report = ValidationReport()
-    with ExitStack() as stack:
-        keys = stack.enter_context(DistinctKeys())
-        dead_letters = None
-        if request.dead_letters is not None:
-            dead_letters = stack.enter_context(DeadLetters(request.dead_letters))
-        if request.files is None:
-            stack.enter_context(interruptible_stdin())
-        try:
-            await _read(request, report, keys, dead_letters)
-        except (ConfigError, InputError) as error:
-            report.error = error
-        report.repeated = keys.repeated()
+    dead_letters = None if request.dead_letters is None else DeadLetters(request.dead_letters)
+    try:
+        with ExitStack() as stack:
+            keys = stack.enter_context(DistinctKeys())
+            if request.files is None:
+                stack.enter_context(interruptible_stdin())
+            try:
+                await _read(request, report, keys, dead_letters)
+            finally:
+                report.repeated = keys.repeated()
+                _close(dead_letters)
+    except (ConfigError, InputError) as error:
+        report.error = error
     report.dead_letters = 0 if dead_letters is None else dead_letters.count
     _print_report(request, report)
     return report.code
+
+
+def _close(dead_letters: DeadLetters | None) -> None:
+    if dead_letters is not None:
+        with _writable():
+            dead_letters.close()
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, CliniaError):
+            raise
+        reason = error.strerror
+    else:
+        return
+    raise ConfigError(f"--dead-letters: the file cannot be written: {reason}")
 
 
 async def _read(
@@ -137,21 +159,12 @@ async def _read(
                     reason = f"{record.path}: {record.reason}"
                     report.add_bad(_NUMBER.sub("[]", reason), record.line)
                     if dead_letters is not None:
-                        _write(dead_letters, RecordOutcome(record, Disposition.INVALID, reason))
-
-
-def _write(dead_letters: DeadLetters, outcome: RecordOutcome) -> None:
-    try:
-        dead_letters.add(outcome)
-    except OSError as error:
-        reason = error.strerror
-    else:
-        return
-    raise ConfigError(f"the dead letters cannot be written: {reason}")
+                        with _writable():
+                            dead_letters.add(RecordOutcome(record, Disposition.INVALID, reason))
 
 
 def _print_report(request: ValidateRequest, report: ValidationReport) -> None:
-    click.echo(json.dumps(report.fields()) if request.as_json else str(report))
+    click.echo(json.dumps(report.fields()) if request.as_json else in_cli_words(str(report)))
     if report.dead_letters:
         click.echo(f"{report.dead_letters:,} bad records are in {request.dead_letters}", err=True)
     if report.error is not None:
