@@ -154,10 +154,13 @@ _TABLE = (
         " are refused, but for a :str field.",
     ),
 )
+_FORMATS = ["ndjson", "json", "csv", "parquet", "fhir", "fhir-ndjson", "fhir-document", "dead-letters"]
 _INPUT = (
     click.option(
         "--format",
-        type=click.Choice(["ndjson", "json", "csv", "parquet", "fhir", "fhir-ndjson", "fhir-document"]),
+        type=click.Choice(
+            ["ndjson", "json", "csv", "parquet", "fhir", "fhir-ndjson", "fhir-document", "dead-letters"]
+        ),
         help="What the files hold.  [default: by their names]",
     ),
     click.option(

@@ -8,7 +8,7 @@ import click
 from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
-_MODULES = ("ingest", "validate", "task", "emulator", "completion")
+_MODULES = ("ingest", "validate", "retry", "task", "emulator", "completion")
 """Commands that are no call of the API; each is in the module of its name."""
 
 
@@ -16,7 +16,7 @@ class LazyGroup(click.Group):
     """Loads a command when it is asked for, so that help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_MODULES[:2], *COMMANDS, *_MODULES[2:]]
+        return [*_MODULES[:3], *COMMANDS, *_MODULES[3:]]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:

@@ -9,6 +9,8 @@ import click
 _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _ENDINGS = (*_COMPRESSED, ".ndjson", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".fhir")
 
+_LETTERS = ".dead"
+
 Files = tuple[Path, ...] | None
 """The files that are read; None for standard input."""
 
@@ -18,6 +20,8 @@ def default_dead_letter_path(files: Files) -> Path:
     name = "stdin" if files is None else files[0].name
     for ending in _ENDINGS:
         name = name.removesuffix(ending) or name
+    if name.endswith(_LETTERS):
+        name = name.removesuffix(_LETTERS) + ".retry"
     return Path(f"{name}.dead.ndjson")
 
 

@@ -245,7 +245,7 @@ def _text_of_bytes(value: object) -> object:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return BadCell(_NOT_TEXT.reason, value.decode(errors="backslashreplace"))
+        return BadCell(_NOT_TEXT.reason, value.decode(errors="surrogateescape"))
 
 
 def _list(items: object, each: Convert) -> object:

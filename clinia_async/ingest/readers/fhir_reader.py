@@ -303,7 +303,7 @@ def is_document(start: bytes) -> bool:
     lines = [line for line in start.splitlines() if line.strip()]
     if not lines or lines[0].lstrip(b"\xef\xbb\xbf \t")[:1] not in b"{[":
         return False
-    if _is_value(lines[0]):
+    if _is_value(lines[0]) or (len(lines) == 1 and len(start) < LOOK_AHEAD):
         return False
     return not any(line.lstrip().startswith(b"{") and _is_resource(line) for line in lines[1:])
 

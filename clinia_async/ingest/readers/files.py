@@ -15,6 +15,7 @@ from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError, InputStream, open_input
 from clinia_async.ingest.readers.csv_reader import read_csv
+from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadLetterReader
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
 from clinia_async.ingest.readers.fhir_reader import FhirReader
@@ -97,7 +98,7 @@ def read_records(
     """
     asked = format_asked(format)
     formats = {asked or format_by_name(each) for each in _listed(path)}
-    if columns is not None and not formats <= TABLES:
+    if columns is not None and not formats <= TABLES | {InputFormat.DEAD_LETTERS} and not _are_letters(path):
         raise ConfigError("columns are for CSV and Parquet")
     lines = _line_reader(source, action, map_id)
     fhir = FhirReader(
@@ -161,6 +162,17 @@ def _listed(path: Paths) -> Sequence[Path | None]:
     return [path] if path is None or isinstance(path, Path) else list(path)
 
 
+def _are_letters(path: Paths) -> bool:
+    """Return whether all files are dead letters, under whatever name."""
+    paths = [each for each in _listed(path) if each is not None and each.is_file()]
+    return bool(paths) and all(_begins_with_letter(each) for each in paths)
+
+
+def _begins_with_letter(path: Path) -> bool:
+    with open_input(path) as file:
+        return file.read(len(PREFIX)) == PREFIX
+
+
 def _action(action: Action | str) -> Action:
     known = Action(action)
     if known not in set(Action):
@@ -186,10 +198,7 @@ class _Files:
         for path in paths:
             with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
                 start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
-                if start.startswith(PREFIX):
-                    blocks = _read_lines(stream, self.lines, LARGEST_LINE)
-                else:
-                    blocks = self._blocks(stream, checked_format(self.asked, format_by_name(path), start))
+                blocks = self._blocks(stream, checked_format(self.asked, format_by_name(path), start))
                 async with aclosing(blocks):
                     async for block in blocks:
                         yield block
@@ -197,6 +206,7 @@ class _Files:
     def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
         readers: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
             InputFormat.NDJSON: lambda stream: _read_lines(stream, self.lines, LARGEST_LINE),
+            InputFormat.DEAD_LETTERS: lambda stream: _read_lines(stream, self._letters(), LARGEST_LETTER),
             InputFormat.JSON: lambda stream: read_json(stream, self.lines),
             InputFormat.FHIR: self.fhir.read,
             InputFormat.FHIR_NDJSON: self.fhir.read_lines,
@@ -208,12 +218,15 @@ class _Files:
         }
         return readers[format_](stream)
 
+    def _letters(self) -> DeadLetterReader:
+        return DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)
+
     def _rows(self, mapping: ColumnMapping) -> RowReader:
         return RowReader(self.lines, mapping, self.table.decimal)
 
 
 async def _read_lines(
-    stream: InputStream, reader: LineReader, largest_line: int
+    stream: InputStream, reader: LineReader | DeadLetterReader, largest_line: int
 ) -> AsyncGenerator[Block, None]:
     splitter = LineSplitter(largest_line)
     number = 1
@@ -222,7 +235,8 @@ async def _read_lines(
             lines = splitter.split(block)
             yield reader.read_all(range(number, number + len(lines)), lines)
             number += len(lines)
-    yield reader.read_all([number], splitter.rest())
+    last = splitter.rest()
+    yield reader.read_all(range(number, number + len(last)), last)
 
 
 async def _read_ndjson(

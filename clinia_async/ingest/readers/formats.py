@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from clinia_async.errors import ConfigError, DecodeError
+from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.containers import PARQUET
 from clinia_async.serialization.exact_json import loads
@@ -25,6 +26,8 @@ class InputFormat(StrEnum):
     """One resource or Bundle a line."""
     FHIR_DOCUMENT = "fhir-document"
     """One Bundle, one list of resources or one resource."""
+    DEAD_LETTERS = "dead-letters"
+    """What a run wrote of records that did not land; read so whatever the format, where a file begins so."""
 
 
 TABLES = frozenset({InputFormat.CSV, InputFormat.PARQUET})
@@ -33,6 +36,7 @@ PEEKED = 64 * 1024
 """Bytes at the start of an input that are held against its format."""
 
 _ENDINGS = {
+    ".dead.ndjson": InputFormat.DEAD_LETTERS,
     ".csv": InputFormat.CSV,
     ".tsv": InputFormat.CSV,
     ".parquet": InputFormat.PARQUET,
@@ -76,7 +80,13 @@ def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start
     Raises `InputError` with the option to give, where the content is plainly that of another one.
     """
     start = start.removeprefix(_BOM)
+    if start.startswith(PREFIX):
+        return InputFormat.DEAD_LETTERS
+    if asked is InputFormat.DEAD_LETTERS and start.strip():
+        raise InputError("this holds no dead letters: send it with `ingest`")
     known = asked or by_name or InputFormat.NDJSON
+    if known is InputFormat.DEAD_LETTERS:
+        known = InputFormat.NDJSON
     if known is not InputFormat.PARQUET and start.startswith(PARQUET):
         raise InputError("this is Parquet: read it with --format parquet")
     if known in TABLES or known in FHIR:

@@ -1,5 +1,6 @@
 """Rows of a table, many at once and column by column, made into records."""
 
+import json
 import math
 import re
 from bisect import bisect_left
@@ -23,6 +24,8 @@ from clinia_async.serialization.exact_json import trimmed
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_EXACT = json.JSONDecoder(parse_float=orjson.Fragment)
 _TRUTH = {"true": True, "false": False}
 
 Block = list[Item | RecordBatch]
@@ -158,39 +161,46 @@ def _in_order(items: Block) -> Block:
 
 
 def row_text(columns: Sequence[str], cells: Sequence[object]) -> bytes | None:
-    """Return a row as its dead letter holds it, which `row_of_text` reads; None if it is too large."""
+    """Return a row as its dead letter holds it, which `row_of_text` reads; None if it is too large.
+
+    What is no value of JSON stands there as a text that strict reading refuses, so that the row stays bad
+    until somebody mends it.
+    """
     shown = {"columns": list(columns), "cells": [_shown(cell) for cell in cells]}
-    text = exact_json.dumps(shown)
+    try:
+        text = orjson.dumps(shown)
+    except TypeError:
+        text = json.dumps(shown, default=_shown_as_json).encode()
     return text if len(text) <= LARGEST_LINE else None
 
 
 def row_of_text(text: bytes) -> tuple[tuple[str, ...], Sequence[object]] | None:
     """Return the columns and the cells of a row in a dead letter; None for any other text.
 
-    Numbers keep every digit. Cells that are missing are None, and there are none beyond the columns.
+    Numbers keep every digit.
     """
+    if not text.startswith(b'{"columns":'):
+        return None
     try:
         fields = strict_json.fields(text.decode())
-        columns, cells = fields["columns"][0], fields["cells"][0]
+        columns = fields["columns"][0]
+        cells = _EXACT.decode(fields["cells"][1].text.decode())
     except (DecodeError, KeyError, UnicodeDecodeError):
         return None
     if len(fields) != 2 or not isinstance(columns, list) or not isinstance(cells, list):
         return None
-    if not all(isinstance(name, str) for name in columns):
-        return None
-    return tuple(columns), cells
+    return (tuple(columns), cells) if all(isinstance(name, str) for name in columns) else None
 
 
 def _shown(cell: object) -> object:
-    if isinstance(cell, BadCell):
-        cell = cell.text
-    if isinstance(cell, str):
-        return cell.encode(errors="backslashreplace").decode()
-    try:
-        exact_json.dumps(cell)
-    except InvalidWrite:
-        return None
-    return cell
+    if not isinstance(cell, BadCell):
+        return cell
+    text = cell.text or ""
+    return text if _SURROGATE.search(text) else "\ud800" + text
+
+
+def _shown_as_json(cell: object) -> object:
+    return float(orjson.dumps(cell)) if isinstance(cell, orjson.Fragment) else str(cell)
 
 
 def _put(tree: Tree, parts: Sequence[str], place: int) -> None:

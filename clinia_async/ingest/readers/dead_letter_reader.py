@@ -1,0 +1,118 @@
+"""Dead letters read as what they hold: lines of NDJSON, rows of tables, FHIR.
+
+A letter that was mended is read as the record would have been. One that was not is bad as before, with the
+text and the line number of its first input, so that the letters of letters do not grow.
+"""
+
+from collections.abc import Callable, Sequence
+
+from attrs import define, field
+
+from clinia_async.errors import DecodeError
+from clinia_async.ingest.outcomes.dead_letters import PREFIX
+from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
+from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.readers.fhir_reader import FhirReader
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.table_rows import Block, RowReader, row_of_text
+from clinia_async.ingest.records.record import BadRecord, Item
+from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.serialization import exact_json, strict_json
+
+LARGEST_LETTER = 16 * 1024 * 1024
+"""Bytes of a line."""
+_NEST = 8
+"""Letters in letters, as former versions wrote them, that are opened."""
+_RESOURCE_TYPE = b'"resourceType"'
+
+
+@define
+class DeadLetterReader:
+    """Reads letters by the options of the run that they are from."""
+
+    lines: LineReader
+    fhir: FhirReader
+    columns: ColumnMapping | None
+    rows_for: Callable[[ColumnMapping], RowReader]
+    _rows: dict[tuple[str, ...], RowReader] = field(factory=dict, init=False, repr=False)
+
+    def read_all(self, numbers: Sequence[int], lines: Sequence[bytes | None]) -> Block:
+        """Return the records of letters that stand on lines with these numbers."""
+        found: Block = []
+        for number, line in zip(numbers, lines, strict=True):
+            found += self._read(number, line)
+        return found
+
+    def _read(self, number: int, line: bytes | None) -> Block:
+        for _ in range(_NEST):
+            if line is None or not line.startswith(PREFIX):
+                break
+            try:
+                opened = _opened(number, line)
+            except (DecodeError, UnicodeDecodeError):
+                break  # the line is bad as it stands
+            if isinstance(opened, BadRecord):
+                return [opened]
+            number, line = opened
+        if line is not None and _is_fhir(line):
+            return self.fhir.read_line(number, line)
+        row = None if line is None else row_of_text(line)
+        return [self.lines.read(number, line)] if row is None else self._read_row(number, line, *row)
+
+    def _read_row(
+        self, number: int, text: bytes | None, columns: tuple[str, ...], cells: Sequence[object]
+    ) -> Block:
+        rows = self._rows_of(columns)
+        if len(cells) != len(columns):
+            reason = f"must have as many cells as the header: {len(columns)}"
+            return [BadRecord(number, "$", reason, text)]
+        missing = [name for name in rows.columns if name not in columns]
+        if missing:
+            return [BadRecord(number, "$", f"has no column for {rows.field_of(missing[0])}", text)]
+        picked = [cells[columns.index(name)] for name in rows.columns]
+        found = rows.read([number], [[None if cell == "" else cell] for cell in picked])
+        return [_with_text(item, text) for item in found]
+
+    def _rows_of(self, columns: tuple[str, ...]) -> RowReader:
+        if columns not in self._rows:
+            self._rows.clear()  # one is enough: the rows of one table have the same columns
+            self._rows[columns] = self.rows_for(self.columns or _own_mapping(columns))
+        return self._rows[columns]
+
+
+def _is_fhir(text: bytes) -> bool:
+    """Return whether the text is a resource, or the start of one that is no JSON."""
+    if _RESOURCE_TYPE not in text:
+        return False
+    try:
+        value = exact_json.loads(text)
+    except DecodeError:
+        return text.lstrip().startswith(b"{" + _RESOURCE_TYPE)
+    return isinstance(value, dict) and "resourceType" in value
+
+
+def _own_mapping(columns: tuple[str, ...]) -> ColumnMapping:
+    try:
+        return own_mapping(columns)
+    except InputError:
+        pass  # raised below, for it is not the letters whose columns were named
+    raise InputError("the dead letters hold rows of a table: give the mapping of columns of their run")
+
+
+def _with_text(item: Item | RecordBatch, text: bytes | None) -> Item | RecordBatch:
+    return BadRecord(item.line, item.path, item.reason, text) if isinstance(item, BadRecord) else item
+
+
+def _opened(number: int, line: bytes) -> tuple[int, bytes] | BadRecord:
+    """Return the line number and the text that a letter is about, or what is bad where none was kept."""
+    fields = strict_json.fields(line.decode())
+    about, _ = fields.pop("deadLetter")
+    if not isinstance(about, dict):
+        raise DecodeError("$.deadLetter", "an object")
+    first, text = about.get("line"), about.get("text")
+    number = first if type(first) is int and first > 0 else number
+    if isinstance(text, str) and not fields:
+        path, _, reason = str(about.get("reason")).partition(": ")
+        return (number, text.encode()) if text else BadRecord(number, path, reason)
+    joined = b",".join(exact_json.dumps(name) + b":" + raw.text for name, (_, raw) in fields.items())
+    return number, b"{" + joined + b"}"
