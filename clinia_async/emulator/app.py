@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from aiohttp import web
@@ -15,12 +15,10 @@ from clinia_async.emulator.dialect import ERROR, SHAPES, Dialect, go
 from clinia_async.emulator.errors import ApiError
 from clinia_async.emulator.exchange import Answer, Exchange, Listener, Received, Reply, Request
 from clinia_async.emulator.faults import Attempt, Change
+from clinia_async.emulator.inspection import Page
 from clinia_async.emulator.routes import Router, Target
 from clinia_async.emulator.server import LOGGER, Response, refusal
 from clinia_async.emulator.settings import Settings
-
-UNCOUNTED = frozenset({"inspection"})
-"""Routes of the emulator's own: no fault strikes them, and they are neither counted nor recorded."""
 
 
 @frozen(kw_only=True)
@@ -35,13 +33,16 @@ class App:
     received: list[Received] | None = field(repr=False)
     """Where requests are recorded, if they are."""
 
+    own_pages: Mapping[str, Page] = field(repr=False)
+    """By path: no fault strikes them, and they are neither counted nor recorded."""
+
     _late: set[asyncio.TimerHandle] = field(init=False, factory=set, repr=False)
     """Executions that are yet to come."""
 
     async def serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        if (page := self.own_pages.get(http.rel_url.raw_path)) is not None and http.method == "GET":
+            return Response(self._own(page, http), http)
         request, target = self.router.match(http)
-        if request.route in UNCOUNTED:
-            return Response(await self._own_reply(request, target), http)
         self.requests[request.route] += 1
         reply = await self._reply(request, target)
         if self.received is not None:
@@ -65,13 +66,11 @@ class App:
             return Response(None, http)
         return response
 
-    async def _own_reply(self, request: Request, target: Target | ApiError) -> Reply:
+    def _own(self, page: Page, http: web.BaseRequest) -> Reply:
         try:
-            self.access.check(request.http)
+            return page(http)
         except ApiError as error:
-            return self._refused(error)
-        assert not isinstance(target, ApiError)
-        return Reply(status=200, body=dumps(target.handler(request).document))
+            return refusal(error)
 
     async def _reply(self, request: Request, target: Target | ApiError) -> Reply | None:
         try:

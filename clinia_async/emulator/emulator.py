@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from aiohttp import web
 from attrs import define, field
@@ -30,7 +30,7 @@ from clinia_async.emulator.handlers.catalog import CatalogApi
 from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesApi
 from clinia_async.emulator.handlers.sources import SourceApi
 from clinia_async.emulator.handlers.submissions import Submissions
-from clinia_async.emulator.inspection import ROUTE, Inspection
+from clinia_async.emulator.inspection import COUNTS_PATH, Inspection, Page
 from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted
 from clinia_async.emulator.routes import Api, Router
 from clinia_async.emulator.script import Script
@@ -108,6 +108,11 @@ class Emulator:
     inspection: bool = False
     """Whether `GET /emulator`, with the key, answers with counts: for an emulator in another process."""
 
+    window: Literal["off", "counts", "contents"] = "off"
+    """Whether a browser can open `window_url`, a page that shows live what the emulator holds: counts,
+    requests, partitions, and the latest tasks with their receipts; with `contents`, the data of the latest
+    records, too. Anybody who knows the address can open it."""
+
     patience: float = 0.0
     """Seconds that `start()` keeps trying while another process still has the port or the file."""
 
@@ -116,6 +121,7 @@ class Emulator:
     """Requests so far by route name, refused ones included."""
 
     faults: Faults = field(init=False)
+    window_token: str = field(init=False, repr=False, factory=lambda: secrets.token_urlsafe(24))
     received: list[Received] = field(init=False, factory=list)
     """With `recording`, the requests so far, refused ones and those whose answer was lost included."""
 
@@ -145,6 +151,17 @@ class Emulator:
         """The key that clients send as `X-Clinia-API-Key`; without one given, a new one for each emulator."""
         assert self._key is not None
         return self._key
+
+    @property
+    def window_url(self) -> str:
+        """The address of the window for a browser, which holds a secret of its own.
+
+        Raises:
+            RuntimeError: the emulator is not running, or has no window.
+        """
+        if self.window == "off":
+            raise RuntimeError("the emulator has no window: it was made without one")
+        return f"{self.url}/window/{self.window_token}"
 
     @property
     def url(self) -> str:
@@ -284,13 +301,13 @@ def _registry(emulator: Emulator) -> Registry:
 def _app(emulator: Emulator, registry: Registry, port: int) -> App:
     names = {*_LOOPBACK_NAMES, _bracketed(emulator.host), *emulator.settings.host_names}
     access = AccessPolicy(emulator.key.encode(), frozenset(f"{name.lower()}:{port}" for name in names))
-    router = Router(_api(emulator, registry))
-    if emulator.inspection or emulator.chaos is not None:
-        inspection = Inspection(registry=registry, faults=emulator.faults, requests=emulator.requests)
-        router.add(ROUTE, inspection.show)
+    inspection = Inspection(
+        access=access, registry=registry, faults=emulator.faults, requests=emulator.requests
+    )
     return App(
         access=access,
-        router=router,
+        router=Router(_api(emulator, registry)),
+        own_pages=_own_pages(emulator, inspection),
         settings=emulator.settings,
         dialect=emulator.dialect,
         faults=emulator.faults,
@@ -298,6 +315,16 @@ def _app(emulator: Emulator, registry: Registry, port: int) -> App:
         requests=emulator.requests,
         received=emulator.received if emulator.recording else None,
     )
+
+
+def _own_pages(emulator: Emulator, inspection: Inspection) -> dict[str, Page]:
+    pages: dict[str, Page] = {}
+    if emulator.inspection or emulator.chaos is not None:
+        pages[COUNTS_PATH] = inspection.counts
+    if emulator.window != "off":
+        contents = emulator.window == "contents"
+        pages |= inspection.window(emulator.window_token, contents=contents)
+    return pages
 
 
 def _api(emulator: Emulator, registry: Registry) -> Api:

@@ -4,6 +4,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -93,6 +94,14 @@ def _key(key: str | None, path: Path | None) -> str | None:
     metavar="SEED",
     help="Every kind of fault on every route, now and then.",
 )
+@click.option(
+    "--window",
+    type=click.Choice(["off", "counts", "contents"]),
+    default="off",
+    show_default=True,
+    help="Print an address for a browser, which shows live what the emulator holds: counts, tasks, requests,"
+    " and with `contents` the data of records.",
+)
 @click.option("--inspect", is_flag=True, help="Answer /emulator with counts, for clients that have the key.")
 @click.option(
     "--patience",
@@ -108,13 +117,14 @@ def emulator(
     data: Path | None,
     key: str | None,
     key_file: Path | None,
-    dialect: str,
+    dialect: Literal["documented", "go"],
     seed: int,
     accept: tuple[tuple[str, str], ...],
     accept_all: str | None,
     bulk_latency: str,
     fault: tuple[str, ...],
     chaos: int | None,
+    window: Literal["off", "counts", "contents"],
     inspect: bool,
     patience: float,
 ) -> int:
@@ -135,12 +145,13 @@ def emulator(
             port=port,
             data=data,
             key=key,
-            dialect="go" if dialect == "go" else "documented",
+            dialect=dialect,
             seed=seed,
             modes={type_: Accepted(from_text(latency)) for type_, latency in accept},
             default=Persisted() if accept_all is None else Accepted(from_text(accept_all)),
             bulk=from_text(bulk_latency),
             chaos=chaos,
+            window=window,
             inspection=inspect,
             patience=patience,
         )

@@ -25,6 +25,8 @@ async def serve(make: Callable[[], Emulator], *, print_key: bool) -> int:
         _export("CLINIA_BASE_URL", emulator.url)
         if print_key:
             _export("CLINIA_API_KEY", emulator.key)
+        if emulator.window != "off":
+            click.echo(f"window: {emulator.window_url}", err=True)
         await over.wait()
     finally:
         await emulator.close()

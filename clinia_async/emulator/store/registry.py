@@ -22,6 +22,7 @@ from clinia_async.emulator.store.definitions import Definitions
 from clinia_async.emulator.store.execution import Executor, Written
 from clinia_async.emulator.store.history import History
 from clinia_async.emulator.store.ids import number_of
+from clinia_async.emulator.store.overview import overview
 from clinia_async.emulator.store.receipts import IN_REVIEW, SUCCESSFUL, OperationResult
 from clinia_async.emulator.store.records import DuplicateCounter, Record, Records, Stored
 from clinia_async.emulator.store.relationship_index import RelationshipIndex
@@ -172,6 +173,11 @@ class Registry:
         """Return how many there are, by status."""
         with self._transaction():
             return self._tasks.count()
+
+    def overview(self, *, contents: bool) -> dict[str, object]:
+        """Return what the window shows; the data of records only with `contents`."""
+        with self._transaction():
+            return overview(self._database, contents=contents)
 
     def duplicate_creates(self) -> int:
         with self._transaction():
