@@ -210,7 +210,8 @@ class _Run:
         try:
             await self._run(dead_letters)
         finally:
-            unwritten = _close(dead_letters)
+            well = self.result.error is None and self.job.report.all_landed
+            unwritten = _close(dead_letters, all_landed=well)
             self.result.dead_letters = dead_letters.count
         self.result.error = self.result.error or unwritten
 
@@ -267,9 +268,9 @@ def _size_of(files: tuple[Path, ...] | None) -> int | None:
     return None if files is None else sum(file.stat().st_size for file in files)
 
 
-def _close(dead_letters: DeadLetters) -> ConfigError | None:
+def _close(dead_letters: DeadLetters, *, all_landed: bool) -> ConfigError | None:
     try:
-        dead_letters.close()
+        dead_letters.close(all_landed=all_landed)
     except OSError as error:
         return _dead_letters_unwritable(error)
     return None

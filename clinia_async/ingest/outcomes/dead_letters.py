@@ -1,44 +1,63 @@
 """Records that did not land, as NDJSON that can be fed back in.
 
-A line that could be parsed is written as it was, with one more member in front that says why it is
-here; a record of another format as the line that it stands for. A line that could not is carried as text,
-or as nothing if it was too large to keep. With the options of its run a letter is read as the same record.
+A line that could be parsed is written as it was, with one more field in front that says why it is here; a
+record of another format as the line that it stands for. A line that could not be parsed is carried as text.
+With the options of its run a dead letter is read as the same record, with the same line number.
 """
 
+import base64
 import os
+import secrets
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from clinia_async.calls import DeleteRelationship
-from clinia_async.errors import InvalidWrite
-from clinia_async.ingest.outcomes.outcome import RecordOutcome
+from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.records.record import BadRecord, Record
 from clinia_async.serialization.exact_json import dumps
 
 PREFIX = b'{"deadLetter":'
-"""How every letter begins."""
+"""How every dead letter begins."""
 
 
 class DeadLetters:
-    """Writes to `path`, readable by its owner alone; the file is made with the first letter."""
+    """A file of records that did not land, readable by its owner alone.
+
+    It is made with the first letter and takes the place of a file of a previous run then. Records that were
+    never sent are not written: they are the matter of the next run.
+
+    Raises:
+        ConfigError: `path` is no regular file of this user.
+    """
 
     def __init__(self, path: Path) -> None:
+        _check(path)
         self.path = path
         self.count = 0
         self._file: IO[bytes] | None = None
 
     def add(self, outcome: RecordOutcome) -> None:
+        """Write the record of an outcome that did not land. Raises `OSError` if it cannot be written."""
+        if outcome.disposition is Disposition.UNSENT:
+            return
         if self._file is None:
-            # a record may be in it: 0600, and never through somebody's symbolic link
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb")
+            self._file = _made(self.path)
         self._file.write(dead_letter(outcome))
         self.count += 1
 
-    def close(self) -> None:
+    def close(self, *, all_landed: bool = False) -> None:
+        """Close the file. Where all records landed, remove the file that a previous run has left.
+
+        Raises:
+            OSError: what was added last cannot be written.
+        """
         if self._file is not None:
             self._file.close()
+        elif all_landed and _holds_letters(self.path):
+            self.path.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +69,7 @@ class DeadLetters:
 
 
 def dead_letter(outcome: RecordOutcome) -> bytes:
+    """Return the line for a record that did not land."""
     record = outcome.record
     about: dict[str, object] = {"line": outcome.line, "disposition": str(outcome.disposition)}
     reason = f"{record.path}: {record.reason}" if isinstance(record, BadRecord) else outcome.reason
@@ -58,14 +78,24 @@ def dead_letter(outcome: RecordOutcome) -> bytes:
     original = _line(record) if isinstance(record, Record) else None
     if original is None:
         original = b"{}"
-        about["text"] = (record.text or b"").decode(errors="backslashreplace")
+        about |= _as_text(record.text)
     rest = original[1:].lstrip()
     separator = b"" if rest.startswith(b"}") else b","
     return PREFIX + dumps(about) + separator + rest + b"\n"
 
 
+def _as_text(text: bytes | None) -> dict[str, object]:
+    """Return the field that carries a line which cannot be parsed; none if it was too large to keep."""
+    if text is None:
+        return {}
+    try:
+        return {"text": text.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(text).decode()}
+
+
 def _line(record: Record) -> bytes | None:
-    """The record as a line; None if there is no line that says it."""
+    """Return the record as a line; None if no line can say it."""
     if record.text is not None:
         return record.text.strip()
     write = record.write
@@ -79,3 +109,38 @@ def _line(record: Record) -> bytes | None:
     except InvalidWrite:
         return None
     return b'{"action":"%b",%b' % (str(record.action).encode(), payload[1:])
+
+
+def _check(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return  # it is made, or the error is raised when it is
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise ConfigError(
+            "the file of the dead letters must be a regular file of this user, and no link, pipe or folder"
+        )
+
+
+def _made(path: Path) -> IO[bytes]:
+    """Make the file anew under another name first: 0600 whatever was there, and no link is followed."""
+    _check(path)
+    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    file = os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+    try:
+        draft.replace(path)
+    except BaseException:
+        file.close()
+        draft.unlink(missing_ok=True)
+        raise
+    return file
+
+
+def _holds_letters(path: Path) -> bool:
+    """Whether a file of a previous run is there, and nothing else that the user may want to keep."""
+    _check(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(len(PREFIX)) == PREFIX
+    except FileNotFoundError:
+        return False

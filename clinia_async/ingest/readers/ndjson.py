@@ -21,13 +21,14 @@ from clinia_async.ingest.readers.ndjson_batch import (
     rewritten,
     set_end_ids,
 )
-from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, read_strictly
+from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, opened_letter, read_strictly
 from clinia_async.ingest.records.record import BadRecord, Blank, Item, Record, RecordKind
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.models import Action, TargetType
 from clinia_async.models.batch_result import Key
 from clinia_async.serialization.exact_json import dumps
 
+_NO_LINE = "the dead letter holds no line: it was too large to keep, or no line can say it"
 _PARTS = 8
 """A batch with a line that is not plainly right is read in so many parts."""
 
@@ -87,6 +88,16 @@ class LineReader:
             return BadRecord(number, "$", "the line is too large")
         if not text.strip():
             return Blank(number)
+        try:
+            number, opened = opened_letter(number, text)
+            return BadRecord(number, "$", _NO_LINE) if opened is None else self._record(number, opened)
+        except InvalidWrite as error:
+            bad = error.path, error.rule
+        except DecodeError as error:
+            bad = error.path, f"expected {error.expected}"
+        return BadRecord(number, *bad, text)
+
+    def _record(self, number: int, text: bytes) -> Item:
         try:
             line = read_strictly(text, self._rules)
         except InvalidWrite as error:

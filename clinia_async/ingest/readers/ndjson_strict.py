@@ -14,6 +14,8 @@ Whatever else a line holds is refused, for it would be lost; only `deadLetter`, 
 is passed over.
 """
 
+import base64
+import contextlib
 from collections.abc import Mapping
 
 from attrs import frozen
@@ -38,6 +40,7 @@ from clinia_async.serialization.exact_json import RawJson
 
 ACTIONS = {str(action): action for action in Action}
 _ACTION_MEMBERS = ("action", "operation")
+_LETTER = b'{"deadLetter":'
 _ANY_TYPE = "-"
 """Stands for the type of an end that a line to delete leaves out: it is not sent."""
 _NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_MEMBERS})
@@ -67,7 +70,7 @@ def read_strictly(text: bytes, rules: Rules) -> StrictLine:
     """Raises `DecodeError` for what is no JSON object, and `InvalidWrite` for what is no write."""
     members = strict_json.fields(_decoded(text))
     if "deadLetter" in members:
-        return read_strictly(_without_letter(members), rules)
+        return read_strictly(_original(members) or b"", rules)
     action = _action(members) or rules.action
     if "from" in members or "to" in members or members.keys() <= _NO_RESOURCE:
         return _relationship(members, text, action, rules)
@@ -82,12 +85,36 @@ def _decoded(raw: bytes) -> str:
     raise DecodeError("$", "UTF-8")
 
 
-def _without_letter(members: Members) -> bytes:
-    """The line as it was before a former run wrote its reason into it."""
+def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None]:
+    """Return the number and the text of the line that a dead letter carries; None for one without a line.
+
+    Any other line is returned as it is. A letter that holds another one is opened to the innermost.
+
+    Raises:
+        DecodeError: the letter is no JSON.
+        InvalidWrite: the letter is no JSON that can be sent.
+    """
+    found: bytes | None = text
+    while found is not None and found.lstrip().startswith(_LETTER):
+        members = strict_json.fields(_decoded(found))
+        letter, _ = members["deadLetter"]
+        line = letter.get("line") if isinstance(letter, dict) else None
+        number = line if isinstance(line, int) and line > 0 else number
+        found = _original(members)
+    return number, found
+
+
+def _original(members: Members) -> bytes | None:
+    """Return the line as it was before a previous run wrote its reason into it; None if it was not kept."""
     letter, _ = members["deadLetter"]
-    text = letter.get("text") if isinstance(letter, dict) else None
-    if isinstance(text, str):
-        return text.encode()
+    carried = letter if isinstance(letter, dict) else {}
+    if isinstance(carried.get("base64"), str):
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(carried["base64"], validate=True)
+    if isinstance(carried.get("text"), str):
+        return str(carried["text"]).encode()
+    if members.keys() == {"deadLetter"}:
+        return None
     return _joined({name: raw for name, (_, raw) in members.items() if name != "deadLetter"})
 
 

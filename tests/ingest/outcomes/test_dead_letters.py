@@ -1,6 +1,7 @@
 """What did not land is written down so that it can be fed back in."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from clinia_async import (
     BatchWrite,
     Blank,
     ColumnMapping,
+    ConfigError,
     Contained,
     CreateRelationship,
     CreateResource,
@@ -61,8 +63,30 @@ def test_a_write_from_python_becomes_a_line() -> None:
 def test_a_broken_line_is_carried_along_and_broken_again(text: bytes) -> None:
     first = outcome_of(text)
     again = read_line(dead_letter(first))
-    assert not isinstance(again, Record)
-    assert (again.reason == first.record.reason) or b"\xff" in text or b"\xe9" in text  # type: ignore[union-attr]
+    assert isinstance(again, BadRecord)
+    assert isinstance(first.record, BadRecord)
+    assert (again.line, again.path, again.reason, again.text) == (7, *_what_is_wrong(first.record), text)
+    third = dead_letter(RecordOutcome(again, Disposition.INVALID))
+    assert third == dead_letter(RecordOutcome(first.record, Disposition.INVALID)), "it does not grow"
+
+
+def _what_is_wrong(record: BadRecord) -> tuple[str, str]:
+    return record.path, record.reason
+
+
+def test_a_letter_is_known_by_the_line_number_of_its_original() -> None:
+    letter = dead_letter(outcome_of(GOOD, 4711))
+    assert good(letter).line == 4711
+    assert good(letter).text == GOOD
+
+
+def test_letters_of_earlier_releases_that_hold_letters_are_opened_to_the_innermost() -> None:
+    text = json.dumps({"deadLetter": {"line": 9, "disposition": "invalid", "text": "{"}})
+    for line in (1, 2):
+        text = json.dumps({"deadLetter": {"line": line, "disposition": "invalid", "text": text}})
+    found = read_line(text.encode(), number=3)
+    assert isinstance(found, BadRecord)
+    assert (found.line, found.text) == (9, b"{")
 
 
 def test_a_line_that_was_too_large_is_told_by_its_number() -> None:
@@ -77,9 +101,45 @@ def test_the_file_is_its_owners_alone_and_follows_no_link(tmp_path: Path) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     link = tmp_path / "link"
     link.symlink_to(path)
-    with DeadLetters(link) as letters, pytest.raises(OSError, match="symbolic link"):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for unfit in (link, pipe, tmp_path):
+        with pytest.raises(ConfigError, match="regular file"):
+            DeadLetters(unfit)
+
+
+def test_a_file_that_was_there_is_replaced_and_not_written_into(tmp_path: Path) -> None:
+    """What others may read, or know by another name, holds no record afterwards."""
+    path, other = tmp_path / "dead.ndjson", tmp_path / "other"
+    path.write_text("what was there")
+    path.chmod(0o666)
+    other.hardlink_to(path)
+    with DeadLetters(path) as letters:
         letters.add(outcome_of(GOOD))
-    assert letters.count == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert other.read_text() == "what was there"
+    assert path.read_bytes() == dead_letter(outcome_of(GOOD))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["dead.ndjson", "other"]
+
+
+def test_only_records_that_failed_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "dead.ndjson"
+    record = Record(3, write("a", "b"))
+    with DeadLetters(path) as letters:
+        letters.add(RecordOutcome(record, Disposition.UNSENT))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("left", "is_removed"), [(dead_letter(outcome_of(GOOD)), True), (b"notes", False)])
+def test_a_run_in_which_all_records_landed_leaves_no_letters(
+    left: bytes, is_removed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "dead.ndjson"
+    path.write_bytes(left)
+    DeadLetters(path).close()
+    assert path.exists(), "the run did not say that all records landed"
+    DeadLetters(path).close(all_landed=True)
+    assert path.exists() is not is_removed
 
 
 async def test_letters_fed_back_in_land_once_the_reason_is_gone(tmp_path: Path) -> None:
@@ -158,7 +218,7 @@ async def test_letters_of_a_table_are_read_with_the_options_of_its_run(tmp_path:
     with DeadLetters(path) as letters:
         for each in found:
             assert not isinstance(each, Blank)
-            letters.add(RecordOutcome(each, Disposition.UNSENT))
+            letters.add(RecordOutcome(each, Disposition.FAILED))
     again = await read_file(path, **options)
     assert [type(each) for each in again] == [type(each) for each in found]
     assert [each.operation() for each in again if isinstance(each, Record)] == [
