@@ -37,7 +37,7 @@ _HOME_OF = home_of(
         "models": (
             "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
             " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
-            " Identifier Mdm Meta Modules OtherSource Partition PartitionStatus Patch PatchOp Period"
+            " Identifier Mdm Meta Modules OtherRecord OtherSource Partition PartitionStatus Patch PatchOp Period"
             " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
             " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
             " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"

@@ -117,6 +117,7 @@ from clinia_async.models import Identifier as Identifier
 from clinia_async.models import Mdm as Mdm
 from clinia_async.models import Meta as Meta
 from clinia_async.models import Modules as Modules
+from clinia_async.models import OtherRecord as OtherRecord
 from clinia_async.models import OtherSource as OtherSource
 from clinia_async.models import Partition as Partition
 from clinia_async.models import PartitionStatus as PartitionStatus

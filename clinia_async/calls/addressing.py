@@ -18,7 +18,7 @@ from clinia_async.calls.call import (
     path_of,
 )
 from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
-from clinia_async.calls.validation import check_key, check_record_id, checked
+from clinia_async.calls.validation import check_key, check_record_id, validated_by
 from clinia_async.errors import ProtocolError
 from clinia_async.models import Action, Receipt, Relationship, Resource, SubmissionStatus, TaskSubmission
 
@@ -28,9 +28,9 @@ class RecordCall:
     """A call about one record of a source. For reads, `id` may be an identifier `{system}:{value}:{use}`."""
 
     route: ClassVar[str]
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_record_id, "$.id"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
+    type: str = field(validator=validated_by(check_key, "$.type"))
+    id: str = field(repr=False, validator=validated_by(check_record_id, "$.id"))
 
     def build_request(self, method: str, body: bytes | None = None) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)
@@ -78,7 +78,7 @@ class CatalogCall:
 
     route: ClassVar[str]
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    key: str = field(validator=checked(check_key, "$.key"))
+    key: str = field(validator=validated_by(check_key, "$.key"))
 
     def build_request(self, method: str, query: str = "", body: bytes | None = None) -> Request:
         return Request(method, Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
@@ -93,8 +93,8 @@ class SourceCall:
 
     route: ClassVar[str]
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    source: str = field(validator=checked(check_key, "$.source"))
-    key: str = field(validator=checked(check_key, "$.key"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
+    key: str = field(validator=validated_by(check_key, "$.key"))
 
     def build_request(self, method: str, body: bytes | None = None) -> Request:
         path = path_of(self.route, source=self.source, key=self.key)
@@ -106,7 +106,7 @@ class SourceCall:
 
 def _check_key(found: str | None, asked: str) -> None:
     """Refuse an answer with another key. Not every answer has one."""
-    if found not in {None, asked}:
+    if found and found != asked:
         raise ProtocolError("the answer is about another key")
 
 

@@ -1,6 +1,6 @@
 """Many writes in one request: a bulk, which is not atomic, and a bundle, which is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import ClassVar
 
 from attrs import field, frozen
@@ -8,11 +8,12 @@ from attrs import field, frozen
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
-from clinia_async.calls.validation import check_key, checked
+from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter
 
 LARGEST_BUNDLE = 500 * 1000
@@ -30,17 +31,17 @@ BatchWrite = (
 """A write that can be an operation of a bulk or a bundle."""
 
 
-def _each_a_write(writes: Iterable[BatchWrite]) -> tuple[BatchWrite, ...]:
-    if not isinstance(writes, Iterable):
-        raise InvalidWrite("$.operations", "must be writes")
-    writes = tuple(writes)
-    for index, write in enumerate(writes):
+def _each_a_write(writes: object) -> tuple[BatchWrite, ...]:
+    if not isinstance(writes, Iterable) or isinstance(writes, str | bytes | Mapping | Set):
+        raise InvalidWrite("$.operations", "must be a list of writes")
+    found = tuple(writes)
+    for index, write in enumerate(found):
         if not isinstance(write, BatchWrite):
             raise InvalidWrite(
                 f"$.operations[{index}]",
                 "must be a create, an upsert or a delete: nothing else can be part of a bulk or a bundle",
             )
-    return writes
+    return found
 
 
 def _encoded(writes: Sequence[BatchWrite]) -> list[bytes]:
@@ -78,7 +79,7 @@ class Bulk:
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     writes: Sequence[BatchWrite] = field(
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
     )
@@ -167,7 +168,7 @@ class Bundle:
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/bundle"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     writes: Sequence[BatchWrite] = field(
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
     )
@@ -235,7 +236,7 @@ def _check_tokens(writes: Sequence[BatchWrite]) -> None:
             seen.add(token)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class GetBulkResult:
     """Get the state of a bulk from the endpoint for deprecated bare ids. The answer has no task id.
 
@@ -244,7 +245,7 @@ class GetBulkResult:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk/{bulk}"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     target: TargetType = field()
     bulk: TaskId
     with_receipts: bool = False

@@ -6,15 +6,16 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
-from clinia_async.calls.validation import check_key, checked
+from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import BrowsePage, Json
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter
 
 LARGEST_PAGE = 1000
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Browse:
     """Get one page of the records of collections.
 
@@ -32,27 +33,20 @@ class Browse:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/browse"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     collection_keys: Sequence[str] = field()
     cursor: str | None = field(default=None, repr=False)
-    per_page: int = 100
-    filter: Json | None = field(default=None, repr=False)
-    include: Sequence[str] | None = None
-    exclude: Sequence[str] | None = None
+    per_page: int = field(default=100, metadata={"path": "$.params.perPage"})
+    filter: Json | None = field(default=None, repr=False, metadata={"path": "$.params.filter"})
+    include: Sequence[str] | None = field(default=None, metadata={"path": "$.params.properties.include"})
+    exclude: Sequence[str] | None = field(default=None, metadata={"path": "$.params.properties.exclude"})
 
     def __attrs_post_init__(self) -> None:
-        for path, names in (
-            ("$.collectionKeys", self.collection_keys),
-            ("$.params.properties.include", self.include or ()),
-            ("$.params.properties.exclude", self.exclude or ()),
-        ):
-            if isinstance(names, str) or not isinstance(names, Sequence):
-                raise InvalidWrite(path, "must be a list")
         if not self.collection_keys:
             raise InvalidWrite("$.collectionKeys", "must not be empty")
         for index, key in enumerate(self.collection_keys):
             check_key(key, f"$.collectionKeys[{index}]")
-        if type(self.per_page) is not int or not 1 <= self.per_page <= LARGEST_PAGE:
+        if not 1 <= self.per_page <= LARGEST_PAGE:
             raise InvalidWrite("$.params.perPage", f"must be 1 to {LARGEST_PAGE}")
 
     def request(self) -> Request:

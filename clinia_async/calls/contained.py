@@ -9,7 +9,7 @@ from clinia_async.calls.addressing import RecordCall
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of, require_record
 from clinia_async.calls.reconciliation import DuplicateErrors, contained_at, holds_contained
 from clinia_async.calls.resources import GetResource, check_resource
-from clinia_async.calls.validation import check_contained, check_place, checked
+from clinia_async.calls.validation import check_place
 from clinia_async.models import (
     Contained,
     Json,
@@ -19,18 +19,22 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter, exact_json
 
 
-@frozen
+@frozen(field_transformer=checked)
 class _ContainedCall(RecordCall):
     """A call about a contained resource: `place` alternates keys and ids, down from the root."""
 
-    place: Sequence[str] = field(repr=False, validator=checked(check_place, "$.place"))
+    place: Sequence[str] = field(repr=False)
 
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}/{place}"
     target: ClassVar[TargetType] = TargetType.RESOURCE
     duplicate_errors: ClassVar[DuplicateErrors] = ()
+
+    def __attrs_post_init__(self) -> None:
+        check_place(self.place, "$.place")
 
     def path(self) -> str:
         root = GetResource(self.source, self.type, self.id).request().path
@@ -48,9 +52,9 @@ class _ContainedCall(RecordCall):
         raise NotImplementedError
 
 
-@frozen
+@frozen(field_transformer=checked)
 class _ContainedWrite(_ContainedCall):
-    contained: Contained = field(validator=checked(check_contained, "$"))
+    contained: Contained = field(metadata={"path": "$"})
 
     def decode_response(self, body: bytes) -> TaskSubmission:
         return decode_submission(body, lambda it: check_resource(it.resource, self.type, self.id))

@@ -9,12 +9,13 @@ from attrs import evolve, field, frozen
 
 from clinia_async.calls.addressing import SourceCall
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
-from clinia_async.calls.validation import check_key, checked, checked_kind
+from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter
 
 
-@frozen
+@frozen(field_transformer=checked)
 class PutProfile(SourceCall):
     """Create or replace a profile, the shape of a resource. May be retried.
 
@@ -22,18 +23,18 @@ class PutProfile(SourceCall):
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/profiles/{key}"
-    profile: Profile = field(validator=checked_kind(Profile))
+    profile: Profile = field(metadata={"path": "$"})
 
     def request(self) -> Request:
         return self.build_request("PUT", converter.encode(evolve(self.profile, key=None)))
 
     def decode_response(self, body: bytes) -> Profile:
-        found = converter.decode(body, Profile)
+        found = converter.decode(body, Profile, {"key": self.key})
         self.check_answer(found.key)
         return found
 
 
-@frozen
+@frozen(field_transformer=checked)
 class PutRelationshipDefinition(SourceCall):
     """Create a relationship definition. May be retried.
 
@@ -43,13 +44,13 @@ class PutRelationshipDefinition(SourceCall):
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions/{key}"
-    definition: RelationshipDefinition = field(validator=checked_kind(RelationshipDefinition))
+    definition: RelationshipDefinition = field(metadata={"path": "$"})
 
     def request(self) -> Request:
         return self.build_request("PUT", converter.encode(evolve(self.definition, key=None)))
 
     def decode_response(self, body: bytes) -> RelationshipDefinition:
-        found = converter.decode(body, RelationshipDefinition)
+        found = converter.decode(body, RelationshipDefinition, {"key": self.key})
         self.check_answer(found.key)
         return found
 
@@ -68,7 +69,7 @@ class GetRelationshipDefinition(SourceCall):
         return self.build_request("GET")
 
     def decode_response(self, body: bytes) -> RelationshipDefinition:
-        found = converter.decode(body, RelationshipDefinition)
+        found = converter.decode(body, RelationshipDefinition, {"key": self.key})
         self.check_answer(found.key)
         return found
 
@@ -84,7 +85,7 @@ class ListRelationshipDefinitions:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     query: str = ""
 
     def request(self) -> Request:
@@ -95,7 +96,7 @@ class ListRelationshipDefinitions:
         return converter.decode_page(body, RelationshipDefinition)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class PutCollection(SourceCall):
     """Create or replace a collection. May be retried.
 
@@ -103,13 +104,13 @@ class PutCollection(SourceCall):
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/collections/{key}"
-    collection: Collection = field(validator=checked_kind(Collection))
+    collection: Collection = field(metadata={"path": "$"})
 
     def request(self) -> Request:
         return self.build_request("PUT", converter.encode(evolve(self.collection, key=None, pipeline=None)))
 
     def decode_response(self, body: bytes) -> Collection:
-        found = converter.decode(body, Collection)
+        found = converter.decode(body, Collection, {"key": self.key})
         self.check_answer(found.key)
         return found
 
@@ -128,6 +129,6 @@ class GetCollection(SourceCall):
         return self.build_request("GET")
 
     def decode_response(self, body: bytes) -> Collection:
-        found = converter.decode(body, Collection)
+        found = converter.decode(body, Collection, {"key": self.key})
         self.check_answer(found.key)
         return found

@@ -1,17 +1,29 @@
 """Calls about partitions of the catalog."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from attrs import field, frozen
+from attrs import frozen
 
 from clinia_async.calls.addressing import CatalogCall, Deletion
 from clinia_async.calls.call import Host, Request, RetrySafety
-from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors, same_json
+from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors, same_definition
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import InvalidWrite
-from clinia_async.models import DataSource, Mdm, Modules, Page, Partition, Receipt
-from clinia_async.serialization import converter, exact_json
+from clinia_async.models import (
+    DataSource,
+    Json,
+    JsonDocument,
+    Mdm,
+    Modules,
+    OtherSource,
+    Page,
+    Partition,
+    Receipt,
+)
+from clinia_async.models.value import checked
+from clinia_async.serialization import converter
+from clinia_async.serialization.documents import read_document
 
 
 class GetPartition(CatalogCall):
@@ -28,12 +40,12 @@ class GetPartition(CatalogCall):
         return self.build_request("GET")
 
     def decode_response(self, body: bytes) -> Partition:
-        found = converter.decode(body, Partition)
+        found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
         return found
 
 
-@frozen
+@frozen(field_transformer=checked)
 class CreatePartition(CatalogCall):
     """Create a partition: immutable at once, or mutable with `stage`. May be retried.
 
@@ -49,29 +61,44 @@ class CreatePartition(CatalogCall):
     retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
     duplicate_errors: ClassVar[DuplicateErrors] = PARTITION_EXISTS_ALREADY
-    modules: Modules = field()
-    source: DataSource | Mdm = field()
+    modules: Modules
+    source: DataSource | Mdm | OtherSource
     stage: bool = False
+    unknown_fields: Json | None = None
+    """Further fields of the definition, sent as they are."""
 
-    @modules.validator
-    def _known(self, _: object, modules: Modules) -> None:
-        if not isinstance(modules, Modules):
-            raise InvalidWrite("$.modules", "must be Modules")
-
-    @source.validator
-    def _keys(self, _: object, source: DataSource | Mdm) -> None:
-        if not isinstance(source, DataSource | Mdm):
-            raise InvalidWrite("$.source", "must be a DataSource or an Mdm")
-        for path, key in _source_keys(source):
+    def __attrs_post_init__(self) -> None:
+        for path, key in _source_keys(self.source):
             check_key(key, f"$.source.{path}")
 
+    @classmethod
+    def from_definition(
+        cls, key: str, definition: Partition | Json | JsonDocument, *, stage: bool = False
+    ) -> Self:
+        """Make the call of a partition, or of JSON as the reference page shows it.
+
+        `key` and `status` of the definition, which the service sets, are not sent.
+
+        Raises:
+            InvalidWrite: the JSON is not strict, or not of this shape; `path` says where.
+        """
+        if not isinstance(definition, Partition):
+            document = read_document(definition)
+            definition = Partition.from_dict({"key": "", **document})
+            if isinstance(definition.source, OtherSource):
+                raise InvalidWrite("$.source.type", "must be DATA_SOURCE or MDM")
+        return cls(
+            key, definition.modules, definition.source, stage, unknown_fields=definition.unknown_fields
+        )
+
     def request(self) -> Request:
-        body = converter.encode({"modules": self.modules, "source": self.source})
+        known = {"modules": self.modules, "source": self.source}
+        body = converter.encode({**known, **(self.unknown_fields or {})})
         query = "stage=true" if self.stage else ""
         return self.build_request("PUT", query, body)
 
     def decode_response(self, body: bytes) -> Partition:
-        found = converter.decode(body, Partition)
+        found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
         return found
 
@@ -81,9 +108,7 @@ class CreatePartition(CatalogCall):
     def reconciled(self, found: object) -> Partition | None:
         if not isinstance(found, Partition):
             return None
-        same = found.modules == self.modules and same_json(
-            exact_json.loads(converter.encode(self.source)), exact_json.loads(converter.encode(found.source))
-        )
+        same = same_definition(self.modules, found.modules) and same_definition(self.source, found.source)
         return found if same else None
 
 
@@ -119,13 +144,15 @@ class DeletePartition(Deletion, CatalogCall):
         return self.build_request("DELETE")
 
 
-def _source_keys(source: DataSource | Mdm) -> Iterator[tuple[str, str]]:
+def _source_keys(source: DataSource | Mdm | OtherSource) -> Iterator[tuple[str, str]]:
+    if isinstance(source, OtherSource):
+        return
     if isinstance(source, DataSource):
         yield "key", source.key
         yield from ((f"relationships[{n}]", key) for n, key in enumerate(source.relationships))
     else:
         yield from ((f"sources[{n}]", key) for n, key in enumerate(source.sources))
         for n, connection in enumerate(source.relationships):
-            yield f"relationships[{n}].relationshipType", getattr(connection, "relationship_type", "")
-    keys = [getattr(collection, "key", "") for collection in source.collections]
+            yield f"relationships[{n}].relationshipType", connection.relationship_type
+    keys = [collection.key for collection in source.collections]
     yield from ((f"collections[{n}].key", key) for n, key in enumerate(keys))

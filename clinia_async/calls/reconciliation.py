@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from clinia_async.calls.call import Call, Read
 from clinia_async.errors import AlreadyExists, ApiError, Evidence, FailedPrecondition, NotFound, Outcome
@@ -33,6 +33,7 @@ from clinia_async.models import (
     Receipt,
     TargetType,
     TaskStatus,
+    Value,
 )
 
 R = TypeVar("R")
@@ -267,6 +268,24 @@ async def read_back(
 
 
 # ------------------------------------------------------------------------------ comparing
+
+
+def same_definition(sent: object, found: object) -> bool:
+    """Return whether a definition that was read holds all of the one that was sent.
+
+    Null, absent and empty are the same. Fields that only the service knows do not count.
+    """
+    if isinstance(sent, Value) and isinstance(found, Value):
+        names = [field.name for field in fields(type(sent)) if field.name != "unknown_fields"]
+        mine, theirs = sent.unknown_fields or {}, found.unknown_fields or {}
+        return (
+            type(sent) is type(found)
+            and all(same_definition(getattr(sent, name), getattr(found, name)) for name in names)
+            and all(same_json(mine[name] or None, theirs.get(name) or None) for name in mine)
+        )
+    if isinstance(sent, tuple) and isinstance(found, tuple) and sent and found:
+        return len(sent) == len(found) and all(map(same_definition, sent, found))
+    return same_json(sent or None, found or None)
 
 
 def same_json(left: object, right: object) -> bool:

@@ -22,7 +22,14 @@ from clinia_async.calls.reconciliation import (
     same_meta,
     shows_patches,
 )
-from clinia_async.calls.validation import check_data, check_end, check_key, check_meta, simple_relationship_id
+from clinia_async.calls.validation import (
+    check_data,
+    check_end,
+    check_key,
+    check_meta,
+    simple_relationship_id,
+    value_of,
+)
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
@@ -37,6 +44,7 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
+from clinia_async.models.value import checked, maker
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
 
@@ -69,6 +77,8 @@ class GetRelationship(RecordCall):
         self.check_answer(found)
         return found
 
+
+_make_relationship = maker(Relationship)
 
 _DATA = b',"data":'
 _QUOTES = 24
@@ -105,12 +115,14 @@ class _RelationshipWrite:
         if id_ is None:
             check_key(source, "$.source")
             check_key(type, "$.type")
+            from_, to = value_of(Ref, from_, "$.from"), value_of(Ref, to, "$.to")
             check_end(from_, "$.from")
             check_end(to, "$.to")
             id_ = relationship_id(from_, to)
         if data.__class__ is not dict:
             check_data(data, "$.data")
         if meta is not None:
+            meta = value_of(Meta, meta, "$.meta")
             check_meta(meta, "$.meta")
         _set_source(self, source)
         _set_type(self, type)
@@ -174,7 +186,7 @@ class _RelationshipWrite:
         """Return the record that the encoded `operation` makes, without what the service adds."""
         start = operation.find(_DATA)  # a string before it would have its quotation marks escaped
         data = exact_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
-        return Relationship(self.id, self.type, self.from_, self.to, data, self.meta)  # type: ignore[arg-type]
+        return _make_relationship(self.id, self.type, self.from_, self.to, data, self.meta, None, None)
 
     def equals(self, found: Relationship) -> bool:
         """Return whether `found` holds all that was sent; what the service adds does not count."""
@@ -265,7 +277,7 @@ class UpsertRelationship(_RelationshipWrite):
     head: ClassVar[bytes] = operation_head(Action.UPSERT)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class UpdateRelationship(RecordCall):
     """Change the data of a relationship by patches in order. Metadata cannot be changed.
 
@@ -281,15 +293,14 @@ class UpdateRelationship(RecordCall):
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     duplicate_errors: ClassVar[DuplicateErrors] = ()
-    patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>")
+    patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>", metadata={"path": "$"})
 
-    @patches.validator
-    def _known(self, _: object, patches: Sequence[Patch]) -> None:
-        if not patches:
+    def __attrs_post_init__(self) -> None:
+        if not self.patches:
             raise InvalidWrite("$", "must not be empty")
-        for index, patch in enumerate(patches):
-            if not str(getattr(patch, "path", "")).startswith("/"):
-                raise InvalidWrite(f"$[{index}]", "must be a Patch with a path that starts with `/`")
+        for index, patch in enumerate(self.patches):
+            if not patch.path.startswith("/"):
+                raise InvalidWrite(f"$[{index}].path", "must start with `/`")
 
     @property
     def retry_safety(self) -> RetrySafety:

@@ -24,7 +24,7 @@ from clinia_async.calls.reconciliation import (
     same_json,
     same_meta,
 )
-from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, checked
+from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
@@ -38,10 +38,12 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.identifiers import is_token
+from clinia_async.models.value import checked, maker
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
 
 ContainedIn = Mapping[str, Sequence[Contained]]
+_make_resource = maker(Resource)
 
 
 class GetResource(RecordCall):
@@ -64,7 +66,7 @@ class GetResource(RecordCall):
         return found
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=checked)
 class _ResourceWrite:
     """The content of a resource to write."""
 
@@ -100,7 +102,7 @@ class _ResourceWrite:
 
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
         data, contained = cast("Json", payload["data"]), cast("Json | None", payload.get("contained"))
-        return Resource(id, type, data, self.meta, contained)
+        return _make_resource(id, type, data, self.meta, contained, None)
 
 
 def _reconciled(write: _ResourceWrite, found: object) -> TaskSubmission | None:
@@ -114,7 +116,7 @@ def check_resource(found: Resource | None, type: str, id: str | None) -> None:
         raise ProtocolError("the answer does not hold the resource that was sent")
 
 
-@frozen
+@frozen(field_transformer=checked)
 class CreateResource(_ResourceWrite):
     """A resource to create. Without an `id`, or with `@rootId`, the service makes one.
 
@@ -127,8 +129,8 @@ class CreateResource(_ResourceWrite):
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}"
     target: ClassVar[TargetType] = TargetType.RESOURCE
     action: ClassVar[Action] = Action.CREATE
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
+    type: str = field(validator=validated_by(check_key, "$.type"))
     given_id: str | None = field(default=None, repr=False)
 
     @given_id.validator
@@ -181,7 +183,7 @@ class CreateResource(_ResourceWrite):
         return {} if self.given_id is None else {"id": self.given_id}
 
 
-@frozen
+@frozen(field_transformer=checked)
 class UpsertResource(_ResourceWrite):
     """Create a resource, or replace it whole: it is not merged with the stored one.
 
@@ -196,9 +198,9 @@ class UpsertResource(_ResourceWrite):
     target: ClassVar[TargetType] = TargetType.RESOURCE
     action: ClassVar[Action] = Action.UPSERT
     duplicate_errors: ClassVar[DuplicateErrors] = ()
-    source: str = field(validator=checked(check_key, "$.source"))
-    type: str = field(validator=checked(check_key, "$.type"))
-    id: str = field(repr=False, validator=checked(check_known_id, "$.id"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
+    type: str = field(validator=validated_by(check_key, "$.type"))
+    id: str = field(repr=False, validator=validated_by(check_known_id, "$.id"))
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)

@@ -25,7 +25,7 @@ class CreateSource(CatalogCall):
         return self.build_request("PUT", body=body)
 
     def decode_response(self, body: bytes) -> Source:
-        found = converter.decode(body, Source)
+        found = converter.decode(body, Source, {"key": self.key})
         self.check_answer(found.key)
         return found
 
@@ -44,7 +44,7 @@ class GetSource(CatalogCall):
         return self.build_request("GET")
 
     def decode_response(self, body: bytes) -> Source:
-        found = converter.decode(body, Source)
+        found = converter.decode(body, Source, {"key": self.key})
         self.check_answer(found.key)
         return found
 

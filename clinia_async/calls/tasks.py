@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from clinia_async.calls.call import (
     Host,
@@ -14,14 +14,15 @@ from clinia_async.calls.call import (
     require_record,
     segment,
 )
-from clinia_async.calls.validation import check_key, checked
+from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskSnapshot, TaskSubmission
 from clinia_async.models.task_id import TaskId
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter
 
 
-@frozen
+@frozen(field_transformer=checked)
 class GetTask:
     """Get the state of a task, with receipts if `with_receipts`.
 
@@ -30,7 +31,7 @@ class GetTask:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/tasks/{task}"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     task: TaskId
     with_receipts: bool = False
 
@@ -52,7 +53,7 @@ def _tasks_of(source: str) -> str:
     return path_of(GetTask.route.removesuffix("{task}"), source=source)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class GetPurge:
     """Get the state of a purge; `deleted_count` is there once it has succeeded.
 
@@ -61,7 +62,7 @@ class GetPurge:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/purge/{purge}"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     purge: TaskId
 
     def request(self) -> Request:
@@ -69,7 +70,7 @@ class GetPurge:
         return Request("GET", Host.REGISTRY, self.route, path, ahead=True)
 
     def decode_response(self, body: bytes) -> PurgeOperation:
-        operation = converter.decode(body, PurgeOperation)
+        operation = converter.decode(body, PurgeOperation, {"taskId": self.purge.value})
         if not self.purge.names(operation.task_id):
             raise ProtocolError("the answer is about another purge")
         return operation
@@ -93,9 +94,9 @@ class Purge:
 
     retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
     route: ClassVar[str] = "/sources/{source}/v1/purge"
-    source: str = field(validator=checked(check_key, "$.source"))
+    source: str = field(validator=validated_by(check_key, "$.source"))
     collection_type: CollectionType = field(converter=_known_type)
-    collection_key: str = field(validator=checked(check_key, "$.collectionKey"))
+    collection_key: str = field(validator=validated_by(check_key, "$.collectionKey"))
 
     def request(self) -> Request:
         body = converter.encode(
@@ -115,6 +116,7 @@ class Purge:
         Raises:
             ProtocolError: it is the purge of another collection.
         """
-        if (found.collection_type, found.collection_key) != (self.collection_type, self.collection_key):
+        mine = (self.collection_type, self.collection_key)
+        if (found.collection_type or mine[0], found.collection_key or mine[1]) != mine:
             raise ProtocolError("the answer is about the purge of another collection")
-        return found
+        return evolve(found, collection_type=mine[0], collection_key=mine[1])

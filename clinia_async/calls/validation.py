@@ -7,7 +7,7 @@ from typing import TypeVar
 from attrs import Attribute
 
 from clinia_async.errors import InvalidWrite
-from clinia_async.models import Contained, Identifier, Json, Meta, Ref
+from clinia_async.models import Json, Meta, Ref, Value
 from clinia_async.models.identifiers import (
     END_RULE,
     KEY_RULE,
@@ -20,9 +20,24 @@ from clinia_async.models.identifiers import (
     is_simple_relationship_id,
     is_token,
 )
+from clinia_async.models.value import codec
 from clinia_async.serialization.exact_json import RawJson
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Value)
+
+
+def value_of(kind: type[V], value: V | Json, path: str) -> V:
+    """Return a value, made of its JSON if it is given as that.
+
+    Raises:
+        InvalidWrite: it is neither.
+    """
+    if isinstance(value, Mapping):
+        return codec().from_object(kind, value, path)
+    if not isinstance(value, kind):
+        raise InvalidWrite(path, f"must be a {kind.__name__}, or its JSON object")
+    return value
 
 
 def check_key(value: str, path: str) -> None:
@@ -46,15 +61,13 @@ def check_known_id(value: str, path: str) -> None:
 
 
 def check_place(place: Sequence[str], path: str) -> None:
-    if isinstance(place, str) or not place:
+    if not place:
         raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")
     for index, part in enumerate(place):
         check_record_id(part, f"{path}[{index}]")
 
 
 def check_end(value: Ref, path: str) -> None:
-    if not isinstance(value, Ref):
-        raise InvalidWrite(path, "must be a Ref")
     if not is_end_id(value.id):
         hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
         raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
@@ -75,11 +88,6 @@ def simple_relationship_id(source: str, type: str, from_: Ref, to: Ref) -> str |
         return None
 
 
-def check_contained(value: Contained, path: str) -> None:
-    if not isinstance(value, Contained):
-        raise InvalidWrite(path, "must be a Contained")
-
-
 def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> None:
     """Check the metadata of a write against the rules of historical import.
 
@@ -90,10 +98,6 @@ def check_meta(meta: Meta | None, path: str, now: datetime | None = None) -> Non
     """
     if meta is None:
         return
-    if not isinstance(meta, Meta):
-        raise InvalidWrite(path, "must be a Meta")
-    if not all(isinstance(entry, Identifier) for entry in meta.identifier or ()):
-        raise InvalidWrite(f"{path}.identifier", "must be Identifiers")
     _check_times(meta, path, now or datetime.now(UTC))
     combinations = [(entry.system, entry.use, entry.value) for entry in meta.identifier or ()]
     if len(set(combinations)) != len(combinations):
@@ -129,16 +133,6 @@ def check_data(data: Json | RawJson | None, path: str) -> None:
         raise InvalidWrite(path, "must be an object")
 
 
-def checked(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
+def validated_by(check: Callable[[T, str], None], path: str) -> Callable[[object, "Attribute[T]", T], None]:
     """Make an attrs validator of `check` for the field at `path`."""
     return lambda _, __, value: check(value, path)
-
-
-def checked_kind(kind: type[T]) -> Callable[[object, "Attribute[T]", T], None]:
-    """Make an attrs validator for a field that is the whole body, of class `kind`."""
-
-    def check(_: object, __: object, value: T) -> None:
-        if not isinstance(value, kind):
-            raise InvalidWrite("$", f"must be a {kind.__name__}")
-
-    return check

@@ -35,8 +35,8 @@ from clinia_async.models.partitions import (
 from clinia_async.models.records import (
     Contained,
     Identifier,
-    Json,
     Meta,
+    OtherRecord,
     Patch,
     PatchOp,
     Period,
@@ -59,6 +59,7 @@ from clinia_async.models.tasks import (
     TaskStatus,
     TaskSubmission,
 )
+from clinia_async.models.value import Json, JsonDocument, Value
 
 __all__ = [
     "Action",
@@ -79,10 +80,12 @@ __all__ = [
     "HitType",
     "Identifier",
     "Json",
+    "JsonDocument",
     "Mdm",
     "Meta",
     "Modules",
     "OpenEnum",
+    "OtherRecord",
     "OtherSource",
     "Page",
     "PageMeta",
@@ -114,4 +117,5 @@ __all__ = [
     "TaskSnapshot",
     "TaskStatus",
     "TaskSubmission",
+    "Value",
 ]

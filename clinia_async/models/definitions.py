@@ -1,19 +1,22 @@
-"""What a source is made of: profiles, relationship definitions and collections."""
+"""The definitions of a source: profiles, relationship definitions and collections."""
 
 from attrs import field, frozen
 
 from clinia_async.models.open_enum import OpenEnum
-from clinia_async.models.records import Json
 from clinia_async.models.tasks import CollectionType
+from clinia_async.models.value import Json, Value, checked
 
 
 class SourceType(OpenEnum):
     REGISTRY = "registry"
 
 
-@frozen
-class Source:
-    """https://docs.clinia.com/explanation/sources/data-source"""
+@frozen(field_transformer=checked)
+class Source(Value):
+    """A source of the catalog.
+
+    https://docs.clinia.com/explanation/sources/data-source
+    """
 
     key: str
     type: SourceType = SourceType.REGISTRY
@@ -26,18 +29,21 @@ class Cardinality(OpenEnum):
     SOME = "1:*"
 
 
-@frozen
-class DefinitionEnd:
-    """`include_key` is the name under which the neighbour can be asked for."""
+@frozen(field_transformer=checked)
+class DefinitionEnd(Value):
+    """One end of a relationship definition; `include_key` is the name by which reads include that end."""
 
     profile_key: str
     include_key: str
     include_cardinality: Cardinality | None = None
 
 
-@frozen
-class RelationshipDefinition:
-    """Which profiles a relationship joins. `key` is set in answers; `properties` are as in a profile."""
+@frozen(field_transformer=checked)
+class RelationshipDefinition(Value):
+    """The definition of a relationship type: the profiles that it joins.
+
+    `key` is set in answers only; `properties` have the form of a profile's.
+    """
 
     from_: DefinitionEnd
     to: DefinitionEnd
@@ -51,8 +57,8 @@ class ProfileType(OpenEnum):
     CONTAINED = "CONTAINED"
 
 
-@frozen
-class Profile:
+@frozen(field_transformer=checked)
+class Profile(Value):
     """The shape of a resource. `properties` maps a name to its definition, such as `{"type": "symbol"}`.
 
     https://docs.clinia.com/explanation/sources/profile
@@ -65,16 +71,18 @@ class Profile:
     contained: Json | None = None
 
 
-@frozen
-class CollectionProfile:
+@frozen(field_transformer=checked)
+class CollectionProfile(Value):
+    """The shape of the records of a collection."""
+
     properties: Json
     description: str | None = None
     contained: Json | None = None
 
 
-@frozen
-class Collection:
-    """`key` is the key of a profile or of a relationship definition; `pipeline` passes through as it is."""
+@frozen(field_transformer=checked)
+class Collection(Value):
+    """A collection. `key` is that of a profile or relationship definition; `pipeline` is opaque here."""
 
     type: CollectionType
     profile: CollectionProfile | None = None

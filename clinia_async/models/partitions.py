@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 
 from clinia_async.models.open_enum import OpenEnum
-from clinia_async.models.records import Json
+from clinia_async.models.value import Json, Value, checked
 
 
 class PartitionStatus(OpenEnum):
@@ -27,18 +27,22 @@ class ReconciliationType(OpenEnum):
     CLINIA_FUNCTION = "CLINIA_FUNCTION"
 
 
-@frozen
-class Modules:
+@frozen(field_transformer=checked)
+class Modules(Value):
+    """The modules of a partition."""
+
     search: SearchModule = SearchModule.STANDARD
 
 
-@frozen
-class SourceCollection:
+@frozen(field_transformer=checked)
+class SourceCollection(Value):
+    """A collection that a partition takes from its source; `key` is that of a profile."""
+
     key: str
 
 
-@frozen
-class DataSource:
+@frozen(field_transformer=checked)
+class DataSource(Value):
     """A partition fed by one source: `relationships` are keys of relationship definitions.
 
     https://docs.clinia.com/explanation/partitions/source-partition
@@ -49,25 +53,30 @@ class DataSource:
     relationships: Sequence[str] = ()
 
 
-@frozen
-class SourceMapping:
-    """Where a connection takes its records from; `property_mappings` maps partition path to source path."""
+@frozen(field_transformer=checked)
+class SourceMapping(Value):
+    """A source of a connection's records; `property_mappings` maps partition paths to source paths."""
 
     source: str
     type: str
     property_mappings: Mapping[str, str]
 
 
-@frozen
-class ReconciliationRules:
-    """The shape of `rules` is not documented, so it passes through as it is."""
+@frozen(field_transformer=checked)
+class ReconciliationRules(Value):
+    """How records of several sources are merged; the shape of `rules` is not documented."""
 
     type: ReconciliationType
     rules: object = None
 
 
-@frozen
-class CollectionConnection:
+@frozen(field_transformer=checked)
+class CollectionConnection(Value):
+    """A collection of master data in a partition.
+
+    `properties` defines the shape of its records; a traversed property is a path like `@locatedAt.since`.
+    """
+
     key: str
     properties: Json
     mappings: Sequence[SourceMapping]
@@ -76,14 +85,18 @@ class CollectionConnection:
     contained: Json | None = None
 
 
-@frozen
-class ConnectionEnd:
+@frozen(field_transformer=checked)
+class ConnectionEnd(Value):
+    """One end of a relationship connection."""
+
     profile_key: str
     include_key: str
 
 
-@frozen
-class RelationshipConnection:
+@frozen(field_transformer=checked)
+class RelationshipConnection(Value):
+    """A relationship type of master data in a partition."""
+
     from_: ConnectionEnd
     to: ConnectionEnd
     relationship_type: str
@@ -92,8 +105,8 @@ class RelationshipConnection:
     reconciliation_rules: ReconciliationRules | None = None
 
 
-@frozen
-class Mdm:
+@frozen(field_transformer=checked)
+class Mdm(Value):
     """A partition fed by the master data of several sources.
 
     https://docs.clinia.com/explanation/partitions/mdm-partition
@@ -104,16 +117,18 @@ class Mdm:
     relationships: Sequence[RelationshipConnection] = ()
 
 
-@frozen
-class OtherSource:
-    """A kind of partition source that this version does not know, as the service gave it."""
+@frozen(field_transformer=checked)
+class OtherSource(Value):
+    """A partition source of a type that this version does not know or could not read, as it was given."""
 
     type: str
     body: Json = field(repr=False)
 
 
-@frozen
-class Partition:
+@frozen(field_transformer=checked)
+class Partition(Value):
+    """A data partition of the catalog. `key` and `status` are set by the service."""
+
     key: str
     modules: Modules
     source: DataSource | Mdm | OtherSource

@@ -1,4 +1,4 @@
-"""What a registry holds: resources, and the relationships between them.
+"""Records of a registry: resources, and the relationships between them.
 
 Ids and data are left out of every `repr`: they may be about people.
 """
@@ -6,41 +6,52 @@ Ids and data are left out of every `repr`: they may be about people.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import field, frozen, resolve_types
+from attrs import field, frozen
 
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.secret import fingerprint
-
-Json = Mapping[str, object]
-"""A JSON object."""
+from clinia_async.models.value import REQUIRED_IN_ANSWERS, Json, Value, check_for, checked
 
 
 @frozen(init=False)
-class Ref:
-    """One end of a relationship: `type` is the key of a profile."""
+class Ref(Value):
+    """One end of a relationship: the id of a resource, and its type, the key of a profile.
 
-    id: str = field(repr=fingerprint)
-    type: str
+    Raises:
+        InvalidWrite: one of them is not a string.
+    """
 
-    def __init__(self, id: str, type: str) -> None:
+    id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
+    type: str = field(metadata=REQUIRED_IN_ANSWERS)
+
+    def __init__(self, id: str, type: str, *, unknown_fields: Json | None = None) -> None:
+        if id.__class__ is not str:
+            _check_text(id, "$.id")
+        if type.__class__ is not str:
+            _check_text(type, "$.type")
         _set_id(self, id)
         _set_type(self, type)
+        _set_unknown(self, unknown_fields)
 
 
-# The slots themselves, set at half of what it costs to get around what freezes the class: refs come by
-# the million.
-_set_id, _set_type = vars(Ref)["id"].__set__, vars(Ref)["type"].__set__
+# Millions of refs are made: setting the slots directly costs half of object.__setattr__.
+_set_id, _set_type, _set_unknown = (getattr(Ref, name).__set__ for name in ("id", "type", "unknown_fields"))
+_check_text = check_for(str, "Ref")
 
 
-@frozen
-class Period:
+@frozen(field_transformer=checked)
+class Period(Value):
+    """The time in which an identifier is valid. Its texts are passed on as they are."""
+
     id: str | None = None
     start: str | None = None
     end: str | None = None
 
 
-@frozen(repr=False)
-class Identifier:
+@frozen(repr=False, field_transformer=checked)
+class Identifier(Value):
+    """An identifier of a record: a value in a system, such as a national number."""
+
     id: str | None = None
     system: str | None = None
     value: str | None = None
@@ -48,9 +59,9 @@ class Identifier:
     period: Period | None = None
 
 
-@frozen
-class Meta:
-    """`created_at` and `updated_at` need a timezone; `source` is the service's to set."""
+@frozen(field_transformer=checked)
+class Meta(Value):
+    """The metadata of a record. Times need a timezone; `source` is set by the service."""
 
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -58,45 +69,22 @@ class Meta:
     source: str | None = None
 
 
-@frozen(init=False)
-class Relationship:
-    """`id` is `{from_.id}.{to.id}`."""
+@frozen(field_transformer=checked)
+class Relationship(Value):
+    """A relationship; its `id` is `{from_.id}.{to.id}`."""
 
-    id: str = field(repr=fingerprint)
-    type: str
-    from_: Ref
-    to: Ref
+    id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
+    type: str = field(metadata=REQUIRED_IN_ANSWERS)
+    from_: Ref = field(metadata=REQUIRED_IN_ANSWERS)
+    to: Ref = field(metadata=REQUIRED_IN_ANSWERS)
     data: Json | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
     includes: Json | None = field(default=None, repr=False)
 
-    def __init__(  # noqa: PLR0917  they are those of the fields
-        self,
-        id: str,
-        type: str,
-        from_: Ref,
-        to: Ref,
-        data: Json | None = None,
-        meta: Meta | None = None,
-        includes: Json | None = None,
-    ) -> None:
-        _set_own_id(self, id)
-        _set_own_type(self, type)
-        _set_from(self, from_)
-        _set_to(self, to)
-        _set_data(self, data)
-        _set_meta(self, meta)
-        _set_includes(self, includes)
 
-
-_set_own_id, _set_own_type, _set_from, _set_to, _set_data, _set_meta, _set_includes = (
-    vars(Relationship)[name].__set__ for name in ("id", "type", "from_", "to", "data", "meta", "includes")
-)
-
-
-@frozen
-class Contained:
-    """A resource inside another: `type` is the key of a contained profile."""
+@frozen(field_transformer=checked)
+class Contained(Value):
+    """A resource inside another; `type` is the key of a contained profile."""
 
     type: str
     data: Json = field(repr=False)
@@ -104,18 +92,22 @@ class Contained:
     contained: Mapping[str, Sequence["Contained"]] | None = field(default=None, repr=False)
 
 
-resolve_types(Contained)  # it holds itself
+@frozen(field_transformer=checked)
+class Resource(Value):
+    """A resource; `type` is the key of a profile, `contained` maps property keys to contained resources."""
 
-
-@frozen
-class Resource:
-    """`type` is the key of a profile; `contained` maps the key of a property to what it contains."""
-
-    id: str = field(repr=fingerprint)
-    type: str
+    id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
+    type: str = field(metadata=REQUIRED_IN_ANSWERS)
     data: Json | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
     contained: Json | None = field(default=None, repr=False)
+
+
+@frozen(field_transformer=checked)
+class OtherRecord(Value):
+    """A record in an answer that is neither a resource nor a relationship, as the service gave it."""
+
+    body: Json = field(repr=False)
 
 
 class PatchOp(OpenEnum):
@@ -124,9 +116,9 @@ class PatchOp(OpenEnum):
     REPLACE = "replace"
 
 
-@frozen
-class Patch:
-    """One change of a relationship's data: `path` is like a JSON pointer, such as `/role`."""
+@frozen(field_transformer=checked)
+class Patch(Value):
+    """One change of a relationship's data; `path` is like a JSON pointer, such as `/role`."""
 
     op: PatchOp
     path: str

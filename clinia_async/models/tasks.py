@@ -1,14 +1,15 @@
-"""Tasks, receipts, and the service's own account of an error."""
+"""Tasks, receipts and the service's errors."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import field, frozen, resolve_types
+from attrs import field, frozen
 
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.records import Relationship, Resource
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId
+from clinia_async.models.value import REQUIRED_IN_ANSWERS, Value, checked
 
 
 class SubmissionStatus(OpenEnum):
@@ -31,7 +32,7 @@ class TaskStatus(OpenEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """An unknown status is not terminal: it means "look again"."""
+        """Whether it is final. An unknown status is not: the task is polled again."""
         return self in _TERMINAL
 
 
@@ -65,17 +66,14 @@ class ErrorType(OpenEnum):
     UNIMPLEMENTED = "UNIMPLEMENTED"
 
 
-@frozen
-class ErrorInfo:
-    """The service's own account of an error; `message` and `details` may quote the record."""
+@frozen(field_transformer=checked)
+class ErrorInfo(Value):
+    """An error as the service describes it; `message` and `details` may quote the record."""
 
     type: ErrorType | None = None
     code: int | None = None
     message: str | None = field(default=None, repr=False)
     details: Sequence["ErrorInfo"] = field(default=(), repr=False)
-
-
-resolve_types(ErrorInfo)  # it holds itself
 
 
 class PipelineStatus(OpenEnum):
@@ -94,16 +92,21 @@ class PipelineStatus(OpenEnum):
 _REJECTED = frozenset({"REJECTED", "REJECT", "DROPPED"})
 
 
-@frozen
-class PipelineExecution:
+@frozen(field_transformer=checked)
+class PipelineExecution(Value):
+    """The run of an ingestion pipeline on one operation."""
+
     id: str | None = None
     pipeline_definition_id: str | None = None
     status: PipelineStatus | None = None
 
 
-@frozen
-class Receipt:
-    """What became of one operation. Receipts carry no position: match them by target type, type and id."""
+@frozen(field_transformer=checked)
+class Receipt(Value):
+    """The result of one operation. Receipts carry no position: match them by target type, type and id.
+
+    In an answer without them, `type` and `id` are empty.
+    """
 
     action: Action
     status: TaskStatus
@@ -128,11 +131,11 @@ class Receipt:
         )
 
 
-@frozen
-class TaskSnapshot:
-    """A task as it was at one look; `receipts` is None unless they were asked for."""
+@frozen(field_transformer=checked)
+class TaskSnapshot(Value):
+    """The state of a task in one answer; `receipts` is None unless they were asked for."""
 
-    status: TaskStatus
+    status: TaskStatus = field(metadata=REQUIRED_IN_ANSWERS)
     task_id: TaskId | None = None
     receipts: Sequence[Receipt] | None = None
 
@@ -149,25 +152,25 @@ class CollectionType(OpenEnum):
     OBJECTS = "objects"
 
 
-@frozen
-class PurgeOperation:
-    """`deleted_count` is known once the purge has succeeded; `purge_id` is deprecated."""
+@frozen(field_transformer=checked)
+class PurgeOperation(Value):
+    """The state of a purge; `deleted_count` is known once it has succeeded. `purge_id` is deprecated."""
 
-    task_id: TaskId
+    task_id: TaskId = field(metadata=REQUIRED_IN_ANSWERS)
     collection_type: CollectionType
     collection_key: str
-    status: TaskStatus
+    status: TaskStatus = field(metadata=REQUIRED_IN_ANSWERS)
     purge_id: TaskId | None = None
     deleted_count: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
 
-@frozen
-class TaskSubmission:
+@frozen(field_transformer=checked)
+class TaskSubmission(Value):
     """The answer to a write; the record comes with `PERSISTED` only. `bulk_id` is deprecated."""
 
-    status: SubmissionStatus
+    status: SubmissionStatus = field(metadata=REQUIRED_IN_ANSWERS)
     task_id: TaskId | None = None
     bulk_id: TaskId | None = None
     relationship: Relationship | None = None

@@ -1,6 +1,6 @@
-"""Receipts of the usual shape: checked when they come, and made when somebody looks at them.
+"""Receipts of the documented shape, checked as a whole when decoded and made when they are first used.
 
-What is not of the usual shape raises a `LookupError`, `TypeError` or `ValueError` without a word.
+Any other shape raises a `LookupError`, `TypeError` or `ValueError` without a text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,15 @@ from clinia_async.models import (
 )
 from clinia_async.models.batch_result import Key
 from clinia_async.models.task_id import TaskId
+from clinia_async.models.value import maker
+from clinia_async.serialization.drift import DriftKind, notes, step_to
 from clinia_async.serialization.timestamps import parse_fast
 
 E = TypeVar("E", bound=OpenEnum)
 
 
 def values_of(kind: type[E]) -> Mapping[object, E]:
+    """Return the members of an enum by their values."""
     return {member.value: member for member in kind}
 
 
@@ -35,14 +38,25 @@ _ERRORS, _PIPELINES = values_of(ErrorType), values_of(PipelineStatus)
 _REQUIRED = {name: itemgetter(name) for name in ("action", "status", "targetType", "type", "id")}
 _OTHERS = {name: itemgetter(name) for name in ("taskId", "receivedAt", "completedAt")}
 _NAMES = (*_REQUIRED, *_OTHERS)
+_KNOWN = frozenset({*_NAMES, "error", "pipelineExecution"})
+_ERROR_FIELDS = frozenset({"type", "code", "message", "details"})
+_EXECUTION_FIELDS = frozenset({"id", "pipelineDefinitionId", "status"})
 _key = itemgetter("targetType", "type", "id")
 _SUCCESS = str(TaskStatus.SUCCESS)
+
+_make_receipt = maker(Receipt)
 
 Objects = list[dict[str, object]]
 
 
 class LazyReceipts(Sequence[Receipt]):
-    """Equal to a tuple of the same. Most are never looked at: they say that a record is stored."""
+    """The receipts of one answer, equal to a tuple of them.
+
+    Most are never made: a bulk needs to know which records are stored, and that is read from the columns.
+    """
+
+    item_type = Receipt
+    """They are checked: a value that takes receipts takes these as they are."""
 
     __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values")
 
@@ -54,8 +68,8 @@ class LazyReceipts(Sequence[Receipt]):
         self._values = values
         self._made: tuple[Receipt, ...] | None = None
         self._only_success = not with_more and distinct["status"] == {_SUCCESS}
-        """None of them failed, is still going on or went through a pipeline."""
-        # they are texts, or would not have passed
+        """Whether all ended with SUCCESS and none went through a pipeline."""
+        # strings, as _check has found
         self._keys = cast("tuple[list[str], ...]", (columns["targetType"], columns["type"], columns["id"]))
         times = distinct["receivedAt"] | distinct["completedAt"]
         self._tasks = {task: None if task is None else TaskId(task) for task in distinct["taskId"]}  # type: ignore[arg-type]
@@ -84,11 +98,11 @@ class LazyReceipts(Sequence[Receipt]):
         return repr(self._all())
 
     def all_stored(self, keys: Sequence[Key | None]) -> bool:
-        """Whether they say of each of `keys`, in this order, that it is stored, and of nothing else."""
+        """Return whether they prove that the records of `keys` are stored, in this order and no others."""
         return self._only_success and [*zip(*self._keys, strict=True)] == keys
 
     def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
-        """The ids of the records of that type that are stored, for certain and by a receipt of their own."""
+        """Return the ids of the records of a type that are proven stored, each by a receipt of its own."""
         targets, types, ids = self._keys
         stored = set(ids)
         is_usual = self._only_success and targets.count(target) == types.count(type) == len(stored)
@@ -97,7 +111,7 @@ class LazyReceipts(Sequence[Receipt]):
         return {id_ for *of, id_ in self.partition()[0] if of == [target, type]}
 
     def partition(self) -> tuple[set[Key], Sequence[Receipt]]:
-        """The keys of what is stored, for certain and by a receipt of its own; and all other receipts."""
+        """Return the keys of the records proven stored, by a receipt of their own, and the other receipts."""
         keys = [*zip(*self._keys, strict=True)]
         all_keys = set(keys)
         if len(all_keys) < len(keys):
@@ -120,35 +134,36 @@ class LazyReceipts(Sequence[Receipt]):
     def _receipt(self, value: Mapping[str, object]) -> Receipt:
         get = value.get
         task, error, execution = get("taskId"), get("error"), get("pipelineExecution")
-        return Receipt(
+        return _make_receipt(
             _ACTIONS[value["action"]],
             _STATUSES[value["status"]],
             _TARGETS[value["targetType"]],
-            str(value["type"]),
-            str(value["id"]),
+            value["type"],
+            value["id"],
             self._tasks[task],
             self._times[get("receivedAt")],
             self._times[get("completedAt")],
             None if error is None else _error(error),
             None if execution is None else _execution(execution),
+            None if value.keys() <= _KNOWN else {name: value[name] for name in value.keys() - _KNOWN},
         )
 
 
 def _columns(values: Objects) -> tuple[Mapping[str, Sequence[object]], bool]:
-    """What stands under each name, and whether there is nothing else.
+    """Return the values of each documented field, and whether there are no other fields.
 
     Column by column is many times faster than receipt by receipt.
     """
     required = {name: [*map(column, values)] for name, column in _REQUIRED.items()}
     try:
         others = {name: [*map(column, values)] for name, column in _OTHERS.items()}
-    except KeyError:  # some do not say everything
+    except KeyError:  # optional fields
         return required | {name: [value.get(name) for value in values] for name in _OTHERS}, False
     return required | others, set(map(len, values)) <= {len(_NAMES)}
 
 
 def _distinct(column: Sequence[object]) -> set[object]:
-    """What is in a column; most hold the same all the way, and then it is not hashed."""
+    """Return the distinct values of a column. In most all are equal, and hashing can be saved."""
     if column and column.count(column[0]) == len(column):
         return {column[0]}
     return set(column)
@@ -163,11 +178,14 @@ def _check(distinct: Mapping[str, set[object]], ids: Sequence[object]) -> None:
 
 
 def _check_more(values: Objects) -> bool:
-    """Checks what only some receipts have; whether there is any such."""
+    """Check the fields that only some receipts have; return whether any receipt has one."""
     errors = [value["error"] for value in values if value.get("error") is not None]
     executions = [
         value["pipelineExecution"] for value in values if value.get("pipelineExecution") is not None
     ]
+    unknown = set().union(*values) - _KNOWN
+    if unknown:
+        _note_unknown(unknown, values)
     for error in errors:
         _error(error)
     for execution in executions:
@@ -175,21 +193,31 @@ def _check_more(values: Objects) -> bool:
     return bool(errors or executions)
 
 
+def _note_unknown(names: AbstractSet[str], values: Objects) -> None:
+    for name in names:
+        count = sum(name in value for value in values)
+        notes.add(f".receipts[]{step_to(name)}", DriftKind.UNKNOWN_FIELD, count)
+
+
 def _error(value: object) -> ErrorInfo:
     found = object_of(value)
-    kind, code, details = found.get("type"), found.get("code"), found.get("details", [])
-    if (code is not None and type(code) is not int) or type(details) is not list:
+    if not found or not found.keys() <= _ERROR_FIELDS:
+        raise LookupError
+    kind, code, details = found.get("type"), found.get("code"), found.get("details")
+    if (code is not None and type(code) is not int) or (details is not None and type(details) is not list):
         raise TypeError
     return ErrorInfo(
         None if kind is None else _ERRORS[kind],
         code,
         text_of(found.get("message")),
-        tuple(map(_error, details)),
+        tuple(map(_error, details or ())),
     )
 
 
 def _execution(value: object) -> PipelineExecution:
     found = object_of(value)
+    if not found or not found.keys() <= _EXECUTION_FIELDS:
+        raise LookupError
     status = found.get("status")
     return PipelineExecution(
         text_of(found.get("id")),
@@ -199,12 +227,14 @@ def _execution(value: object) -> PipelineExecution:
 
 
 def object_of(value: object) -> dict[str, object]:
+    """Return a JSON object as it is; a `TypeError` for anything else."""
     if type(value) is not dict:
         raise TypeError
     return value
 
 
 def text_of(value: object) -> str | None:
+    """Return a string or None as it is; a `TypeError` for anything else."""
     if value is not None and type(value) is not str:
         raise TypeError
     return value

@@ -13,17 +13,38 @@ from clinia_async.serialization.exact_json import (
     DEEPEST,
     RawJson,
     exact_float,
+    has_large_numbers,
     is_unicode,
     refuse_constant,
+    refuse_repeated_keys,
     unescaped,
 )
 
 
-def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise DecodeError("$", "each key once")
-    return fields
+def refuse_duplicates(text: bytes, value: object) -> None:
+    """Check that no key was given twice in `text`, from which `value` was parsed.
+
+    Raises:
+        DecodeError: one was.
+    """
+    try:
+        again = orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits was parsed exactly, or the nesting is deep
+        again = b""
+    if not _is_lossless(again, text):
+        _parse_without_duplicates(text)
+
+
+def _parse_without_duplicates(text: bytes) -> None:
+    try:
+        _STRICT.decode(text.decode())
+    except DecodeError:
+        raise
+    except (RecursionError, ValueError):
+        pass  # raised below, without the parser's error as its context: that one quotes the text
+    else:
+        return
+    raise DecodeError("$", "JSON")
 
 
 def faithful(text: bytes, value: object) -> bytes | None:
@@ -60,7 +81,7 @@ def _may_be_deep(text: bytes) -> bool:
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_refuse_duplicates, parse_constant=refuse_constant, parse_float=exact_float
+    object_pairs_hook=refuse_repeated_keys, parse_constant=refuse_constant, parse_float=exact_float
 )
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
 _GAP = re.compile(r"[ \t\r\n]*")
@@ -83,7 +104,7 @@ def fields(text: str) -> dict[str, tuple[object, RawJson]]:
 
 
 def loads_strictly(text: bytes) -> object:
-    """Parse JSON as strictly as `fields`. Numbers beyond 64 bits may become floats.
+    """Parse JSON as strictly as `fields`. Integers of any size are exact.
 
     Raises:
         DecodeError: it is not JSON, or breaks a rule of this module.
@@ -95,7 +116,7 @@ def loads_strictly(text: bytes) -> object:
         again = orjson.dumps(value)
     except (TypeError, ValueError):  # no JSON, or nested too deep to be dumped
         return _loads_slowly(text)
-    if _is_lossless(again, text):
+    if _is_lossless(again, text) and not has_large_numbers(text):
         return value
     return _loads_slowly(text)
 

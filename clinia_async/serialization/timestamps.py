@@ -1,7 +1,7 @@
-"""Times as RFC 3339 writes them."""
+"""Timestamps in the form of RFC 3339."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -9,7 +9,11 @@ _SHORTEST = len("2025-05-13T14:03:21.1Z")
 
 
 def parse(text: object) -> datetime:
-    """Raises `ValueError`, without a word. Any number of fraction digits."""
+    """Parse a timestamp with any number of fraction digits; those below a microsecond are dropped.
+
+    Raises:
+        ValueError: it is none. The error has no text.
+    """
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError
@@ -19,7 +23,7 @@ def parse(text: object) -> datetime:
 
 
 def parse_fast(text: object) -> datetime:
-    """`parse` for the form that services write, `2025-05-13T14:03:21.123Z`; a `ValueError` for any other."""
+    """Parse the form that services write, `2025-05-13T14:03:21.123Z`; a `ValueError` for any other."""
     # Python reads more forms than RFC 3339 has, but none of the others has these marks in these places.
     if type(text) is not str or text[4:20:3] != "--T::." or text[-1] != "Z" or len(text) < _SHORTEST:
         raise ValueError
@@ -27,5 +31,14 @@ def parse_fast(text: object) -> datetime:
 
 
 def text_of(moment: datetime) -> str:
+    """Format a time in UTC. `moment` needs a timezone."""
     text = moment.astimezone(UTC).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
     return text.replace("+00:00", "Z")
+
+
+def text_of_data(value: date) -> str:
+    """Format a date, or a datetime with a timezone, that is part of a record's data: its offset is kept."""
+    offset = value.utcoffset() if isinstance(value, datetime) else None
+    if isinstance(value, datetime) and offset is not None and offset.total_seconds() % 60:
+        return text_of(value)  # RFC 3339 has no seconds in an offset
+    return value.isoformat().replace("+00:00", "Z")

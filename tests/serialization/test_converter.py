@@ -75,6 +75,7 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     TaskId: ids,
     type(None): st.none(),
     OtherSource: others,
+    models.OtherRecord: objects.map(lambda body: models.OtherRecord({**body, "type": 7})),
 }
 
 
@@ -88,20 +89,38 @@ def of(hint: Any, levels: int = 4) -> st.SearchStrategy[Any]:  # noqa: PLR0911  
     if get_origin(hint) is Mapping:
         return st.dictionaries(of(arguments[0]), of(arguments[1], levels), max_size=2 if levels else 0)
     if arguments:
-        return st.one_of(*(of(argument, levels) for argument in arguments))
+        optional = type(None) in arguments  # null and an empty object are one
+        return st.one_of(
+            *(
+                of(argument, levels).filter(lambda value: not (optional and is_blank(value)))
+                for argument in arguments
+            )
+        )
     if isinstance(hint, type) and issubclass(hint, models.OpenEnum):
-        return st.one_of(st.sampled_from(list(hint)), texts.map(hint))
+        return st.one_of(st.sampled_from(list(hint)), texts.filter(bool).map(hint))
     assert attrs.has(hint), hint
     if not levels:
         return st.nothing()
     hints = get_type_hints(hint)
     fields = {attribute.alias: of(hints[attribute.name], levels - 1) for attribute in attrs.fields(hint)}
+    if "unknown_fields" in fields:
+        fields["unknown_fields"] = st.sampled_from([None, {"newField": [{"deep": None}]}])
     return st.builds(hint, **fields)
 
 
-MODELS = [kind for kind in vars(models).values() if isinstance(kind, type) and attrs.has(kind)]
+def is_blank(value: object) -> bool:
+    return attrs.has(type(value)) and not isinstance(value, TaskId) and converter.encode(value) == b"{}"
+
+
+MODELS = [
+    kind
+    for kind in vars(models).values()
+    if isinstance(kind, type) and attrs.has(kind) and kind is not models.Value
+]
 STRATEGIES = {
-    kind: of(kind) for kind in MODELS if kind is not OtherSource and not getattr(kind, "__parameters__", ())
+    kind: of(kind)
+    for kind in MODELS
+    if kind not in {OtherSource, models.OtherRecord} and not getattr(kind, "__parameters__", ())
 }
 
 
@@ -126,7 +145,11 @@ def exactly(value: Any) -> Any:
     if attrs.has(type(value)):
         return (
             type(value),
-            [exactly(getattr(value, attribute.name)) for attribute in attrs.fields(type(value))],
+            [
+                exactly(getattr(value, attribute.name))
+                for attribute in attrs.fields(type(value))
+                if attribute.name != "unknown_fields"
+            ],
         )
     if isinstance(value, dict):
         return {key: exactly(item) for key, item in value.items()}
@@ -139,7 +162,7 @@ def exactly(value: Any) -> Any:
 
 def sprinkled(value: Any) -> Any:
     """With a field that no model knows, at the top."""
-    return {"$surprise": [{"deep": None}], **value}
+    return {"aSurprise": [{"deep": None}], **value}
 
 
 @pytest.mark.parametrize(
@@ -172,13 +195,13 @@ def sprinkled(value: Any) -> Any:
     ],
 )
 def test_only_optional_fields_may_be_absent(kind: type[Any], text: dict[str, Any]) -> None:
-    assert isinstance(converter.decode(json.dumps(text).encode(), kind), kind)
+    assert isinstance(converter.structure(text, kind), kind)
     for name in text:
         if (kind, name) == (Partition, "modules"):
             continue
         less = {key: value for key, value in text.items() if key != name}
         with pytest.raises(DecodeError) as caught:
-            converter.decode(json.dumps(less).encode(), kind)
+            converter.structure(less, kind)
         assert caught.value.path == f"$.{name}"
 
 
@@ -234,14 +257,14 @@ def test_timestamps_are_read_with_any_number_of_digits(digits: int, zone: str) -
 )
 def test_invalid_timestamps_are_refused(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        converter.decode(json.dumps({"createdAt": text}).encode(), Meta)
+        converter.structure({"createdAt": text}, Meta)
     assert (caught.value.path, caught.value.expected) == ("$.createdAt", "an RFC 3339 time")
 
 
 @pytest.mark.parametrize("number", [1706000000, 1.5, True, [], {}])
 def test_timestamps_that_are_numbers_are_refused(number: object) -> None:
     with pytest.raises(DecodeError):
-        converter.decode(json.dumps({"createdAt": number}).encode(), Meta)
+        converter.structure({"createdAt": number}, Meta)
 
 
 # The answers that come by the thousand
@@ -271,7 +294,7 @@ def test_fast_decoders_equal_the_converter(kind: type[Any], data: st.DataObject)
     for place, key in data.draw(st.lists(st.sampled_from(list(all_places(document)) or [({}, "")]))):
         place[key] = data.draw(usual_leaves)
     text = json.dumps(document).encode()
-    expected = told(lambda: converter.structure(exact_json.loads(text), kind))
+    expected = told(lambda: converter.structure_answer(exact_json.loads(text), kind, ""))
     assert told(lambda: converter.decode(text, kind)) == expected
 
 
@@ -307,22 +330,6 @@ def test_documented_answers_need_no_converter() -> None:
     assert usual.keys() == FAST_DECODERS.keys()
     for kind, document in usual.items():
         assert exactly(FAST_DECODERS[kind](document)) == exactly(converter.structure(document, kind))
-
-
-@pytest.mark.parametrize("odd", ["error", "pipelineExecution"])
-def test_lazy_receipts_check_the_names_of_fields(odd: str) -> None:
-    receipt = {
-        "action": "CREATE",
-        "status": "SUCCESS",
-        "targetType": "RELATIONSHIP",
-        "type": "at",
-        "id": "a.c",
-    }
-    times = {"receivedAt": USUAL_TIME, "completedAt": USUAL_TIME}
-    text = json.dumps({"status": "SUCCESS", "receipts": [{**receipt, **times, odd: 7}]}).encode()
-    with pytest.raises(DecodeError) as refused:
-        converter.decode(text, TaskSnapshot)
-    assert refused.value.path == f"$.receipts[0].{odd}"
 
 
 # Wrong shapes
@@ -371,7 +378,7 @@ def assert_silent(error: BaseException) -> None:
     ("kind", "text", "path", "expected"),
     [
         (Ref, {"id": 7, "type": "t"}, "$.id", "a string"),
-        (Ref, {"id": None, "type": "t"}, "$.id", "a string"),
+        (Ref, {"id": None, "type": "t"}, "$.id", "a value"),
         (Ref, {"id": CANARY}, "$.type", "a value"),
         (Ref, [CANARY], "$", "an object"),
         (Ref, CANARY, "$", "an object"),
@@ -431,7 +438,7 @@ def assert_silent(error: BaseException) -> None:
             Partition,
             {"key": "k", "modules": {}, "source": {"type": "DATA_SOURCE", "key": "k", "collections": [7]}},
             "$.source.collections[0]",
-            "a collection",
+            "an object",
         ),
     ],
 )
@@ -439,7 +446,7 @@ def test_decode_errors_name_the_path_and_the_expected_type(
     kind: type[Any], text: Any, path: str, expected: str
 ) -> None:
     with pytest.raises(DecodeError) as caught:
-        converter.decode(json.dumps(text).encode(), kind)
+        converter.structure(text, kind)
     assert (caught.value.path, caught.value.expected) == (path, expected)
     assert_silent(caught.value)
 

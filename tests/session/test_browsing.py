@@ -4,9 +4,20 @@ from typing import Any
 
 import pytest
 
-from clinia_async import Browse, Hit, InvalidWrite, NotFound, Outcome, ProtocolError, Relationship, Resource
+from clinia_async import (
+    Browse,
+    Hit,
+    InvalidWrite,
+    NotFound,
+    OtherRecord,
+    Outcome,
+    ProtocolError,
+    Relationship,
+    Resource,
+)
 from clinia_async.calls import RetrySafety
 from tests.exchanges import EHR, PERSON, WORKS_AT, against, held, joined, sent
+from tests.factories import ONCE
 from tests.hostile import answer, close, refusal
 
 PATH = "/sources/ehr/v1/browse"
@@ -81,12 +92,29 @@ async def test_hits_are_of_both_kinds(kind: str, name: str, record: Any, expecte
 
 
 @pytest.mark.parametrize(
-    "bad", [{"hitType": "RESOURCE"}, {"resource": held()}, {"hitType": "X", "resource": 1}, 7]
+    "bad",
+    [{"hitType": "RESOURCE"}, {"hitType": "X", "resource": 1}, {"hitType": "X", "resource": {"a": 1}}, 7],
 )
-async def test_a_hit_that_holds_no_record(bad: Any) -> None:
-    async with against({"POST": [page(bad)]}) as (session, _):
+async def test_a_hit_that_cannot_be_read_is_given_as_it_is_and_ends_nothing(bad: Any) -> None:
+    async with against({"POST": [page(bad), page(hit(held())), page()]}) as (session, _):
+        hits = [each async for each in session.browse(EHR, [PERSON])]
+        assert isinstance(hits[0].record, OtherRecord)
+        assert [type(each.record) for each in hits[1:]] == [Resource]
+
+
+@pytest.mark.parametrize("bad", ["text", 7, {"a": 1}])
+async def test_hits_that_are_no_list_are_not_the_end(bad: Any) -> None:
+    async with against({"POST": [answer({"hits": bad, "meta": {}})]}, retry=ONCE) as (session, _):
         with pytest.raises(ProtocolError):
             await anext(session.browse(EHR, [PERSON]))
+
+
+@pytest.mark.parametrize("cursor", [7, {"a": 1}, ["x"]])
+async def test_a_cursor_that_cannot_be_read_is_not_the_end(cursor: Any) -> None:
+    document = {"hits": [hit(held())], "meta": {"cursor": cursor}}
+    async with against({"POST": [answer(document)]}, retry=ONCE) as (session, _):
+        with pytest.raises(ProtocolError):
+            [_ async for _ in session.browse(EHR, [PERSON])]
 
 
 async def test_an_expired_cursor_ends_the_browsing() -> None:

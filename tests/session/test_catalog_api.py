@@ -270,7 +270,6 @@ async def test_what_is_put_by_its_key_is_repeated(id_: str) -> None:
 WRONG: list[tuple[str, Any]] = [
     ("put_source", {"key": "other", "type": "registry"}),
     ("get_source", {"key": "other", "type": "registry"}),
-    ("get_source", {"type": "registry"}),
     ("put_partition", {**examples.PARTITION, "key": "other"}),
     ("get_partition", {**examples.PARTITION, "key": "other"}),
     ("put_profile", {**examples.PROFILE, "key": "other"}),
@@ -278,9 +277,8 @@ WRONG: list[tuple[str, Any]] = [
     ("get_relationship_definition", {**examples.DEFINITION, "key": "other"}),
     ("put_collection", {**examples.COLLECTION, "key": "other"}),
     ("get_collection", {**examples.COLLECTION, "key": "other"}),
-    ("list_sources", {"data": {}}),
-    ("list_sources", [{"type": "registry"}]),
-    ("list_partitions", {"meta": {}, "data": [{"key": "p"}]}),
+    ("list_sources", {"data": "text"}),
+    ("list_partitions", {"meta": 7, "data": []}),
     ("get_purge", {**examples.PURGE, "taskId": "pg_other"}),
     ("get_task", {"status": "SUCCESS", "taskId": BD}),
     ("get_resource", {**examples.RESOURCE, "id": "other"}),
@@ -295,6 +293,27 @@ async def test_an_answer_about_something_else_is_none(id_: str, document: Any) -
     async with against([answer(document)], retry=ONCE) as (session, _):
         with pytest.raises(ProtocolError):
             await SENT[id_][0](session)
+
+
+@pytest.mark.parametrize(
+    ("id_", "document"),
+    [
+        ("get_source", {"type": None}),
+        ("get_source", {"key": "", "type": 7}),
+        ("put_partition", {"key": None, "modules": None, "source": None, "status": "STATUS_READY"}),
+        ("get_partition", {"modules": [], "source": "text"}),
+        ("put_profile", {"properties": None, "key": 7}),
+        ("put_relationship_definition", {"from": None, "to": "text"}),
+        ("put_collection", {}),
+    ],
+)
+async def test_an_answer_that_leaves_out_parts_is_about_the_entry_that_was_asked_for(
+    id_: str, document: Any
+) -> None:
+    async with against([answer(document)], retry=ONCE) as (session, server):
+        found = await SENT[id_][0](session)
+        found = await found if hasattr(found, "done") else found
+        assert found.key in {"ehr", server.requests[0].target.rsplit("/", 1)[1], ""}
 
 
 def page(number: int, of: int, *keys: str) -> Any:

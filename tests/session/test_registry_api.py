@@ -607,7 +607,7 @@ async def test_a_record_by_an_identifier() -> None:
     ("send", "path"),
     [
         (lambda s: s.update_relationship(EHR, WORKS_AT, PAIR, []), "$"),
-        (lambda s: s.update_relationship(EHR, WORKS_AT, PAIR, [Patch(PatchOp.ADD, "role", 1)]), "$[0]"),
+        (lambda s: s.update_relationship(EHR, WORKS_AT, PAIR, [Patch(PatchOp.ADD, "role", 1)]), "$[0].path"),
         (lambda s: s.update_relationship(EHR, WORKS_AT, PAIR, [*SET, "text"]), "$[2]"),
         (lambda s: s.update_relationship(EHR, WORKS_AT, PAIR, [Patch(PatchOp.ADD, "/a", {1})]), "$[0].value"),
         (lambda s: s.update_relationship(EHR, WORKS_AT, "..", SET), "$.id"),
@@ -617,7 +617,7 @@ async def test_a_record_by_an_identifier() -> None:
         (lambda s: s.create_resource(EHR, PERSON, data=[1]), "$.data"),
         (lambda s: s.create_resource(EHR, PERSON, data=None), "$.data"),
         (lambda s: s.create_resource(EHR, PERSON, data={"a": {1}}), "$.data.a"),
-        (lambda s: s.create_resource(EHR, PERSON, data={}, meta={"createdAt": "x"}), "$.meta"),
+        (lambda s: s.create_resource(EHR, PERSON, data={}, meta={"createdAt": "x"}), "$.meta.createdAt"),
         (lambda s: s.upsert_resource(EHR, PERSON, "x", data={}), "$.id"),
         (lambda s: s.upsert_resource(EHR, PERSON, "@rootId", data={}), "$.id"),
         (lambda s: s.get_resource(EHR, PERSON, ""), "$.id"),

@@ -169,7 +169,6 @@ async def test_a_purge_that_is_done_at_once() -> None:
         },
         {"status": "ACCEPTED"},
         {"taskId": PG, "status": "SOMETHING_NEW"},
-        {"taskId": PG, "status": "ACCEPTED", "purgeOperation": {}},
     ],
 )
 async def test_an_answer_that_is_no_purge(document: Any) -> None:

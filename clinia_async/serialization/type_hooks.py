@@ -1,0 +1,241 @@
+"""Hooks of the converter for types whose JSON does not follow from their fields alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from cattrs import Converter
+
+from clinia_async import models
+from clinia_async.models.task_id import TaskId
+from clinia_async.serialization import timestamps
+from clinia_async.serialization.drift import DriftKind, notes
+from clinia_async.serialization.object_hooks import TAGS, Hook, Unreadable, lenient_object, strict_object
+
+T = TypeVar("T")
+
+
+def time_hook(text: object, _: Any) -> datetime:
+    if isinstance(text, datetime):  # in a dict that a program made
+        return text
+    try:
+        return timestamps.parse(text)
+    except ValueError:
+        raise Unreadable("an RFC 3339 time") from None
+
+
+def strictly(kind: type[T], name: str) -> Callable[[object, Any], T]:
+    """Make the hook of a plain type. cattrs would make "None" of None and 7 of "7"."""
+
+    def structure_strictly(value: object, _: Any) -> T:
+        if type(value) is not kind:
+            raise Unreadable(name)
+        return value
+
+    return structure_strictly
+
+
+def as_it_is(value: object, _: Any = None) -> object:
+    return value
+
+
+def json_object_hook(value: object, _: Any) -> object:
+    if type(value) is not dict:
+        raise Unreadable("an object")
+    return value
+
+
+def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnum:
+    if not isinstance(value, str):
+        raise Unreadable("a string")
+    member = kind(value)
+    if member.name == "UNKNOWN":
+        notes.add("", DriftKind.UNKNOWN_VALUE)
+    return member
+
+
+def task_id_hook(value: object, _: Any) -> TaskId:
+    try:
+        return TaskId(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise Unreadable("a task id") from None
+
+
+def is_named(*names: str) -> Callable[[Any], bool]:
+    """Return the predicate of a model, or of the union of several, by name."""
+    wanted = {getattr(models, name) for name in names}
+    return lambda kind: wanted == set(get_args(kind) if get_origin(kind) in {UnionType, Union} else (kind,))
+
+
+def is_sequence(kind: Any) -> bool:
+    return get_origin(kind) is Sequence
+
+
+def is_mapping(kind: Any) -> bool:
+    return get_origin(kind) is Mapping and kind != models.Json
+
+
+def _item(hook: Hook, value: object, hint: Any, step: str) -> Any:
+    start = len(notes.found)
+    try:
+        return hook(value, hint)
+    except Unreadable as error:
+        raise error.below(step) from None
+    finally:
+        if len(notes.found) > start:
+            notes.put_below(start, "[]" if step.startswith("[") else ".*")
+
+
+def list_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+    (hint,) = get_args(kind)
+    hook = converter.get_structure_hook(hint)
+
+    def structure_list(value: object, _: Any) -> tuple[Any, ...]:
+        if type(value) is not list:  # a string would pass for a sequence of characters
+            raise Unreadable("a list")
+        if not is_lenient:
+            return tuple(_item(hook, each, hint, f"[{index}]") for index, each in enumerate(value))
+        return tuple(_readable(hook, value, hint))
+
+    return structure_list
+
+
+def _readable(hook: Hook, values: list[object], hint: Any) -> Any:
+    """Yield those items of a list in an answer that can be read."""
+    for value in values:
+        if value is None:
+            continue
+        try:
+            yield _item(hook, value, hint, "[]")
+        except (Unreadable, RecursionError) as error:
+            notes.add(error.path if isinstance(error, Unreadable) else "[]", DriftKind.WRONG_TYPE)
+
+
+def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+    _, hint = get_args(kind)
+    hook = converter.get_structure_hook(hint)
+
+    def structure_mapping(value: object, _: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise Unreadable("an object")
+        found = {}
+        for name, part in value.items():
+            try:
+                found[name] = _item(hook, part, hint, f".{name}" if name.isidentifier() else ".*")
+            except Unreadable:
+                if not is_lenient:
+                    raise
+                notes.add(".*", DriftKind.WRONG_TYPE)
+        return found
+
+    return structure_mapping
+
+
+_SOURCES: Mapping[str, Any] = {tag: kind for kind, tag in TAGS.items()}
+
+
+def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    def structure_source(value: object, _: Any) -> object:
+        if type(value) is not dict:
+            raise Unreadable("an object with a type")
+        kind = value.get("type")
+        if type(kind) is str and kind in _SOURCES:
+            return converter.structure(value, _SOURCES[kind])
+        if type(kind) is not str and not is_lenient:
+            raise Unreadable("a string", ".type")
+        notes.add(".type", DriftKind.UNKNOWN_VALUE)
+        return models.OtherSource(kind if type(kind) is str else "", value)
+
+    return structure_source
+
+
+def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    def structure_record(value: object, _: Any) -> models.Resource | models.Relationship | models.OtherRecord:
+        if type(value) is not dict:
+            raise Unreadable("an object with a type")
+        kind: Any = models.Relationship if "from" in value and "to" in value else models.Resource
+        start = len(notes.found)
+        try:
+            return converter.structure(value, kind)  # type: ignore[no-any-return]
+        except Unreadable as error:
+            if not is_lenient:
+                raise
+            del notes.found[start:]
+            notes.add(error.path, DriftKind.WRONG_TYPE)
+        return models.OtherRecord(value)
+
+    return structure_record
+
+
+def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    read_record = record_hook(converter, is_lenient=is_lenient)
+
+    def structure_hit(value: object, _: Any) -> models.Hit:
+        if type(value) is not dict:
+            if not is_lenient:
+                raise Unreadable("an object")
+            notes.add("", DriftKind.WRONG_TYPE)
+            value = {}  # still a hit: a page without hits would be the end
+        name = "relationship" if value.get("relationship") else "resource"
+        record, kind = value.get(name), value.get("hitType")
+        known = {"hitType", name}
+        if type(record) is dict and record:
+            found = _item(read_record, record, None, f".{name}")
+        elif is_lenient:
+            notes.add(f".{name}", DriftKind.MISSING if record is None else DriftKind.WRONG_TYPE)
+            found, known = models.OtherRecord({}), {"hitType"}
+        else:
+            raise Unreadable("an object", f".{name}")
+        return models.Hit(
+            models.HitType(kind if type(kind) is str else ""),
+            found,
+            unknown_fields={key: part for key, part in value.items() if key not in known} or None,
+        )
+
+    return structure_hit
+
+
+def hit_writer(converter: Converter) -> Callable[[Any], dict[str, object]]:
+    """Make the hook that writes a hit: its record stands under the name of its class."""
+
+    def write(hit: models.Hit) -> dict[str, object]:
+        name = "relationship" if isinstance(hit.record, models.Relationship) else "resource"
+        found = {"hitType": str(hit.hit_type), name: converter.unstructure(hit.record)}
+        return {**found, **(hit.unknown_fields or {})}
+
+    return write
+
+
+def source_collection_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    as_object = (lenient_object if is_lenient else strict_object)(models.SourceCollection, converter)
+
+    def structure_collection(value: object, hint: Any) -> Any:
+        # The older pages of the API list plain keys where the newer ones list objects.
+        return models.SourceCollection(value) if type(value) is str else as_object(value, hint)
+
+    return structure_collection
+
+
+def execution_hook(converter: Converter) -> Hook:
+    as_object = lenient_object(models.PipelineExecution, converter)
+
+    def structure_execution(value: object, hint: Any) -> Any:
+        # To take what cannot be read for no pipeline at all would make of a receipt a proof that it is not.
+        if type(value) is not dict:
+            notes.add("", DriftKind.WRONG_TYPE)
+            return models.PipelineExecution()
+        return as_object(value, hint)
+
+    return structure_execution
+
+
+def purge_hook(converter: Converter) -> Hook:
+    as_object = lenient_object(models.PurgeOperation, converter)
+
+    def structure_purge(value: object, hint: Any) -> Any:
+        if type(value) is dict and value.get("taskId") is None and value.get("purgeId") is not None:
+            value = {**value, "taskId": value["purgeId"]}  # they are the same
+        return as_object(value, hint)
+
+    return structure_purge
