@@ -37,9 +37,9 @@ _HOME_OF = home_of(
         "models": (
             "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
             " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
-            " Identifier Mdm Meta Modules OtherRecord OtherSource Partition PartitionStatus Patch PatchOp Period"
-            " PipelineExecution PipelineStatus Profile ProfileType PurgeOperation Receipt ReconciliationRules"
-            " ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
+            " Identifier Mdm Meta Modules OtherRecord OtherSource Partition PartitionStatus Patch"
+            " PatchOp Period PipelineExecution PipelineStatus Profile ProfileType PurgeOperation"
+            " Receipt ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
             " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
             " TaskSnapshot TaskStatus"
         ),
