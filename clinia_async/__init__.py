@@ -39,9 +39,9 @@ _HOME_OF = home_of(
             " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
             " Identifier Mdm Meta Modules OtherRecord OtherSource Partition PartitionStatus Patch"
             " PatchOp Period PipelineExecution PipelineStatus Profile ProfileType PurgeOperation"
-            " Receipt ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection RelationshipDefinition"
-            " Resource SearchModule Source SourceCollection SourceMapping SourceType TargetType"
-            " TaskSnapshot TaskStatus"
+            " Receipt ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection"
+            " RelationshipDefinition Resource SearchModule Source SourceCollection SourceMapping"
+            " SourceType TargetType TaskSnapshot TaskStatus"
         ),
         "tasks.pacing": "LearnedPace Learner Pace ShareOfAge",
         "tasks.poller": "Polling",
