@@ -20,8 +20,9 @@ _HOME_OF = home_of(
         ),
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
-            " DecodeError Evidence FailedPrecondition GatherError Internal InvalidArgument InvalidWrite"
-            " NotFound OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused RequestError"
+            " DecodeError Evidence FailedPrecondition GatewayError GatherError Internal InvalidArgument"
+            " InvalidWrite NotFound OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused"
+            " RequestError"
             " RequestTimeout SessionClosed TaskCancelled TaskDropped TaskError TaskFailed"
             " TaskPollError TaskTimeout TaskUnconfirmed Unauthenticated Unimplemented WriteConflict"
         ),
@@ -50,13 +51,15 @@ _HOME_OF = home_of(
         "models.secret": "Secret",
         "session.session": "Session",
         "serialization.exact_json": "RawJson",
-        "session.submissions": "InDoubt",
+        "session.submissions": "InDoubt Submission",
         "models.task_id": "TaskId TaskKind",
         "tasks.task": "Task",
         "transport": "TransportOptions Wire",
         "tasks.task_state": "TaskStats",
     }
 )
+
+__version__ = "0.1.0"
 
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the public names
 

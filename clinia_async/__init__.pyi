@@ -44,6 +44,7 @@ from clinia_async.errors import ContentTooLarge as ContentTooLarge
 from clinia_async.errors import DecodeError as DecodeError
 from clinia_async.errors import Evidence as Evidence
 from clinia_async.errors import FailedPrecondition as FailedPrecondition
+from clinia_async.errors import GatewayError as GatewayError
 from clinia_async.errors import GatherError as GatherError
 from clinia_async.errors import Internal as Internal
 from clinia_async.errors import InvalidArgument as InvalidArgument
@@ -154,6 +155,7 @@ from clinia_async.models.task_id import TaskKind as TaskKind
 from clinia_async.serialization.exact_json import RawJson as RawJson
 from clinia_async.session.session import Session as Session
 from clinia_async.session.submissions import InDoubt as InDoubt
+from clinia_async.session.submissions import Submission as Submission
 from clinia_async.tasks.pacing import LearnedPace as LearnedPace
 from clinia_async.tasks.pacing import Learner as Learner
 from clinia_async.tasks.pacing import Pace as Pace
@@ -168,3 +170,5 @@ from clinia_async.transport.adaptive_limit import GateLimits as GateLimits
 from clinia_async.transport.retry import RetryPolicy as RetryPolicy
 
 __all__: list[str]
+
+__version__: str

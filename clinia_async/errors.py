@@ -11,7 +11,8 @@
     │   ├── ProtocolError           an answer that is not the service's
     │   │   └── DecodeError         (ValueError) names the path and the expected type
     │   ├── WriteConflict           another record holds the key of a write whose answer was lost
-    │   └── ApiError                the service said no: one class per documented `type`
+    │   └── ApiError                an answer with an error status: one class per documented `type`
+    │       ├── GatewayError        of a proxy or firewall on the way, not of the service
     │       ├── AlreadyExists, ContentTooLarge, FailedPrecondition, Internal, InvalidArgument, NotFound,
     │       └── OutOfRange, PermissionDenied, Unauthenticated, Unimplemented
     ├── GatherError                 (ExceptionGroup) more than one of the gathered tasks failed
@@ -69,7 +70,14 @@ class Evidence(OpenEnum):
 
 
 class CliniaError(Exception):
+    """The base of everything that this library raises.
+
+    `request_id` is the id under which the service, or what is before it, logged the request that failed,
+    where its answer had one (`X-Request-Id` and the like).
+    """
+
     outcome: Outcome = Outcome.UNKNOWN
+    request_id: str | None = None
     _evidence: Evidence | None = None
 
     @property
@@ -186,11 +194,16 @@ class RedirectRefused(RequestError):
 
 
 class ProtocolError(RequestError):
-    """An answer that does not follow the contract of the service."""
+    """An answer that does not follow the contract of the service.
+
+    `passing` is False where sending again cannot help, as the answer could not be found out about either.
+    """
+
+    passing: bool = True
 
     @property
     def is_transient(self) -> bool:
-        return True
+        return self.passing
 
 
 class DecodeError(ProtocolError, ValueError):
@@ -257,6 +270,18 @@ class ApiError(RequestError):
     @property
     def details(self) -> Sequence[ErrorInfo]:
         return self.info.details
+
+
+class GatewayError(ApiError):
+    """An answer with an error status that is not in the service's own format.
+
+    A proxy, a firewall or a load balancer sent it. It proves nothing about the request, but for the few
+    statuses that say in themselves that it went no further (429 is one), and may be another the next time.
+    """
+
+    @property
+    def is_transient(self) -> bool:
+        return self.outcome is Outcome.UNKNOWN or super().is_transient
 
 
 class AlreadyExists(ApiError, type=ErrorType.ALREADY_EXISTS):

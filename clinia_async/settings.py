@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
 from typing import ParamSpec, Protocol, TypeVar
+from warnings import warn
 
 from attrs import frozen
 
@@ -13,6 +14,7 @@ from clinia_async.errors import ConfigError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _Attribute(Protocol):
@@ -31,8 +33,8 @@ class Number:
     whole: bool = False
     optional: bool = False
 
-    def __call__(self, instance: object, attribute: _Attribute, value: float | None) -> None:
-        self.check(f"{type(instance).__name__}.{attribute.name}", value)
+    def __call__(self, instance: object, attribute: _Attribute, value: T) -> None:
+        self.check(_name(instance, attribute), value)
 
     def check(self, name: str, value: object) -> None:
         """Raise `ConfigError`, which says `name` and the range, for a `value` outside of it."""
@@ -54,18 +56,48 @@ class Number:
         return math.isfinite(value) and self.least <= value <= self.most and self.above < value < self.below
 
 
-def refuse_unknown_options(function: Callable[P, R]) -> Callable[P, R]:
-    """Let `function` raise a `TypeError` for an unknown option that names the one that may be meant."""
-    known = [name for name in signature(function).parameters if name not in {"self", "cls"}]
-    owner = function.__qualname__.removesuffix(".__init__")
+class InstanceOf:
+    """A class, as a validator of an attrs field; `optional` takes None too."""
 
-    @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
-                raise TypeError(f"{owner} has no option {name!r}: {hint}")
-        return function(*args, **kwargs)
+    def __init__(self, kind: type, *, optional: bool = False) -> None:
+        self._kind = kind
+        self._optional = optional
 
-    return checked
+    def __call__(self, instance: object, attribute: _Attribute, value: T) -> None:
+        """Raise `ConfigError`, which says the name and the class, for any other `value`."""
+        if isinstance(value, self._kind) or (value is None and self._optional):
+            return
+        what = f"of the class {self._kind.__name__}" + " or None" * self._optional
+        raise ConfigError(f"{_name(instance, attribute)} must be {what}, not {type(value).__name__}")
+
+
+def _name(instance: object, attribute: _Attribute) -> str:
+    owner = getattr(instance, "owner", None) or type(instance).__name__
+    return f"{owner}.{attribute.name}"
+
+
+def refuse_unknown_options(**former: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function refuse an unknown option with a `TypeError` that names the one that may be meant.
+
+    `former` are names that options had before: they are taken, with a `DeprecationWarning`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        known = [name for name in signature(function).parameters if name not in {"self", "cls"}]
+        owner = function.__qualname__.removesuffix(".__init__")
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in tuple(kwargs):
+                if name in former:
+                    warn(f"{owner}: {name!r} is now {former[name]!r}", DeprecationWarning, stacklevel=2)
+                    kwargs[former[name]] = kwargs.pop(name)
+                elif name not in known:
+                    close = get_close_matches(name, known, n=1)
+                    hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
+                    raise TypeError(f"{owner} has no option {name!r}: {hint}")
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate

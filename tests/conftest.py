@@ -10,6 +10,7 @@ from xdist.remote import Producer
 from xdist.scheduler import WorkStealingScheduling
 from xdist.workermanage import WorkerController
 
+from clinia_async import __version__
 from clinia_async.emulator import Dialect, Emulator
 from clinia_async.emulator import Exchange as Emulated
 from tests.contract.contract import Contract
@@ -125,7 +126,7 @@ def held_to_the_contract(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _faults(exchange: Exchange) -> list[str]:
-    is_ours = ("user-agent", "clinia-async") in exchange.request_headers
+    is_ours = ("user-agent", f"clinia-async/{__version__}") in exchange.request_headers
     if is_ours:
         SEEN.add(exchange)
     found = CONTRACT.check(exchange, records=is_ours)

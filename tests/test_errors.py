@@ -17,6 +17,7 @@ from clinia_async import (
     DecodeError,
     ErrorInfo,
     ErrorType,
+    GatewayError,
     GatherError,
     InvalidWrite,
     Outcome,
@@ -60,7 +61,7 @@ def samples() -> Iterator[CliniaError]:
     yield ProtocolError("text", outcome=Outcome.DONE)
     yield DecodeError("$.a[0]", "a string")
     yield WriteConflict("text")
-    for kind in (ApiError, *ApiError.by_type.values()):
+    for kind in (ApiError, GatewayError, *ApiError.by_type.values()):
         yield kind("text", status=409, info=INFO, outcome=Outcome.REJECTED, retry_after=1.0)
     for task in (TaskFailed, TaskCancelled, TaskDropped, TaskUnconfirmed, TaskTimeout, TaskPollError):
         yield of_a_task(task)

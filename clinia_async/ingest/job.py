@@ -91,7 +91,7 @@ class Ingestion:
         Exception: whatever else `writes` raises.
     """
 
-    @refuse_unknown_options
+    @refuse_unknown_options()
     def __init__(
         self,
         session: Session,

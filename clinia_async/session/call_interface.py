@@ -1,48 +1,52 @@
 """What the methods of a session are made with."""
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TypeVar
 
 from clinia_async.calls import Call, Write
-from clinia_async.tasks.task import Task
+from clinia_async.session.submissions import Submission
 
 R = TypeVar("R")
 
 
-class Calling:
-    """Every method takes a `timeout` in seconds for its call with all repeats; None takes the session's.
+class CallInterface:
+    """The two ways to make a call of the API.
 
-    A write raises `InvalidWrite` before anything is sent, and a `RequestError` whose `outcome` says what
-    may have happened. Its task's result raises a `TaskError`.
+    Every method takes a `timeout` in seconds for its call with all retries; None takes the session's.
     """
 
-    async def submit(
+    def submit(
         self,
         write: Write[R],
         *,
         timeout: float | None = None,
         maybe_applied: bool = False,
         read_back: bool | None = None,
-    ) -> Task[R]:
-        """Submits a write that was made as a value, alone.
+    ) -> Submission[R]:
+        """Send a write that was made as a value, and return its task.
 
-        `maybe_applied` says that this very write was sent before and its answer was lost: then a key that
-        is found taken is reconciled by reading it back, instead of raising `AlreadyExists`.
+        Args:
+            timeout: seconds for the call with all its retries; None takes the session's.
+            maybe_applied: this very write was sent before and its answer was lost. A key that is then found
+                taken is reconciled by reading it back, instead of raising `AlreadyExists`.
+            read_back: False takes the record as it was sent for the result of a queued write that its receipt
+                proves, and saves a request; None does as the session's `read_back` says.
 
-        With `read_back=False` the result of a queued write that its receipt proves is the record as it was
-        sent, which saves a request; by default it is read back, as `Session(read_back=...)` says.
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            SessionClosed: the session is closed.
         """
         raise NotImplementedError
 
-    async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
-        """Sends any call and gives its plain answer: for a write that is the submission, not a task."""
+    def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
+        """Send any call and return its decoded answer: for a write that is the submission, not a task.
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            SessionClosed: the session is closed.
+        """
         raise NotImplementedError
 
-    def _submitting(
-        self, write: Write[R], timeout: float | None, read_back: bool | None = None
-    ) -> Awaitable[Task[R]]:
-        """`submit`, without a coroutine of its own."""
-        raise NotImplementedError
-
-    async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:
+    def _perform(self, call: Call[R], timeout: float | None) -> Submission[R]:
+        """Send a write that the service answers at once and without a task."""
         raise NotImplementedError

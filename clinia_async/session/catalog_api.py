@@ -1,39 +1,68 @@
-"""The catalog's calls as methods. They are answered at once, so the task of a write is resolved at birth."""
+"""Sources, partitions and definitions: the service answers at once, so each task is done at birth."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
 from clinia_async import calls, models
-from clinia_async.session.call_interface import Calling
+from clinia_async.session.call_interface import CallInterface
 from clinia_async.session.pagination import all_pages
-from clinia_async.tasks.task import Task
+from clinia_async.session.submissions import Submission
 
 
-class CatalogMethods(Calling):
-    async def create_source(
+class CatalogMethods(CallInterface):
+    """The catalog, and the definitions of a source."""
+
+    # Sources
+
+    def create_source(
         self, key: str, type: "models.SourceType | str" = "registry", *, timeout: float | None = None
-    ) -> Task["models.Source"]:
-        """May be repeated.
+    ) -> Submission["models.Source"]:
+        """Create a source. May be retried. The task is done when it is returned.
 
         https://docs.clinia.com/explanation/sources/data-source
-        """
-        return await self._perform(calls.CreateSource(key, models.SourceType(type)), timeout)
 
-    async def get_source(self, key: str, *, timeout: float | None = None) -> "models.Source":
-        """https://docs.clinia.com/explanation/sources/data-source"""
-        return await self.send(calls.GetSource(key), timeout=timeout)
+        Raises:
+            InvalidWrite: the key is none; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.CreateSource(key, models.SourceType(type)), timeout)
+
+    def get_source(
+        self, key: str, *, timeout: float | None = None
+    ) -> Coroutine[object, object, "models.Source"]:
+        """Read a source. May be retried.
+
+        https://docs.clinia.com/explanation/sources/data-source
+
+        Raises:
+            NotFound: there is none with this key.
+            RequestError: no good answer came.
+        """
+        return self.send(calls.GetSource(key), timeout=timeout)
 
     def list_sources(self, *, per_page: int | None = None) -> AsyncIterator["models.Source"]:
-        """https://docs.clinia.com/explanation/sources/data-source"""
-        return all_pages(lambda query: self.send(calls.ListSources(query)), per_page)
-
-    async def delete_source(self, key: str, *, timeout: float | None = None) -> Task[None]:
-        """Deletes a source with all its records; its partitions become `STATUS_STALE`. May be repeated.
+        """Iterate over all sources, `per_page` in one request. May be retried.
 
         https://docs.clinia.com/explanation/sources/data-source
-        """
-        return await self._perform(calls.DeleteSource(key), timeout)
 
-    async def create_partition(
+        Raises:
+            InvalidWrite: `per_page` is less than 1.
+            RequestError: no good answer came.
+        """
+        return all_pages(lambda query: self.send(calls.ListSources(query)), per_page)
+
+    def delete_source(self, key: str, *, timeout: float | None = None) -> Submission[None]:
+        """Delete a source with all its records; its partitions become `STATUS_STALE`. May be retried.
+
+        https://docs.clinia.com/explanation/sources/data-source
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.DeleteSource(key), timeout)
+
+    # Partitions
+
+    def create_partition(
         self,
         key: str,
         *,
@@ -41,24 +70,137 @@ class CatalogMethods(Calling):
         source: "models.DataSource | models.Mdm",
         stage: bool = False,
         timeout: float | None = None,
-    ) -> Task["models.Partition"]:
-        """Creates a partition: immutable at once, or with `stage` a mutable one to try. May be repeated.
+    ) -> Submission["models.Partition"]:
+        """Create a partition: immutable at once, or with `stage` a mutable one to try. May be retried.
 
         https://docs.clinia.com/api-reference/partitions/create-a-data-partition
-        """
-        return await self._perform(calls.CreatePartition(key, modules, source, stage), timeout)
 
-    async def get_partition(self, key: str, *, timeout: float | None = None) -> "models.Partition":
-        """https://docs.clinia.com/api-reference/partitions/get-a-data-partition"""
-        return await self.send(calls.GetPartition(key), timeout=timeout)
+        Raises:
+            InvalidWrite: a key or a reference is wrong; nothing was sent.
+            WriteConflict: an answer was lost, and another partition has the key.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.CreatePartition(key, modules, source, stage), timeout)
+
+    def get_partition(
+        self, key: str, *, timeout: float | None = None
+    ) -> Coroutine[object, object, "models.Partition"]:
+        """Read a partition. May be retried.
+
+        https://docs.clinia.com/api-reference/partitions/get-a-data-partition
+
+        Raises:
+            NotFound: there is none with this key.
+            RequestError: no good answer came.
+        """
+        return self.send(calls.GetPartition(key), timeout=timeout)
 
     def list_partitions(self, *, per_page: int | None = None) -> AsyncIterator["models.Partition"]:
-        """https://docs.clinia.com/api-reference/partitions/list-the-data-partitions"""
+        """Iterate over all partitions, `per_page` in one request. May be retried.
+
+        https://docs.clinia.com/api-reference/partitions/list-the-data-partitions
+
+        Raises:
+            InvalidWrite: `per_page` is less than 1.
+            RequestError: no good answer came.
+        """
         return all_pages(lambda query: self.send(calls.ListPartitions(query)), per_page)
 
-    async def delete_partition(self, key: str, *, timeout: float | None = None) -> Task[None]:
-        """That the call exists is documented, its path is not. May be repeated.
+    def delete_partition(self, key: str, *, timeout: float | None = None) -> Submission[None]:
+        """Delete a partition. May be retried. That the call exists is documented, its path is not.
 
         https://docs.clinia.com/explanation/data-model/partitions
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return await self._perform(calls.DeletePartition(key), timeout)
+        return self._perform(calls.DeletePartition(key), timeout)
+
+    # Definitions
+
+    def put_profile(
+        self, source: str, key: str, profile: "models.Profile", *, timeout: float | None = None
+    ) -> Submission["models.Profile"]:
+        """Create or replace a profile. May be retried. The task is done when it is returned.
+
+        https://docs.clinia.com/explanation/data-model/profiles-relationships
+
+        Raises:
+            InvalidWrite: a key is wrong; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.PutProfile(source, key, profile), timeout)
+
+    def put_relationship_definition(
+        self,
+        source: str,
+        key: str,
+        definition: "models.RelationshipDefinition",
+        *,
+        timeout: float | None = None,
+    ) -> Submission["models.RelationshipDefinition"]:
+        """Create a relationship definition. Whether it replaces one that is there is not documented.
+
+        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
+
+        Raises:
+            InvalidWrite: a key is wrong; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.PutRelationshipDefinition(source, key, definition), timeout)
+
+    def get_relationship_definition(
+        self, source: str, key: str, *, timeout: float | None = None
+    ) -> Coroutine[object, object, "models.RelationshipDefinition"]:
+        """Read a relationship definition. May be retried.
+
+        That the call exists is documented, its path is not.
+
+        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
+
+        Raises:
+            NotFound: there is none with this key.
+            RequestError: no good answer came.
+        """
+        return self.send(calls.GetRelationshipDefinition(source, key), timeout=timeout)
+
+    def list_relationship_definitions(
+        self, source: str, *, per_page: int | None = None
+    ) -> AsyncIterator["models.RelationshipDefinition"]:
+        """Iterate over the relationship definitions of a source. May be retried.
+
+        That the call exists is documented, its path is not.
+
+        https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
+
+        Raises:
+            InvalidWrite: `per_page` is less than 1.
+            RequestError: no good answer came.
+        """
+        return all_pages(lambda query: self.send(calls.ListRelationshipDefinitions(source, query)), per_page)
+
+    def put_collection(
+        self, source: str, key: str, collection: "models.Collection", *, timeout: float | None = None
+    ) -> Submission["models.Collection"]:
+        """Create or replace a collection. May be retried. The task is done when it is returned.
+
+        https://docs.clinia.com/api-reference/collections/create-or-update-a-registry-collection
+
+        Raises:
+            InvalidWrite: a key is wrong; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self._perform(calls.PutCollection(source, key, collection), timeout)
+
+    def get_collection(
+        self, source: str, key: str, *, timeout: float | None = None
+    ) -> Coroutine[object, object, "models.Collection"]:
+        """Read a collection. May be retried.
+
+        https://docs.clinia.com/api-reference/collections/get-a-collection-from-the-registry
+
+        Raises:
+            NotFound: there is none with this key.
+            RequestError: no good answer came.
+        """
+        return self.send(calls.GetCollection(source, key), timeout=timeout)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Coroutine
-from typing import TypedDict, TypeVar, cast
+from collections.abc import Coroutine
+from typing import TypeVar, cast
 from weakref import WeakValueDictionary
 
 from attrs import frozen
@@ -11,19 +11,19 @@ from attrs import frozen
 from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Write
 from clinia_async.errors import ConfigError, SessionClosed
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
-from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
-from clinia_async.session.submissions import Submissions
-from clinia_async.tasks.poller import Poller, Polling
+from clinia_async.session.options import SessionOptions
+from clinia_async.session.submissions import Submissions, run_to_end
+from clinia_async.tasks.poller import Poller
 from clinia_async.tasks.results import ResumedResult, polls_for_receipts, resolver_of
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
-from clinia_async.transport import HttpSession, Transport, TransportOptions
+from clinia_async.transport import Transport
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import Addresses
-from clinia_async.transport.retry import RetryPolicy
+from clinia_async.transport.http_transport import Identity
 from clinia_async.transport.sender import Delivery, Sender
 
 R = TypeVar("R")
@@ -31,22 +31,6 @@ T = TypeVar("T")
 
 _ACCEPTED = SubmissionStatus.ACCEPTED
 _PENDING, _DONE = TaskStatus.PENDING, TaskStatus.SUCCESS
-
-
-class SessionOptions(TypedDict, total=False):
-    """The settings of a `Session` beside its address and key; durations are in seconds."""
-
-    registry_host: str
-    catalog_host: str
-    http_session: HttpSession | None
-    timeout: float
-    settle_within: float
-    close_grace: float
-    retry: RetryPolicy
-    polling: Polling
-    wire: TransportOptions
-    coalesce: bool
-    read_back: bool
 
 
 @frozen(eq=False, repr=False)
@@ -59,23 +43,23 @@ class _Components:
 
 
 class Engine:
-    def __init__(self, addresses: Addresses, key: Secret, options: SessionOptions) -> None:
+    """What a session does its work with; made when the session is opened, or with its first call."""
+
+    def __init__(self, addresses: Addresses, identity: Identity, options: SessionOptions) -> None:
         self._addresses = addresses
-        self._key = key
+        self._identity = identity
         self._options = options
-        self._timeout = _duration(options.get("timeout", 60.0))
-        self._wire = options.get("wire", TransportOptions())
         self._running: _Components | None = None
         self._states: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
             WeakValueDictionary
         )
         self._closing: asyncio.Task[None] | None = None
-        self.submissions = Submissions()
+        self.submissions = Submissions(options.in_doubt_limit, options.in_doubt_age)
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
         self._resume_result = ResumedResult(self._reads)
         self._coalescer: Coalescer | None = None
-        if options.get("coalesce", False):
+        if options.coalesce:
             service = Service(self._deliver_bulk, self._alone, self._sent_bulk)
             self._coalescer = Coalescer(service, self.submissions)
 
@@ -84,47 +68,45 @@ class Engine:
         return "closed" if self._closing else "open" if self._running else "new"
 
     def open(self) -> _Components:
-        """Before every new call: a closed session takes none."""
+        """Return the components, made now if need be. Raises `SessionClosed`."""
         if self._closing is not None:
             raise SessionClosed("the session is closed")
         return self._components()
 
     async def close(self, grace: float | None) -> None:
         if self._closing is None:
-            grace = self._options.get("close_grace", 10.0) if grace is None else grace
+            grace = self._options.close_grace if grace is None else grace
             if self._running is not None:
                 self._running.poller.close()  # now, so that no poll finds the session closed
             self._closing = asyncio.ensure_future(self._close(grace))
-        await asyncio.shield(self._closing)
+        await run_to_end(self._closing)
 
     async def read(self, call: Call[R], /, *, timeout: float | None = None) -> R:
         return (await self._deliver(self.open(), call, timeout)).answer
 
     async def perform(self, call: Call[R], timeout: float | None) -> Task[R]:
-        """A write that the service answers at once and without a task: its handle is resolved at birth."""
+        """Send a write that is answered at once and without a task; return a task that is done."""
+        return await self.submissions.run(call, self._perform(self.open(), call, timeout))
 
-        components = self.open()
+    async def _perform(self, components: _Components, call: Call[R], timeout: float | None) -> Task[R]:
+        delivered = await self._deliver(components, call, timeout)
+        return self._resolved(delivered, delivered.answer, None, None)
 
-        async def send() -> Task[R]:
-            delivered = await self._deliver(components, call, timeout)
-            return self._resolved(delivered, delivered.answer, None, None)
-
-        return await self.submissions.run(call, send())
-
-    def submit(
+    async def submit(
         self,
         write: Write[R],
         timeout: float | None,
         *,
         maybe_applied: bool = False,
         read_back: bool | None = None,
-    ) -> Awaitable[Task[R]]:
+    ) -> Task[R]:
+        """Send a write, together with others where that is asked for, and return its task."""
         components = self.open()
         coalescer = self._coalescer
         if coalescer is not None and timeout is None and not maybe_applied and coalescer.takes(write):
-            return coalescer.submit(write, components.loop)  # type: ignore[return-value]  # its record
+            return await coalescer.submit(write, components.loop)  # type: ignore[return-value]  # its record
         work = self._submit(components, write, timeout, maybe_applied=maybe_applied, read_back=read_back)
-        return self.submissions.run(write, work)
+        return await self.submissions.run(write, work)
 
     async def _submit(
         self,
@@ -145,7 +127,7 @@ class Engine:
         return Task(state, resolve, maybe_applied=delivered.maybe_applied, attempts=delivered.attempts)
 
     def _resolver(self, write: Write[R], read_back: bool | None) -> ResultResolver[R]:
-        reads_back = self._options.get("read_back", True) if read_back is None else read_back
+        reads_back = self._options.read_back if read_back is None else read_back
         return resolver_of(write, self._reads, reads_back=reads_back)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivery[TaskSubmission]:
@@ -214,10 +196,10 @@ class Engine:
         return self._running
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> _Components:
-        transport = Transport(self._addresses, self._key, self._wire, self._options.get("http_session"))
-        retry, settle = self._options.get("retry", RetryPolicy()), self._options.get("settle_within", 30.0)
-        sender = Sender(transport, retry, reconcile_timeout=settle)
-        poller = Poller(self._poll, self._options.get("polling", Polling()))
+        options = self._options
+        transport = Transport(self._addresses, self._identity, options.transport, options.http_session)
+        sender = Sender(transport, options.retry, reconcile_timeout=options.reconcile_timeout)
+        poller = Poller(self._poll, options.polling)
         reader = StateReader(self._poll, self._read_receipts, poller.start)
         return _Components(loop, transport, sender, poller, reader)
 
@@ -231,7 +213,7 @@ class Engine:
     ) -> Coroutine[object, object, Delivery[R]]:
         if timeout is not None:
             return components.sender.send(call, components.loop.time() + timeout, maybe_applied=maybe_applied)
-        deadline, slowest = components.loop.time() + self._timeout, self._wire.slowest
+        deadline, slowest = components.loop.time() + self._options.timeout, self._options.transport.slowest
         return components.sender.send(call, deadline, maybe_applied=maybe_applied, slowest=slowest)
 
     def _resolved(self, delivered: Delivery[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
@@ -279,7 +261,7 @@ class Engine:
         """One GET, without retries."""
         components = self.open()
         state.polls += 1
-        deadline = components.loop.time() + self._timeout
+        deadline = components.loop.time() + self._options.timeout
         source = state.source or ""
         # a purge has an endpoint of its own that is documented to say how it stands
         if state.kind is TaskKind.PURGE and not receipts:
@@ -300,9 +282,3 @@ def _log_never_awaited(count: int) -> None:
             "%d accepted tasks were never awaited: their results were never retrieved, and may be failures",
             count,
         )
-
-
-def _duration(seconds: object) -> float:
-    if not isinstance(seconds, int | float) or not seconds > 0:
-        raise ConfigError("timeout must be a positive number of seconds")
-    return seconds

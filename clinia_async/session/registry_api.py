@@ -1,6 +1,6 @@
 """The records of a registry: each method makes a call, which checks itself, and sends it."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
 from clinia_async import calls, models
 from clinia_async.calls import (
@@ -38,15 +38,17 @@ from clinia_async.models import (
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization.exact_json import RawJson
-from clinia_async.session.call_interface import Calling
+from clinia_async.session.call_interface import CallInterface
 from clinia_async.session.pagination import all_hits
-from clinia_async.tasks.task import Task
+from clinia_async.session.submissions import Submission
 
 
-class RegistryMethods(Calling):
+class RegistryMethods(CallInterface):
+    """The records of a registry, alone and in batches."""
+
     # Relationships
 
-    async def create_relationship(
+    def create_relationship(
         self,
         source: str,
         type: str,
@@ -57,47 +59,62 @@ class RegistryMethods(Calling):
         meta: Meta | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Task[Relationship]:
-        """Creates one relationship. May be repeated: its key is known before sending.
-
-        Raises `AlreadyExists`, or `WriteConflict` where an answer was lost and another record is there.
+    ) -> Submission[Relationship]:
+        """Create one relationship. May be retried: its key is known before sending.
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
-        """
-        return await self._submitting(
-            CreateRelationship(source, type, from_, to, data, meta), timeout, read_back
-        )
 
-    async def get_relationship(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            AlreadyExists: there is a relationship of these two.
+            WriteConflict: an answer was lost, and another record has the key.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        write = CreateRelationship(source, type, from_, to, data, meta)
+        return self.submit(write, timeout=timeout, read_back=read_back)
+
+    def get_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Relationship:
-        """`id` is `{from.id}.{to.id}` or an identifier `{system}:{value}:{use}`. Raises `NotFound`.
+    ) -> Coroutine[object, object, Relationship]:
+        """Read a relationship by `{from.id}.{to.id}` or `{system}:{value}:{use}`. May be retried.
 
         https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
-        """
-        return await self.send(GetRelationship(source, type, id), timeout=timeout)
 
-    async def update_relationship(
+        Raises:
+            NotFound: there is none with this id.
+            RequestError: no good answer came.
+        """
+        return self.send(GetRelationship(source, type, id), timeout=timeout)
+
+    def update_relationship(
         self, source: str, type: str, id: str, patches: Sequence[Patch], *, timeout: float | None = None
-    ) -> Task[Relationship]:
-        """Changes a relationship's data, in order. Repeated only if each change sets a whole value.
+    ) -> Submission[Relationship]:
+        """Change a relationship's data, in order. Retried only if each change sets a whole value.
 
         https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
-        """
-        return await self._submitting(UpdateRelationship(source, type, id, patches), timeout)
 
-    async def delete_relationship(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(UpdateRelationship(source, type, id, patches), timeout=timeout)
+
+    def delete_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Task[None]:
-        """Deletes a relationship and leaves both its ends alone. May be repeated.
+    ) -> Submission[None]:
+        """Delete a relationship; the resources at its ends stay. May be retried.
 
         https://docs.clinia.com/api-reference/relationships/delete-a-relationship-between-two-resources-in-the-registry
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return await self._submitting(DeleteRelationship(source, type, id), timeout)
+        return self.submit(DeleteRelationship(source, type, id), timeout=timeout)
 
     # Resources
 
-    async def create_resource(
+    def create_resource(
         self,
         source: str,
         type: str,
@@ -108,15 +125,21 @@ class RegistryMethods(Calling):
         contained: ContainedIn | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Task[Resource]:
-        """Creates one resource. Without an `id` the service makes one, and the create is sent once.
+    ) -> Submission[Resource]:
+        """Create one resource. Without an `id` the service makes one, and the create is sent once.
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            AlreadyExists: there is a resource with this id.
+            WriteConflict: an answer was lost, and another record has the id.
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
         write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self._submitting(write, timeout, read_back)
+        return self.submit(write, timeout=timeout, read_back=read_back)
 
-    async def upsert_resource(
+    def upsert_resource(
         self,
         source: str,
         type: str,
@@ -127,33 +150,45 @@ class RegistryMethods(Calling):
         contained: ContainedIn | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Task[Resource]:
-        """Creates a resource or replaces it whole. May be repeated.
+    ) -> Submission[Resource]:
+        """Create a resource or replace it whole. May be retried.
 
         https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
         write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)
-        return await self._submitting(write, timeout, read_back)
+        return self.submit(write, timeout=timeout, read_back=read_back)
 
-    async def get_resource(
+    def get_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Resource:
-        """`id` may be an identifier `{system}:{value}:{use}`. Raises `NotFound`.
+    ) -> Coroutine[object, object, Resource]:
+        """Read a resource by its id or an identifier `{system}:{value}:{use}`. May be retried.
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
-        """
-        return await self.send(GetResource(source, type, id), timeout=timeout)
 
-    async def delete_resource(
+        Raises:
+            NotFound: there is none with this id.
+            RequestError: no good answer came.
+        """
+        return self.send(GetResource(source, type, id), timeout=timeout)
+
+    def delete_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Task[None]:
-        """Deletes a resource and the relationships attached to it. May be repeated.
+    ) -> Submission[None]:
+        """Delete a resource and the relationships attached to it. May be retried.
 
         https://docs.clinia.com/guides/managing-data/purge
-        """
-        return await self._submitting(DeleteResource(source, type, id), timeout)
 
-    async def create_contained(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(DeleteResource(source, type, id), timeout=timeout)
+
+    def create_contained(
         self,
         source: str,
         type: str,
@@ -162,14 +197,20 @@ class RegistryMethods(Calling):
         contained: Contained,
         *,
         timeout: float | None = None,
-    ) -> Task[Resource]:
-        """Creates a resource inside another, under the key that `place` ends with; gives the root. Sent once.
+    ) -> Submission[Resource]:
+        """Create a resource inside another, under the key that `place` ends with. Sent once.
+
+        The result is the root resource.
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
-        """
-        return await self._submitting(calls.CreateContained(source, type, id, place, contained), timeout)
 
-    async def upsert_contained(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(calls.CreateContained(source, type, id, place, contained), timeout=timeout)
+
+    def upsert_contained(
         self,
         source: str,
         type: str,
@@ -178,46 +219,66 @@ class RegistryMethods(Calling):
         contained: Contained,
         *,
         timeout: float | None = None,
-    ) -> Task[Resource]:
-        """Creates or replaces the resource at `place` inside another; gives the root. May be repeated.
+    ) -> Submission[Resource]:
+        """Create or replace the resource at `place` inside another. May be retried.
+
+        The result is the root resource.
 
         https://docs.clinia.com/api-reference/resources/upsert-a-contained-resource-in-the-registry
-        """
-        return await self._submitting(calls.UpsertContained(source, type, id, place, contained), timeout)
 
-    async def delete_contained(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(calls.UpsertContained(source, type, id, place, contained), timeout=timeout)
+
+    def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None
-    ) -> Task[Resource | None]:
-        """Deletes the resource at `place` inside another; gives what is left of the root, if told. Sent once.
+    ) -> Submission[Resource | None]:
+        """Delete the resource at `place` inside another. Sent once.
+
+        The result is the root resource without it, or None where the answer does not hold the root.
 
         https://docs.clinia.com/changelog/behaviour-change-for-registry-apis
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return await self._submitting(calls.DeleteContained(source, type, id, place), timeout)
+        return self.submit(calls.DeleteContained(source, type, id, place), timeout=timeout)
 
-    # Many at once
+    # Batches
 
-    async def bulk(
+    def bulk(
         self, source: str, writes: Iterable[BatchWrite], *, timeout: float | None = None
-    ) -> Task[BatchResult]:
-        """Creates, upserts and deletes in one request, each for itself and in order.
+    ) -> Submission[BatchResult]:
+        """Create, upsert and delete in one request, each for itself and in order.
 
-        Its result raises `TaskFailed` if one is not stored; `error.result` tells of each. For more than a
-        few thousand use `Ingestion`, which cuts, repeats and reports by record.
+        The task's result raises `TaskFailed` if one is not stored; `error.result` tells of each. For more
+        than a few thousand use `Ingestion`, which splits, retries and reports by record.
 
         https://docs.clinia.com/api-reference/bulk/bulk-create-upsert-or-delete-resources
-        """
-        return await self._submitting(Bulk(source, writes), timeout)
 
-    async def bundle(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(Bulk(source, writes), timeout=timeout)
+
+    def bundle(
         self, source: str, writes: Iterable[BatchWrite], *, timeout: float | None = None
-    ) -> Task[BatchResult]:
-        """Resources and relationships, all or none; `BundleBuilder` links new ones without an id at hand.
+    ) -> Submission[BatchResult]:
+        """Write resources and relationships, all or none; `BundleBuilder` links new ones without an id.
 
         https://docs.clinia.com/api-reference/bundle/bundle-resource-and-relationship-operations-to-be-processed
-        """
-        return await self._submitting(Bundle(source, writes), timeout)
 
-    async def get_bulk_result(
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return self.submit(Bundle(source, writes), timeout=timeout)
+
+    def get_bulk_result(
         self,
         source: str,
         target: TargetType,
@@ -225,44 +286,65 @@ class RegistryMethods(Calling):
         *,
         with_receipts: bool = False,
         timeout: float | None = None,
-    ) -> TaskSnapshot:
-        """A bulk by its own endpoint, for deprecated bare ids; `session.task(id)` waits for any other.
+    ) -> Coroutine[object, object, TaskSnapshot]:
+        """Read a bulk by its own endpoint, for deprecated bare ids. May be retried.
+
+        `session.task(id)` waits for any other.
 
         https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
+
+        Raises:
+            ConfigError: the id is no task id.
+            RequestError: no good answer came.
         """
         call = GetBulkResult(source, target, as_task_id(id), with_receipts)
-        return await self.send(call, timeout=timeout)
+        return self.send(call, timeout=timeout)
 
-    async def purge(
+    def purge(
         self,
         source: str,
         collection_type: CollectionType | str,
         collection_key: str,
         *,
         timeout: float | None = None,
-    ) -> Task[PurgeOperation]:
-        """Deletes all records of a collection, and of resources the relationships attached. Sent once.
+    ) -> Submission[PurgeOperation]:
+        """Delete all records of a collection, and of resources the relationships attached. Sent once.
 
-        There is no way back. The result tells how many were deleted.
+        It cannot be undone. The result says how many were deleted.
 
         https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return await self._submitting(Purge(source, collection_type, collection_key), timeout)
+        return self.submit(Purge(source, collection_type, collection_key), timeout=timeout)
 
-    async def get_purge(
+    def get_purge(
         self, source: str, id: TaskId | str, *, timeout: float | None = None
-    ) -> PurgeOperation:
-        """https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request"""
-        return await self.send(GetPurge(source, as_task_id(id)), timeout=timeout)
+    ) -> Coroutine[object, object, PurgeOperation]:
+        """Read how a purge stands. May be retried.
 
-    async def get_task(
+        https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
+
+        Raises:
+            ConfigError: the id is no task id.
+            RequestError: no good answer came.
+        """
+        return self.send(GetPurge(source, as_task_id(id)), timeout=timeout)
+
+    def get_task(
         self, source: str, id: TaskId | str, *, with_receipts: bool = False, timeout: float | None = None
-    ) -> TaskSnapshot:
-        """One look at a task. To wait for it, use `session.task(id)`.
+    ) -> Coroutine[object, object, TaskSnapshot]:
+        """Poll a task once. To wait for it, use `session.task(id)`. May be retried.
 
         https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
+
+        Raises:
+            ConfigError: the id is no task id.
+            RequestError: no good answer came.
         """
-        return await self.send(GetTask(source, as_task_id(id), with_receipts), timeout=timeout)
+        return self.send(GetTask(source, as_task_id(id), with_receipts), timeout=timeout)
 
     def browse(
         self,
@@ -274,12 +356,16 @@ class RegistryMethods(Calling):
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
     ) -> AsyncIterator["models.Hit"]:
-        """Every record of these collections, page after page, at most 1,000 a page.
+        """Iterate over every record of these collections, at most 1,000 in one request. May be retried.
 
-        The service keeps its place for five minutes from one page to the next. Whoever takes longer
-        between two pages meets `NotFound`, and has to begin again: pages cannot be asked for by number.
+        The service keeps its place for five minutes from one page to the next. A caller that takes longer
+        meets `NotFound` and has to begin again: pages cannot be asked for by number.
 
         https://docs.clinia.com/api-reference/browse/browse-accross-resource-or-relationship-collections-in-the-registry
+
+        Raises:
+            InvalidWrite: a key or `per_page` is wrong; nothing was sent.
+            RequestError: no good answer came.
         """
         call = calls.Browse(
             source,
@@ -293,6 +379,7 @@ class RegistryMethods(Calling):
 
 
 def as_task_id(id: TaskId | str) -> TaskId:
+    """Return `id` as a task id. Raises `ConfigError` for a text that is none."""
     try:
         return id if isinstance(id, TaskId) else TaskId(id)
     except ValueError as error:

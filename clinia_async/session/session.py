@@ -1,112 +1,184 @@
-"""Session: the door to a workspace, and the verbs for its tasks."""
+"""Session: a workspace, its calls as methods, and its tasks."""
 
 import os
-import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Literal, Self, TypeVar, Unpack, overload
+from typing import Literal, Self, TypeVar, overload
 
 from clinia_async.calls import Call, GetTask, Write
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
-from clinia_async.session.definition_methods import DefinitionMethods
-from clinia_async.session.engine import Engine, SessionOptions
+from clinia_async.session.engine import Engine
+from clinia_async.session.options import SessionOptions, with_environment
 from clinia_async.session.registry_api import RegistryMethods, as_task_id
-from clinia_async.session.submissions import InDoubt
+from clinia_async.session.submissions import InDoubt, Submission
+from clinia_async.settings import refuse_unknown_options
 from clinia_async.tasks import completion
+from clinia_async.tasks.poller import Polling
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
+from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
-from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses
+from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
+from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
+from clinia_async.transport.http_transport import RESERVED_HEADERS, Identity
+from clinia_async.transport.retry import RetryPolicy
 
 R = TypeVar("R")
 
-_KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_DEFAULT_RETRY, _DEFAULT_POLLING, _DEFAULT_TRANSPORT = RetryPolicy(), Polling(), TransportOptions()
 
 
-class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
-    """A workspace, for one event loop. Whoever makes it closes it: `async with`, or `aclose()`.
+class Session(RegistryMethods, CatalogMethods):
+    """A workspace, for one event loop. Close it with `async with`, or with `aclose()`.
 
-    Registry calls go to `registry_host` and catalog calls to `catalog_host`, in which `{workspace}`
-    stands for the workspace: the reference pages name two hosts. `base_url` puts both under one.
+    Args:
+        workspace: the name of the workspace, or one of its hosts, such as `acme.clinia.cloud`.
+        api_key: the API key. It, `token` and `credentials` exclude each other.
+        token: a bearer token.
+        credentials: a function, sync or async, that returns the headers of a credential, or a bearer token
+            as text. It is asked with the first call, and once more when the service answers 401.
+        base_url: where both APIs are, instead of the workspace's own hosts.
+        source: the source key that is used where a task id is given none.
+        registry_host: the host of the registry; `{workspace}` stands for the workspace.
+        catalog_host: the host of the catalog: the reference pages name two hosts.
+        timeout: seconds for one call with all its retries; it does not bound the wait for a task. A call
+            with a large body gets the time that its bytes need on top, unless it has a `timeout` of its own.
+        reconcile_timeout: seconds for reading back what became of a write whose answer was lost.
+        close_grace: seconds that a close waits for the answers of writes in flight.
+        retry: how often and how soon a request is sent again, and how many retries the session may make.
+        polling: how tasks are polled.
+        transport: how to connect, and the limits of one attempt.
+        coalesce: send writes of single records that are awaited together as one bulk.
+        read_back: the result of a queued write is the record as read back. False takes it as it was sent
+            where the receipt proves the write, which saves a request; it can be set for each call, too.
+        proxy: the URL of a proxy that all requests go through; proxies of the environment are not used.
+        headers: more headers of every request.
+        in_doubt_limit: how many writes `in_doubt` holds at most.
+        in_doubt_age: seconds after its answer for which a write stays in `in_doubt`.
+        http_session: an `aiohttp.ClientSession` whose connections are used, with its trace configs and
+            middlewares. It is never closed; its headers, cookies, redirects and proxies are left alone.
 
-    `timeout` is for one call with all its repeats; it does not bound the wait for a task. A call with
-    a large body gets the time that its bytes need on top, unless it is given a `timeout` of its own.
-
-    `read_back=False` takes the record as it was sent for the result of a queued write that its receipt
-    proves, and saves the request that reads it back. It can be set for each call, too.
-
-    `coalesce` sends writes of single records that are awaited together as one bulk: see `coalescing`.
-
-    `http_session` is borrowed: its connections and trace configs are used and it is never closed, but its
-    headers, cookies, redirects and proxies are left alone.
+    Raises:
+        ConfigError: a setting is wrong, or no credential or no address is given.
     """
 
+    @refuse_unknown_options(wire="transport", settle_within="reconcile_timeout")
     def __init__(
         self,
         workspace: str | None = None,
         *,
-        api_key: str | Secret,
+        api_key: str | Secret | None = None,
+        token: str | Secret | None = None,
+        credentials: CredentialSource | None = None,
         base_url: str | None = None,
         source: str | None = None,
-        **options: Unpack[SessionOptions],
+        registry_host: str = REGISTRY_HOST,
+        catalog_host: str = CATALOG_HOST,
+        timeout: float = 60.0,
+        reconcile_timeout: float = 30.0,
+        close_grace: float = 10.0,
+        retry: RetryPolicy = _DEFAULT_RETRY,
+        polling: Polling = _DEFAULT_POLLING,
+        transport: TransportOptions = _DEFAULT_TRANSPORT,
+        coalesce: bool = False,
+        read_back: bool = True,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        in_doubt_limit: int = 100,
+        in_doubt_age: float = 3600.0,
+        http_session: HttpSession | None = None,
     ) -> None:
         self.source = source
         """The source key that is used where a task id is given none."""
-        addresses = _addresses(workspace, base_url, options)
-        self._engine = Engine(addresses, _checked_key(api_key), options)
+        options = SessionOptions(
+            timeout=timeout,
+            reconcile_timeout=reconcile_timeout,
+            close_grace=close_grace,
+            retry=retry,
+            polling=polling,
+            transport=transport,
+            coalesce=coalesce,
+            read_back=read_back,
+            in_doubt_limit=in_doubt_limit,
+            in_doubt_age=in_doubt_age,
+            http_session=http_session,
+        )
+        identity = Identity(
+            credentials_of(api_key, token, credentials),
+            checked_headers(headers or {}, RESERVED_HEADERS),
+            None if proxy is None else checked_proxy(proxy),
+        )
+        addresses = Addresses.of(workspace, base_url, registry_host, catalog_host)
+        self._engine = Engine(addresses, identity, options)
 
     @classmethod
+    @refuse_unknown_options(wire="transport", settle_within="reconcile_timeout")
     def from_env(
         cls,
         workspace: str | None = None,
         *,
         api_key: str | Secret | None = None,
+        token: str | Secret | None = None,
+        credentials: CredentialSource | None = None,
         base_url: str | None = None,
         source: str | None = None,
-        **options: Unpack[SessionOptions],
+        registry_host: str | None = None,
+        catalog_host: str | None = None,
+        timeout: float | None = None,
+        reconcile_timeout: float | None = None,
+        close_grace: float | None = None,
+        retry: RetryPolicy | None = None,
+        polling: Polling | None = None,
+        transport: TransportOptions | None = None,
+        coalesce: bool | None = None,
+        read_back: bool | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        in_doubt_limit: int | None = None,
+        in_doubt_age: float | None = None,
+        http_session: HttpSession | None = None,
     ) -> Self:
-        """Reads `CLINIA_WORKSPACE`, `_API_KEY`, `_BASE_URL` and `_SOURCE`; an argument wins."""
-        key = api_key or os.environ.get("CLINIA_API_KEY")
-        if not key:
-            raise ConfigError("an API key is needed: set CLINIA_API_KEY or pass api_key")
-        if workspace is None and base_url is None:
-            workspace, base_url = os.environ.get("CLINIA_WORKSPACE"), os.environ.get("CLINIA_BASE_URL")
-        source = source or os.environ.get("CLINIA_SOURCE")
-        return cls(workspace, api_key=key, base_url=base_url, source=source, **options)
+        """Return a session whose settings come from `CLINIA_*` variables where no argument gives them.
+
+        `CLINIA_WORKSPACE`, `CLINIA_API_KEY` or `CLINIA_TOKEN` are enough; every setting of `Session` that a
+        text can give has a variable, such as `CLINIA_TIMEOUT` or `CLINIA_RETRY_ATTEMPTS`. An empty variable
+        is as one that is not set.
+
+        Raises:
+            ConfigError: a setting is wrong, or no credential or no address is given.
+        """
+        given = {name: value for name, value in locals().items() if name != "cls" and value is not None}
+        return cls(**with_environment(given, os.environ))  # type: ignore[arg-type]  # checked there
 
     # Any call
 
-    async def submit(
+    def submit(
         self,
         write: Write[R],
         *,
         timeout: float | None = None,
         maybe_applied: bool = False,
         read_back: bool | None = None,
-    ) -> Task[R]:
-        return await self._engine.submit(write, timeout, maybe_applied=maybe_applied, read_back=read_back)
+    ) -> Submission[R]:
+        work = self._engine.submit(write, timeout, maybe_applied=maybe_applied, read_back=read_back)
+        return Submission(work)
 
-    def _submitting(
-        self, write: Write[R], timeout: float | None, read_back: bool | None = None
-    ) -> Awaitable[Task[R]]:
-        return self._engine.submit(write, timeout, read_back=read_back)
+    def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
+        return self._engine.read(call, timeout=timeout)
 
-    async def send(self, call: Call[R], *, timeout: float | None = None) -> R:
-        return await self._engine.read(call, timeout=timeout)
-
-    async def _perform(self, call: Call[R], timeout: float | None) -> Task[R]:
-        return await self._engine.perform(call, timeout)
+    def _perform(self, call: Call[R], timeout: float | None) -> Submission[R]:
+        return Submission(self._engine.perform(call, timeout))
 
     @contextmanager
     def limit_concurrency(self, limits: ConcurrencyLimits) -> Iterator[AdaptiveLimit]:
-        """While the block lasts, every request of this session passes a gate, polls of tasks too.
+        """Limit the requests in flight of this session, polls too, for as long as the block lasts.
 
-        The gate finds out how many may be in flight. Blocks within each other, or side by side, share the
-        first one's. Where the key is refused nothing enters any more, and whoever waits is told.
+        The limit adapts to what the service bears. Blocks within each other, or side by side, share the
+        first one's. Once the service refuses the key, nothing more is sent within the block.
         """
         limit = self._engine.limit(limits)
         try:
@@ -117,10 +189,14 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     # Tasks
 
     def task(self, id_or_token: TaskId | str, *, source: str | None = None) -> Task[object]:
-        """A handle for a task that was submitted elsewhere; nothing is sent until it is awaited.
+        """Return a handle of a task that was submitted elsewhere; nothing is sent until it is awaited.
 
         An id needs its source, here or in the session. The result is the record that a single write
         made, the purge of a purge, and the receipts (`BatchResult`) for any other task.
+
+        Raises:
+            ConfigError: the text is no id and no token, or the source is missing.
+            SessionClosed: the session is closed.
         """
         if isinstance(id_or_token, str) and id_or_token.lstrip().startswith("{"):
             task_id, source, maybe_applied = parse_token(id_or_token)
@@ -139,10 +215,14 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
         maybe_applied: bool = False,
         read_back: bool | None = None,
     ) -> Task[R]:
-        """The handle that `submit(write)` gave, in this process or another; nothing is sent for it.
+        """Return the handle that `submit(write)` gave, in this process or another; nothing is sent for it.
 
         Unlike `task(id)` it knows what was sent, so its result is that of the write. `maybe_applied` says
         that an answer to the write was lost. `read_back` is that of `submit`.
+
+        Raises:
+            ConfigError: the text is no task id.
+            SessionClosed: the session is closed.
         """
         return self._engine.resume_write(
             write, as_task_id(id), maybe_applied=maybe_applied, read_back=read_back
@@ -178,13 +258,27 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     async def wait(
         self, tasks: Iterable[Task[R]], *, timeout: float | None = None
     ) -> tuple[set[Task[R]], set[Task[R]]]:
-        """The tasks that have ended and those that have not. A task that failed has ended."""
+        """Return the tasks that have ended and those that have not; `timeout` is in seconds.
+
+        A task that failed has ended.
+        """
         return await completion.wait(tasks, timeout=timeout)
+
+    guarded = limit_concurrency
+    """The former name."""
 
     @property
     def in_doubt(self) -> Sequence[InDoubt[object]]:
-        """Writes whose caller was cancelled before the answer, with the handle if one came late."""
-        return tuple(self._engine.submissions.in_doubt)
+        """Writes whose caller was cancelled before the answer, with the task if one came late.
+
+        The oldest comes first. At most `in_doubt_limit` are kept, and each for `in_doubt_age` seconds after
+        its answer.
+        """
+        return self._engine.submissions.in_doubt
+
+    def take_in_doubt(self) -> Sequence[InDoubt[object]]:
+        """Remove the writes that were answered from `in_doubt`, and return them."""
+        return self._engine.submissions.take_in_doubt()
 
     @property
     def registry(self) -> str:
@@ -194,9 +288,10 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
     # Life
 
     async def aclose(self, grace: float | None = None) -> None:
-        """Gives writes in flight `grace` seconds for their answers, ends all waits, closes what it opened.
+        """Wait up to `grace` seconds for writes in flight, end all waits, and close what was opened.
 
-        May be called again, and by several at once.
+        None takes the session's `close_grace`. May be called again, and by several at once. A cancel is
+        raised only after all that is done.
         """
         await self._engine.close(grace)
 
@@ -211,20 +306,3 @@ class Session(RegistryMethods, DefinitionMethods, CatalogMethods):
 
     def __repr__(self) -> str:
         return f"<Session {self._engine.state}>"
-
-
-def _checked_key(key: str | Secret) -> Secret:
-    text: object = key.reveal() if isinstance(key, Secret) else key
-    if not isinstance(text, str) or not _KEY.fullmatch(text):
-        raise ConfigError("the API key must be printable ASCII without spaces")
-    return Secret(text)
-
-
-def _addresses(workspace: str | None, base_url: str | None, options: SessionOptions) -> Addresses:
-    if base_url is not None:
-        return Addresses.of_base_url(base_url)
-    if workspace is None:
-        raise ConfigError("a workspace or a base_url is needed")
-    return Addresses.of_workspace(
-        workspace, options.get("registry_host", REGISTRY_HOST), options.get("catalog_host", CATALOG_HOST)
-    )

@@ -1,7 +1,7 @@
 """Writes that run on when their caller is cancelled, so that no task id is lost."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -11,6 +11,43 @@ from clinia_async.errors import CliniaError, Outcome, SessionClosed
 from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Submission(Coroutine[object, object, Task[R]], Generic[R]):
+    """A write that is sent when it is awaited: `await it` for its task, `await it.result()` for its result.
+
+    It is a coroutine, so it can be given to `asyncio.create_task` and the like.
+    """
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: Coroutine[object, object, Task[R]]) -> None:
+        self._steps = steps
+
+    async def result(self, *, timeout: float | None = None) -> R:
+        """Send the write, wait for its task to end, and return what it made.
+
+        `timeout` is in seconds and bounds the wait for the task; None waits as long as it takes.
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            TaskError: the task failed, or did not end in time; `error.token` resumes the wait.
+        """
+        task = await self._steps
+        return await task.result(timeout=timeout)
+
+    def __await__(self) -> Generator[object, object, Task[R]]:
+        return self._steps.__await__()
+
+    def send(self, value: object) -> object:
+        return self._steps.send(value)
+
+    def throw(self, *error: object) -> object:
+        return self._steps.throw(*error)  # type: ignore[call-overload]
+
+    def close(self) -> None:
+        self._steps.close()
 
 
 @define(eq=False)
@@ -25,15 +62,24 @@ class InDoubt(Generic[R]):
     call: Call[object]
     task: Task[R] | None = None
     error: CliniaError | None = None
+    answered_at: float | None = field(default=None, repr=False)
+    """When the answer came, on the event loop's clock."""
 
 
 @define(eq=False, repr=False)
 class Submissions:
-    """The writes in flight of one session, each in a task of the session."""
+    """The writes in flight of one session, each in a task of the session.
 
+    Writes whose caller was cancelled are kept, at most `limit` of them, and for `age` seconds after
+    their answer.
+    """
+
+    limit: int
+    age: float
     running: "set[asyncio.Task[Task[object]]]" = field(factory=set)
-    in_doubt: list[InDoubt[object]] = field(factory=list)
-    """Writes whose caller was cancelled, the oldest first."""
+    dropped: int = 0
+    """How many were let go of before anybody took them."""
+    _in_doubt: list[InDoubt[object]] = field(factory=list)
 
     async def run(self, call: Call[object], work: Coroutine[object, object, Task[R]]) -> Task[R]:
         """Run `work` in a task of the session, which a cancel of the caller leaves running.
@@ -52,23 +98,51 @@ class Submissions:
                 raise
         raise SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
 
+    @property
+    def in_doubt(self) -> tuple[InDoubt[object], ...]:
+        """Writes whose caller was cancelled, the oldest first."""
+        if self._in_doubt:
+            self._drop_old()
+        return tuple(self._in_doubt)
+
+    def take_in_doubt(self) -> list[InDoubt[object]]:
+        """Remove those that were answered, and return them."""
+        answered = [entry for entry in self._in_doubt if entry.answered_at is not None]
+        self._in_doubt = [entry for entry in self._in_doubt if entry.answered_at is None]
+        return answered
+
     def add_in_doubt(self, call: Call[object], answer: "asyncio.Future[Task[R]]") -> None:
         """Keep `call`, whose caller is gone, in `in_doubt`, and put its answer there once it comes."""
+        self._drop_old(leave=self.limit - 1)
         entry: InDoubt[R] = InDoubt(call)
-        self.in_doubt.append(entry)  # type: ignore[arg-type]
+        self._in_doubt.append(entry)  # type: ignore[arg-type]
         answer.add_done_callback(lambda done: self._complete(entry, done))
+
+    def _drop_old(self, leave: int | None = None) -> None:
+        """Drop what was answered too long ago, and the oldest beyond `leave`, answered ones first."""
+        oldest = asyncio.get_running_loop().time() - self.age if self._has_answers() else 0.0
+        kept = [entry for entry in self._in_doubt if entry.answered_at is None or entry.answered_at > oldest]
+        while leave is not None and len(kept) > leave:
+            first = next((entry for entry in kept if entry.answered_at is not None), kept[0])
+            kept.remove(first)
+        self.dropped += len(self._in_doubt) - len(kept)
+        self._in_doubt = kept
+
+    def _has_answers(self) -> bool:
+        return any(entry.answered_at is not None for entry in self._in_doubt)
 
     def _complete(self, entry: InDoubt[R], answer: "asyncio.Future[Task[R]]") -> None:
         if answer.cancelled():
             return
         error = answer.exception()
+        entry.answered_at = answer.get_loop().time()
         if error is None:
             entry.task = answer.result()
         elif isinstance(error, CliniaError):
             if not isinstance(error, SessionClosed):
                 entry.error = error
             if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
-                self.in_doubt.remove(entry)  # type: ignore[arg-type]
+                self._in_doubt = [each for each in self._in_doubt if each is not entry]
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the writes in flight, then cancel what is left of them."""
@@ -77,6 +151,19 @@ class Submissions:
         for write in self.running:
             write.cancel()
         await asyncio.gather(*self.running, return_exceptions=True)
+
+
+async def run_to_end(work: "asyncio.Future[T]") -> T:
+    """Wait for the end of `work` however often the caller is cancelled; then raise the cancel."""
+    cancel: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancel = error
+    if cancel is not None:
+        raise cancel
+    return work.result()
 
 
 def _is_cancelled_too() -> bool:

@@ -15,7 +15,7 @@ from itertools import chain
 from random import Random
 from random import random as default_seed
 
-from attrs import frozen
+from attrs import field, frozen
 
 from clinia_async.errors import (
     ApiError,
@@ -28,6 +28,7 @@ from clinia_async.errors import (
 )
 from clinia_async.models import ErrorInfo, TaskSnapshot
 from clinia_async.models.secret import fingerprint
+from clinia_async.settings import Number
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 
@@ -56,12 +57,17 @@ class Polling:
         ConfigError: a value is out of its range.
     """
 
-    pace: Pace | Learner | None = None
-    in_flight: int = 64
-    per_second: float = 5000.0
-    grace: float = 30.0
-    patience: float = 600.0
-    jitter: float = 0.1
+    pace: Pace | Learner | None = field(default=None)
+    in_flight: int = field(default=64, validator=Number(least=1, whole=True))
+    per_second: float = field(default=5000.0, validator=Number(above=0))
+    grace: float = field(default=30.0, validator=Number(least=0))
+    patience: float = field(default=600.0, validator=Number(above=0))
+    jitter: float = field(default=0.1, validator=Number(least=0, most=1))
+
+    @pace.validator
+    def _check_pace(self, attribute: object, pace: object) -> None:
+        if not (pace is None or callable(pace) or isinstance(pace, Learner)):
+            raise ConfigError("Polling.pace must be a function of a kind and an age, a Learner, or None")
 
     def __attrs_post_init__(self) -> None:
         if self.pace is not None and not callable(self.pace) and not isinstance(self.pace, Learner):

@@ -12,6 +12,10 @@ REGISTRY_HOST = "{workspace}.clinia.cloud"
 CATALOG_HOST = "api.{workspace}.clinia.cloud"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_WORKSPACE_HOST = re.compile(
+    r"(?:https://)?(?:api\.)?([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.w)?\.clinia\.cloud/?", re.ASCII
+)
+"""The hosts that the service's pages name: {ws}.clinia.cloud, api.{ws}.clinia.cloud, {ws}.w.clinia.cloud."""
 _HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?(?::\d{1,5})?", re.ASCII)
 _PLAIN_URL = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -24,15 +28,40 @@ class Addresses:
     catalog: str
 
     @classmethod
+    def of(
+        cls, workspace: str | None, base_url: str | None, registry_host: str, catalog_host: str
+    ) -> "Addresses":
+        """Return the addresses of a workspace, or of a base URL that stands for both.
+
+        Raises:
+            ConfigError: neither is given, or one that is no name of a workspace and no safe URL.
+        """
+        if base_url is not None:
+            return cls.of_base_url(base_url)
+        if workspace is None:
+            raise ConfigError("a workspace or a base_url is needed")
+        return cls.of_workspace(workspace, registry_host, catalog_host)
+
+    @classmethod
     def of_workspace(cls, workspace: str, registry_host: str, catalog_host: str) -> "Addresses":
+        workspace = _workspace_of_host(workspace)
         if not _is(_LABEL, workspace):
-            raise ConfigError("workspace must be one DNS label: lower-case ASCII letters, digits and `-`")
+            raise ConfigError(
+                "workspace must be one DNS label (lower-case ASCII letters, digits and `-`), or one of the"
+                " workspace's hosts, such as acme.clinia.cloud"
+            )
         return cls(_origin(registry_host, workspace), _origin(catalog_host, workspace))
 
     @classmethod
     def of_base_url(cls, base_url: str) -> "Addresses":
         url = _checked_url(base_url).rstrip("/")
         return cls(url, url)
+
+
+def _workspace_of_host(workspace: str) -> str:
+    host: object = workspace
+    found = _WORKSPACE_HOST.fullmatch(host) if isinstance(host, str) else None
+    return workspace if found is None else found[1]
 
 
 def _origin(template: str, workspace: str) -> str:
@@ -61,11 +90,19 @@ def _checked_url(base_url: str) -> str:
     return base_url
 
 
-def _split(url: str) -> SplitResult:
+def checked_proxy(proxy: str) -> str:
+    """Return the URL of a proxy, which may hold a user and a password. Raises `ConfigError`."""
+    parts = _split(proxy, "proxy") if _is(_PLAIN_URL, proxy) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not _has_host(parts):
+        raise ConfigError("proxy must be an http or https URL with a host")
+    return proxy
+
+
+def _split(url: str, name: str = "base_url") -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:  # brackets that hold no IPv6 address
-        raise ConfigError("base_url must be an https URL with a host") from None
+        raise ConfigError(f"{name} must be a URL with a host") from None
 
 
 def _has_host(parts: SplitResult) -> bool:

@@ -1,7 +1,12 @@
-"""One request over a connection of aiohttp's pool: by aiohttp's front door, or by what is behind it."""
+"""One request over a connection of aiohttp's pool: by its public way, or by what is behind it.
+
+No local of a coroutine here holds the key or a body while it waits: what prints locals prints neither.
+"""
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import ClassVar
 
@@ -13,7 +18,37 @@ from aiohttp.payload import Payload
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from clinia_async.calls import Request
+from clinia_async.models.secret import Secret
+
 _PIECE = 256 * 1024
+
+_REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request
+"""The methods that tools which record or answer requests put something else in the place of."""
+_ARE_GENUINE = _REQUEST.__module__ == _INNER_REQUEST.__module__ == "aiohttp.client"
+
+
+class Place:
+    """Where the requests of one host go: its origin and what stands before each path."""
+
+    def __init__(self, base: str) -> None:
+        url = URL(base)
+        self.origin = url.origin()
+        self._prefix = url.raw_path.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """The host, with the port where that is not the usual one; fit for error texts."""
+        return self.origin.authority
+
+    def url(self, request: Request) -> URL:
+        """Return the URL of a request, whose path is percent-encoded already."""
+        url = self.origin.with_path(self._prefix + request.path, encoded=True)
+        return url.with_query(request.query) if request.query else url
+
+    def target(self, request: Request) -> str:
+        """Return what stands in the first line of a request."""
+        return self.url(request).raw_path_qs if request.query else self._prefix + request.path
 
 
 class BytesSent:
@@ -25,15 +60,17 @@ class BytesSent:
         self.happened = False
 
 
+_bytes_sent: ContextVar[BytesSent] = ContextVar("clinia_async_bytes_sent")
+
+
 class _Body(Payload):
-    """The bytes of a body, which tell of their departure: headers go out with the first of them."""
+    """The bytes of a body, written in pieces, and never to be seen in a text."""
 
     _autoclose = True
 
-    def __init__(self, content: bytes, departure: BytesSent) -> None:
+    def __init__(self, content: bytes) -> None:
         super().__init__(content, content_type="application/json")
         self._size = len(content)
-        self._departure = departure
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise TypeError("the body of a request is not for reading")
@@ -42,13 +79,21 @@ class _Body(Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self._departure.happened = True
-        content: bytes = self._value
-        if len(content) <= _PIECE:
-            await writer.write(content)
-            return
-        for start in range(0, len(content), _PIECE):
-            await writer.write(content[start : start + _PIECE])
+        for start in range(0, self._size or 1, _PIECE):
+            await writer.write(self._value[start : start + _PIECE])
+
+
+class ClientRequest(aiohttp.ClientRequest):
+    """Goes only over a connection on which nothing came unasked, and notes that it is about to go."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or _has_unread_data(conn.protocol):
+            conn.close()
+            raise aiohttp.ClientConnectionResetError(
+                "something came over the connection that nobody asked for"
+            )
+        _bytes_sent.get(BytesSent()).happened = True
+        return await super().send(conn)
 
 
 class _Protocol(ResponseHandler):
@@ -63,23 +108,48 @@ class _Protocol(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
+    """The pool of a session's own connections."""
+
     def __init__(self, connections: int, tls: ssl.SSLContext | bool) -> None:
         super().__init__(limit=connections, ssl=tls)
         protocol: type[ResponseHandler] = _Protocol
         self._factory = partial(protocol, loop=self._loop)
 
 
-class AiohttpRequester:
-    """`ClientSession.request`: for every version of aiohttp, and for bodies of any size."""
+def _has_unread_data(protocol: ResponseHandler) -> bool:
+    """Whether an idle connection holds something: it would be taken for the answer to the next request."""
+    return protocol.should_close
 
-    def __init__(self, client: aiohttp.ClientSession) -> None:
+
+class AiohttpRequester:
+    """`ClientSession.request`: for every version of aiohttp, for bodies of any size, and for all hooks."""
+
+    def __init__(self, client: aiohttp.ClientSession, proxy: URL | None) -> None:
         self._client = client
+        self._proxy = proxy
 
     async def request(
-        self, method: str, url: URL, body: bytes | None, departure: BytesSent
+        self, request: Request, place: Place, credentials: Mapping[str, Secret] | None, sent: BytesSent
     ) -> aiohttp.ClientResponse:
-        data = None if body is None else _Body(body, departure)
-        return await self._client.request(method, url, data=data, allow_redirects=False)
+        sent.happened = is_patched(self._client)  # what stands there instead does not say
+        _bytes_sent.set(sent)
+        return await self._client.request(
+            request.method,
+            place.url(request),
+            data=None if request.body is None else _Body(request.body),
+            headers=self._headers(credentials, everything=sent.happened),
+            proxy=self._proxy,
+            allow_redirects=False,
+        )
+
+    def _headers(
+        self, credentials: Mapping[str, Secret] | None, *, everything: bool
+    ) -> dict[str, str] | None:
+        """The headers that the client does not add by itself, or all of them."""
+        if credentials is None and not everything:
+            return None
+        given = {name: value.reveal() for name, value in (credentials or {}).items()}
+        return {**self._client.headers, **given} if everything else given
 
 
 class PooledRequester:
@@ -94,28 +164,33 @@ class PooledRequester:
     LARGEST: ClassVar[int] = 32 * 1024
     """Bytes of a body: with a larger one it may take time until the connection has taken it."""
 
-    def __init__(self, client: aiohttp.ClientSession, connector: aiohttp.TCPConnector) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, connector: aiohttp.TCPConnector, timeout: float
+    ) -> None:
         self._client = client
         self._connector = connector
+        self._connect_timeout = timeout
         self._template = lru_cache(maxsize=8)(self._make_template)
 
     async def request(
-        self, origin: URL, method: str, target: str, body: bytes | None, departure: BytesSent
+        self,
+        request: Request,
+        place: Place,
+        credentials: Mapping[str, Secret] | None,
+        sent: BytesSent,
     ) -> "Exchange":
-        template, headers = self._template(origin)
-        connection = await self._connector._get(template.connection_key, []) or await self._connect(template)
+        template = self._template(place.origin)
+        connection = await self._connector._get(template[0].connection_key, [])
+        while connection is not None and connection.protocol and _has_unread_data(connection.protocol):
+            connection.close()
+            connection = await self._connector._get(template[0].connection_key, [])
+        if connection is None:
+            connection = await self._connect(template[0])
         try:
-            protocol = connection.protocol
-            transport = connection.transport
-            if protocol is None or transport is None or transport.is_closing():
-                raise aiohttp.ServerDisconnectedError
-            protocol.set_response_params(read_until_eof=True)
-            length = "" if body is None and method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-            head = f"{method} {target} HTTP/1.1\r\n{headers}{length}\r\n".encode()
-            departure.happened = True
-            transport.write(head if body is None else head + body)
+            protocol = _write(connection, _head(place, request, template[1], credentials), request.body)
+            sent.happened = True
             message, content = await protocol.read()
-            while 100 <= message.code < 200:
+            while message.code in {100, 102, 103}:
                 message, content = await protocol.read()
         except BaseException:
             connection.close()
@@ -124,16 +199,36 @@ class PooledRequester:
 
     async def _connect(self, template: aiohttp.ClientRequest) -> Connection:
         try:
-            return await self._connector.connect(template, [], self._client.timeout)
+            async with asyncio.timeout(self._connect_timeout):
+                return await self._connector.connect(template, [], self._client.timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, str]:
+    def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, Secret]:
         """What tells the pool where to connect, and the headers that are always the same."""
         request = aiohttp.ClientRequest(
             "GET", origin, headers=self._client.headers, loop=asyncio.get_running_loop(), session=self._client
         )
-        return request, "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        request.headers.clear()  # the pool has no use for them, and they hold the key
+        return request, Secret(headers)
+
+
+def _head(place: Place, request: Request, headers: Secret, credentials: Mapping[str, Secret] | None) -> bytes:
+    size = len(request.body or b"")
+    length = "" if request.body is None and request.method == "GET" else f"Content-Length: {size}\r\n"
+    more = "".join(f"{name}: {value.reveal()}\r\n" for name, value in (credentials or {}).items())
+    target = place.target(request)
+    return f"{request.method} {target} HTTP/1.1\r\n{headers.reveal()}{more}{length}\r\n".encode()
+
+
+def _write(connection: Connection, head: bytes, body: bytes | None) -> ResponseHandler:
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None or transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    protocol.set_response_params(read_until_eof=True)
+    transport.write(head if body is None else head + body)
+    return protocol
 
 
 class Exchange:
@@ -157,7 +252,7 @@ class Exchange:
         return self.content.read_nowait() if self.content.is_eof() else await self.content.read()
 
     def release(self) -> None:
-        """Gives the connection back, for the next request if the answer came to its end."""
+        """Give the connection back, for the next request if the answer came to its end."""
         self._connection.release()
 
     def close(self) -> None:
@@ -165,3 +260,20 @@ class Exchange:
             self._connection.release()
         else:
             self._connection.close()
+
+
+def hooks_of(client: aiohttp.ClientSession) -> list[str]:
+    """Return what is set on a client that only its public way honours."""
+    hooks = [] if not client.trace_configs else ["trace configs"]
+    if getattr(client, "_middlewares", ()):
+        hooks.append("middlewares")
+    if is_patched(client):
+        hooks.append("a patched ClientSession")
+    return hooks
+
+
+def is_patched(client: aiohttp.ClientSession) -> bool:
+    """Return whether something else was put in the place of the client's own way to make a request."""
+    kind, own = type(client), vars(client)
+    is_genuine = _ARE_GENUINE and kind.request is _REQUEST and kind._request is _INNER_REQUEST
+    return not is_genuine or "request" in own or "_request" in own

@@ -2,93 +2,220 @@
 
 What aiohttp does by itself is turned off here: following redirects (it would carry the key and the
 record elsewhere), cookies, proxies from the environment, and sending a request again when a
-connection drops. No exception of aiohttp gets out: it would hold the key in its request headers.
+connection drops. No exception of aiohttp gets out, and no frame of its code stays in a traceback: they
+would hold the key in their request headers.
 """
 
 import asyncio
+import logging
 import math
 import ssl
+from collections.abc import Mapping
 
 import aiohttp
-from attrs import frozen
+from attrs import field, frozen
 from yarl import URL
 
+from clinia_async import __version__
 from clinia_async.calls import Host, Request
-from clinia_async.errors import ConfigError, RequestError
+from clinia_async.errors import ConfigError, RequestError, Unauthenticated
 from clinia_async.models.secret import Secret
+from clinia_async.settings import Number
 from clinia_async.transport.base_urls import Addresses
-from clinia_async.transport.connections import AiohttpRequester, BytesSent, Connector, PooledRequester
-from clinia_async.transport.responses import Answer, failure_of, read, refusal
+from clinia_async.transport.connections import (
+    AiohttpRequester,
+    BytesSent,
+    ClientRequest,
+    Connector,
+    Place,
+    PooledRequester,
+    hooks_of,
+    is_patched,
+)
+from clinia_async.transport.credentials import Credentials
+from clinia_async.transport.responses import Answer, Response, failure_of, read_response
 
 HttpSession = aiohttp.ClientSession
 """What may be borrowed from the caller: its connections are shared, its settings are not."""
 
+RESERVED_HEADERS = frozenset(
+    {
+        "accept",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-clinia-api-key",
+    }
+)
+"""Headers that a session sets itself, and no setting may."""
+
+_logger = logging.getLogger("clinia_async.transport")
+
 
 @frozen
 class TransportOptions:
-    """Durations are in seconds, sizes in bytes, counted after inflation.
+    """How to connect; durations are in seconds, sizes in bytes, counted after inflation.
 
-    An attempt may take `attempt` seconds and what its body needs at `slowest` bytes a second.
+    Args:
+        connect: how long it may take to find the host and connect to it.
+        attempt: how long one attempt may take, beyond what its body needs.
+        slowest: bytes a second; an attempt may take as long as its body needs at this rate.
+        connections: how many connections a session opens, and so requests in flight, at most.
+        largest_answer: the largest body of an answer that is read.
+
+    Raises:
+        ConfigError: a number is outside its range.
     """
 
-    connect: float = 10.0
-    attempt: float = 30.0
-    slowest: int = 64 * 1024
-    connections: int = 100
-    largest_answer: int = 64 * 1024 * 1024
+    connect: float = field(default=10.0, validator=Number(above=0))
+    attempt: float = field(default=30.0, validator=Number(above=0))
+    slowest: int = field(default=64 * 1024, validator=Number(least=1, whole=True))
+    connections: int = field(default=100, validator=Number(least=1, whole=True))
+    largest_answer: int = field(default=64 * 1024 * 1024, validator=Number(least=1, whole=True))
 
 
 Wire = TransportOptions
 """The former name."""
 
 
-class Transport:
-    def __init__(
-        self, addresses: Addresses, key: Secret, wire: TransportOptions, borrowed: HttpSession | None = None
-    ) -> None:
-        urls = {Host.REGISTRY: URL(addresses.registry), Host.CATALOG: URL(addresses.catalog)}
-        self._origins = {host: url.origin() for host, url in urls.items()}
-        self._prefixes = {host: url.raw_path.rstrip("/") for host, url in urls.items()}
-        self._wire = wire
-        if borrowed is not None and borrowed.connector is None:
-            raise ConfigError("the http_session is closed")
-        own = None if borrowed else Connector(wire.connections, _trust(*self._origins.values()))
-        self._client = aiohttp.ClientSession(
-            connector=borrowed.connector if borrowed else own,
-            connector_owner=borrowed is None,
-            trace_configs=borrowed.trace_configs if borrowed else None,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=wire.connect),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            headers={
-                "X-Clinia-API-Key": key.reveal(),
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "User-Agent": "clinia-async",
-            },
-        )
-        # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
-        self._client._retry_connection = False
-        self._front = AiohttpRequester(self._client)
-        is_known = aiohttp.__version__.startswith(PooledRequester.KNOWN)
-        self._back = PooledRequester(self._client, own) if own is not None and is_known else None
+@frozen(eq=False, repr=False)
+class Identity:
+    """What every request of a session says of it, and through whom it goes."""
 
-    async def attempt(self, request: Request, deadline: float) -> bytes:
-        """Return the body of a good answer. `deadline` is a time of the event loop's clock.
+    credentials: Credentials
+    headers: Mapping[str, str] = field(factory=dict)
+    proxy: str | None = None
+
+
+class Transport:
+    """Makes single attempts, over connections of its own or those of a borrowed `aiohttp.ClientSession`."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        identity: Identity,
+        options: TransportOptions,
+        borrowed: HttpSession | None = None,
+    ) -> None:
+        self._places = {Host.REGISTRY: Place(addresses.registry), Host.CATALOG: Place(addresses.catalog)}
+        self._options = options
+        self._credentials = identity.credentials
+        proxy = None if identity.proxy is None else URL(identity.proxy)
+        self._client = self._make_client(identity, borrowed, with_proxy=proxy is not None)
+        self._public = AiohttpRequester(self._client, proxy)
+        self._pooled: PooledRequester | None = None
+        connector = self._client.connector
+        is_known = aiohttp.__version__.startswith(PooledRequester.KNOWN)
+        if borrowed is None and proxy is None and is_known and isinstance(connector, Connector):
+            self._pooled = PooledRequester(self._client, connector, options.connect)
+        else:
+            _log_way(["a proxy"] if proxy else ["a borrowed http_session"] if borrowed else ["a new aiohttp"])
+        self._was_plain: bool | None = None
+
+    async def attempt(self, request: Request, deadline: float) -> Response:
+        """Return a good answer. `deadline` is a time of the event loop's clock.
+
+        Credentials that a function gives are asked for once more after a 401, and sent with one more attempt.
 
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        departure, size = BytesSent(), len(request.body or b"")
-        latest = asyncio.get_running_loop().time() + self._wire.attempt + size / self._wire.slowest
+        credentials = self._credentials
+        if credentials.is_fixed:
+            return await self._bounded(request, None, deadline)
+        headers = credentials.known or await credentials.get()
+        try:
+            return await self._bounded(request, headers, deadline)
+        except Unauthenticated:
+            headers = await credentials.get(refused=headers)
+        return await self._bounded(request, headers, deadline)
+
+    async def _bounded(
+        self, request: Request, credentials: Mapping[str, Secret] | None, deadline: float
+    ) -> Response:
+        sent, size = BytesSent(), len(request.body or b"")
+        latest = asyncio.get_running_loop().time() + self._options.attempt + size / self._options.slowest
+        failure: BaseException
         try:
             async with asyncio.timeout_at(min(deadline, latest)):
-                return await self._exchange(request, departure)
-        except RequestError:
-            raise
+                return await self._exchange(request, credentials, sent)
+        except RequestError as error:
+            failure = error.with_traceback(None)
+        except asyncio.CancelledError as error:
+            failure = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
-            failure = failure_of(error, request, sent=request.body is None or departure.happened)
+            host = self._places[request.host].host
+            failure = failure_of(error, request, sent=sent.happened, host=host)
+        failure.__context__ = None
         raise failure
+
+    async def _exchange(
+        self, request: Request, credentials: Mapping[str, Secret] | None, sent: BytesSent
+    ) -> Response:
+        place = self._places[request.host]
+        answer: Answer
+        if (
+            self._pooled is not None
+            and len(request.body or b"") <= PooledRequester.LARGEST
+            and self._is_plain()
+        ):
+            answer = await self._pooled.request(request, place, credentials, sent)
+        else:
+            answer = await self._public.request(request, place, credentials, sent)
+        try:
+            response = await read_response(answer, request, self._options.largest_answer)
+        except BaseException:
+            answer.close()
+            raise
+        answer.release()
+        return response
+
+    def _is_plain(self) -> bool:
+        """Whether nobody set a hook by now: or else each request goes the public way of aiohttp."""
+        is_plain = not (self._client.trace_configs or is_patched(self._client))
+        if is_plain is not self._was_plain:
+            self._was_plain = is_plain
+            _log_way(hooks_of(self._client))
+        return is_plain
+
+    def _make_client(
+        self, identity: Identity, borrowed: HttpSession | None, *, with_proxy: bool
+    ) -> HttpSession:
+        if borrowed is not None and (borrowed.closed or borrowed.connector is None):
+            raise ConfigError("the http_session is closed")
+        origins = [place.origin for place in self._places.values()]
+        own = None if borrowed else Connector(self._options.connections, _trust(*origins))
+        known = identity.credentials.known if identity.credentials.is_fixed else None
+        client = aiohttp.ClientSession(
+            connector=borrowed.connector if borrowed else own,
+            connector_owner=borrowed is None,
+            request_class=ClientRequest,
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._options.connect, sock_connect=self._options.connect
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            headers={
+                **{name: value.reveal() for name, value in (known or {}).items()},
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": f"clinia-async/{__version__}",
+                **identity.headers,
+            },
+        )
+        if borrowed is not None:
+            _adopt_hooks(client, borrowed)
+        # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
+        client._retry_connection = False
+        return client
 
     @property
     def connections(self) -> float:
@@ -97,33 +224,27 @@ class Transport:
         return (connector.limit if connector is not None else 0) or math.inf
 
     async def close(self) -> None:
+        """Close the connections, but for those of a borrowed session."""
         await self._client.close()
 
-    async def _exchange(self, request: Request, departure: BytesSent) -> bytes:
-        answer: Answer
-        if self._back is not None and len(request.body or b"") <= PooledRequester.LARGEST:
-            target = self._prefixes[request.host] + request.path
-            if request.query:
-                target = self._url(request).raw_path_qs
-            origin = self._origins[request.host]
-            answer = await self._back.request(origin, request.method, target, request.body, departure)
-        else:
-            url = self._url(request)
-            answer = await self._front.request(request.method, url, request.body, departure)
-        try:
-            if not 200 <= answer.status < 300:
-                raise await refusal(answer, request)
-            body = await read(answer, self._wire.largest_answer)
-        except BaseException:
-            answer.close()
-            raise
-        answer.release()
-        return body
 
-    def _url(self, request: Request) -> URL:
-        path = self._prefixes[request.host] + request.path
-        url = self._origins[request.host].with_path(path, encoded=True)
-        return url.with_query(request.query) if request.query else url
+def _log_way(reasons: list[str]) -> None:
+    """Say which way requests of a session go, once for each change of it."""
+    if reasons:
+        _logger.info("requests go through ClientSession.request: there is %s", " and ".join(reasons))
+    else:
+        _logger.info("small requests go straight over pooled connections")
+
+
+def _adopt_hooks(client: HttpSession, borrowed: HttpSession) -> None:
+    """Let a client that uses a borrowed session's connections call that one's hooks, each once."""
+    # instrumentation that adds itself to every new session has added itself to both
+    client._trace_configs = list(borrowed.trace_configs) or list(client.trace_configs)
+    client._middlewares = getattr(borrowed, "_middlewares", ())
+    for name in ("request", "_request"):
+        is_own = getattr(type(borrowed), name) is getattr(aiohttp.ClientSession, name)
+        if name in vars(borrowed) or not is_own:
+            setattr(client, name, getattr(borrowed, name))
 
 
 def _trust(*origins: URL) -> ssl.SSLContext | bool:

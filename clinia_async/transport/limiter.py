@@ -7,6 +7,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -30,12 +31,13 @@ from clinia_async.transport.adaptive_limit import (
 )
 from clinia_async.transport.retry import is_throttled
 
-Attempt = Callable[[Request, float], Awaitable[bytes]]
+T = TypeVar("T")
+
+Attempt = Callable[[Request, float], Awaitable[T]]
 
 _POLLS_IN_A_ROW = 3
 """How many polls go first before one other request does, if any waits."""
 
-_REFUSED = frozenset({401, 403})
 _GATEWAY_TIMEOUT = 504
 
 
@@ -63,7 +65,7 @@ class Limiter:
         self._refusal: RequestError | None = None
         self._is_closed = False
 
-    async def send(self, attempt: Attempt, request: Request, deadline: float) -> bytes:
+    async def send(self, attempt: Attempt[T], request: Request, deadline: float) -> T:
         """Return what `attempt` returns, made once the limit admits the request.
 
         `deadline` is a time of the event loop's clock. While there is an adaptive limit, the wait for
@@ -204,7 +206,7 @@ class Limiter:
 def load_signal_of(error: RequestError) -> LoadSignal:
     """Return what a failed request says about the load of the service."""
     status = error.status if isinstance(error, ApiError) else None
-    if status in _REFUSED or isinstance(error, Unauthenticated | PermissionDenied):
+    if isinstance(error, Unauthenticated | PermissionDenied):
         return LoadSignal.REFUSED
     if not error.is_transient:
         # a refusal is an answer too, and says that the service keeps up

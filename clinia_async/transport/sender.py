@@ -10,7 +10,7 @@ from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
-from clinia_async.errors import Outcome, RequestError, WriteConflict, copy_for_raise
+from clinia_async.errors import Outcome, ProtocolError, RequestError, WriteConflict, copy_for_raise
 from clinia_async.transport import Transport
 from clinia_async.transport.limiter import Limiter
 from clinia_async.transport.retry import (
@@ -72,10 +72,18 @@ class Sender:
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         """Make one attempt. Raises `RequestError`."""
-        content = await self.limiter.send(self._transport.attempt, request, deadline)
-        answer = call.decode_response(content)
-        self._budget.success()
-        return answer
+        response = await self.limiter.send(self._transport.attempt, request, deadline)
+        try:
+            answer = call.decode_response(response.body)
+        except ProtocolError as error:
+            failure = copy_for_raise(error)  # without the frames that hold the body
+        else:
+            self._budget.success()
+            return answer
+        failure.request_id = response.request_id
+        # where it cannot be found out what was done, sending it again may do it again
+        failure.passing = request.method != "POST" or hasattr(call, "reconciled")
+        raise failure
 
     async def read(self, call: Call[R], deadline: float) -> R:
         """Send `call` as `send` does and return the decoded answer alone."""

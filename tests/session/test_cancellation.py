@@ -84,7 +84,7 @@ async def test_a_write_that_was_not_sent_leaves_the_list() -> None:
 
         url = f"https://127.0.0.1:{server.port}"
         async with Session(
-            api_key="k", base_url=url, retry=ONCE, wire=TransportOptions(connect=3)
+            api_key="k", base_url=url, retry=ONCE, transport=TransportOptions(connect=3)
         ) as session:
             await cancelled(create(session), 1)
             await asyncio.sleep(60)

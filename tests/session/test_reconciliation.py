@@ -15,6 +15,7 @@ from clinia_async import (
     Meta,
     NotFound,
     Outcome,
+    ProtocolError,
     RawJson,
     RequestError,
     Session,
@@ -52,6 +53,7 @@ from tests.hostile import (
     by_target,
     close,
     persisted,
+    raw,
     redirect,
     refusal,
     reply,
@@ -299,7 +301,10 @@ async def test_it_is_taken_and_not_yet_to_be_read() -> None:
 async def test_it_is_taken_and_never_to_be_read() -> None:
     script = {"POST": [close, refusal(409, "ALREADY_EXISTS")], "GET": [refusal(404, "NOT_FOUND")]}
     loop = asyncio.get_running_loop()
-    async with Hostile(otherwise=by_target(script)) as server, session_at(server, settle_within=8) as session:
+    async with (
+        Hostile(otherwise=by_target(script)) as server,
+        session_at(server, reconcile_timeout=8) as session,
+    ):
         began = loop.time()
         with pytest.raises(NotFound) as caught:
             await create(session)
@@ -368,9 +373,28 @@ async def test_a_bulk_without_doubt_settles_nothing(session: Session, emulator: 
 
 
 async def test_a_bulk_that_is_sent_again_carries_the_same_bytes() -> None:
-    async with Hostile([close, reply(202, b"{"), accepted("bk_1")]) as server, session_at(server) as session:
+    async with Hostile([close, refusal(503), accepted("bk_1")]) as server, session_at(server) as session:
         await session.bulk(SOURCE, [write("a", data=DATA), write("b")])
+        assert len(server.requests) == 3
         assert len({request.body for request in server.requests}) == 1
+
+
+async def test_a_bulk_whose_answer_cannot_be_read_is_not_sent_again() -> None:
+    """Nothing could be found out by it: what it does could only be done twice."""
+    async with Hostile([reply(202, b"<html>ok</html>")]) as server, session_at(server) as session:
+        with pytest.raises(ProtocolError) as caught:
+            await session.bulk(SOURCE, [write("a", data=DATA), write("b")])
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("delete", ["delete_relationship", "delete_resource"])
+async def test_no_content_after_a_delete_is_done(delete: str) -> None:
+    async with Hostile([raw(b"HTTP/1.1 204 No Content\r\n\r\n")]) as server, session_at(server) as session:
+        made = await getattr(session, delete)(SOURCE, "practises-at", ID)
+        assert made.done()
+        assert not made.maybe_applied
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("kind", LOST)

@@ -64,7 +64,9 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_SOURCE", "theirs")
     session = Session.from_env("ours", api_key="ours", source="ours")
     assert session._engine._addresses.registry == "https://ours.clinia.cloud"
-    assert session._engine._key.reveal() == "ours"
+    known = session._engine._identity.credentials.known
+    assert known is not None
+    assert known["X-Clinia-API-Key"].reveal() == "ours"
     assert session.source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
     assert by_url._engine._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
@@ -469,4 +471,7 @@ def test_a_secret_stays_one() -> None:
         with pytest.raises(TypeError):
             way(secret)
     assert secret.reveal() == KEY
-    assert Session("acme", api_key=secret)._engine._key.reveal() == KEY
+    assert (
+        Session("acme", api_key=secret)._engine._identity.credentials.known["X-Clinia-API-Key"].reveal()
+        == KEY
+    )

@@ -43,7 +43,10 @@ async def test_an_early_deadline_that_is_met_leaves_the_later_ones() -> None:
 
 async def test_no_connection_is_left_by_what_was_late() -> None:
     wire = TransportOptions(connections=1)
-    async with Hostile([stall, persisted]) as server, session_at(server, retry=ONCE, wire=wire) as session:
+    async with (
+        Hostile([stall, persisted]) as server,
+        session_at(server, retry=ONCE, transport=wire) as session,
+    ):
         late = asyncio.ensure_future(when(write(session, 2)))
         await asyncio.sleep(1)
         assert (await create(session, timeout=5)).done()

@@ -15,7 +15,7 @@ ONE = TransportOptions(connections=1)
 
 
 async def test_a_poll_goes_before_writes_that_wait() -> None:
-    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, transport=ONE) as session:
         writes = [asyncio.ensure_future(create(session, f"p{number}")) for number in range(3)]
         await asyncio.sleep(0.5)
         poll = asyncio.ensure_future(session.task("s_1", source=SOURCE).refresh())
@@ -24,7 +24,7 @@ async def test_a_poll_goes_before_writes_that_wait() -> None:
 
 
 async def test_after_three_polls_in_a_row_a_write_goes() -> None:
-    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, transport=ONE) as session:
         writes = [asyncio.ensure_future(create(session, f"p{number}")) for number in range(3)]
         await asyncio.sleep(0.5)
         watched = session.task("s_1", source=SOURCE)
@@ -34,7 +34,7 @@ async def test_after_three_polls_in_a_row_a_write_goes() -> None:
 
 
 async def test_writes_keep_their_order() -> None:
-    async with Hostile(otherwise=SLOW) as server, session_at(server, wire=ONE) as session:
+    async with Hostile(otherwise=SLOW) as server, session_at(server, transport=ONE) as session:
         await asyncio.gather(*(create(session, f"p{number}") for number in range(5)))
         sent = [request.body for request in server.requests]
         assert [f"p{number}".encode() in body for number, body in enumerate(sent)] == [True] * 5
@@ -43,7 +43,7 @@ async def test_writes_keep_their_order() -> None:
 async def test_the_wait_for_a_connection_is_not_counted_as_attempt_time() -> None:
     slow = after(4, persisted)
     wire = TransportOptions(connections=1, attempt=5)
-    async with Hostile(otherwise=slow) as server, session_at(server, wire=wire, retry=ONCE) as session:
+    async with Hostile(otherwise=slow) as server, session_at(server, transport=wire, retry=ONCE) as session:
         made = await asyncio.gather(*(create(session, f"p{number}") for number in range(6)))
         assert all(each.done() for each in made)
 
@@ -51,7 +51,7 @@ async def test_the_wait_for_a_connection_is_not_counted_as_attempt_time() -> Non
 async def test_a_request_that_times_out_while_waiting_leaves_its_place_to_the_next() -> None:
     async with (
         Hostile([stall], otherwise=persisted) as server,
-        session_at(server, wire=ONE, retry=ONCE) as session,
+        session_at(server, transport=ONE, retry=ONCE) as session,
     ):
         first = asyncio.ensure_future(create(session, "a", timeout=10))
         await asyncio.sleep(0.1)
@@ -67,7 +67,7 @@ async def test_a_request_that_times_out_while_waiting_leaves_its_place_to_the_ne
 
 
 async def test_a_close_ends_the_wait_for_a_connection() -> None:
-    async with Hostile(otherwise=stall) as server, session_at(server, wire=ONE) as session:
+    async with Hostile(otherwise=stall) as server, session_at(server, transport=ONE) as session:
         reads = [asyncio.ensure_future(session.task("s_1", source=SOURCE).refresh()) for _ in range(3)]
         await asyncio.sleep(0.1)
         await session.aclose(grace=0)

@@ -1,0 +1,137 @@
+"""The settings of a session, and the environment variables that give them."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from attrs import field, fields, frozen
+
+from clinia_async.errors import ConfigError
+from clinia_async.settings import InstanceOf, Number
+from clinia_async.tasks.poller import Polling
+from clinia_async.transport import HttpSession, TransportOptions
+from clinia_async.transport.retry import RetryPolicy
+
+T = TypeVar("T")
+
+_SECONDS = Number(above=0)
+
+
+@frozen(kw_only=True, repr=False)
+class SessionOptions:
+    """The settings of a session that are no address and no credential; see `Session` for what each is."""
+
+    owner: ClassVar[str] = "Session"
+
+    timeout: float = field(validator=_SECONDS)
+    reconcile_timeout: float = field(validator=_SECONDS)
+    close_grace: float = field(validator=Number(least=0))
+    retry: RetryPolicy = field(validator=InstanceOf(RetryPolicy))
+    polling: Polling = field(validator=InstanceOf(Polling))
+    transport: TransportOptions = field(validator=InstanceOf(TransportOptions))
+    coalesce: bool = field(validator=InstanceOf(bool))
+    read_back: bool = field(validator=InstanceOf(bool))
+    in_doubt_limit: int = field(validator=Number(least=1, whole=True))
+    in_doubt_age: float = field(validator=_SECONDS)
+    http_session: HttpSession | None = field(validator=InstanceOf(HttpSession, optional=True))
+
+
+def _flag(text: str) -> bool:
+    return {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }[text.lower()]
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and "_" not in text else int("no number")
+
+
+def _number(text: str) -> float:
+    return float(text) if text.isascii() and "_" not in text else float("no number")
+
+
+Parse = Callable[[str], object]
+
+_KINDS: Mapping[Parse, str] = {
+    _flag: "one of 1, true, yes, on, 0, false, no, off",
+    _whole: "a whole number",
+    _number: "a number",
+}
+
+VARIABLES: Mapping[str, tuple[str, Parse]] = {
+    "CLINIA_WORKSPACE": ("workspace", str),
+    "CLINIA_BASE_URL": ("base_url", str),
+    "CLINIA_API_KEY": ("api_key", str),
+    "CLINIA_TOKEN": ("token", str),
+    "CLINIA_SOURCE": ("source", str),
+    "CLINIA_REGISTRY_HOST": ("registry_host", str),
+    "CLINIA_CATALOG_HOST": ("catalog_host", str),
+    "CLINIA_PROXY": ("proxy", str),
+    "CLINIA_TIMEOUT": ("timeout", _number),
+    "CLINIA_RECONCILE_TIMEOUT": ("reconcile_timeout", _number),
+    "CLINIA_CLOSE_GRACE": ("close_grace", _number),
+    "CLINIA_COALESCE": ("coalesce", _flag),
+    "CLINIA_READ_BACK": ("read_back", _flag),
+    "CLINIA_IN_DOUBT_LIMIT": ("in_doubt_limit", _whole),
+    "CLINIA_IN_DOUBT_AGE": ("in_doubt_age", _number),
+    "CLINIA_RETRY_ATTEMPTS": ("retry.attempts", _whole),
+    "CLINIA_RETRY_PATIENCE": ("retry.patience", _number),
+    "CLINIA_RETRY_BASE": ("retry.base", _number),
+    "CLINIA_RETRY_THROTTLED_BASE": ("retry.throttled_base", _number),
+    "CLINIA_RETRY_CAP": ("retry.cap", _number),
+    "CLINIA_RETRY_BUDGET": ("retry.budget", _number),
+    "CLINIA_RETRY_EARNED": ("retry.earned", _number),
+    "CLINIA_POLLING_IN_FLIGHT": ("polling.in_flight", _whole),
+    "CLINIA_POLLING_PER_SECOND": ("polling.per_second", _number),
+    "CLINIA_POLLING_GRACE": ("polling.grace", _number),
+    "CLINIA_POLLING_PATIENCE": ("polling.patience", _number),
+    "CLINIA_POLLING_JITTER": ("polling.jitter", _number),
+    "CLINIA_TRANSPORT_CONNECT": ("transport.connect", _number),
+    "CLINIA_TRANSPORT_ATTEMPT": ("transport.attempt", _number),
+    "CLINIA_TRANSPORT_SLOWEST": ("transport.slowest", _whole),
+    "CLINIA_TRANSPORT_CONNECTIONS": ("transport.connections", _whole),
+    "CLINIA_TRANSPORT_LARGEST_ANSWER": ("transport.largest_answer", _whole),
+}
+"""Each environment variable, the setting that it gives, and how its text is read. Empty is as not set."""
+
+NOT_FROM_ENVIRONMENT = frozenset({"credentials", "headers", "http_session", "polling.pace"})
+"""Settings that no text can give."""
+
+_GROUPS: Mapping[str, type] = {"retry": RetryPolicy, "polling": Polling, "transport": TransportOptions}
+_EXCLUSIVE = ({"workspace", "base_url"}, {"api_key", "token", "credentials"})
+
+
+def with_environment(given: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, object]:
+    """Return `given`, and the settings of the environment that it says nothing about.
+
+    Raises:
+        ConfigError: a variable holds no text of its kind, or a number outside the range of its setting.
+    """
+    options = dict(given)
+    skipped = set(given).union(*(group for group in _EXCLUSIVE if group & set(given)))
+    nested: dict[str, dict[str, object]] = {}
+    for variable, (setting, parse) in VARIABLES.items():
+        group, _, name = setting.rpartition(".")
+        text = environment.get(variable, "").strip()
+        if text and setting not in skipped and group not in skipped:
+            value = _parsed(variable, parse, text)
+            (nested.setdefault(group, {}) if group else options)[name] = value
+    return options | {group: _GROUPS[group](**values) for group, values in nested.items()}
+
+
+def _parsed(variable: str, parse: Parse, text: str) -> object:
+    try:
+        return parse(text)
+    except (KeyError, ValueError):
+        raise ConfigError(f"the environment variable {variable} must be {_KINDS[parse]}") from None
+
+
+def settings_of_groups() -> set[str]:
+    """Return the name of each setting that is part of another one, such as `retry.attempts`."""
+    return {f"{group}.{each.name}" for group, kind in _GROUPS.items() for each in fields(kind)}
