@@ -112,7 +112,9 @@ def _rebuild(kind: type[_E], args: tuple[object, ...], state: dict[str, object])
 
 def copy_for_raise(error: _E) -> _E:
     """A copy to raise: one exception raised to many waiters would gather all their tracebacks."""
-    return _rebuild(type(error), error.args, error.__dict__)
+    copied = _rebuild(type(error), error.args, error.__dict__)
+    copied.__cause__ = error.__cause__
+    return copied
 
 
 class ConfigError(CliniaError, ValueError):
@@ -279,9 +281,12 @@ class GatewayError(ApiError):
     statuses that say in themselves that it went no further (429 is one), and may be another the next time.
     """
 
+    is_final: bool = False
+    """Every attempt at the request met one, so that it is the request that is not let through."""
+
     @property
     def is_transient(self) -> bool:
-        return self.outcome is Outcome.UNKNOWN or super().is_transient
+        return super().is_transient or (self.outcome is Outcome.UNKNOWN and not self.is_final)
 
 
 class AlreadyExists(ApiError, type=ErrorType.ALREADY_EXISTS):

@@ -21,18 +21,19 @@ from clinia_async.errors import (
     ApiError,
     ConfigError,
     ConnectionFailed,
+    GatewayError,
+    NotFound,
     Outcome,
     RequestError,
     SessionClosed,
     TaskPollError,
 )
-from clinia_async.models import ErrorInfo, TaskSnapshot
+from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.settings import Number
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 
-_NOT_FOUND = 404
 _BURST = 0.02
 _TICK = 0.005
 _IN_A_ROW = 64
@@ -282,7 +283,7 @@ class Poller:
 
     def _why_hopeless(self, error: RequestError, age: float, bad_for: float) -> str | None:
         """Why no further poll can bring a status; None if one may."""
-        if _is_refusal(error) and isinstance(error, ApiError) and error.status == _NOT_FOUND:
+        if isinstance(error, NotFound):
             return "the service does not know it" if age > self._settings.grace else None
         if _is_refusal(error) or (isinstance(error, ConnectionFailed) and not error.is_transient):
             return f"it can no longer be polled ({error})"
@@ -296,7 +297,7 @@ def _is_refusal(error: RequestError) -> bool:
 
     A page of a proxy or a firewall speaks for nobody but itself, and so means "ask again".
     """
-    return isinstance(error, ApiError) and not error.is_transient and error.info != ErrorInfo()
+    return isinstance(error, ApiError) and not error.is_transient and not isinstance(error, GatewayError)
 
 
 def _closed(state: TaskState) -> SessionClosed:

@@ -39,7 +39,8 @@ class Place:
     @property
     def host(self) -> str:
         """The host, with the port where that is not the usual one; fit for error texts."""
-        return self.origin.authority
+        port = self.origin.explicit_port
+        return f"{self.origin.host_subcomponent}:{port}" if port else str(self.origin.host_subcomponent)
 
     def url(self, request: Request) -> URL:
         """Return the URL of a request, whose path is percent-encoded already."""

@@ -208,7 +208,7 @@ def failure_of(error: Exception, request: Request, *, sent: bool, host: str) -> 
 
 def _reason(error: Exception, host: str) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the host name {host} does not resolve ({type(error).__name__})"
+        return f"the host name {host.partition(':')[0]} does not resolve ({type(error).__name__})"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate of {host} is not trusted ({type(error).__name__})"
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):

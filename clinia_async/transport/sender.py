@@ -10,7 +10,14 @@ from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
-from clinia_async.errors import Outcome, ProtocolError, RequestError, WriteConflict, copy_for_raise
+from clinia_async.errors import (
+    GatewayError,
+    Outcome,
+    ProtocolError,
+    RequestError,
+    WriteConflict,
+    copy_for_raise,
+)
 from clinia_async.transport import Transport
 from clinia_async.transport.limiter import Limiter
 from clinia_async.transport.retry import (
@@ -149,9 +156,11 @@ class Sender:
 
 def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:
     """Return the last failure; once an answer was lost, no later one proves that nothing happened."""
-    if maybe_applied and failure.outcome is not Outcome.UNKNOWN:
-        failure = copy_for_raise(failure)
+    failure = copy_for_raise(failure)
+    if maybe_applied:
         failure.outcome = Outcome.UNKNOWN
+    if isinstance(failure, GatewayError):
+        failure.is_final = True
     failure.attempts = attempts
     return failure
 
