@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
+from attrs import frozen
 from multidict import CIMultiDictProxy
 
 from clinia_async.calls import Request
@@ -32,7 +33,7 @@ from clinia_async.errors import (
     RequestTimeout,
     Unauthenticated,
 )
-from clinia_async.models import ErrorInfo
+from clinia_async.models import ErrorInfo, ErrorType
 from clinia_async.serialization import converter
 from clinia_async.transport.retry import parse_retry_after
 
@@ -179,11 +180,28 @@ async def _envelope(answer: Answer) -> ErrorInfo | None:
     """The service's account of an error; None for any other text, and for one that was cut short."""
     try:
         body = await _read(answer, _LARGEST_ERROR)
-        info = converter.decode(body.removeprefix(_BYTE_ORDER_MARK), ErrorInfo)
-    except (aiohttp.ClientError, OSError, ProtocolError, DecodeError):
+        info = _decoded(body.removeprefix(_BYTE_ORDER_MARK))
+    except (aiohttp.ClientError, OSError, ProtocolError):
         return None
     is_typed = info.type is not None and re.fullmatch(r"[A-Z][A-Z0-9_]*", info.type) is not None
     return info if is_typed or (info.code == answer.status and info.message is not None) else None
+
+
+@frozen
+class _Summary:
+    """What an error is, without its details."""
+
+    type: ErrorType | None = None
+    code: int | None = None
+    message: str | None = None
+
+
+def _decoded(body: bytes) -> ErrorInfo:
+    try:
+        return converter.decode(body, ErrorInfo)
+    except DecodeError:
+        summary = converter.decode(body, _Summary)  # details that cannot be read cost the details alone
+    return ErrorInfo(summary.type, summary.code, summary.message)
 
 
 def failure_of(error: Exception, request: Request, *, sent: bool, host: str) -> RequestError:

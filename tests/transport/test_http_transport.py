@@ -206,7 +206,11 @@ REJECTED: dict[str, tuple[Behaviour, type[RequestError]]] = {
     "501": (refusal(501, "UNIMPLEMENTED"), Unimplemented),
     "an envelope without details": (answer({"type": "INVALID_ARGUMENT"}, 400), InvalidArgument),
     "an envelope with null details": (
-        answer({"type": "INVALID_ARGUMENT", "code": 400, "message": None, "details": None}, 400),
+        answer({"type": "INVALID_ARGUMENT", "code": 400, "message": "no", "details": None}, 400),
+        InvalidArgument,
+    ),
+    "an envelope with odd details": (
+        answer({"type": "INVALID_ARGUMENT", "code": 400, "message": "no", "details": ["text"]}, 400),
         InvalidArgument,
     ),
     "an envelope behind a byte order mark": (
