@@ -8,7 +8,8 @@ import click
 from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
-_MODULES = ("ingest", "validate", "retry", "task", "emulator", "completion")
+_JOBS = ("ingest", "validate", "retry", "journal")
+_OTHERS = ("task", "emulator", "completion")
 """Commands that are no call of the API; each is in the module of its name."""
 
 
@@ -16,14 +17,14 @@ class LazyGroup(click.Group):
     """Loads a command when it is asked for, so that help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_MODULES[:3], *COMMANDS, *_MODULES[3:]]
+        return [*_JOBS, *COMMANDS, *_OTHERS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             from clinia_async.cli.api_commands import api_command  # noqa: PLC0415
 
             return api_command(cmd_name)
-        if cmd_name not in _MODULES:
+        if cmd_name not in {*_JOBS, *_OTHERS}:
             return None
         command = getattr(import_module(f"clinia_async.cli.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)

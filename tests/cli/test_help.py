@@ -44,6 +44,7 @@ def test_these_are_the_commands() -> None:
         "definition": {"put", "get", "list"},
         "emulator": set(),
         "ingest": set(),
+        "journal": {"show"},
         "partition": {"create", "get", "list", "delete"},
         "profile": {"put"},
         "purge": {"create", "get"},

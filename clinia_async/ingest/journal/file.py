@@ -48,7 +48,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     _check_folder(path)
     if not os.path.lexists(path):
         _make(path)
-    _check_file(path)
+    check_file(path)
     return _connect(path)
 
 
@@ -63,7 +63,8 @@ def _check_folder(path: Path) -> None:
         raise JournalError("the folder of the journal can be written to by everybody")
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise `JournalError` if a file is not one that only its user could have written."""
     for name in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))):
         if name.is_symlink():
             raise JournalError("the journal must not be a symbolic link")

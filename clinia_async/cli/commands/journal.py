@@ -1,0 +1,27 @@
+"""`clinia-async journal`: where a job with a journal is."""
+
+# ruff: noqa: PLC0415  the library is loaded when the command runs, and not for its help
+
+from pathlib import Path
+
+import click
+
+from clinia_async.cli.exit_codes import EPILOG, run_command
+
+
+@click.group(epilog=EPILOG, no_args_is_help=False)
+def journal() -> None:
+    """Read the journal of a job."""
+
+
+@journal.command(epilog=EPILOG)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+def show(file: Path, as_json: bool) -> int:
+    """Print where the job with the journal FILE is, while it runs or after it has ended.
+
+    The job is not disturbed, and need not run on. Counts are of records.
+    """
+    from clinia_async.cli.runs.journal import show_journal
+
+    return run_command(lambda _: show_journal(file, as_json=as_json))

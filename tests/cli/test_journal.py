@@ -1,0 +1,113 @@
+"""A journal is read beside the job that has it open: consistently, and without disturbing the job."""
+
+import asyncio
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from clinia_async.emulator import Constant
+from clinia_async.ingest import JournalError
+from clinia_async.ingest.journal.snapshot import read_snapshot
+from tests.cli.conftest import lead_to
+from tests.cli.program import Cli, ended, line, start
+from tests.cli.served import Served
+
+
+def _records(count: int) -> Path:
+    path = Path("records.ndjson")
+    path.write_text("".join(line(f"prac-{number}") for number in range(count)) + '{"type": "t"}\n')
+    return path
+
+
+def test_a_job_is_shown_while_it_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Served(bulk=Constant(3600)) as served:
+        lead_to(served, monkeypatch)
+        command = ("ingest", _records(30), "--journal", "j.db", "--chunk-operations", "10", "--workers", "2")
+        process = start(*command)
+        served.arrivals.wait("get_task")
+        shown = cli("journal", "show", "j.db", "--json")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert ended(process).code == 130
+    assert (shown.code, shown.err) == (0, "")
+    fields = shown.json
+    assert (fields["source"], fields["via"], fields["service"]) == ("ehr-prod", "bulk", served.url)
+    assert fields["landed"] == 0
+    assert fields["waiting"]["accepted"] >= 10
+    assert fields["tasks"] >= 1
+
+
+def test_a_job_is_shown_after_its_end(cli: Cli) -> None:
+    command = ("ingest", _records(30), "--journal", "j.db", "--source", "s", "--emulator", "--json")
+    assert cli(*command).json["landed"] == 30
+    assert (
+        cli("journal", "show", "j.db", "--json").json.items()
+        >= {
+            "read": 31,
+            "landed": 30,
+            "by_disposition": {"succeeded": 30},
+            "failed": 1,
+            "waiting": {},
+            "tasks": 0,
+            "reasons": [
+                {"disposition": "invalid", "reason": "$.from: is required", "count": 1, "first_record": 31}
+            ],
+        }.items()
+    )
+    lines = cli("journal", "show", "j.db").out.splitlines()
+    assert lines[0] == "job          source s, by bulk to emulator"
+    assert lines[2:] == [
+        "read                 31",
+        "landed               30",
+        "         30 succeeded",
+        "failed                1",
+        "          1 invalid: $.from: is required (record 31 first)",
+    ]
+    assert cli(*command).json["reported_before"] == 31
+
+
+def test_a_journal_that_changes_all_the_time_is_read_consistently(tmp_path: Path) -> None:
+    """Every snapshot holds as many rows in the one table as in the other, checkpoints or not."""
+    path = tmp_path / "j.db"
+    connection = _busy_journal(path)
+    found = []
+    for number in range(200):
+        connection.execute("BEGIN")
+        connection.execute(
+            "INSERT INTO chunk VALUES (?, 'COMPLETED', ?, 1, 0, NULL, ?, X'')",
+            (number, f"{number}", f"persisted={number}"),
+        )
+        connection.execute("UPDATE job SET read_to = read_to + 1")
+        connection.execute("COMMIT")
+        if number % 7 == 0:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)" if number % 2 else "PRAGMA wal_checkpoint")
+        if number % 5 == 0:
+            snapshot = read_snapshot(path)
+            found.append(snapshot.read)
+            assert snapshot.read == sum(snapshot.landed.values()) == number + 1
+    connection.close()
+    assert found[-1] == 196
+
+
+def _busy_journal(path: Path) -> sqlite3.Connection:
+    from clinia_async.ingest.journal import file
+
+    connection = file.open_file(path)
+    connection.execute("INSERT INTO job VALUES (1, 's', 'u', 'bulk', NULL, 0, 0, X'', X'', X'')")
+    return connection
+
+
+@pytest.mark.parametrize("content", [b"no database", b""])
+def test_what_is_no_journal(content: bytes, cli: Cli) -> None:
+    Path("j.db").write_bytes(content)
+    Path("j.db").chmod(0o600)
+    ran = cli("journal", "show", "j.db")
+    assert (ran.code, ran.out, len(ran.messages)) == (2, "", 1)
+    assert cli("journal", "show", "gone").code == 2
+
+
+async def test_a_name_without_a_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no journal of this name"):
+        await asyncio.to_thread(read_snapshot, tmp_path / "gone")
