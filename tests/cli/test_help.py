@@ -49,6 +49,7 @@ def test_these_are_the_commands() -> None:
         "profile": {"put"},
         "purge": {"create", "get"},
         "relationship": {"create", "get", "update", "delete"},
+        "retry": set(),
         "resource": {"create", "upsert", "get", "delete"},
         "source": {"create", "get", "list", "delete"},
         "task": {"get", "wait"},
