@@ -51,6 +51,7 @@ def test_these_are_the_commands() -> None:
         "relationship": {"create", "get", "update", "delete"},
         "retry": set(),
         "resource": {"create", "upsert", "get", "delete"},
+        "retry": set(),
         "source": {"create", "get", "list", "delete"},
         "task": {"get", "wait"},
         "validate": set(),
