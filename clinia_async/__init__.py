@@ -28,11 +28,12 @@ _HOME_OF = home_of(
         ),
         "transport.adaptive_limit": "ConcurrencyLimits GateLimits",
         "ingest": (
-            "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition Ingestion"
-            " IngestionOptions InputError InputFormat JobStopped JournalBusy JournalError JournalMismatch"
+            "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition FhirContent"
+            " FhirDefinitions Ingestion IngestionOptions InputError InputFormat JobStopped JournalBusy"
+            " JournalError JournalMismatch"
             " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
-            " RecordStream Report RowFailure SourceCancelled TableOptions Via identity_of ingest_partition"
-            " read_ndjson read_records"
+            " RecordStream Report RowFailure SourceCancelled TableOptions Via fhir_address fhir_definitions"
+            " identity_of ingest_partition read_ndjson read_records"
         ),
         "models.identifiers": "escape_dots unescape_dots",
         "models": (

@@ -75,6 +75,8 @@ from clinia_async.ingest import ChunkLimits as ChunkLimits
 from clinia_async.ingest import ColumnMapping as ColumnMapping
 from clinia_async.ingest import DeadLetters as DeadLetters
 from clinia_async.ingest import Disposition as Disposition
+from clinia_async.ingest import FhirContent as FhirContent
+from clinia_async.ingest import FhirDefinitions as FhirDefinitions
 from clinia_async.ingest import Ingestion as Ingestion
 from clinia_async.ingest import IngestionOptions as IngestionOptions
 from clinia_async.ingest import InputError as InputError
@@ -96,6 +98,8 @@ from clinia_async.ingest import RowFailure as RowFailure
 from clinia_async.ingest import SourceCancelled as SourceCancelled
 from clinia_async.ingest import TableOptions as TableOptions
 from clinia_async.ingest import Via as Via
+from clinia_async.ingest import fhir_address as fhir_address
+from clinia_async.ingest import fhir_definitions as fhir_definitions
 from clinia_async.ingest import identity_of as identity_of
 from clinia_async.ingest import ingest_partition as ingest_partition
 from clinia_async.ingest import read_ndjson as read_ndjson

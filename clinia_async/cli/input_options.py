@@ -36,6 +36,7 @@ class InputOptions:
     columns: "clinia.ColumnMapping | None"
     action: str
     dots: str
+    fhir: str
     fhir_base: str | None
     table: "clinia.TableOptions | None"
 
@@ -50,6 +51,7 @@ class InputOptions:
             columns=self.columns,
             action=self.action.upper(),
             map_id=self._map_id,
+            fhir=self.fhir,
             fhir_base=self.fhir_base,
             table=self.table,
             passed_over=passed_over,
@@ -63,6 +65,7 @@ class InputOptions:
             columns=self.columns,
             action=self.action.upper(),
             map_id=self._map_id,
+            fhir=self.fhir,
             fhir_base=self.fhir_base,
             table=self.table,
         )
@@ -77,16 +80,18 @@ def input_options(command: Command) -> Command:
 
     @wraps(command)
     def with_input(
+        *,
         format: str | None,
         columns: "clinia.ColumnMapping | None",
         action: str,
         dots: str,
+        fhir: str,
         fhir_base: str | None,
         **rest: object,
     ) -> int:
         given = {name: rest.pop(name) for name in _TABLE_NAMES}
         return command(
-            input_options=InputOptions(format, columns, action, dots, fhir_base, _table(given)), **rest
+            input_options=InputOptions(format, columns, action, dots, fhir, fhir_base, _table(given)), **rest
         )
 
     for option in reversed((*_INPUT, *_TABLE)):
@@ -186,6 +191,14 @@ _INPUT = (
         show_default=True,
         help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
         " in the ids of both ends of every record, which can be undone exactly.",
+    ),
+    click.option(
+        "--fhir",
+        type=click.Choice(["references", "resources", "both"]),
+        default="references",
+        show_default=True,
+        help="What of FHIR is loaded: references as relationships, resources, or both, the resources first."
+        " `clinia-async fhir definitions` writes the definitions that a strict source needs.",
     ),
     click.option(
         "--fhir-base",

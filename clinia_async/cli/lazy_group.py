@@ -8,7 +8,7 @@ import click
 from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
-_JOBS = ("ingest", "validate", "retry", "journal")
+_JOBS = ("ingest", "validate", "retry", "fhir", "journal")
 _OTHERS = ("task", "emulator", "completion")
 """Commands that are no call of the API; each is in the module of its name."""
 

@@ -10,6 +10,9 @@ from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, Row
 from clinia_async.ingest.pipeline.input_reader import SourceCancelled
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.readers.fhir_definitions import FhirDefinitions, fhir_definitions
+from clinia_async.ingest.readers.fhir_identity import fhir_address
+from clinia_async.ingest.readers.fhir_records import FhirContent
 from clinia_async.ingest.readers.files import identity_of, read_ndjson, read_records
 from clinia_async.ingest.readers.formats import InputFormat
 from clinia_async.ingest.readers.table_options import TableOptions
@@ -27,6 +30,8 @@ __all__ = [
     "ColumnMapping",
     "DeadLetters",
     "Disposition",
+    "FhirContent",
+    "FhirDefinitions",
     "Ingestion",
     "IngestionOptions",
     "InputError",
@@ -48,6 +53,8 @@ __all__ = [
     "SourceCancelled",
     "TableOptions",
     "Via",
+    "fhir_address",
+    "fhir_definitions",
     "identity_of",
     "ingest_partition",
     "read_ndjson",

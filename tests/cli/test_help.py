@@ -43,6 +43,7 @@ def test_these_are_the_commands() -> None:
         "contained": {"create", "upsert", "delete"},
         "definition": {"put", "get", "list"},
         "emulator": set(),
+        "fhir": {"definitions"},
         "ingest": set(),
         "journal": {"show"},
         "partition": {"create", "get", "list", "delete"},

@@ -22,7 +22,7 @@ from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import ChunkLimits, DeadLetters, Ingestion, InputError, Report
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
-from clinia_async.ingest.records.record import Item
+from clinia_async.ingest.records.record import Barrier, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.session.session import Session
@@ -158,7 +158,7 @@ class _Input:
     skipped_references: Counter[str] = field(factory=Counter)
     """References of FHIR that are no relationships, by reason."""
 
-    async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
+    async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None]:
         request = self.request
         try:
             if request.files is None and sys.stdin is None:

@@ -12,11 +12,13 @@ from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue, now
 from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.iter_batches import iter_batches
-from clinia_async.ingest.records.record import BadRecord, Blank, Record
+from clinia_async.ingest.records.record import BadRecord, Barrier, Blank, Record
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 
 Item = BatchWrite | Record | BadRecord | Blank
+_COMPLETION_CHECK = 0.02
+"""Seconds between two looks at whether all records are completed, at a barrier."""
 Publish = Callable[[ChunkOutcomes], Awaitable[None]]
 
 
@@ -90,11 +92,13 @@ class InputReader:
             await asyncio.sleep(0)  # a source that never waits would never let go of the loop
         self._replay.check_ended()
 
-    async def _add_all(self, items: Iterable[Item | RecordBatch], publish: Publish) -> None:
+    async def _add_all(self, items: Iterable[Item | RecordBatch | Barrier], publish: Publish) -> None:
         if isinstance(items, list) and (batch := encode_batch(items, self._report.read + 1)) is not None:
             items = (batch,)
         for item in items:
-            if not isinstance(item, RecordBatch):
+            if isinstance(item, Barrier):
+                await self._wait_until_completed()
+            elif not isinstance(item, RecordBatch):
                 await self._add(item, publish)
             elif not self._add_batch(item):
                 for record in item:
@@ -103,6 +107,16 @@ class InputReader:
                 await self._queue.wait_for_room()
             if self._queue.is_stopped:
                 return
+
+    async def _wait_until_completed(self) -> None:
+        """Wait until every record that was read is completed.
+
+        Not where a previous run has read on: then it has waited here, or will send what is left first.
+        """
+        while self._replay.is_over and self._report.completed < self._report.read:
+            if self._queue.is_stopped:
+                return
+            await asyncio.sleep(_COMPLETION_CHECK)
 
     def _add_batch(self, batch: RecordBatch) -> bool:
         """Add records if no previous run has read them and all are of the job's source; return whether."""
@@ -204,7 +218,9 @@ def _reported(record: Record | BadRecord, failure: Failure) -> ChunkOutcomes:
     )
 
 
-def _blocks(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Iterable[Item | RecordBatch]]:
+def _blocks(
+    items: Iterable[Item] | AsyncIterable[Item],
+) -> AsyncIterator[Iterable[Item | RecordBatch | Barrier]]:
     if isinstance(items, RecordStream):
         return items.blocks
     return iter_batches(items, MAX_BATCH, weigh=_size_of)

@@ -56,6 +56,8 @@ class DeadLetterReader:
             number, line = opened
         if line is not None and _is_fhir(line):
             return self.fhir.read_line(number, line)
+        if self.fhir.is_second:
+            return []  # the first pass has read it
         row = None if line is None else row_of_text(line)
         return [self.lines.read(number, line)] if row is None else self._read_row(number, line, *row)
 

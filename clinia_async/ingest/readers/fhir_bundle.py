@@ -31,6 +31,7 @@ from clinia_async.ingest.readers.fhir_resources import (
 PassedOver = Counter[str]
 """How many references are no relationships, by reason."""
 _REQUESTS = frozenset({"transaction", "batch"})
+_CHANGES = frozenset({"DELETE", "PATCH"})
 _ABSENT = frozenset({"DELETE", "GET", "HEAD"})
 _SEVERAL = "its fullUrl stands for several resources"
 _K = TypeVar("_K")
@@ -99,9 +100,12 @@ class Bundle:
 
     def _resources(self, entry: Object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
         resource, method = entry.get("resource"), _method(entry)
+        if self.type in _REQUESTS and method in _CHANGES:
+            yield Change(method, self._deleted(entry), path, entry, self)
         if resource is None and "resource" not in entry:
-            if self.type == "history" and method == "DELETE":
-                self._note_deleted(entry)
+            deleted = self._deleted(entry) if self.type == "history" and method == "DELETE" else None
+            if deleted is not None:
+                self._seen.add(deleted)
             return
         path = f"{path}.resource"
         type_, id_ = resource_type(resource, path), resource_id(resource, path)
@@ -134,15 +138,16 @@ class Bundle:
                 return "in a deleted resource"
         return None
 
-    def _note_deleted(self, entry: Object) -> None:
+    def _deleted(self, entry: Object) -> Identity | None:
+        """Return what the request of an entry names, by its URL or the `fullUrl` of the entry."""
         request = entry.get("request")
         url = request.get("url") if isinstance(request, dict) else None
         for text in (_full_url(entry), url):
             address = parse_address(text) if isinstance(text, str) else None
             if address is not None:
                 base, type_, id_ = address
-                self._seen.add((type_, self.servers.record_id(base or self.base, id_)))
-                return
+                return type_, self.servers.record_id(base or self.base, id_)
+        return None
 
     def _identity(self, entry: Object, type_: str, id_: str | None) -> Identity | None:
         """Return what the resource of `entry` is: by its id, its `fullUrl`, or what it is put to."""
@@ -239,7 +244,18 @@ class Wrong:
     bundle: Bundle = field(repr=False)
 
 
-Found = Placed | Wrong
+@frozen
+class Change:
+    """A DELETE or a PATCH of a transaction or a batch; `identity` is None for a conditional one."""
+
+    method: str
+    identity: Identity | None = field(repr=False)
+    path: str
+    entry: object = field(repr=False)
+    bundle: Bundle = field(repr=False)
+
+
+Found = Placed | Wrong | Change
 
 
 def placed_in_bundle(resource: Resource, bundle: Bundle, passed_over: PassedOver) -> Iterator[Found]:

@@ -33,7 +33,13 @@ from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
 from clinia_async.ingest.readers.fhir_bundle import Bundle, PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers
-from clinia_async.ingest.readers.fhir_records import LARGEST_LETTER, Block, RecordMaker, letter_text
+from clinia_async.ingest.readers.fhir_records import (
+    LARGEST_LETTER,
+    Block,
+    FhirContent,
+    RecordMaker,
+    letter_text,
+)
 from clinia_async.ingest.readers.fhir_resources import resource_type
 from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
 from clinia_async.ingest.readers.line_splitter import LineSplitter
@@ -64,6 +70,9 @@ class FhirReader:
     lines: LineReader
     passed_over: PassedOver
     servers: Servers = field(factory=Servers)
+    content: FhirContent = FhirContent.REFERENCES
+    is_second: bool = False
+    """Whether a pass over the same input went before, and named what cannot be read."""
 
     async def read(self, stream: InputStream) -> AsyncGenerator[Block, None]:
         """Yield the records of lines or of a document, whichever it is. Raises `InputError`."""
@@ -89,10 +98,10 @@ class FhirReader:
         with ExitStack() as opened:
             if path is None:
                 pieces = await asyncio.to_thread(_all_of, stream)
-                document = Document(self._maker(), self.servers, lambda: iter([*pieces, b""]).__next__)
+                document = Document(self.maker(), self.servers, lambda: iter([*pieces, b""]).__next__)
             else:
                 document = Document(
-                    self._maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
+                    self.maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
                 )
             await asyncio.to_thread(document.index)
             blocks = document.blocks()
@@ -109,29 +118,31 @@ class FhirReader:
     def read_line(self, number: int, text: bytes | None) -> Block:
         """Return the records of a resource, a Bundle or a list of resources on line `number`."""
         if text is None:
-            return [BadRecord(number, "$", f"is larger than {LARGEST_RESOURCE:,} bytes")]
+            reason = f"is larger than {LARGEST_RESOURCE:,} bytes"
+            return [] if self.is_second else [BadRecord(number, "$", reason)]
         if not text.strip():
-            return [Blank(number)]
+            return [] if self.is_second else [Blank(number)]
         try:
-            value = loads_strictly(text)
+            value = self.maker().parse(text)
         except DecodeError as error:
             wrong = BadRecord(number, error.path, f"expected {error.expected}", _kept(text))
-            return self._entries(number, text) or [wrong]
+            return self._entries(number, text) or ([] if self.is_second else [wrong])
         bundle = Bundle(self.servers)
         if isinstance(value, list) and value:
             found = bundle.listed(value, "$", self.passed_over)
         else:
             found = bundle.whole(value, "$", self.passed_over)
-        return self._maker().make((number, each) for each in found)
+        return self.maker().make((number, each) for each in found)
 
     def _entries(self, number: int, text: bytes) -> Block:
         """Return the records of a Bundle that is no JSON in one of its entries; none if it is no such one."""
-        document = Document(self._maker(), self.servers, lambda: iter((text, b"")).__next__, number)
+        document = Document(self.maker(), self.servers, lambda: iter((text, b"")).__next__, number)
         document.index()
         return [*chain.from_iterable(document.blocks())] if document.is_container() else []
 
-    def _maker(self) -> RecordMaker:
-        return RecordMaker(self.lines, self.passed_over)
+    def maker(self) -> RecordMaker:
+        """Return what makes the records of this pass."""
+        return RecordMaker(self.lines, self.passed_over, self.content, not self.is_second)
 
 
 @define
@@ -213,11 +224,11 @@ class Document:
         if element.text is None and value.is_whole:
             raise InputError(_TOO_LARGE)
         if element.text is None:
-            return [BadRecord(number, path, f"is larger than {LARGEST_RESOURCE:,} bytes")]
+            return self._wrong(number, path, f"is larger than {LARGEST_RESOURCE:,} bytes")
         try:
-            entry = loads_strictly(element.text)
+            entry = self.maker.parse(element.text)
         except DecodeError as error:
-            return [BadRecord(number, path, f"expected {error.expected}", _letter(element.text, value))]
+            return self._wrong(number, path, f"expected {error.expected}", _letter(element.text, value))
         passed_over = self.maker.passed_over
         if value.is_whole or value.is_list:
             found = value.bundle.whole(entry, path, passed_over)
@@ -228,12 +239,17 @@ class Document:
     def _around(self, number: int, value: _Value) -> Block:
         """Return the records of the Bundle itself, and what is wrong with it."""
         if value.wrong is not None:
-            return [BadRecord(number, *value.wrong)]
-        wrong: Block = [BadRecord(number, path, "expected an object") for path in value.no_objects]
+            return self._wrong(number, *value.wrong)
+        wrong: Block = []
+        for path in value.no_objects:
+            wrong += self._wrong(number, path, "expected an object")
         if not isinstance(value.outside, dict):
             return wrong
         found = value.bundle.whole(value.outside, "$", self.maker.passed_over)
         return [*wrong, *self.maker.make((number, each) for each in found)]
+
+    def _wrong(self, number: int, path: str, reason: str, text: bytes | None = None) -> Block:
+        return [BadRecord(number, path, reason, text)] if self.maker.names_wrong else []
 
 
 def _described(frame: Frame, bundle: Bundle) -> _Value:

@@ -7,18 +7,21 @@ from enum import StrEnum
 
 from attrs import define
 
-from clinia_async.ingest.readers.fhir_bundle import Bundle, Found, PassedOver, Placed, Wrong
+from clinia_async.ingest.readers.fhir_bundle import Bundle, Change, Found, PassedOver, Placed, Wrong
 from clinia_async.ingest.readers.fhir_identity import Identity, fhir_address
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.serialization.exact_json import dumps
+from clinia_async.serialization.strict_json import loads_strictly, loads_verbatim
 
 LARGEST_LETTER = 4 * 1024 * 1024
 """Bytes of a wrong entry that are kept for its dead letter."""
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_KEY = 62
 _HOME = "Basic"
+_NAMES = frozenset({"resourceType", "id"})
+"""Fields of a resource that say which one it is."""
 
 Block = list[Item | RecordBatch]
 
@@ -27,7 +30,11 @@ class FhirContent(StrEnum):
     """What of a FHIR file is loaded."""
 
     REFERENCES = "references"
+    """Each reference, as a relationship."""
     RESOURCES = "resources"
+    """Each resource, its `data` all but `resourceType` and `id`."""
+    BOTH = "both"
+    """All resources, and once they are stored the relationships."""
 
 
 @define
@@ -37,6 +44,9 @@ class RecordMaker:
     lines: LineReader
     passed_over: PassedOver
     content: FhirContent = FhirContent.REFERENCES
+    """Never both: each pass has its own."""
+    names_wrong: bool = True
+    """Whether what is no resource is a bad record; not in a pass after one that named it."""
 
     def make(self, found: Iterable[tuple[int, Found]]) -> Block:
         """Return the records of `found`, each of which comes with its number."""
@@ -46,8 +56,14 @@ class RecordMaker:
         make = self._resource if self.content is FhirContent.RESOURCES else self._references
         for number, each in found:
             if isinstance(each, Wrong):
+                if not self.names_wrong:
+                    continue
                 text = letter_text(dumps(each.entry), each.bundle)
                 wrong.append(BadRecord(number, each.path, f"expected {each.expected}", text))
+                continue
+            if isinstance(each, Change):
+                if self.content is FhirContent.RESOURCES:
+                    wrong += self._change(number, each)
                 continue
             made = make(each)
             if made is None:
@@ -56,6 +72,24 @@ class RecordMaker:
                 texts += made
                 numbers += [number] * len(made)
         return [*wrong, *self.lines.read_all(numbers, texts)]
+
+    def _change(self, number: int, change: Change) -> Block:
+        """Return the record of a DELETE, or what is wrong with what cannot be carried out."""
+        if change.method == "DELETE" and change.identity is not None:
+            type_, id_ = change.identity
+            line = {"action": "DELETE", "type": type_, "id": self.lines.mapped(id_)}
+            return [self.lines.read(number, dumps(line))]
+        rule = "must be a DELETE of Type/id, a POST or a PUT"
+        text = letter_text(dumps(change.entry), change.bundle)
+        return [BadRecord(number, f"{change.path}.request", rule, text)]
+
+    def parse(self, text: bytes) -> object:
+        """Parse a line or an entry; where resources are stored, numbers keep every digit.
+
+        Raises `DecodeError`.
+        """
+        value = loads_strictly(text)
+        return value if self.content is FhirContent.REFERENCES else loads_verbatim(text)
 
     def _references(self, placed: Placed) -> Sequence[bytes] | None:
         targets = list(placed.targets(self.passed_over))
@@ -67,17 +101,20 @@ class RecordMaker:
     def _resource(self, placed: Placed) -> Sequence[bytes] | None:
         if placed.resource.type == "Bundle":
             return ()
-        if placed.identity is None:
-            return None
+        data = {name: value for name, value in placed.resource.value.items() if name not in _NAMES}
+        if placed.identity is None:  # the service makes one, as a server of FHIR does for a POST
+            return [dumps({"type": placed.resource.type, "data": data})]
         type_, id_ = placed.identity
-        hidden = {"resourceType", "id"}
-        data = {name: value for name, value in placed.resource.value.items() if name not in hidden}
-        return [dumps({"type": type_, "id": id_, "data": data})]
+        return [dumps({"type": type_, "id": self.lines.mapped(id_), "data": data})]
 
 
 def relationship_type(from_type: str, path: Sequence[str], to_type: str) -> str:
     """Return the type of the relationship that a reference at `path` is."""
-    text = "-".join((from_type, *path, to_type))
+    return short_key("-".join((from_type, *path, to_type)))
+
+
+def short_key(text: str) -> str:
+    """Return a key that is made of `text`: cut, and with a hash, where that is too long."""
     key = _NOT_IN_KEYS.sub("-", text)
     if len(key) > _LONGEST_KEY:
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]

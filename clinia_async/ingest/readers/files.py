@@ -19,7 +19,9 @@ from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadL
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
 from clinia_async.ingest.readers.fhir_reader import FhirReader
+from clinia_async.ingest.readers.fhir_records import FhirContent
 from clinia_async.ingest.readers.formats import (
+    FHIR,
     PEEKED,
     TABLES,
     InputFormat,
@@ -35,14 +37,14 @@ from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import RowReader
-from clinia_async.ingest.records.record import IdMapping, Item
+from clinia_async.ingest.records.record import Barrier, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
 
 _DIGEST_BLOCK = 1024 * 1024
-Block = Iterable[Item | RecordBatch]
+Block = Iterable[Item | RecordBatch | Barrier]
 _UTF8 = "utf-8"
 Paths = Path | Sequence[Path] | None
 
@@ -73,6 +75,7 @@ def read_records(
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
     passed_over: PassedOver | None = None,
+    fhir: FhirContent | str = FhirContent.REFERENCES,
     fhir_base: str | None = None,
 ) -> RecordStream:
     """Return the records of a file, or of several one after another; None reads standard input.
@@ -89,6 +92,8 @@ def read_records(
         action: The action of records that name none.
         map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
         passed_over: Counts, by reason, the references of FHIR that are no relationships.
+        fhir: What of FHIR becomes records: `references` as relationships, `resources`, or `both`, for which
+            the files are read twice, and the relationships wait until the resources are stored.
         fhir_base: The base URL of the server whose FHIR ids stay as they are; those of others are told
             apart. None is the first server that the input names.
 
@@ -100,11 +105,45 @@ def read_records(
     formats = {asked or format_by_name(each) for each in _listed(path)}
     if columns is not None and not formats <= TABLES | {InputFormat.DEAD_LETTERS} and not _are_letters(path):
         raise ConfigError("columns are for CSV and Parquet")
-    lines = _line_reader(source, action, map_id)
-    fhir = FhirReader(
-        lines, Counter() if passed_over is None else passed_over, Servers(normal_base(fhir_base))
-    )
-    return RecordStream(_Files(asked, columns, table or TableOptions(), lines, fhir).read(_listed(path)))
+    content = _fhir_content(fhir)
+    if content is FhirContent.BOTH and None in _listed(path):
+        raise ConfigError("fhir: both needs files, for they are read twice")
+    counts: PassedOver = Counter() if passed_over is None else passed_over
+    base = normal_base(fhir_base)
+
+    def files(content: FhirContent, counts: PassedOver, *, is_second: bool = False) -> _Files:
+        lines = _line_reader(source, action, map_id)
+        reader = FhirReader(lines, counts, Servers(base), content, is_second)
+        return _Files(asked, columns, table or TableOptions(), lines, reader)
+
+    if content is not FhirContent.BOTH:
+        return RecordStream(files(content, counts).read(_listed(path)))
+    first = files(FhirContent.RESOURCES, Counter())
+    second = files(FhirContent.REFERENCES, counts, is_second=True)
+    return RecordStream(_one_after_another(first, second, _listed(path)))
+
+
+def read_fhir_files(
+    path: Path | Sequence[Path], format_: InputFormat | str, reader: FhirReader
+) -> AsyncGenerator[Block, None]:
+    """Yield what a reader of FHIR makes of files. Raises `InputError`, and at once `ConfigError`."""
+    asked = format_asked(format_)
+    if asked not in FHIR:
+        raise ConfigError("the format must be fhir, fhir-ndjson or fhir-document")
+    return _Files(asked, None, TableOptions(), reader.lines, reader).read(_listed(path))
+
+
+async def _one_after_another(
+    first: "_Files", second: "_Files", paths: Sequence[Path | None]
+) -> AsyncGenerator[Block, None]:
+    """Yield all that `first` reads, and what `second` reads of FHIR once that is stored."""
+    async with aclosing(first.read(paths)) as blocks:
+        async for block in blocks:
+            yield block
+    yield [Barrier()]
+    async with aclosing(second.read(paths)) as blocks:
+        async for block in blocks:
+            yield block
 
 
 async def identity_of(
@@ -115,6 +154,7 @@ async def identity_of(
     table: TableOptions | None = None,
     action: Action | str = Action.CREATE,
     map_id: IdMapping | None = None,
+    fhir: FhirContent | str = FhirContent.REFERENCES,
     fhir_base: str | None = None,
 ) -> str | None:
     """Return a SHA-256 of the files and of all that changes what their records are; None for standard input.
@@ -130,6 +170,7 @@ async def identity_of(
         "columns": None if columns is None else str(columns),
         "action": str(_action(action)),
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
+        "fhir": str(_fhir_content(fhir)),
         "fhir_base": fhir_base,
         "table": None if table is None else str(table),
     }
@@ -160,6 +201,14 @@ def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool
 
 def _listed(path: Paths) -> Sequence[Path | None]:
     return [path] if path is None or isinstance(path, Path) else list(path)
+
+
+def _fhir_content(content: FhirContent | str) -> FhirContent:
+    try:
+        return FhirContent(content)
+    except ValueError:
+        pass
+    raise ConfigError("fhir must be references, resources or both")
 
 
 def _are_letters(path: Paths) -> bool:
@@ -198,7 +247,10 @@ class _Files:
         for path in paths:
             with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
                 start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
-                blocks = self._blocks(stream, checked_format(self.asked, format_by_name(path), start))
+                format_ = checked_format(self.asked, format_by_name(path), start)
+                if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
+                    continue  # the first pass has read all of it
+                blocks = self._blocks(stream, format_)
                 async with aclosing(blocks):
                     async for block in blocks:
                         yield block

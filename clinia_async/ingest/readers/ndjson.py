@@ -53,6 +53,11 @@ class LineReader:
             part = slice(start, start + MAX_BATCH)
             yield from self._read_batch(numbers[part], lines[part])
 
+    def mapped(self, id_: str) -> str:
+        """Return an id as the rules map it."""
+        map_id = self._rules.map_id
+        return id_ if map_id is None else map_id(id_)
+
     def read_values(
         self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
     ) -> Iterator[Item | RecordBatch]:

@@ -172,4 +172,9 @@ class BadRecord:
     position: int = 0
 
 
+@frozen
+class Barrier:
+    """Stands between records: those behind it are not read before all in front of it are completed."""
+
+
 Item = Record | BadRecord | Blank

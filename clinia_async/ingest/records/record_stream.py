@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 
-from clinia_async.ingest.records.record import Item
+from clinia_async.ingest.records.record import Barrier, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 
 
 class RecordStream(AsyncIterator[Item]):
     """What is read of a file, one item after the other. Whoever leaves it before its end closes it."""
 
-    def __init__(self, blocks: AsyncGenerator[Iterable[Item | RecordBatch], None]) -> None:
+    def __init__(self, blocks: AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None]) -> None:
         self.blocks = blocks
         """The same, many at once: each block is gone through before the next is asked for."""
         self._items = _one_by_one(blocks)
@@ -24,10 +24,13 @@ class RecordStream(AsyncIterator[Item]):
 
 
 async def _one_by_one(
-    blocks: AsyncGenerator[Iterable[Item | RecordBatch], None],
+    blocks: AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None],
 ) -> AsyncGenerator[Item, None]:
     async with aclosing(blocks):
         async for block in blocks:
             for item in block:
-                for each in item if isinstance(item, RecordBatch) else (item,):
-                    yield each
+                if isinstance(item, RecordBatch):
+                    for record in item:
+                        yield record
+                elif not isinstance(item, Barrier):
+                    yield item
