@@ -50,7 +50,6 @@ def test_these_are_the_commands() -> None:
         "profile": {"put"},
         "purge": {"create", "get"},
         "relationship": {"create", "get", "update", "delete"},
-        "retry": set(),
         "resource": {"create", "upsert", "get", "delete"},
         "retry": set(),
         "source": {"create", "get", "list", "delete"},
