@@ -47,6 +47,8 @@ REPLICA_LAG = 5.0
 DIFFERENT_RECORD = "the key is taken by a record that differs from the one that was sent"
 
 _FIRST_PAUSE = 0.1
+_CLOCK_SKEW = 1.0
+"""Seconds by which times of one service may differ."""
 _LONGEST_PAUSE = 5.0
 
 DuplicateErrors = tuple[type[ApiError], ...]
@@ -344,6 +346,14 @@ def contained_at(root: Json, place: Sequence[str]) -> object:
         among = entries if isinstance(entries, list | tuple) else ()
         found = next((each for each in among if isinstance(each, Mapping) and each.get("id") == id_), None)
     return found
+
+
+def is_older(found: object, receipt: Receipt) -> bool:
+    """Whether the record was last changed before the write came in, by the service's own times."""
+    meta = getattr(found, "meta", None)
+    if not isinstance(meta, Meta) or meta.updated_at is None or receipt.received_at is None:
+        return False
+    return meta.updated_at.timestamp() < receipt.received_at.timestamp() - _CLOCK_SKEW
 
 
 def shows_patches(patches: Sequence[Patch], data: Json) -> bool:

@@ -37,6 +37,7 @@ from clinia_async.calls.reconciliation import (
     Proof,
     ReadBack,
     are_consistent,
+    is_older,
     outcome_of,
     outcome_without_receipts,
     proof_of,
@@ -189,7 +190,7 @@ class RecordResult(Generic[R]):
 
     async def _after_pipeline(self, task: Task[R], receipt: Receipt) -> R:
         """The result where a pipeline ran and the receipt does not say whether a reviewer refused it."""
-        back = await self._read_back(REPLICA_LAG, [receipt])
+        back = await _compare(self.write, self.read, _until(REPLICA_LAG), [receipt])
         if back.answer is None:
             raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
         task.evidence = Evidence.READ_BACK
@@ -197,7 +198,7 @@ class RecordResult(Generic[R]):
 
     async def _after_duplicate(self, task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt]) -> R:
         """The result of a write that met what may be its own earlier attempt, whose answer was lost."""
-        back = await self._read_back(READ_BACK_FOR, receipts)
+        back = await _compare(self.write, self.read, _until(READ_BACK_FOR), receipts)
         if back.answer is None:
             if back.match is Match.DIFFERENT and is_create(self.write):
                 raise WriteConflict(DIFFERENT_RECORD)
@@ -227,15 +228,6 @@ class RecordResult(Generic[R]):
             raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN) from failure
         task.evidence = Evidence.READ_BACK
         return self.write.result(back.answer)
-
-    async def _read_back(self, seconds: float, receipts: Sequence[Receipt]) -> ReadBack[TaskSubmission]:
-        """Read the record back. What a failed read says of itself, it does not say of the write."""
-        try:
-            return await read_back(self.write, self.read, _until(seconds), receipts=receipts)
-        except RequestError as error:
-            unknown = copy_for_raise(error)
-            unknown.outcome = Outcome.UNKNOWN
-        raise unknown
 
     @property
     def _leaves_no_trace(self) -> bool:
@@ -311,7 +303,7 @@ class BatchTaskResult:
         if len(mine) != 1:
             return False
         write = cast("Reconcilable[TaskSubmission]", mine[0])
-        return (await read_back(write, self.read, until, receipts=[receipt])).match is Match.SAME
+        return (await _compare(write, self.read, until, [receipt])).match is Match.SAME
 
     def _error(
         self, task: Task[BatchResult], snapshot: TaskSnapshot, result: BatchResult, proofs: Sequence[Proof]
@@ -336,13 +328,12 @@ class BatchTaskResult:
 async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     """The result of a bulk whose writes are not known: its receipts, if every operation was carried out."""
     receipts, failure = await _receipts(task, snapshot)
-    if not receipts:
-        failure = failure or ProtocolError("the task ended and brought no receipt")
+    if failure is not None:
         _raise_without_receipts(task, snapshot, failure)
     result = BatchResult(receipts)
     if snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):
-            task.evidence = Evidence.RECEIPT
+            task.evidence = Evidence.RECEIPT if receipts else Evidence.TASK
             return result
         unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
         unconfirmed.result = result
@@ -420,7 +411,7 @@ class ResumedResult:
     async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
         is_proven = proof_of(receipt, maybe_applied=task.maybe_applied) is Proof.STORED
         try:
-            return await _read_until_there(self.read, made)
+            return await _read_until_fresh(self.read, made, receipt)
         except NotFound as error:
             if not is_proven:
                 raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS, Outcome.UNKNOWN) from None
@@ -443,15 +434,19 @@ def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
     return None
 
 
-async def _read_until_there(read: Read, call: Call[T]) -> T:
-    """Read a record, again for a while if a stale replica may say that it is not there."""
+async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
+    """Read a record, again for a while if a stale replica answers: without it, or with an older state."""
     until, pause = _until(REPLICA_LAG), 0.1
     while True:
+        is_last = asyncio.get_running_loop().time() + pause >= until
         try:
-            return await read(call)
+            found = await read(call)
         except NotFound:
-            if asyncio.get_running_loop().time() + pause >= until:
+            if is_last:
                 raise
+        else:
+            if is_last or not is_older(found, receipt):
+                return found
         await asyncio.sleep(pause)
         pause *= 2
 
@@ -469,6 +464,18 @@ async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
 
 
 # ------------------------------------------------------------------------------ shared
+
+
+async def _compare(
+    write: Reconcilable[TaskSubmission], read: Read, until: float, receipts: Sequence[Receipt]
+) -> ReadBack[TaskSubmission]:
+    """Read a record back. That a read was refused says nothing of the write: the outcome is UNKNOWN."""
+    try:
+        return await read_back(write, read, until, receipts=receipts)
+    except RequestError as error:
+        unknown = copy_for_raise(error)
+        unknown.outcome = Outcome.UNKNOWN
+    raise unknown
 
 
 async def _receipts(task: Task[R], snapshot: TaskSnapshot) -> tuple[Sequence[Receipt], RequestError | None]:

@@ -74,7 +74,7 @@ class RetryingSession:
             if (lost or maybe_applied) and write.retry_safety is RetrySafety.ONCE:
                 before_repeat()
             try:
-                task = await self._session.submit(write, maybe_applied=lost or maybe_applied)
+                task = await self._session.submit(write, maybe_applied=lost or maybe_applied, read_back=False)
             except RequestError as error:
                 sent += error.attempts
                 error.attempts = sent
@@ -87,7 +87,7 @@ class RetryingSession:
 
     def resume(self, write: Write[R], id: TaskId, *, maybe_applied: bool) -> Task[R]:
         """Return the handle of a write that was accepted in a previous run."""
-        return self._session.resume(write, id, maybe_applied=maybe_applied)
+        return self._session.resume(write, id, maybe_applied=maybe_applied, read_back=False)
 
     async def read(self, call: Call[R], /) -> R:
         """Send a call that reads. Raises as `submit` does."""

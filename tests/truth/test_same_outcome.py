@@ -1,0 +1,160 @@
+"""The same write, the same answers, five ways of sending: the same statement."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from clinia_async import (
+    CliniaError,
+    CreateRelationship,
+    DeleteRelationship,
+    Disposition,
+    Ingestion,
+    JobStopped,
+    OnExisting,
+    Outcome,
+    Ref,
+    Session,
+    UpsertResource,
+)
+from tests.exchanges import EHR, against, held, joined, receipt
+from tests.hostile import accepted, answer, close, refusal, task
+
+D = Disposition
+ORG = Ref("org-9", "organization")
+DATA, OTHER = {"a": 1}, {"a": 2}
+
+
+@frozen
+class Subject:
+    """A write, the record that it leaves, and one that differs from it."""
+
+    write: Any
+    left: Any
+    different: Any
+    collection: str
+    companion: Any
+    """A write of another record, so that two can be sent together."""
+
+
+def resource(kind: Any, id: str) -> Any:
+    return kind(EHR, "practitioner", id, data=DATA)
+
+
+SUBJECTS = {
+    "create": Subject(
+        CreateRelationship(
+            EHR, "works-at", Ref("prac-1", "practitioner"), Ref("org-9", "organization"), DATA
+        ),
+        answer(joined(data=DATA)),
+        answer(joined(data=OTHER)),
+        "relationships",
+        CreateRelationship(EHR, "works-at", Ref("other", "practitioner"), ORG, DATA),
+    ),
+    "upsert": Subject(
+        resource(UpsertResource, "prac-1"),
+        answer(held(data=DATA)),
+        answer(held(data=OTHER)),
+        "resources",
+        resource(UpsertResource, "other"),
+    ),
+    "delete": Subject(
+        DeleteRelationship(EHR, "works-at", "prac-1.org-9"),
+        refusal(404, "NOT_FOUND"),
+        answer(joined(data=DATA)),
+        "relationships",
+        None,
+    ),
+}
+
+ENDS: Mapping[str, Mapping[str, Any]] = {
+    "stored": {"status": "SUCCESS"},
+    "approved": {"status": "SUCCESS", "review": "SUCCESSFUL"},
+    "refused by a reviewer": {"status": "SUCCESS", "review": "REJECTED"},
+    "reviewed, in a word not known": {"status": "SUCCESS", "review": "NEW_WORD"},
+    "taken": {"status": "FAILURE", "error": "ALREADY_EXISTS"},
+    "not found": {"status": "FAILURE", "error": "NOT_FOUND"},
+    "internal": {"status": "FAILURE", "error": "INTERNAL"},
+    "failed without a reason": {"status": "FAILURE"},
+    "cancelled": {"status": "CANCELLED"},
+}
+FOUND = ("left", "different", "absent", "refused")
+
+
+def script(subject: Subject, end: Mapping[str, Any], found: str, *, lost: bool, way: str) -> dict[str, Any]:
+    write = subject.write
+    more = {"pipelineExecution": {"id": "e", "status": end["review"]}} if "review" in end else {}
+    mine = receipt(write.id, end["status"], str(write.action), error=end.get("error"), **more)
+    receipts, status = [mine], end["status"]
+    if way == "coalesced":
+        receipts.append(receipt(subject.companion.id, action=str(write.action)))
+        status = "SUCCESS" if status == "SUCCESS" else "FAILURE"
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1"}.get(way, "bk_1")
+    reads = {
+        "left": subject.left,
+        "different": subject.different,
+        "absent": refusal(404, "NOT_FOUND"),
+        "refused": refusal(403, "PERMISSION_DENIED"),
+    }
+    return {
+        "/tasks/": [task(status, id_, receipts=receipts)],
+        "GET": [reads[found]],
+        "/": [close, accepted(id_)] if lost else [accepted(id_)],
+    }
+
+
+async def statement(session: Session, subject: Subject, way: str) -> str:
+    """What is said of the write: stored, not stored, or unknown."""
+    if way.endswith("job"):
+        via = {"bulk job": "bulk", "single job": "single", "bundle job": "bundle"}[way]
+        outcomes = []
+        with contextlib.suppress(JobStopped):  # a key that is refused while reading stops the job
+            async with Ingestion(session, EHR, [subject.write], via=via, on_existing=OnExisting.FAIL) as job:
+                async for each in job:
+                    outcomes = [each]
+        (outcome,) = outcomes
+        if outcome.disposition in {D.PERSISTED, D.SUCCEEDED}:
+            return "stored"
+        return "unknown" if outcome.disposition is D.UNKNOWN else "not stored"
+    try:
+        await (await submitted(session, subject, way))
+    except CliniaError as error:
+        known = {Outcome.REJECTED: "not stored", Outcome.NOT_SENT: "not stored", Outcome.DONE: "stored"}
+        return known.get(error.outcome, "unknown")
+    return "stored"
+
+
+async def submitted(session: Session, subject: Subject, way: str) -> Any:
+    if way == "bulk":
+        return await session.bulk(EHR, [subject.write])
+    if way == "bundle":
+        return await session.bundle(EHR, [subject.write])
+    if way == "coalesced":
+        mine, _ = await asyncio.gather(
+            session.submit(subject.write), session.submit(subject.companion), return_exceptions=True
+        )
+        if isinstance(mine, BaseException):
+            raise mine
+        return mine
+    return await session.submit(subject.write)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["once", "after a lost answer"])
+@pytest.mark.parametrize("found", FOUND)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", SUBJECTS)
+async def test_every_way_of_sending_says_the_same(name: str, end: str, found: str, lost: bool) -> None:
+    subject = SUBJECTS[name]
+    ways = ["alone", "bulk", "bundle", "bulk job", "bundle job"]
+    ways += [] if name == "upsert" else ["single job"]
+    ways += [] if subject.companion is None else ["coalesced"]
+    said = {}
+    for way in ways:
+        rules = script(subject, ENDS[end], found, lost=lost, way=way)
+        async with against(rules, coalesce=way == "coalesced") as (session, _):
+            said[way] = await statement(session, subject, way)
+    assert len(set(said.values())) == 1, said
