@@ -44,20 +44,17 @@ def test_a_job_is_shown_after_its_end(cli: Cli) -> None:
     assert cli(*command).json["landed"] == 30
     fields = cli("journal", "show", "j.db", "--json").json
     assert (fields["read"], fields["landed"], fields["by_disposition"]) == (31, 30, {"succeeded": 30})
-    assert (fields["failed"], fields["waiting"], fields["tasks"]) == (1, {}, 0)
-    assert fields["reasons"] == [
-        {"disposition": "invalid", "reason": "$.from: is required", "count": 1, "first_record": 31}
-    ]
+    assert (fields["invalid"], fields["failed"], fields["waiting"], fields["tasks"]) == (1, 0, {}, 0)
     lines = cli("journal", "show", "j.db").out.splitlines()
     assert lines[0] == "job          source s, by bulk to emulator"
     assert lines[2:] == [
         "read                 31",
         "landed               30",
         "         30 succeeded",
-        "failed                1",
-        "          1 invalid: $.from: is required (record 31 first)",
+        "failed                0",
+        "invalid               1   not sent",
     ]
-    assert cli(*command).json["reported_before"] == 31
+    assert cli(*command).json["reported_before"] == 30
 
 
 def test_a_journal_that_changes_all_the_time_is_read_consistently(tmp_path: Path) -> None:
@@ -89,6 +86,17 @@ def _busy_journal(path: Path) -> sqlite3.Connection:
     connection = file.open_file(path)
     connection.execute("INSERT INTO job VALUES (1, 's', 'u', 'bulk', NULL, 0, 0, X'', X'', X'')")
     return connection
+
+
+def test_failures_are_grouped_by_reason(cli: Cli, served: Served) -> None:
+    assert cli("ingest", _records(3)).code == 1
+    Path("other.ndjson").write_text("".join(line(f"prac-{number}", data={"n": 1}) for number in range(5)))
+    assert cli("ingest", "other.ndjson", "--journal", "j.db").code == 1
+    fields = cli("journal", "show", "j.db", "--json").json
+    assert (fields["read"], fields["landed"], fields["failed"]) == (5, 2, 3)
+    (group,) = fields["reasons"]
+    assert (group["disposition"], group["count"], group["first_record"]) == ("failed", 3, 1)
+    assert f"          3 failed: {group['reason']} (record 1 first)" in cli("journal", "show", "j.db").out
 
 
 @pytest.mark.parametrize("content", [b"no database", b""])

@@ -28,6 +28,7 @@ def _fields(snapshot: JournalSnapshot) -> dict[str, object]:
         "read": snapshot.read,
         "landed": sum(snapshot.landed.values()),
         "by_disposition": {str(disposition): count for disposition, count in snapshot.landed.items()},
+        "invalid": snapshot.invalid,
         "failed": sum(group.count for group in snapshot.failures),
         "reasons": [
             {
@@ -57,5 +58,7 @@ def _lines(snapshot: JournalSnapshot) -> list[str]:
     for group in snapshot.failures:
         reason = f": {group.reason}" if group.reason else ""
         lines.append(f"  {group.count:>9,} {group.disposition}{reason} (record {group.first:,} first)")
+    if snapshot.invalid:
+        lines.append(f"{'invalid':<12} {snapshot.invalid:>10,}   not sent")
     lines += [f"{state.lower():<12} {count:>10,}" for state, count in snapshot.waiting.items()]
     return [*lines, f"{'tasks':<12} {snapshot.tasks:>10,}   not ended"] if snapshot.tasks else lines

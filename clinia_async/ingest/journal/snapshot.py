@@ -57,6 +57,8 @@ class JournalSnapshot:
     """Records without an outcome, by the state of their chunk."""
     tasks: int
     """Tasks that have not ended."""
+    invalid: int
+    """Records that were read and are in no chunk: they were refused here, and are not in the journal."""
 
 
 def read_snapshot(path: Path) -> JournalSnapshot:
@@ -131,8 +133,9 @@ def _snapshot(connection: sqlite3.Connection, changed_at: float) -> JournalSnaps
     job = connection.execute("SELECT source, service, via, read_to FROM job").fetchone()
     landed: Counter[Disposition] = Counter()
     waiting: Counter[ChunkState] = Counter()
-    tasks = 0
+    tasks = in_chunks = 0
     for state, where, task, found in connection.execute("SELECT state, positions, task, landed FROM chunk"):
+        in_chunks += _length(where)
         for part in found.split(";") if found else ():
             disposition, _, places = part.partition("=")
             landed[Disposition(disposition)] += _length(places)
@@ -144,7 +147,9 @@ def _snapshot(connection: sqlite3.Connection, changed_at: float) -> JournalSnaps
     )
     failures = [FailureGroup(Disposition(each), *rest) for each, *rest in groups]
     source, service, via, read = job or ("", "", "", 0)
-    return JournalSnapshot(source, service, via, changed_at, read, landed, failures, waiting, tasks)
+    return JournalSnapshot(
+        source, service, via, changed_at, read, landed, failures, waiting, tasks, max(read - in_chunks, 0)
+    )
 
 
 _WAITING = frozenset({ChunkState.PLANNED, ChunkState.SENDING, ChunkState.ACCEPTED})
