@@ -33,7 +33,7 @@ _HOME_OF = home_of(
             " JournalError JournalMismatch"
             " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
             " RecordStream Report RowFailure SourceCancelled TableOptions Via fhir_address fhir_definitions"
-            " identity_of ingest_partition read_ndjson read_records"
+            " identity_of ingest_partition read_ndjson read_records rows"
         ),
         "models.identifiers": "escape_dots unescape_dots",
         "models": (

@@ -104,6 +104,7 @@ from clinia_async.ingest import identity_of as identity_of
 from clinia_async.ingest import ingest_partition as ingest_partition
 from clinia_async.ingest import read_ndjson as read_ndjson
 from clinia_async.ingest import read_records as read_records
+from clinia_async.ingest import rows as rows
 from clinia_async.models import Action as Action
 from clinia_async.models import Cardinality as Cardinality
 from clinia_async.models import Collection as Collection

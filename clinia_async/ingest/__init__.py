@@ -15,6 +15,7 @@ from clinia_async.ingest.readers.fhir_identity import fhir_address
 from clinia_async.ingest.readers.fhir_records import FhirContent
 from clinia_async.ingest.readers.files import identity_of, read_ndjson, read_records
 from clinia_async.ingest.readers.formats import InputFormat
+from clinia_async.ingest.readers.row_source import rows
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
@@ -59,4 +60,5 @@ __all__ = [
     "ingest_partition",
     "read_ndjson",
     "read_records",
+    "rows",
 ]

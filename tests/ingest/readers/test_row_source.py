@@ -1,0 +1,197 @@
+"""Rows of frames and of database cursors become records, some at a time."""
+
+import asyncio
+import datetime as dt
+import json
+import sqlite3
+import threading
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from clinia_async import BadRecord, ColumnMapping, ConfigError, InputError, Record, RecordStream, rows
+from clinia_async.emulator import Emulator
+from tests.ingest.reading import told
+from tests.ingest.running import SOURCE, run, stored_data
+
+SIMPLE = ColumnMapping.parse("type==t,id=id,data.v=v")
+TEXT = ColumnMapping.parse("type==t,id=id,data.v:str=v")
+IDS = [f"id-{n}" for n in range(1500)]
+
+
+async def data_of(stream: RecordStream) -> list[object]:
+    found = [each async for each in stream]
+    assert [each.line for each in found] == [*range(1, len(found) + 1)]
+    return [
+        json.loads(each.payload())["data"].get("v") if isinstance(each, Record) else told([each])[0][1:]
+        for each in found
+    ]
+
+
+FRAMES = {
+    "pandas": pd.DataFrame({"id": IDS, "v": range(1500)}),
+    "polars": pl.DataFrame({"id": IDS, "v": range(1500)}),
+    "table": pa.table({"id": IDS, "v": range(1500)}),
+    "batches": pa.table({"id": IDS, "v": range(1500)}).to_batches(100),
+    "batch": pa.record_batch({"id": IDS, "v": range(1500)}),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_frames_are_read_through_the_interface_of_arrow(name: str) -> None:
+    frame = FRAMES[name]
+    if name == "batches":
+        frame = pa.RecordBatchReader.from_batches(frame[0].schema, frame)
+    assert await data_of(rows(frame, SOURCE, columns=SIMPLE)) == [*range(1500)]
+
+
+async def test_missing_values_of_pandas_leave_their_field_out() -> None:
+    frame = pd.DataFrame({"id": ["aa", "bb"], "v": [1.5, None]})
+    assert await data_of(rows(frame, SOURCE, columns=SIMPLE)) == [1.5, None]
+
+
+async def test_columns_may_be_named_as_fields() -> None:
+    frame = pl.DataFrame({"type": ["t"], "id": ["aa"], "data": [{"v": [1, 2]}]})
+    assert await data_of(rows(frame, SOURCE)) == [[1, 2]]
+
+
+async def test_a_frame_that_arrow_cannot_carry_is_named() -> None:
+    frame = pd.DataFrame({"id": ["aa", 1], "v": [1, 2]})
+    with pytest.raises(InputError, match="several types"):
+        await data_of(rows(frame, SOURCE, columns=SIMPLE))
+    with pytest.raises(InputError, match="no column for id"):
+        await data_of(rows(pl.DataFrame({"v": [1]}), SOURCE, columns=SIMPLE))
+
+
+class Fake:
+    """A cursor of a driver that has no thread of its own."""
+
+    description = (("id", None), ("v", None))
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self._rows = iter([(f"id-{n}", value) for n, value in enumerate(values)])
+        self.threads: set[int] = set()
+        self.sizes: set[int] = set()
+
+    def fetchmany(self, size: int) -> list[tuple[object, object]]:
+        self.threads.add(threading.get_ident())
+        self.sizes.add(size)
+        return [*islice(self._rows, size)]
+
+
+NAIVE = "its timestamps have no time zone"
+VALUES: list[tuple[object, object]] = [
+    ("x", "x"),
+    (None, None),
+    (1, 1),
+    (2**63, 2**63),
+    (True, True),
+    (1.5, 1.5),
+    (Decimal("1.10"), 1.1),
+    (dt.date(2020, 1, 2), "2020-01-02"),
+    (dt.time(1, 2, 3), "01:02:03"),
+    (dt.datetime(2020, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))), "2020-01-01T00:00:00Z"),
+    (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    (b"\xc3\xa9", "é"),
+    (memoryview(b"x"), "x"),
+    ([1, [Decimal(2)]], [1, [2]]),
+    ({"a": {"b": None}, "c": (1,)}, {"a": {}, "c": [1]}),
+]
+
+
+async def test_values_of_cursors_are_carried() -> None:
+    cursor = Fake([value for value, _ in VALUES])
+    assert await data_of(rows(cursor, SOURCE, columns=SIMPLE)) == [wanted for _, wanted in VALUES]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        Decimal("NaN"),
+        dt.datetime(2020, 1, 1),  # noqa: DTZ001
+        b"\xff",
+        object(),
+        {1: 2},
+        [float("inf")],
+        "\ud800",
+    ],
+)
+async def test_a_value_that_no_record_carries_costs_its_row(value: object) -> None:
+    found = [each async for each in rows(Fake(["x", value, "y"]), SOURCE, columns=SIMPLE)]
+    assert [type(each) for each in found] == [Record, BadRecord, Record]
+    assert told(found)[0][:2] == (2, "$.data.v (column v)")
+
+
+async def test_local_times_need_a_time_zone_or_are_text() -> None:
+    local = dt.datetime(1998, 4, 9, 12, 30, 15)  # noqa: DTZ001
+    assert NAIVE in str(await data_of(rows(Fake([local]), SOURCE, columns=SIMPLE)))
+    assert await data_of(rows(Fake([local]), SOURCE, columns=TEXT)) == ["1998-04-09T12:30:15"]
+    zoned = rows(Fake([local]), SOURCE, columns=SIMPLE, timezone="Europe/Paris")
+    assert await data_of(zoned) == ["1998-04-09T10:30:15Z"]
+    frame = pl.DataFrame({"id": ["aa"], "v": [local]})
+    assert await data_of(rows(frame, SOURCE, columns=TEXT)) == ["1998-04-09T12:30:15"]
+
+
+async def test_rows_are_fetched_some_at_a_time_and_in_a_thread() -> None:
+    cursor = Fake(range(1500))
+    assert len(await data_of(rows(cursor, SOURCE, columns=SIMPLE))) == 1500
+    assert cursor.sizes == {512}
+    assert threading.get_ident() not in cursor.threads
+
+
+async def test_a_cursor_of_sqlite_stays_in_its_thread() -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("create table t (id text, v int)")
+    database.executemany("insert into t values (?, ?)", ((f"id-{n}", n) for n in range(1500)))
+    cursor = database.execute("select id, v from t order by v")
+    async with Emulator() as emulator:
+        found = await run(emulator, rows(cursor, SOURCE, columns=SIMPLE))
+        assert found.report.all_landed
+        assert emulator.resources() == 1500
+        assert stored_data(emulator) == {}
+    database.close()
+
+
+async def test_a_cursor_may_be_asynchronous() -> None:
+    class Async(Fake):
+        async def fetchmany(self, size: int) -> Any:  # type: ignore[override]
+            await asyncio.sleep(0)
+            return Fake.fetchmany(self, size)
+
+    assert await data_of(rows(Async(range(3)), SOURCE, columns=SIMPLE)) == [0, 1, 2]
+
+
+async def test_what_has_no_rows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="or of a cursor"):
+        rows([{"id": "aa"}], SOURCE)  # type: ignore[arg-type]
+    cursor = Fake([])
+    cursor.description = None  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="execute a query first"):
+        await data_of(rows(cursor, SOURCE, columns=SIMPLE))
+    with pytest.raises(ConfigError, match="timezone"):
+        rows(Fake([]), SOURCE, timezone="Nowhere")
+
+
+async def test_memory_does_not_grow_with_a_stream() -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for n in range(100):
+            yield pa.record_batch({"id": [f"id-{n}"] * 500, "v": ["x" * 1000] * 500})
+
+    schema = next(batches()).schema
+    tracemalloc.start()
+    try:
+        async for _ in rows(pa.RecordBatchReader.from_batches(schema, batches()), SOURCE, columns=SIMPLE):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * 1024 * 1024, "the rows are of 50 MB"
