@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal
 
 from attrs import evolve, field, frozen, validators
-from orjson import dumps
+from orjson import dumps, loads
 
 from clinia_async.emulator.errors import ApiError
 from clinia_async.emulator.exchange import Plan, Reply, Request
@@ -233,8 +233,9 @@ class OddReceipts(Fault):
         return attempt.execute(attempt.request, lambda document: self._changed(document, attempt.random))
 
     def _changed(self, document: object, random: Random) -> object:
-        if not isinstance(document, dict) or not isinstance(document.get("receipts"), list):
+        if not isinstance(document, dict) or "receipts" not in document:
             return document
+        document = {**document, "receipts": loads(dumps(document["receipts"]))}
         if self.form == "null-list":
             return {**document, "receipts": None}
         receipts = [(receipt, random.random() < self.share) for receipt in document["receipts"]]

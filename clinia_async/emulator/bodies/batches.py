@@ -11,6 +11,7 @@ from clinia_async.emulator.errors import ApiError, invalid
 _ACTIONS = {action: frozenset({"action", action.lower()}) for action in ("CREATE", "UPSERT", "DELETE")}
 """The fields of an operation of each action."""
 
+_WRITES = {"CREATE": "create", "UPSERT": "upsert"}
 _ACTION = frozenset({"action"})
 _PURGED = {"resources": RESOURCE, "relationships": RELATIONSHIP}
 
@@ -18,6 +19,7 @@ _PURGED = {"resources": RESOURCE, "relationships": RELATIONSHIP}
 class Bodies(Protocol):
     """The checks of one target: resources or relationships."""
 
+    def plain_write(self, action: str, payload: dict[str, object], /) -> Operation | None: ...
     def named(self, action: str, payload: dict[str, object], /) -> Operation: ...
     def removal(self, payload: dict[str, object], /) -> Operation: ...
     def write(self, action: str, payload: dict[str, object], /) -> Operation: ...
@@ -76,6 +78,8 @@ def _operations(value: object, where: str, bodies: Bodies) -> list[Operation]:
 
 
 def _operation(value: object, bodies: Bodies) -> Operation:
+    if (plain := _plain_operation(value, bodies)) is not None:
+        return plain
     action = mapping(value, "an operation", need=_ACTION)["action"]
     if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid("the action of an operation must be CREATE, UPSERT or DELETE")
@@ -85,3 +89,13 @@ def _operation(value: object, bodies: Bodies) -> Operation:
         return bodies.removal(payload) if action == "DELETE" else bodies.write(action, payload)
     except ApiError as refusal:
         return bodies.named(action, payload)._replace(refusal=("INVALID_ARGUMENT", refusal.message))
+
+
+def _plain_operation(value: object, bodies: Bodies) -> Operation | None:
+    try:
+        action = value["action"]  # type: ignore[index]
+        payload = value[_WRITES[action]]  # type: ignore[index]
+    except (KeyError, TypeError, IndexError):
+        return None
+    is_plain = isinstance(value, dict) and len(value) == 2 and isinstance(payload, dict)
+    return bodies.plain_write(action, payload) if is_plain else None

@@ -8,7 +8,15 @@ from attrs import frozen
 from clinia_async.emulator.bodies import metadata
 from clinia_async.emulator.bodies.operation import RELATIONSHIP, Operation
 from clinia_async.emulator.bodies.references import TOKEN, Tokens
-from clinia_async.emulator.bodies.shapes import end_id, fields, key, mapping, relationship_id
+from clinia_async.emulator.bodies.shapes import (
+    end_id,
+    fields,
+    is_relationship_id,
+    key,
+    known_keys,
+    mapping,
+    relationship_id,
+)
 from clinia_async.emulator.bodies.strict_json import encode
 from clinia_async.emulator.errors import invalid
 
@@ -29,6 +37,30 @@ class RelationshipBodies:
     def creation(self, type_: str, body: object) -> Operation:
         """Return a single create."""
         return self._write("CREATE", type_, fields(body, "the body", need=_ENDS, may=_MORE))
+
+    def plain_write(self, action: str, payload: dict[str, object]) -> Operation | None:
+        """Return a valid create or upsert without metadata, or None if it must be checked by fields.
+
+        Most operations of a bulk are such, and this takes a fifth of the time.
+        """
+        try:
+            type_, from_, to, data = payload["type"], payload["from"], payload["to"], payload["data"]
+            from_type, from_id, to_type, to_id = from_["type"], from_["id"], to["type"], to["id"]  # type: ignore[index]
+            are_known = type_ in known_keys and from_type in known_keys and to_type in known_keys
+        except (KeyError, TypeError, IndexError):
+            return None
+        if (
+            not are_known
+            or type(from_id) is not str
+            or type(to_id) is not str
+            or type(data) is not dict
+            or (len(payload), len(from_), len(to)) != (4, 2, 2)  # type: ignore[arg-type]
+            or not is_relationship_id(id_ := f"{from_id}.{to_id}")
+            or self.tokens is not None
+        ):
+            return None
+        ends = (str(from_type), from_id, str(to_type), to_id)
+        return Operation(RELATIONSHIP, action, str(type_), id_, *ends, encode(data))
 
     def named(self, action: str, payload: dict[str, object]) -> Operation:
         """Return type and id, valid or not, as the receipt will show them."""

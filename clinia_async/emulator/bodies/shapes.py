@@ -16,6 +16,10 @@ _CONTAINED_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 _IDENTIFIER = re.compile(rf"{_CONTAINED_ID.pattern}:{_CONTAINED_ID.pattern}:{_CONTAINED_ID.pattern}")
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _TASK_ID = re.compile(r"[\w:-]{1,100}", re.ASCII)
+known_keys: set[str] = set()
+"""Keys that were found to be valid: few are used again and again."""
+
+_KNOWN_KEYS = 1000
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -27,7 +31,9 @@ def matching(pattern: re.Pattern[str], value: object, complaint: str) -> str:
 
 def key(value: object, where: str) -> str:
     """Return the key of a source, a partition, a profile or a relationship definition, checked."""
-    if isinstance(value, str) and _KEY.fullmatch(value):
+    if isinstance(value, str) and (value in known_keys or _KEY.fullmatch(value)):
+        if len(known_keys) < _KNOWN_KEYS:
+            known_keys.add(value)
         return value
     raise invalid(f"{where} is not a valid key")
 
@@ -36,6 +42,10 @@ def end_id(value: object, where: str) -> str:
     if isinstance(value, str) and _END_ID.fullmatch(value):
         return value
     raise invalid(f"{where} must be a string with neither dots nor control characters, and not empty")
+
+
+def is_relationship_id(value: str) -> bool:
+    return _RELATIONSHIP_ID.fullmatch(value) is not None
 
 
 def relationship_id(value: object) -> str:

@@ -20,9 +20,11 @@ class OperationResult(NamedTuple):
     execution: Execution | None = None
 
 
-def pending(operation: Operation, update_action: str) -> Receipt:
+def pending(operation: Operation, update_action: str, task_id: str, received_at: str) -> Receipt:
     """Return the receipt of an operation that is not executed yet."""
     return {
+        "receivedAt": received_at,
+        "taskId": task_id,
         "action": update_action if operation.action in EDITS else operation.action,
         "status": "PENDING",
         "targetType": operation.target,

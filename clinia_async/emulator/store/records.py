@@ -118,7 +118,7 @@ class Records:
 
     def create_all(self, source: str, operations: list[Operation], stamp: str) -> list[bool]:
         """Execute creates in their order. Return for each whether it created its record."""
-        rows = iter([_row(source, operation, stamp) for operation in operations])
+        rows = iter(_rows(source, operations, stamp))
         created: list[bool] = []
         while len(created) < len(operations):
             with suppress(IntegrityError):  # of the row that the iterator gave last
@@ -241,3 +241,11 @@ def _row(source: str, operation: Operation, stamp: str) -> Record:
         operation.created_at or stamp,
         operation.updated_at or stamp,
     )
+
+
+def _rows(source: str, operations: list[Operation], stamp: str) -> list[tuple[object, ...]]:
+    """Return what `_row` returns, of many operations at once."""
+    return [
+        (source, target, type_, id_, *ends_and_content, identifier, created or stamp, updated or stamp)
+        for target, _, type_, id_, *ends_and_content, created, updated, identifier, _, _, _ in operations
+    ]

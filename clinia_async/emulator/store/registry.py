@@ -29,6 +29,7 @@ from clinia_async.emulator.store.relationship_index import RelationshipIndex
 from clinia_async.emulator.store.rules import Rules
 from clinia_async.emulator.store.tasks import BULK, BUNDLE, PURGE, SINGLE, Purges, Task, Tasks, Work
 
+_REVIEW_STATES = frozenset({REVIEWED, APPROVED, REJECTED})
 _AT_ONCE = 100
 """Tasks executed in one transaction: each whole, with its receipts, or not at all."""
 
@@ -238,6 +239,8 @@ class Registry:
     ) -> list[Operation]:
         if self._settings.conflicts == "queue":
             return operations
+        if not self._tasks.any_busy():
+            return operations
         busy = [self._tasks.busy(source, operation) for operation in operations]
         if not any(busy):
             return operations
@@ -252,12 +255,10 @@ class Registry:
         if work.id.startswith(PURGE):
             results = self._purge(work, stamp)
         else:
-            operations = [
-                one._replace(state=READY) if one.state == APPROVED else one for one in work.operations
-            ]
-            results = self._results(work, operations, stamp)
-        reviewed = [self._reviewed(work, index, result) for index, result in enumerate(results)]
-        self._tasks.complete(work, reviewed, stamp)
+            results = self._results(work, _decided(work.operations), stamp)
+        if any(one.state in _REVIEW_STATES for one in work.operations):
+            results = [self._reviewed(work, index, result) for index, result in enumerate(results)]
+        self._tasks.complete(work, results, stamp)
 
     def _reviewed(self, work: Work, index: int, result: OperationResult | None) -> OperationResult | None:
         """Return the result of an operation whose reviewer has decided, or has yet to decide."""
@@ -287,3 +288,10 @@ class Registry:
         definition = f"{work.operations[index].type}.1"
         id_ = self._tasks.ids.execution(work.number, index)
         return {"id": id_, "pipelineDefinitionId": definition, "status": status}
+
+
+def _decided(operations: list[Operation]) -> list[Operation]:
+    """Return operations with approved ones ready to be executed."""
+    if not any(one.state == APPROVED for one in operations):
+        return operations
+    return [one._replace(state=READY) if one.state == APPROVED else one for one in operations]

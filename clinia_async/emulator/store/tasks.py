@@ -1,12 +1,11 @@
 """Tasks, their receipts and purges, and the queue of accepted writes."""
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from orjson import dumps, loads
+from orjson import Fragment, dumps, loads
 
 from clinia_async.emulator.bodies.operation import APPROVED, DONE, READY, REJECTED, REVIEWED, Operation
 from clinia_async.emulator.clock import Clock
@@ -57,21 +56,22 @@ class Task(NamedTuple):
     target: str
     status: str
     received_at: str
-    receipts: list[Receipt] | None = None
-    """The fields that they do not share; None if they were not asked for."""
+    receipts: Fragment | list[Receipt] | None = None
+    """JSON as it is stored, or a list; None if they were not asked for."""
 
     def document(self) -> dict[str, object]:
         """Return the task as the API shows it."""
         task: dict[str, object] = {"status": self.status, "taskId": self.id}
         if self.receipts is not None:
-            start = {"receivedAt": self.received_at, "taskId": self.id}
-            task["receipts"] = [start | receipt for receipt in self.receipts]
+            task["receipts"] = self.receipts
         return task
 
 
 class Tasks:
     def __init__(self, database: Connection, clock: Clock, seed: int, update_action: str) -> None:
         self._database = database
+        self._is_file = bool(database.execute("PRAGMA database_list").fetchone()[2])
+        self._operations: dict[int, list[Operation]] = {}
         self._clock = clock
         self._update_action = update_action
         (last,) = database.execute(_LAST).fetchone()
@@ -79,14 +79,14 @@ class Tasks:
         self._queue = self._interrupted()
         heapq.heapify(self._queue)
         self._polls_left: dict[int, int] = {}
-        self._busy = Counter(
-            key for work in self._unfinished() for key in _keys(work.source, work.operations)
-        )
+        self._busy: dict[_Key, int] = {}
+        for work in self._unfinished():
+            self._occupy(_keys(work.source, work.operations))
 
     def add_finished(self, source: str, operations: list[Operation], stamp: str, *, prefix: str) -> str:
         """Add the finished task of a write that was persisted at once. Return its id."""
         number, id_ = self.ids.task(prefix)
-        receipts = self._pending(operations)
+        receipts = self._pending(operations, id_, stamp)
         for receipt in receipts:
             apply_result(receipt, _SUCCESS, stamp)
         self._insert(number, source, Task(id_, "", "SUCCESS", stamp, receipts))
@@ -105,19 +105,24 @@ class Tasks:
     ) -> tuple[int, str]:
         """Add a task, due after seconds or after so many polls. Return its number and id."""
         number, id_ = self.ids.task(prefix)
-        work = (number, latency, dumps(operations, default=tuple).decode())
+        self._operations[number] = operations
         self._insert(number, source, Task(id_, target, "PENDING", stamp, [] if prefix == PURGE else None))
-        self._database.execute("INSERT INTO pending VALUES (?, ?, ?)", work)
+        self._database.execute(
+            "INSERT INTO pending VALUES (?, ?, ?)", (number, latency, self._text(operations))
+        )
         if polls is None:
             heapq.heappush(self._queue, Due(self._clock.now() + latency, number))
         else:
             self._polls_left[number] = polls
-        self._busy.update(_keys(source, operations))
+        self._occupy(_keys(source, operations))
         return number, id_
 
     def busy(self, source: str, operation: Operation) -> bool:
         """Return whether an unfinished task has an operation on the same record."""
         return (source, operation.target, operation.type, operation.id) in self._busy
+
+    def any_busy(self) -> bool:
+        return bool(self._busy)
 
     def count_poll(self, asked: str) -> None:
         """Make a task due whose polls have all seen it pending."""
@@ -141,8 +146,10 @@ class Tasks:
 
     def work(self, number: int) -> Work | None:
         """Return the work of an unfinished task; None if it is finished or its source was deleted."""
-        row = self._database.execute(_WORK, (number,)).fetchone()
-        return _work(number, *row) if row else None
+        if (row := self._database.execute(_WORK, (number,)).fetchone()) is None:
+            return None
+        id_, source, text = row
+        return Work(number, id_, source, self._operations.get(number) or _operations(text))
 
     def in_review(self, asked: str) -> Work:
         """Return the work of a task that is in review."""
@@ -154,11 +161,11 @@ class Tasks:
 
     def complete(self, work: Work, results: list[OperationResult | None], stamp: str) -> None:
         """Store the results of operations. Operations without a result are in review and stay pending."""
-        receipts = self._receipts(work.number, work)
+        receipts = self._receipts(work)
         for receipt, result in zip(receipts, results, strict=False):
             if result is not None:
                 apply_result(receipt, result, stamp)
-        status = task_status(str(receipt["status"]) for receipt in receipts)
+        status = task_status([str(receipt["status"]) for receipt in receipts])
         update = "UPDATE tasks SET status = ?, receipts = ? WHERE number = ?"
         self._database.execute(update, (status, dumps(receipts).decode(), work.number))
         self._store_rest(work, results)
@@ -172,14 +179,16 @@ class Tasks:
         if row is None or not names(row[0], asked):
             raise absent("task in this source")
         task = Task(*row)
-        if earlier is not None and (then := earlier(number))[0]:
-            _, status, receipts = then
-            if status is None:
-                raise absent("task in this source")
-            return task._replace(
-                status=status, receipts=self._earlier_receipts(number, receipts) if with_receipts else None
-            )
-        return task._replace(receipts=self._receipts(number) if with_receipts else None)
+        changed, status, text = earlier(number) if earlier is not None else (False, None, None)
+        if changed and status is None:
+            raise absent("task in this source")
+        if status is not None:
+            task = task._replace(status=status)
+        if not with_receipts:
+            return task
+        if not changed:
+            (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
+        return task._replace(receipts=self._pending_now(number, task) if text is None else Fragment(text))
 
     def count(self) -> dict[str, int]:
         """Return how many there are, by status."""
@@ -188,6 +197,7 @@ class Tasks:
     def reset(self) -> None:
         """Start with number 1 again, after all tasks were deleted."""
         self._queue.clear()
+        self._operations.clear()
         self._busy.clear()
         self._polls_left.clear()
         self.ids.reset()
@@ -198,6 +208,7 @@ class Tasks:
         for work in self._unfinished():
             if work.source == source:
                 self._release(_keys(source, work.operations))
+                self._operations.pop(work.number, None)
         for table in _OF_TASKS:
             self._database.execute(table, (source,))
 
@@ -206,53 +217,64 @@ class Tasks:
         pairs = list(zip(work.operations, results, strict=True))
         over = [operation for operation, result in pairs if result and result.status != "PENDING"]
         self._release(_keys(work.source, over))
-        if len(over) == sum(operation.state != DONE for operation in work.operations):
+        if len(over) == len(pairs) or len(over) == sum(one.state != DONE for one in work.operations):
             self._database.execute("DELETE FROM pending WHERE number = ?", (work.number,))
+            self._operations.pop(work.number, None)
             return
         rest = [
             operation._replace(state=DONE) if result and result.status != "PENDING" else operation
             for operation, result in pairs
         ]
+        self._operations[work.number] = rest
         update = "UPDATE pending SET latency = NULL, operations = ? WHERE number = ?"
-        self._database.execute(update, (dumps(rest, default=tuple).decode(), work.number))
+        self._database.execute(update, (self._text(rest), work.number))
+
+    def _text(self, operations: list[Operation]) -> str:
+        """Return operations as JSON for a restart; what is in memory alone has none."""
+        return dumps(operations, default=tuple).decode() if self._is_file else ""
+
+    def _occupy(self, keys: Iterable[_Key]) -> None:
+        busy = self._busy
+        for key in keys:
+            busy[key] = busy.get(key, 0) + 1
 
     def _release(self, keys: Iterable[_Key]) -> None:
+        busy = self._busy
         for key in keys:
-            self._busy[key] -= 1
-            if not self._busy[key]:
-                del self._busy[key]
+            if left := busy[key] - 1:
+                busy[key] = left
+            else:
+                del busy[key]
 
     def _insert(self, number: int, source: str, task: Task) -> None:
         receipts = None if task.receipts is None else dumps(task.receipts).decode()
         row = (number, task.id, source, task.target, task.status, task.received_at, receipts)
         self._database.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _receipts(self, number: int, work: Work | None = None) -> list[Receipt]:
-        """Return stored receipts, or pending ones made from the operations before the first result."""
-        (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
+    def _receipts(self, work: Work) -> list[Receipt]:
+        """Return stored receipts, or pending ones before the first result."""
+        query = "SELECT received_at, receipts FROM tasks WHERE number = ?"
+        received_at, text = self._database.execute(query, (work.number,)).fetchone()
         if text is None:
-            work = work or self.work(number)
-            return self._pending(work.operations if work else [])
+            return self._pending(work.operations, work.id, received_at)
         receipts: list[Receipt] = loads(text)
         return receipts
 
-    def _earlier_receipts(self, number: int, text: str | None) -> list[Receipt]:
-        """Return receipts as they were; without a text, as they were while all were pending."""
-        if text is not None:
-            receipts: list[Receipt] = loads(text)
-            return receipts
-        names = ("action", "targetType", "id", "type")
-        return [
-            {"status": "PENDING", **{name: receipt[name] for name in names}}
-            for receipt in self._receipts(number)
-        ]
+    def _pending_now(self, number: int, task: Task) -> list[Receipt]:
+        """Return receipts as they are, or were, while all operations are pending."""
+        if (work := self.work(number)) is not None:
+            return self._pending(work.operations, task.id, task.received_at)
+        (text,) = self._database.execute(_RECEIPTS, (number,)).fetchone()
+        names = ("receivedAt", "taskId", "action", "targetType", "id", "type")
+        return [{"status": "PENDING", **{name: receipt[name] for name in names}} for receipt in loads(text)]
 
-    def _pending(self, operations: list[Operation]) -> list[Receipt]:
-        return [pending(operation, self._update_action) for operation in operations]
+    def _pending(self, operations: list[Operation], id_: str, received_at: str) -> list[Receipt]:
+        return [pending(operation, self._update_action, id_, received_at) for operation in operations]
 
     def _unfinished(self) -> Iterator[Work]:
         query = "SELECT number, id, source, operations FROM tasks JOIN pending USING (number)"
-        return (_work(*row) for row in self._database.execute(query).fetchall())
+        for number, id_, source, text in self._database.execute(query).fetchall():
+            yield Work(number, id_, source, self._operations.get(number) or _operations(text))
 
     def _interrupted(self) -> list[Due]:
         """Return the unfinished tasks of an earlier run, whose latencies start anew."""
@@ -299,8 +321,8 @@ _OF_TASKS = (
 )
 
 
-def _work(number: int, id_: str, source: str, operations: str) -> Work:
-    return Work(number, id_, source, list(map(Operation._make, loads(operations))))
+def _operations(text: str) -> list[Operation]:
+    return list(map(Operation._make, loads(text)))
 
 
 def _keys(source: str, operations: list[Operation]) -> Iterator[_Key]:
