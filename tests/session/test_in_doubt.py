@@ -1,0 +1,83 @@
+"""Writes whose callers were cancelled: kept until they are taken, and never without bounds."""
+
+import asyncio
+
+import pytest
+
+from clinia_async import ConfigError, Session
+from tests.factories import create, session_at
+from tests.hostile import Hostile, after, persisted, stall
+
+
+async def cancel_creates(session: Session, count: int, start: int = 0) -> None:
+    """Cancel the callers of so many creates while these are under way."""
+    callers = [asyncio.ensure_future(create(session, f"p{start + number}")) for number in range(count)]
+    await asyncio.sleep(0.5)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+
+
+async def test_in_doubt_holds_at_most_its_limit() -> None:
+    async with (
+        Hostile(otherwise=after(1, persisted)) as server,
+        session_at(server, in_doubt_limit=5) as session,
+    ):
+        for start in range(0, 40, 8):
+            await cancel_creates(session, 8, start)
+            await asyncio.sleep(2)
+        kept = [entry.call.from_.id for entry in session.in_doubt]  # type: ignore[attr-defined]
+        assert kept == ["p35", "p36", "p37", "p38", "p39"]
+        assert session._engine.submissions.dropped == 35
+
+
+async def test_answered_writes_are_dropped_before_those_under_way() -> None:
+    script = [after(1, persisted)] * 2
+    async with (
+        Hostile(script, otherwise=after(500, persisted)) as server,
+        session_at(server, in_doubt_limit=3, close_grace=0.1) as session,
+    ):
+        await cancel_creates(session, 2)
+        await asyncio.sleep(2)
+        await cancel_creates(session, 2, start=2)
+        assert [entry.task is None for entry in session.in_doubt] == [False, True, True]
+
+
+async def test_answered_writes_can_be_taken_out() -> None:
+    async with (
+        Hostile([after(1, persisted)] * 2, otherwise=stall) as server,
+        session_at(server, close_grace=0.1) as session,
+    ):
+        await cancel_creates(session, 3)
+        await asyncio.sleep(2)
+        taken = session.take_in_doubt()
+        assert [entry.task is not None and entry.task.done() for entry in taken] == [True, True]
+        assert [entry.task for entry in session.in_doubt] == [None]
+        assert session.take_in_doubt() == []
+
+
+async def test_an_answered_write_leaves_after_a_time() -> None:
+    async with (
+        Hostile(otherwise=after(1, persisted)) as server,
+        session_at(server, in_doubt_age=60) as session,
+    ):
+        await cancel_creates(session, 3)
+        await asyncio.sleep(50)
+        assert len(session.in_doubt) == 3
+        await asyncio.sleep(15)
+        assert session.in_doubt == ()
+
+
+async def test_in_doubt_can_be_read_after_the_session_is_closed() -> None:
+    async with (
+        Hostile(otherwise=after(1, persisted)) as server,
+        session_at(server) as session,
+    ):
+        await cancel_creates(session, 2)
+        assert len(session.in_doubt) == 2
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, float("inf"), None])
+def test_a_wrong_limit_is_refused(limit: object) -> None:
+    with pytest.raises(ConfigError, match=r"^Session\.in_doubt_limit must be a whole number of 1 or more$"):
+        Session("acme", api_key="k", in_doubt_limit=limit)  # type: ignore[arg-type]

@@ -1,0 +1,178 @@
+"""What prints the locals of a traceback, or of a task that waits, prints neither the key nor a record."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import CoroutineType, FrameType, GeneratorType
+from typing import Any
+
+import pytest
+
+import clinia_async
+from clinia_async import CliniaError, CreateRelationship, Ref, RetryPolicy, Session
+from tests.factories import SOURCE, TYPE
+from tests.hostile import Behaviour, Hostile, answer, close, persisted, raw, reply, reset, stall
+
+pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
+
+KEY = "CANARY-KEY-5b1e"
+PERSON = "CANARY-PERSON-91d0"
+TESTS = str(Path(__file__).parents[1])
+OURS = str(Path(clinia_async.__file__).parent)
+
+Call = Callable[[Session], Awaitable[object]]
+
+
+def write(to: str = "b", size: int = 1) -> CreateRelationship:
+    return CreateRelationship(SOURCE, TYPE, Ref(PERSON, "a"), Ref(to, "b"), {"name": PERSON * size})
+
+
+async def browse(session: Session) -> object:
+    filter_ = {"name": {"eq": PERSON}}
+    return [hit async for hit in session.browse(SOURCE, [TYPE], filter=filter_)]
+
+
+CALLS: dict[str, Call] = {
+    "create": lambda session: session.create_relationship(
+        SOURCE, TYPE, from_=Ref(PERSON, "a"), to=Ref("b", "b"), data={"name": PERSON}
+    ),
+    "submit": lambda session: session.submit(write()),
+    "result": lambda session: session.submit(write()).result(),
+    "bulk": lambda session: session.bulk(SOURCE, [write(), write("c", 20_000)]),
+    "get": lambda session: session.get_relationship(SOURCE, TYPE, f"{PERSON}.b"),
+    "delete": lambda session: session.delete_relationship(SOURCE, TYPE, f"{PERSON}.b"),
+    "upsert": lambda session: session.upsert_resource(SOURCE, TYPE, PERSON, data={"name": PERSON}),
+    "task": lambda session: session.get_task(SOURCE, PERSON),
+    "browse": browse,
+}
+BEHAVIOURS: dict[str, Behaviour] = {
+    "stall": stall,
+    "close": close,
+    "reset": reset,
+    "half an answer": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + PERSON.encode()),
+    "not HTTP": raw(f"{PERSON} {KEY}\r\n".encode()),
+    "HTML": reply(200, f"<html>{PERSON}{KEY}".encode(), kind="text/html"),
+    "HTML 403": reply(403, f"<html>{PERSON}{KEY}".encode(), kind="text/html"),
+    "a record of another": answer({"status": "PERSISTED", "relationship": {"id": PERSON, "data": PERSON}}),
+    "an envelope": answer({"code": 400, "type": "INVALID_ARGUMENT", "message": PERSON, "details": []}, 400),
+    "a redirect": reply(302, b"", {"Location": f"https://evil.example.org/{KEY}/{PERSON}"}),
+}
+
+
+def frames_of(error: BaseException | None, seen: set[int] | None = None) -> Iterator[FrameType]:
+    """Every frame in the tracebacks of an error and of those that it came from."""
+    seen = set() if seen is None else seen
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
+    yield from frames_of(error.__cause__, seen)
+    yield from frames_of(error.__context__, seen)
+    for each in getattr(error, "exceptions", ()):
+        yield from frames_of(each, seen)
+
+
+def waiting_frames(waiting: object) -> Iterator[FrameType]:
+    """Every frame of a coroutine that waits, down to what it waits for."""
+    while waiting is not None:
+        if isinstance(waiting, CoroutineType):
+            frame, waiting = waiting.cr_frame, waiting.cr_await
+        elif isinstance(waiting, GeneratorType):
+            frame, waiting = waiting.gi_frame, waiting.gi_yieldfrom
+        else:
+            return
+        if frame is not None:
+            yield frame
+
+
+def found_in(frames: Iterator[FrameType], *, within: str | None = None) -> list[str]:
+    """Where the key or a record stands in a local, of frames that are not of the tests, `within` a folder."""
+    return [
+        f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}: {name}"
+        for frame in frames
+        if not frame.f_code.co_filename.startswith(TESTS)
+        and (within is None or frame.f_code.co_filename.startswith(within))
+        for name, value in frame.f_locals.items()
+        if any(canary in repr(value) for canary in (KEY, PERSON))
+    ]
+
+
+def session_of(server: Hostile, **options: Any) -> Session:
+    retry = RetryPolicy(attempts=2)
+    return Session(api_key=KEY, base_url=server.url, close_grace=0.1, retry=retry, **options)
+
+
+async def error_of(work: Awaitable[object]) -> BaseException:
+    try:
+        await work
+    except BaseException as error:  # noqa: BLE001  a cancel is meant, too
+        return error
+    raise AssertionError("it was to fail")
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_traceback_of_a_failure_holds_them(call: str, name: str) -> None:
+    async with Hostile(otherwise=BEHAVIOURS[name]) as server, session_of(server, timeout=2) as session:
+        try:
+            await CALLS[call](session)
+        except CliniaError as error:
+            assert found_in(frames_of(error)) == []  # noqa: PT017  some calls bring a good answer
+        else:
+            assert name == "a record of another", "which is a good answer to some calls"
+
+
+@pytest.mark.parametrize("end", ["timeout", "wait_for", "cancel"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_traceback_of_a_call_that_is_ended_from_outside_holds_them(call: str, end: str) -> None:
+    async def under_timeout(session: Session) -> None:
+        async with asyncio.timeout(0.5):
+            await CALLS[call](session)
+
+    async with Hostile(otherwise=stall) as server, session_of(server) as session:
+        if end == "timeout":
+            error = await error_of(under_timeout(session))
+        elif end == "wait_for":
+            error = await error_of(asyncio.wait_for(CALLS[call](session), 0.5))
+        else:
+            work = asyncio.ensure_future(CALLS[call](session))
+            await asyncio.sleep(0.5)
+            work.cancel()
+            error = await error_of(work)
+        assert isinstance(error, TimeoutError | asyncio.CancelledError)
+        assert found_in(frames_of(error)) == []
+
+
+@pytest.mark.parametrize("credentials", [False, True], ids=["key", "credentials"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_frame_of_ours_holds_them_while_it_waits(call: str, credentials: bool) -> None:
+    async with (
+        Hostile(otherwise=stall) as server,
+        Session(
+            base_url=server.url,
+            close_grace=0.1,
+            **({"credentials": lambda: {"X-Clinia-API-Key": KEY}} if credentials else {"api_key": KEY}),
+        ) as session,
+    ):
+        work = asyncio.ensure_future(CALLS[call](session))
+        await asyncio.sleep(0.5)
+        frames = [frame for task in asyncio.all_tasks() for frame in waiting_frames(task.get_coro())]
+        # an async generator does not say what it waits for
+        assert call == "browse" or any(frame.f_code.co_name == "_exchange" for frame in frames)
+        assert found_in(iter(frames), within=OURS) == []
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_no_traceback_of_a_refused_connection_holds_them() -> None:
+    async with Session(api_key=KEY, base_url="http://127.0.0.1:9", timeout=2) as session:
+        for call in CALLS.values():
+            assert found_in(frames_of(await error_of(call(session)))) == []
+
+
+async def test_a_write_that_went_well_is_not_in_a_frame() -> None:
+    async with Hostile(otherwise=persisted) as server, session_of(server) as session:
+        assert (await session.submit(write())).done()
