@@ -17,6 +17,7 @@ from enum import Enum
 from attrs import define, field, frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.settings import Number
 
 _QUICKENING = 0.01
 """By how much more of itself the limit grows with each good answer since the last throttle."""
@@ -43,21 +44,17 @@ class ConcurrencyLimits:
     together; a body that is larger than that goes alone.
     """
 
-    start: int = 4
-    least: int = 1
-    most: int = 32
-    decrease: float = 0.7
-    epoch: float = 0.2
-    rate: float | None = None
-    bytes: int = 64 * 1024 * 1024
+    start: int = field(default=4, validator=Number(least=1, whole=True))
+    least: int = field(default=1, validator=Number(least=1, whole=True))
+    most: int = field(default=32, validator=Number(least=1, whole=True))
+    decrease: float = field(default=0.7, validator=Number(above=0, below=1))
+    epoch: float = field(default=0.2, validator=Number(least=0))
+    rate: float | None = field(default=None, validator=Number(above=0, optional=True))
+    bytes: int = field(default=64 * 1024 * 1024, validator=Number(least=1, whole=True))
 
     def __attrs_post_init__(self) -> None:
-        if not 1 <= self.least <= self.start <= self.most:
-            raise ConfigError("a gate needs 1 <= least <= start <= most")
-        if not (0 < self.decrease < 1 and 0 <= self.epoch < math.inf and self.bytes >= 1):
-            raise ConfigError("a gate needs 0 < decrease < 1, epoch >= 0 and bytes >= 1")
-        if self.rate is not None and not 0 < self.rate < math.inf:
-            raise ConfigError("rate must be a positive number of requests a second")
+        if not self.least <= self.start <= self.most:
+            raise ConfigError("ConcurrencyLimits needs least <= start <= most")
 
 
 GateLimits = ConcurrencyLimits

@@ -1,0 +1,254 @@
+"""Settings are real parameters, checked when they are made, and each can come from the environment."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clinia_async as clinia
+from clinia_async import ConfigError, Polling, RetryPolicy, Session, TransportOptions
+from clinia_async.session.options import (
+    NOT_FROM_ENVIRONMENT,
+    VARIABLES,
+    settings_of_groups,
+)
+
+Make = Callable[[], object]
+
+
+def session(**options: Any) -> Session:
+    return Session("acme", **{"api_key": "k", **options})
+
+
+WRONG: dict[str, tuple[Make, str]] = {
+    "no key": (lambda: Session("acme"), "a credential is needed"),
+    "api_key=None": (lambda: Session("acme", api_key=None), "a credential is needed"),
+    "an empty key": (lambda: session(api_key=""), "a credential is needed"),
+    "a key with a space": (lambda: session(api_key="a b"), "the API key must be"),
+    "a key of bytes": (lambda: session(api_key=b"k"), "the API key must be"),
+    "two credentials": (lambda: session(token="t"), "api_key and token exclude each other"),
+    "no workspace": (lambda: Session(api_key="k"), "a workspace or a base_url is needed"),
+    "an empty workspace": (lambda: Session("", api_key="k"), "workspace must be one DNS label"),
+    "a workspace of a number": (lambda: Session(7, api_key="k"), "workspace must be one DNS label"),  # type: ignore[arg-type]
+    "another host": (lambda: Session("acme.example.org", api_key="k"), "workspace must be one DNS label"),
+    "plain http": (lambda: session(base_url="http://example.org"), "base_url must be https"),
+    "no URL": (lambda: session(base_url="example.org"), "base_url must be an https URL"),
+    "timeout of zero": (lambda: session(timeout=0), "Session.timeout must be a finite number greater than 0"),
+    "timeout of nan": (lambda: session(timeout=math.nan), "Session.timeout must be"),
+    "timeout of infinity": (lambda: session(timeout=math.inf), "Session.timeout must be"),
+    "timeout of None": (lambda: session(timeout=None), "Session.timeout must be"),
+    "timeout of text": (lambda: session(timeout="60"), "Session.timeout must be"),
+    "timeout of True": (lambda: session(timeout=True), "Session.timeout must be"),
+    "a negative grace": (lambda: session(close_grace=-1), "Session.close_grace must be a finite number of 0"),
+    "reconcile_timeout": (lambda: session(reconcile_timeout=0), "Session.reconcile_timeout must be"),
+    "retry of a number": (
+        lambda: session(retry=3),
+        "Session.retry must be of the class RetryPolicy, not int",
+    ),
+    "retry of None": (lambda: session(retry=None), "Session.retry must be of the class RetryPolicy"),
+    "polling of a number": (
+        lambda: session(polling=5),
+        "Session.polling must be of the class Polling, not int",
+    ),
+    "transport of a dict": (lambda: session(transport={}), "Session.transport must be of the class"),
+    "coalesce of a number": (lambda: session(coalesce=1), "Session.coalesce must be of the class bool"),
+    "read_back of None": (lambda: session(read_back=None), "Session.read_back must be of the class bool"),
+    "in_doubt_limit": (lambda: session(in_doubt_limit=0), "Session.in_doubt_limit must be a whole number"),
+    "in_doubt_age": (lambda: session(in_doubt_age=-1), "Session.in_doubt_age must be"),
+    "http_session": (lambda: session(http_session=object()), "Session.http_session must be of the class"),
+    "a proxy without a scheme": (lambda: session(proxy="localhost:3128"), "proxy must be"),
+    "headers": (lambda: session(headers={"Host": "x"}), "headers cannot set Host"),
+    "attempts": (lambda: RetryPolicy(attempts=0), "RetryPolicy.attempts must be a whole number of 1 or more"),
+    "attempts of 1.5": (lambda: RetryPolicy(attempts=1.5), "RetryPolicy.attempts must be a whole number"),  # type: ignore[arg-type]
+    "base": (lambda: RetryPolicy(base=-0.1), "RetryPolicy.base must be"),
+    "cap": (lambda: RetryPolicy(cap=math.nan), "RetryPolicy.cap must be"),
+    "budget": (lambda: RetryPolicy(budget=-1), "RetryPolicy.budget must be"),
+    "no end": (lambda: RetryPolicy(attempts=None), "RetryPolicy needs attempts or patience"),
+    "in_flight": (lambda: Polling(in_flight=0), "Polling.in_flight must be a whole number of 1 or more"),
+    "per_second": (lambda: Polling(per_second=0), "Polling.per_second must be"),
+    "a negative grace of polls": (lambda: Polling(grace=-1), "Polling.grace must be"),
+    "patience": (lambda: Polling(patience=math.nan), "Polling.patience must be"),
+    "jitter": (
+        lambda: Polling(jitter=1.5),
+        "Polling.jitter must be a finite number of 0 or more and of at most 1",
+    ),
+    "pace": (lambda: Polling(pace=3), "Polling.pace must be a function"),  # type: ignore[arg-type]
+    "connect": (lambda: TransportOptions(connect=0), "TransportOptions.connect must be"),
+    "attempt": (lambda: TransportOptions(attempt=0), "TransportOptions.attempt must be"),
+    "slowest": (lambda: TransportOptions(slowest=0), "TransportOptions.slowest must be"),
+    "connections": (lambda: TransportOptions(connections=0), "TransportOptions.connections must be"),
+    "largest_answer": (
+        lambda: TransportOptions(largest_answer=-1),
+        "TransportOptions.largest_answer must be",
+    ),
+    "limits": (lambda: clinia.ConcurrencyLimits(start=0), "ConcurrencyLimits"),
+    "rate": (lambda: clinia.ConcurrencyLimits(rate=math.nan), "ConcurrencyLimits.rate must be"),
+    "bytes": (lambda: clinia.ConcurrencyLimits(bytes=0), "ConcurrencyLimits.bytes must be"),
+    "decrease": (lambda: clinia.ConcurrencyLimits(decrease=1), "ConcurrencyLimits.decrease must be"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_setting_is_refused_by_class_name_and_range(name: str) -> None:
+    make, said = WRONG[name]
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("tiemout", "Session has no option 'tiemout': did you mean 'timeout'?"),
+        ("retries", "Session has no option 'retries': did you mean 'retry'?"),
+        ("baseurl", "Session has no option 'baseurl': did you mean 'base_url'?"),
+        ("apikey", "Session has no option 'apikey': did you mean 'api_key'?"),
+        ("max_wait", "Session has no option 'max_wait': the options are workspace, api_key, "),
+    ],
+)
+def test_an_unknown_option_is_refused_and_the_right_one_named(option: str, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        session(**{option: 3})
+    assert str(caught.value).startswith(said)
+    with pytest.raises(TypeError, match=f"Session.from_env has no option '{option}'"):
+        Session.from_env("acme", **{option: 3})
+
+
+@pytest.mark.parametrize(
+    ("former", "name", "value"),
+    [("wire", "transport", TransportOptions(attempt=3)), ("settle_within", "reconcile_timeout", 3.0)],
+)
+def test_a_former_name_of_an_option_is_taken_with_a_warning(former: str, name: str, value: object) -> None:
+    with pytest.warns(DeprecationWarning, match=f"'{former}' is now '{name}'"):
+        made = session(**{former: value})
+    assert getattr(made._engine._options, name) == value
+
+
+def test_options_are_parameters_with_types_and_defaults() -> None:
+    parameters = inspect.signature(Session).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    assert all(parameter.annotation is not inspect.Parameter.empty for parameter in parameters.values())
+    assert parameters["timeout"].default == 60.0
+    assert parameters["retry"].default == RetryPolicy()
+    assert set(inspect.signature(Session.from_env).parameters) == set(parameters)
+    doc = inspect.getdoc(Session) or ""
+    assert [name for name in parameters if not re.search(rf"^ +{name}: ", doc, re.MULTILINE)] == []
+
+
+# The environment
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLINIA_WORKSPACE", "acme")
+    monkeypatch.setenv("CLINIA_API_KEY", "k")
+    return monkeypatch
+
+
+def test_every_setting_that_a_text_can_give_has_a_variable() -> None:
+    settings = set(inspect.signature(Session).parameters) - {"retry", "polling", "transport"}
+    given = {setting for setting, _ in VARIABLES.values()}
+    assert given == (settings | settings_of_groups()) - NOT_FROM_ENVIRONMENT
+    assert all(
+        name == f"CLINIA_{setting.replace('.', '_').upper()}" for name, (setting, _) in VARIABLES.items()
+    )
+
+
+def setting_of(made: Session, name: str) -> object:
+    found: Any = made._engine._options
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("variable", [name for name, (_, parse) in VARIABLES.items() if parse is not str])
+def test_a_number_of_the_environment_becomes_its_setting(
+    variable: str, environment: pytest.MonkeyPatch
+) -> None:
+    setting, parse = VARIABLES[variable]
+    text = "on" if parse.__name__ == "_flag" else "0.5" if setting == "polling.jitter" else "7"
+    environment.setenv(variable, text)
+    assert setting_of(Session.from_env(), setting) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        ("CLINIA_TIMEOUT", "soon", "CLINIA_TIMEOUT must be a number"),
+        ("CLINIA_TIMEOUT", "nan", "Session.timeout must be"),
+        ("CLINIA_TIMEOUT", "1_0", "CLINIA_TIMEOUT must be a number"),
+        ("CLINIA_COALESCE", "maybe", "CLINIA_COALESCE must be one of 1, true, yes, on"),
+        ("CLINIA_RETRY_ATTEMPTS", "2.5", "CLINIA_RETRY_ATTEMPTS must be a whole number"),
+        ("CLINIA_RETRY_ATTEMPTS", "0", "RetryPolicy.attempts must be a whole number of 1 or more"),
+        ("CLINIA_POLLING_IN_FLIGHT", "0", "Polling.in_flight must be"),
+        ("CLINIA_WORKSPACE", "acme.example.org", "workspace must be one DNS label"),
+        ("CLINIA_API_KEY", "a b", "the API key must be printable ASCII"),
+        ("CLINIA_TOKEN", "t", "api_key and token exclude each other"),
+        ("CLINIA_PROXY", "nowhere", "proxy must be"),
+    ],
+)
+def test_a_wrong_text_in_the_environment_is_told(
+    variable: str, text: str, said: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv(variable, text)
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        Session.from_env()
+    assert text == "0" or text not in str(caught.value).split()
+
+
+@pytest.mark.parametrize(
+    "workspace",
+    [
+        "acme",
+        "acme.clinia.cloud",
+        "api.acme.clinia.cloud",
+        "acme.w.clinia.cloud",
+        "https://acme.clinia.cloud/",
+        "  acme\n",
+    ],
+)
+def test_a_workspace_is_a_label_or_a_host(workspace: str, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CLINIA_WORKSPACE", workspace)
+    addresses = Session.from_env()._engine._addresses
+    assert addresses.registry == "https://acme.clinia.cloud"
+    assert addresses.catalog == "https://api.acme.clinia.cloud"
+
+
+def test_a_token_of_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CLINIA_TOKEN", "t")
+    environment.setenv("CLINIA_API_KEY", "")
+    known = Session.from_env()._engine._identity.credentials.known
+    assert known is not None
+    assert {name: value.reveal() for name, value in known.items()} == {"Authorization": "Bearer t"}
+
+
+def test_an_argument_goes_before_its_variable_and_those_that_it_excludes(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("CLINIA_TIMEOUT", "7")
+    environment.setenv("CLINIA_RETRY_ATTEMPTS", "2")
+    made = Session.from_env(timeout=9, retry=RetryPolicy(base=1), token="t", base_url="https://x.example.org")
+    assert setting_of(made, "timeout") == 9
+    assert setting_of(made, "retry") == RetryPolicy(base=1)
+    assert made._engine._addresses.registry == "https://x.example.org"
+
+
+def test_an_empty_variable_is_as_none(environment: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        if name not in {"CLINIA_WORKSPACE", "CLINIA_API_KEY"}:
+            environment.setenv(name, " ")
+    assert setting_of(Session.from_env(), "timeout") == 60.0
+    environment.setenv("CLINIA_API_KEY", "")
+    with pytest.raises(ConfigError, match="set CLINIA_API_KEY or CLINIA_TOKEN"):
+        Session.from_env()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{clinia.__version__}"\n' in pyproject
