@@ -469,10 +469,10 @@ async def broken_journal(emulator: Emulator, tale: Tale, journal: Path | None) -
     run, left_over = Run(emulator, tale, journal), tale.plan.random.randrange(0, 12)
     plain = Journal.write
 
-    async def failing(self: Journal, *statements: journal_rows.Statement) -> None:
+    async def failing(self: Journal, *changes: journal_rows.Change) -> None:
         nonlocal left_over
         left_over -= 1
-        await plain(self, *statements, *([("SELECT * FROM nowhere", ())] if left_over < 0 else []))
+        await plain(self, *changes, *([journal_rows.Put("nowhere", ())] if left_over < 0 else []))
 
     Journal.write = failing  # type: ignore[method-assign]
     try:

@@ -6,7 +6,7 @@ was changed, added or lost, by a failing disk or by hand, is noticed before anyt
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from attrs import define, evolve, field, frozen
@@ -340,13 +340,16 @@ def chunk_removal(chunk: Chunk) -> Remove:
 
 def completion(chunk: Chunk, outcomes: ChunkOutcomes) -> tuple[list[Chunk], list[Change]]:
     """The chunks that are left over from this one, and what is written of the rest."""
-    where = _where(outcomes)
-    parts = []
-    if where.pop(Disposition.UNKNOWN, None):
-        parts.append(_rest(chunk, outcomes, Disposition.UNKNOWN))
-    if where.pop(Disposition.UNSENT, None):
-        parts.append(_rest(chunk, outcomes, Disposition.UNSENT))
-    changes: list[Change] = [_completed(chunk, where)]
+    unknown: Sequence[int] = ()
+    unsent: Sequence[int] = ()
+    if not outcomes.all_landed:
+        unknown, unsent = outcomes.open_places(), outcomes.places_of(Disposition.UNSENT)
+    parts: list[Chunk] = []
+    if unknown:
+        parts.append(_rest(chunk, unknown, ChunkState.UNKNOWN))
+    if unsent:
+        parts.append(_rest(chunk, unsent, ChunkState.PLANNED))
+    changes: list[Change] = [_completed(chunk, _where(outcomes, {*unknown, *unsent}))]
     if chunk.reported_before:
         changes += [Remove("failure", each.record.position) for each in outcomes]
     return parts, changes + failure_rows(outcomes)
@@ -358,25 +361,25 @@ def failure_rows(outcomes: ChunkOutcomes) -> list[Change]:
     return [*map(_failure_row, failed)]
 
 
-def _where(outcomes: ChunkOutcomes) -> dict[Disposition, list[Range]]:
-    """The positions of the records by their disposition."""
+def _where(outcomes: ChunkOutcomes, without: Collection[int]) -> dict[Disposition, list[Range]]:
+    """The positions of the records by their disposition, without those at some places."""
     records = outcomes.records
-    if len(outcomes.counts) == 1 and isinstance(records, RecordBatches):  # nearly always
+    if len(outcomes.counts) == 1 and not without and isinstance(records, RecordBatches):  # nearly always
         ((disposition, *_),) = outcomes.counts
         return {disposition: records.ranges()}
     found: defaultdict[Disposition, list[int]] = defaultdict(list)
-    for (disposition, *_), record in zip(outcomes.findings, records, strict=True):
-        found[disposition].append(record.position)
+    for place, (disposition, *_) in enumerate(outcomes.findings):
+        if place not in without:
+            found[disposition].append(records[place].position)
     return {disposition: positions.ranges_of(sorted(where)) for disposition, where in found.items()}
 
 
-def _rest(chunk: Chunk, outcomes: ChunkOutcomes, disposition: Disposition) -> Chunk:
-    is_unknown = disposition is Disposition.UNKNOWN
+def _rest(chunk: Chunk, places: Iterable[int], state: ChunkState) -> Chunk:
     return Chunk(
-        RecordBatches.of(chunk.records[place] for place in outcomes.places_of(disposition)),
-        state=ChunkState.UNKNOWN if is_unknown else ChunkState.PLANNED,
+        RecordBatches.of(chunk.records[place] for place in places),
+        state=state,
         attempts=chunk.attempts,
-        maybe_applied=is_unknown or chunk.maybe_applied,
+        maybe_applied=state is ChunkState.UNKNOWN or chunk.maybe_applied,
     )
 
 

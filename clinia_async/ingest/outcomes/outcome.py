@@ -57,6 +57,10 @@ Finding = tuple[Disposition, str | None, Evidence]
 """What became of a record, the reason, and what proves it."""
 
 
+CHANGED_SINCE = "an answer was lost, the next attempt was refused, and what is there is not what was sent"
+"""The reason of an UNKNOWN that no later run can find out more about: another record holds the key now."""
+
+
 @define(unsafe_hash=True)
 class RecordOutcome:
     """What became of one record.
@@ -171,16 +175,20 @@ class ChunkOutcomes(Sequence[RecordOutcome]):
 
     def unlanded(self) -> Sequence[RecordOutcome]:
         """The outcomes of records that did not land."""
-        return [] if self.all_landed else [self._outcome(place) for place in self.places_of(landed=False)]
+        if self.all_landed:
+            return []
+        return [self._outcome(place) for place, (each, *_) in enumerate(self.findings) if not each.has_landed]
 
-    def places_of(
-        self, disposition: Disposition | None = None, *, landed: bool | None = None
-    ) -> Sequence[int]:
-        """The places of the records with that disposition, or of those that landed or did not."""
+    def places_of(self, disposition: Disposition) -> Sequence[int]:
+        """The places of the records with that disposition."""
+        return [place for place, (each, *_) in enumerate(self.findings) if each is disposition]
+
+    def open_places(self) -> Sequence[int]:
+        """The places of records that are unknown, and of which a later run may find out more."""
         return [
             place
-            for place, (each, *_) in enumerate(self.findings)
-            if (disposition is None or each is disposition) and landed in {None, each.has_landed}
+            for place, (each, reason, _) in enumerate(self.findings)
+            if each is Disposition.UNKNOWN and reason != CHANGED_SINCE
         ]
 
     @property

@@ -139,13 +139,12 @@ class ReadyQueue:
         keys = records.keys()
         late: Sequence[int] = range(len(keys)) if outcomes.maybe_applied else ()
         if outcomes.has_unknown:
-            unknown = set(outcomes.places_of(Disposition.UNKNOWN))
+            late = late or outcomes.places_of(Disposition.UNKNOWN)
             if self._blocks_unknown:
-                self.keys.block(keys[place] for place in unknown)
-                late = [place for place in late if place not in unknown]
-                keys = [key for place, key in enumerate(keys) if place not in unknown]
-            else:
-                late = late or sorted(unknown)
+                blocked = set(outcomes.open_places())
+                self.keys.block(keys[place] for place in blocked)
+                late = [place for place in late if place not in blocked]
+                keys = [key for place, key in enumerate(keys) if place not in blocked]
         if late:
             self.fences.add(((records[place].key, records[place].action) for place in late), now())
         for batch in reversed(RecordBatches.of(self.keys.release(keys)).pieces):

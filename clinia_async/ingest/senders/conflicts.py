@@ -7,13 +7,13 @@ from typing import cast
 from clinia_async.calls import Read, Reconcilable
 from clinia_async.calls.reconciliation import READ_BACK_FOR, REPLICA_LAG, Match, read_back
 from clinia_async.errors import Evidence
-from clinia_async.ingest.outcomes.outcome import Disposition, Finding
+from clinia_async.ingest.outcomes.outcome import CHANGED_SINCE, Disposition, Finding
 from clinia_async.ingest.records.record import Record
 from clinia_async.models import ErrorType, TaskSubmission
 
 DIFFERENT = "another record is there, with different data"
 NOT_FOUND = "an answer was lost, the next attempt was refused, and nothing is there"
-NOT_SAME = "an answer was lost, the next attempt was refused, and what is there is not what was sent"
+NOT_SAME = "an answer was lost, the next attempt failed, and what is there is not what was sent"
 VANISHED = "its key was taken, and nothing is there to be read"
 NOT_REVIEWED = "it went through a review, and what is there is not what was sent"
 
@@ -58,7 +58,7 @@ async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read
         return Disposition.UNKNOWN, NOT_FOUND, Evidence.NONE
     if policy is OnExisting.KEEP and record.is_create:
         return Disposition.KEPT, DIFFERENT, Evidence.READ_BACK
-    return Disposition.UNKNOWN, NOT_SAME, Evidence.NONE
+    return Disposition.UNKNOWN, CHANGED_SINCE if record.is_create else NOT_SAME, Evidence.NONE
 
 
 async def reconcile_reviewed(record: Record, read: Read) -> Finding:

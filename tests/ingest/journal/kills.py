@@ -141,7 +141,7 @@ class Job:
             elif code in {0, 1}:
                 report = self._report()
                 unknown = report["by_disposition"]["unknown"]  # type: ignore[index]
-                if not unknown:
+                if unknown <= self.given.count(LineKind.DIFFERENT):  # which no run can find out about
                     return report
                 self.score.unknown += unknown
             elif code is not None:
@@ -226,16 +226,18 @@ class Job:
             told = Told(again, letters_in(self.plan.folder / "dead.ndjson") if again["dead_letters"] else [])
             found = check(self.given, self.policy, told, stored)
             found.untrue[:0] = self.findings.untrue
-            found.untrue += self._claimed_without_doubt()
+            found.untrue += self._claimed_though_taken()
             self.findings = found
         self.findings.doubled += self.nemesis.stored_twice()
         self._count()
 
-    def _claimed_without_doubt(self) -> list[str]:
+    def _claimed_though_taken(self) -> list[str]:
         """Equal duplicates that were told as stored by this job, although none of their answers was lost."""
         lines = [line for line in self.given.lines if line.kind is not LineKind.BLANK]
         with sqlite3.connect(self._copy()) as database:
-            rows = database.execute("SELECT landed FROM chunk WHERE attempts < 2 AND NOT doubtful").fetchall()
+            rows = database.execute(
+                "SELECT landed FROM chunk WHERE attempts < 2 AND NOT maybe_applied"
+            ).fetchall()
         database.close()
         claimed = [
             position

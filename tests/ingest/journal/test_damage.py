@@ -1,0 +1,179 @@
+"""A journal that is not as it was written is refused, whatever part of it was changed, and so is a copy."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from clinia_async import ChunkLimits, CreateResource, Disposition, JournalError, JournalMismatch
+from clinia_async.emulator import Emulator
+from clinia_async.errors import Evidence
+from clinia_async.ingest.journal import file as journal_file
+from clinia_async.ingest.journal.file import open_file
+from clinia_async.ingest.journal.journal import Journal
+from clinia_async.ingest.journal.rows import History, JobIdentity
+from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
+from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
+from clinia_async.ingest.records.chunk import Chunk
+from clinia_async.ingest.records.record import Record
+from clinia_async.ingest.records.record_batch import RecordBatches
+from clinia_async.models.task_id import TaskId
+from tests.ingest.journal.test_power_loss import ReadSoFar
+from tests.ingest.running import SOURCE, run, writes
+
+JOB = JobIdentity(SOURCE, "http://127.0.0.1:1", "bulk", "input")
+BITS_APART = int(os.environ.get("BITS_APART", "211"))
+"""With 1 every bit is flipped, which takes a quarter of an hour."""
+
+
+def chunk_of(first: int, last: int) -> Chunk:
+    made = [Record(line, each, position=line) for line, each in enumerate(writes(last), 1)]
+    return Chunk(RecordBatches.of(made[first - 1 :]))
+
+
+async def write_small_journal(path: Path) -> None:
+    """A chunk in each state that a run may leave, and failures."""
+    journal, position = await Journal.open(path, JOB), ReadSoFar()
+    checkpoints = ChunkCheckpoints(journal, position)
+    for first, disposition in ((1, Disposition.SUCCEEDED), (11, Disposition.FAILED), (21, None), (31, None)):
+        position.read_to = first + 9
+        chunk = chunk_of(first, first + 9)
+        await checkpoints.planned(chunk)
+        await checkpoints.sending(chunk)
+        if first < 31:
+            await checkpoints.accepted(chunk, TaskId(f"bk_{first}"), maybe_applied=False)
+        if disposition is not None:
+            finding = (disposition, "INTERNAL", Evidence.RECEIPT)
+            await checkpoints.completed(chunk, ChunkOutcomes.same(chunk, finding))
+    await journal.close()
+
+
+def told(history: History) -> object:
+    unfinished = [
+        (each.number, each.state, each.positions.ranges(), each.attempts, each.maybe_applied, each.task)
+        for each in history.unfinished
+    ]
+    landed = {disposition: where.ranges() for disposition, where in history.landed.items()}
+    return history.read_to, history.digest, history.last, landed, unfinished, history.late.ranges()
+
+
+async def content_of(path: Path) -> object:
+    journal = await Journal.open(path, JOB)
+    try:
+        return told(journal.history), await journal.failures(1)
+    finally:
+        await journal.close()
+
+
+def flips(whole: bytes, step: int) -> Iterator[tuple[int, bytes]]:
+    for bit in range(0, len(whole) * 8, step):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        yield bit, bytes(changed)
+
+
+@pytest.mark.timeout(3000)
+async def test_a_flipped_bit_changes_nothing_or_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    await write_small_journal(path)
+    expected, whole = await content_of(path), path.read_bytes()
+    refused = 0
+    for bit, changed in flips(whole, BITS_APART):
+        for left in ("-wal", "-shm", "-journal"):
+            path.with_name(path.name + left).unlink(missing_ok=True)
+        path.write_bytes(changed)
+        try:
+            assert await content_of(path) == expected, f"bit {bit}"
+        except JournalError:
+            refused += 1
+    assert refused > len(whole) * 8 / BITS_APART / 50, "there were rows to be damaged"
+
+
+async def test_a_flipped_bit_in_each_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    await write_small_journal(path)
+    whole = path.read_bytes()
+    for word in (b"succeeded=1-10", b"21-30", b"ACCEPTED", b"bk_21", b"INTERNAL", b"input", b"SENDING"):
+        at = whole.find(word)
+        assert at > 0, word
+        for bit in range(len(word) * 8):
+            changed = bytearray(whole)
+            changed[at + bit // 8] ^= 1 << bit % 8
+            path.write_bytes(changed)
+            with pytest.raises(JournalError):
+                await content_of(path)
+
+
+async def test_a_copied_journal_is_refused_unless_it_takes_the_place_of_the_original(tmp_path: Path) -> None:
+    items = [CreateResource(SOURCE, "patient", data={"n": n}) for n in range(30)]
+    journal, copy = tmp_path / "j", tmp_path / "copy"
+    async with Emulator() as emulator:
+        await run(emulator, items[:10], journal=journal, chunk=ChunkLimits(operations=10))
+        shutil.copy(journal, copy)
+        found = await run(emulator, items, journal=copy)
+        assert isinstance(found.error, JournalMismatch)
+        assert "is a copy" in str(found.error)
+        assert emulator.resources() == 10
+        found = await run(emulator, items, journal=copy, journal_is_copy=True)
+        assert found.error is None
+        assert emulator.resources() == 30
+        assert (await run(emulator, items, journal=copy)).report.reported_before == 30, (
+            "it is the original now"
+        )
+
+
+async def test_a_journal_that_was_renamed_is_the_original(tmp_path: Path) -> None:
+    async with Emulator() as emulator:
+        await run(emulator, writes(5), journal=tmp_path / "j")
+        (tmp_path / "j").rename(tmp_path / "other")
+        assert (await run(emulator, writes(5), journal=tmp_path / "other")).error is None
+
+
+async def test_a_new_journal_and_its_name_are_synced_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    synced: list[Path] = []
+    plain = journal_file._sync
+    monkeypatch.setattr(journal_file, "_sync", lambda path: (synced.append(path), plain(path)))
+    journal = await Journal.open(tmp_path / "j", JOB)
+    await journal.close()
+    assert synced[-1] == tmp_path, "a folder that is not synced may forget the name after a power loss"
+    assert len(synced) == 2
+
+
+def damage_page(path: Path) -> None:
+    """Damage the tree of a table and none of its rows: only a check of the pages can find it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'failure'").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    # the first freeblock of the page: where it does not lie within the page, the page is damaged
+    content[(page - 1) * size + 1 : (page - 1) * size + 3] = (3).to_bytes(2, "big")
+    path.write_bytes(content)
+
+
+async def test_the_pages_of_a_journal_are_checked_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    await write_small_journal(path)
+    damage_page(path)
+    with pytest.raises(JournalError, match="damaged"):
+        await content_of(path)
+
+
+def tables(path: Path) -> Sequence[str]:
+    connection = open_file(path)
+    try:
+        return [name for (name,) in connection.execute("SELECT name FROM sqlite_schema ORDER BY name")]
+    finally:
+        connection.close()
+
+
+async def test_a_journal_holds_three_tables_and_no_index_that_could_disagree_with_them(
+    tmp_path: Path,
+) -> None:
+    await write_small_journal(tmp_path / "j")
+    assert tables(tmp_path / "j") == ["chunk", "failure", "job"]
