@@ -1,0 +1,32 @@
+"""What the library does, as events: to observers, to `logging`, and to OpenTelemetry where it is installed.
+
+May import models and errors. Events hold routes, kinds, counts and fingerprints; never a body, a key or an id.
+Nothing here can change what happens to a request.
+"""
+
+from clinia_async.telemetry.dispatch import Observer, Telemetry
+from clinia_async.telemetry.events import (
+    ChunkSent,
+    Event,
+    RecordFailed,
+    RequestEnded,
+    RetryScheduled,
+    TaskAccepted,
+    TaskEnded,
+    TaskPolled,
+    Throttled,
+)
+
+__all__ = [
+    "ChunkSent",
+    "Event",
+    "Observer",
+    "RecordFailed",
+    "RequestEnded",
+    "RetryScheduled",
+    "TaskAccepted",
+    "TaskEnded",
+    "TaskPolled",
+    "Telemetry",
+    "Throttled",
+]

@@ -1,0 +1,112 @@
+"""From an event to the observers, the log and OpenTelemetry."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from attrs import define, fields
+
+from clinia_async.errors import ConfigError
+from clinia_async.telemetry.events import Event
+
+Observer = Callable[[Event], object]
+"""Called with each event, in the event loop. It must not block; what it raises is logged once and ignored."""
+
+ROOT = logging.getLogger("clinia_async")
+ROOT.addHandler(logging.NullHandler())
+_LOGGERS = {name: ROOT.getChild(name) for name in ("requests", "tasks", "ingest")}
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Span(Protocol):
+    """A stretch of work under way."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that carry the trace on with a request."""
+        ...
+
+    def note(self, event: Event) -> None:
+        """Add an event to the span."""
+        ...
+
+    def end(self, error: BaseException | None = None, **attributes: object) -> None: ...
+
+
+class Tracer(Protocol):
+    """Makes spans; see `otel`."""
+
+    def start(self, name: str, parent: Span | None = None, **attributes: object) -> Span: ...
+
+    def current(self, span: Span) -> AbstractContextManager[object]:
+        """Make `span` the parent of what starts inside the block."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Count an event in the metrics."""
+        ...
+
+
+@define(eq=False)
+class Telemetry:
+    """The one seam of a session to whoever watches it."""
+
+    observers: Sequence[Observer] = ()
+    tracer: Tracer | None = None
+    _broken: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether events of single requests go anywhere. False costs one look at a logger."""
+        return bool(self.observers) or self.tracer is not None or ROOT.isEnabledFor(logging.DEBUG)
+
+    def emit(self, event: Event) -> None:
+        """Hand an event on. Never raises."""
+        logger = _LOGGERS[event.logger]
+        if logger.isEnabledFor(event.level):
+            logger.log(event.level, "%s %s", type(event).__name__, _text_of(event))
+        if self.tracer is not None:
+            self._safely(self.tracer.record, event)
+        for observer in self.observers:
+            self._safely(observer, event)
+
+    def _safely(self, observer: Observer, event: Event) -> None:
+        try:
+            observer(event)
+        except Exception as error:  # noqa: BLE001  whatever an observer does, the work goes on
+            if not self._broken:
+                self._broken = True
+                ROOT.error("an observer failed with %s; further failures are not logged", type(error).__name__)
+
+    def under(self, span: Span | None) -> AbstractContextManager[object]:
+        """Make `span` the parent of what starts inside the block; nothing without a tracer."""
+        return nullcontext() if span is None or self.tracer is None else self.tracer.current(span)
+
+
+def _text_of(event: Event) -> str:
+    """The fields of an event that are set, as `name=value`."""
+    pairs = ((field.name, getattr(event, field.name)) for field in fields(type(event)))
+    return " ".join(f"{name}={_short(value)}" for name, value in pairs if value is not None)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def log_as_environment_says() -> None:
+    """Send the log to stderr if `CLINIA_LOG` names a level. May be called again.
+
+    Raises:
+        ConfigError: `CLINIA_LOG` is no level.
+    """
+    name = os.environ.get("CLINIA_LOG", "")
+    if not name:
+        return
+    if name.lower() not in _LEVELS:
+        raise ConfigError(f"CLINIA_LOG must be one of {', '.join(_LEVELS)}")
+    ROOT.setLevel(_LEVELS[name.lower()])
+    if not any(isinstance(handler, logging.StreamHandler) for handler in ROOT.handlers):
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        ROOT.addHandler(handler)
