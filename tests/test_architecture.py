@@ -15,6 +15,7 @@ FLOORS = [
     {"_lazy_loading"},
     {"models"},
     {"errors"},
+    {"telemetry"},
     {"settings"},
     {"serialization"},
     {"calls"},
@@ -34,6 +35,7 @@ INGEST_FLOORS = [
     {"partition"},
 ]
 ONLY_IN = {
+    "opentelemetry": {"telemetry.otel"},
     "aiohttp": {"transport"},
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},

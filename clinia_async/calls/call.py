@@ -49,6 +49,10 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     ahead: bool = False
     """Whether it passes the requests that wait for a connection, as polls of tasks do."""
+    headers: Mapping[str, str] | None = None
+    """More headers, such as those that carry a trace on."""
+    resends: int = 0
+    """How many attempts were made before this one."""
 
 
 class Call(Protocol[R]):

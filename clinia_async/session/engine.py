@@ -9,8 +9,9 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Write
-from clinia_async.errors import ConfigError, SessionClosed
+from clinia_async.errors import ConfigError, RequestError, SessionClosed
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
+from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
@@ -20,6 +21,7 @@ from clinia_async.tasks.poller import Poller
 from clinia_async.tasks.results import ResumedResult, polls_for_receipts, resolver_of
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
+from clinia_async.telemetry import TaskAccepted, TaskPolled, Telemetry, open_telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import Addresses
@@ -49,6 +51,7 @@ class Engine:
         self._addresses = addresses
         self._identity = identity
         self._options = options
+        self.telemetry = Telemetry(options.observers)
         self._running: _Components | None = None
         self._states: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
             WeakValueDictionary
@@ -122,6 +125,7 @@ class Engine:
         if submission.status != _ACCEPTED:
             return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
         state = self._state(submission.task_id, write.source)
+        self._emit_accepted(state)
         state.wants_receipts = polls_for_receipts(write)
         resolve = self._resolver(write, read_back)
         return Task(state, resolve, maybe_applied=delivered.maybe_applied, attempts=delivered.attempts)
@@ -142,6 +146,7 @@ class Engine:
             state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
         else:
             state = self._state(id_, source)
+            self._emit_accepted(state)
             state.wants_receipts = True
         return SharedBulk(state, self._reads, delivered.maybe_applied, delivered.attempts, is_done)
 
@@ -198,9 +203,10 @@ class Engine:
     def _build(self, loop: asyncio.AbstractEventLoop) -> _Components:
         options = self._options
         transport = Transport(self._addresses, self._identity, options.transport, options.http_session)
-        sender = Sender(transport, options.retry, reconcile_timeout=options.reconcile_timeout)
+        self.telemetry.tracer = open_telemetry(options.open_telemetry)
+        sender = Sender(transport, options.retry, self.telemetry, reconcile_timeout=options.reconcile_timeout)
         poller = Poller(self._poll, options.polling)
-        reader = StateReader(self._poll, self._read_receipts, poller.start)
+        reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         return _Components(loop, transport, sender, poller, reader)
 
     def _deliver(
@@ -257,8 +263,32 @@ class Engine:
             stats=stats,
         )
 
+    def _emit_accepted(self, state: TaskState) -> None:
+        if self.telemetry.active:
+            task = fingerprint(state.known_id)
+            self.telemetry.emit(TaskAccepted(kind=state.kind, source=state.source or "", task=task))
+
     async def _poll(self, state: TaskState, receipts: bool) -> TaskSnapshot:
         """One GET, without retries."""
+        if not self.telemetry.active:
+            return await self._poll_once(state, receipts)
+        kind, source, task = state.kind, state.source or "", fingerprint(state.known_id)
+        status, failure = None, None
+        try:
+            with self.telemetry.span("poll", clinia__task__kind=kind, clinia__source=source):
+                snapshot = await self._poll_once(state, receipts)
+            status = snapshot.status
+        except RequestError as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            polled = TaskPolled(
+                kind=kind, source=source, task=task, polls=state.polls, status=status, error=failure
+            )
+            self.telemetry.emit(polled)
+        return snapshot
+
+    async def _poll_once(self, state: TaskState, receipts: bool) -> TaskSnapshot:
         components = self.open()
         state.polls += 1
         deadline = components.loop.time() + self._options.timeout

@@ -1,6 +1,6 @@
 """The settings of a session, and the environment variables that give them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from attrs import field, fields, frozen
@@ -8,6 +8,7 @@ from attrs import field, fields, frozen
 from clinia_async.errors import ConfigError
 from clinia_async.settings import InstanceOf, Number
 from clinia_async.tasks.poller import Polling
+from clinia_async.telemetry import Observer, observers_of
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.retry import RetryPolicy
 
@@ -33,6 +34,8 @@ class SessionOptions:
     in_doubt_limit: int = field(validator=Number(least=1, whole=True))
     in_doubt_age: float = field(validator=_SECONDS)
     http_session: HttpSession | None = field(validator=InstanceOf(HttpSession, optional=True))
+    observers: Sequence[Observer] = field(converter=observers_of)
+    open_telemetry: bool | None = field(validator=InstanceOf(bool, optional=True))
 
 
 def _flag(text: str) -> bool:
@@ -78,6 +81,7 @@ VARIABLES: Mapping[str, tuple[str, Parse]] = {
     "CLINIA_CLOSE_GRACE": ("close_grace", _number),
     "CLINIA_COALESCE": ("coalesce", _flag),
     "CLINIA_READ_BACK": ("read_back", _flag),
+    "CLINIA_OPEN_TELEMETRY": ("open_telemetry", _flag),
     "CLINIA_IN_DOUBT_LIMIT": ("in_doubt_limit", _whole),
     "CLINIA_IN_DOUBT_AGE": ("in_doubt_age", _number),
     "CLINIA_RETRY_ATTEMPTS": ("retry.attempts", _whole),
@@ -100,7 +104,7 @@ VARIABLES: Mapping[str, tuple[str, Parse]] = {
 }
 """Each environment variable, the setting that it gives, and how its text is read. Empty is as not set."""
 
-NOT_FROM_ENVIRONMENT = frozenset({"credentials", "headers", "http_session", "polling.pace"})
+NOT_FROM_ENVIRONMENT = frozenset({"credentials", "headers", "http_session", "observers", "polling.pace"})
 """Settings that no text can give."""
 
 _GROUPS: Mapping[str, type] = {"retry": RetryPolicy, "polling": Polling, "transport": TransportOptions}

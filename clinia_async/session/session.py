@@ -20,6 +20,7 @@ from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
+from clinia_async.telemetry import Observer, log_as_environment_says
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
@@ -61,6 +62,10 @@ class Session(RegistryMethods, CatalogMethods):
         in_doubt_age: seconds after its answer for which a write stays in `in_doubt`.
         http_session: an `aiohttp.ClientSession` whose connections are used, with its trace configs and
             middlewares. It is never closed; its headers, cookies, redirects and proxies are left alone.
+        observers: functions that are called with each event, such as `RequestEnded` or `TaskEnded`, in the
+            event loop. They must not block. What they raise is logged once and ignored.
+        open_telemetry: make spans and metrics with OpenTelemetry, `clinia-async[otel]`. None does so where
+            the program has set a provider of spans.
 
     Raises:
         ConfigError: a setting is wrong, or no credential or no address is given.
@@ -91,6 +96,8 @@ class Session(RegistryMethods, CatalogMethods):
         in_doubt_limit: int = 100,
         in_doubt_age: float = 3600.0,
         http_session: HttpSession | None = None,
+        observers: Iterable[Observer] = (),
+        open_telemetry: bool | None = None,
     ) -> None:
         self.source = source
         """The source key that is used where a task id is given none."""
@@ -106,7 +113,10 @@ class Session(RegistryMethods, CatalogMethods):
             in_doubt_limit=in_doubt_limit,
             in_doubt_age=in_doubt_age,
             http_session=http_session,
+            observers=observers,
+            open_telemetry=open_telemetry,
         )
+        log_as_environment_says()
         identity = Identity(
             credentials_of(api_key, token, credentials),
             checked_headers(headers or {}, RESERVED_HEADERS),
@@ -141,6 +151,8 @@ class Session(RegistryMethods, CatalogMethods):
         in_doubt_limit: int | None = None,
         in_doubt_age: float | None = None,
         http_session: HttpSession | None = None,
+        observers: Iterable[Observer] | None = None,
+        open_telemetry: bool | None = None,
     ) -> Self:
         """Return a session whose settings come from `CLINIA_*` variables where no argument gives them.
 

@@ -63,24 +63,12 @@ class Polling:
     per_second: float = field(default=5000.0, validator=Number(above=0))
     grace: float = field(default=30.0, validator=Number(least=0))
     patience: float = field(default=600.0, validator=Number(above=0))
-    jitter: float = field(default=0.1, validator=Number(least=0, most=1))
+    jitter: float = field(default=0.1, validator=Number(least=0, below=1))
 
     @pace.validator
     def _check_pace(self, attribute: object, pace: object) -> None:
         if not (pace is None or callable(pace) or isinstance(pace, Learner)):
             raise ConfigError("Polling.pace must be a function of a kind and an age, a Learner, or None")
-
-    def __attrs_post_init__(self) -> None:
-        if self.pace is not None and not callable(self.pace) and not isinstance(self.pace, Learner):
-            raise ConfigError("Polling.pace must be a function or a Learner")
-        if type(self.in_flight) is not int or self.in_flight < 1:
-            raise ConfigError("Polling.in_flight must be a whole number of at least 1")
-        for name, least in (("per_second", 0.001), ("grace", 0.0), ("patience", 0.0), ("jitter", 0.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise ConfigError(f"Polling.{name} must be a number of at least {least}")
-        if self.jitter >= 1.0:
-            raise ConfigError("Polling.jitter must be less than 1")
 
 
 class Poller:

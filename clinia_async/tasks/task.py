@@ -153,7 +153,7 @@ class Task(Generic[R]):
         return self.state.is_terminal
 
     def __await__(self) -> Generator[object, None, R]:
-        if not self._known and self._error is None:
+        if not self._known and self._error is None and not self._state.is_observed:
             while not self._state.has_ended:
                 yield from self._state.end()  # here: a coroutine in between is memory for each wait
             self._state.retrieved = True
@@ -180,7 +180,8 @@ class Task(Generic[R]):
             SessionClosed: the session was closed; `token` resumes the task.
         """
         if not self._known and self._error is None:
-            await (self._finish() if timeout is None else self._within(timeout, self._finish()))
+            finish = self._observed_finish() if self._state.is_observed else self._finish()
+            await (finish if timeout is None else self._within(timeout, finish))
         if self._error is not None:
             raise copy_for_raise(self._error)
         return self._result
@@ -261,6 +262,10 @@ class Task(Generic[R]):
 
     def _resolve_at_once(self) -> None:
         """Set the result of a task that ended, where it is known without sending anything."""
+
+    async def _observed_finish(self) -> None:
+        with self._state.wait_span():
+            await self._finish()
 
     async def _finish(self) -> None:
         snapshot = await self._state.ended()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from attrs import define, field, frozen
@@ -18,7 +19,9 @@ from clinia_async.errors import (
 )
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
+from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.telemetry import TaskEnded, Telemetry
 
 
 @frozen(eq=False, repr=False)
@@ -70,6 +73,7 @@ class StateReader:
     """Reads the receipts, with retries."""
     start: Callable[["TaskState"], None]
     """Start to poll this task: somebody waits for it."""
+    telemetry: Telemetry = field(factory=Telemetry)
     never_awaited: int = field(default=0, init=False)
     """Handles of accepted tasks that were dropped without anybody asking how they ended."""
 
@@ -274,8 +278,21 @@ class TaskState:
             waiters, self._changed = self._changed, None
             _resolve(waiters)
         if snapshot.status.is_terminal:
+            self._emit_ended(snapshot.status)
             waiters, self._ended = self._ended, None
             _resolve(waiters)
+
+    def _emit_ended(self, status: TaskStatus) -> None:
+        if self._reader.telemetry.active and self.done_at is not None:
+            ended = TaskEnded(
+                kind=self.kind,
+                source=self.source or "",
+                task=fingerprint(self.known_id),
+                polls=self.polls,
+                seconds=self.done_at - self.submitted_at,
+                status=status,
+            )
+            self._reader.telemetry.emit(ended)
 
     def fail_waiters(self, error: CliniaError) -> None:
         """End every wait with `error`. The task itself goes on, and may be waited for again."""
@@ -284,6 +301,15 @@ class TaskState:
         for future in waiters:
             if not future.done():
                 future.set_exception(copy_for_raise(error))
+
+    def wait_span(self) -> AbstractContextManager[object]:
+        """A span around a wait for the end."""
+        return self._reader.telemetry.span("wait", clinia__task__kind=self.kind)
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether waits are to have spans."""
+        return self._reader.telemetry.tracer is not None
 
     def note_dropped(self) -> None:
         """Count a handle that was dropped before anybody asked how its task ended."""

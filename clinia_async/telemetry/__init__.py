@@ -1,10 +1,16 @@
 """What the library does, as events: to observers, to `logging`, and to OpenTelemetry where it is installed.
 
-May import models and errors. Events hold routes, kinds, counts and fingerprints; never a body, a key or an id.
+May import models and errors. Events hold routes, kinds, counts and fingerprints: no body, no key and no id.
 Nothing here can change what happens to a request.
 """
 
-from clinia_async.telemetry.dispatch import Observer, Telemetry
+from clinia_async.telemetry.dispatch import (
+    Observer,
+    Telemetry,
+    log_as_environment_says,
+    observers_of,
+    open_telemetry,
+)
 from clinia_async.telemetry.events import (
     ChunkSent,
     Event,
@@ -29,4 +35,7 @@ __all__ = [
     "TaskPolled",
     "Telemetry",
     "Throttled",
+    "log_as_environment_says",
+    "observers_of",
+    "open_telemetry",
 ]

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from attrs import define, fields
@@ -27,17 +28,19 @@ class Span(Protocol):
         """Return the headers that carry the trace on with a request."""
         ...
 
-    def note(self, event: Event) -> None:
-        """Add an event to the span."""
+    def note(self, **attributes: object) -> None:
+        """Set attributes."""
         ...
 
-    def end(self, error: BaseException | None = None, **attributes: object) -> None: ...
+    def end(self, error: BaseException | None = None) -> None: ...
 
 
 class Tracer(Protocol):
     """Makes spans; see `otel`."""
 
-    def start(self, name: str, parent: Span | None = None, **attributes: object) -> Span: ...
+    def start(self, name: str, **attributes: object) -> Span:
+        """Start a span below the current one. Two underscores in the name of an attribute stand for a dot."""
+        ...
 
     def current(self, span: Span) -> AbstractContextManager[object]:
         """Make `span` the parent of what starts inside the block."""
@@ -54,7 +57,7 @@ class Telemetry:
 
     observers: Sequence[Observer] = ()
     tracer: Tracer | None = None
-    _broken: bool = False
+    _has_failed: bool = False
 
     @property
     def active(self) -> bool:
@@ -75,13 +78,26 @@ class Telemetry:
         try:
             observer(event)
         except Exception as error:  # noqa: BLE001  whatever an observer does, the work goes on
-            if not self._broken:
-                self._broken = True
-                ROOT.error("an observer failed with %s; further failures are not logged", type(error).__name__)
+            if not self._has_failed:
+                self._has_failed = True
+                ROOT.error(
+                    "an observer failed with %s; further failures are not logged", type(error).__name__
+                )
 
-    def under(self, span: Span | None) -> AbstractContextManager[object]:
-        """Make `span` the parent of what starts inside the block; nothing without a tracer."""
-        return nullcontext() if span is None or self.tracer is None else self.tracer.current(span)
+    @contextmanager
+    def span(self, name: str, **attributes: object) -> Iterator[Span | None]:
+        """A span around the block, and the parent of those that start in it; None without a tracer."""
+        if self.tracer is None:
+            yield None
+            return
+        span = self.tracer.start(name, **attributes)
+        try:
+            with self.tracer.current(span):
+                yield span
+        except BaseException as error:
+            span.end(error)
+            raise
+        span.end()
 
 
 def _text_of(event: Event) -> str:
@@ -110,3 +126,30 @@ def log_as_environment_says() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
         ROOT.addHandler(handler)
+
+
+def observers_of(observers: object) -> Sequence[Observer]:
+    """Return `observers` as a tuple. Raises `ConfigError` unless each can be called."""
+    given = tuple(observers) if isinstance(observers, Iterable) else (observers,)
+    if not all(map(callable, given)):
+        raise ConfigError("Session.observers must be functions that take an event")
+    return given
+
+
+def open_telemetry(wanted: bool | None) -> Tracer | None:
+    """Return the maker of spans: None means that there is one where the program has set a provider.
+
+    Raises:
+        ConfigError: it is wanted and not installed.
+    """
+    if wanted is False or (wanted is None and "opentelemetry.trace" not in sys.modules):
+        return None
+    try:
+        from clinia_async.telemetry.otel import OpenTelemetryTracer, has_provider  # noqa: PLC0415  an extra
+    except ImportError:
+        pass  # raised below, if it is wanted
+    else:
+        return OpenTelemetryTracer() if wanted or has_provider() else None
+    if wanted:
+        raise ConfigError("OpenTelemetry is not installed: pip install 'clinia-async[otel]'")
+    return None

@@ -1,10 +1,9 @@
 """Spans and metrics through the API package of OpenTelemetry, which is an extra: `clinia-async[otel]`.
 
-Loaded only where the program has a tracer or a meter of its own. HTTP attributes follow the semantic
-conventions for clients; durations are in seconds.
+Loaded only where the program has loaded that package itself, or asks for it. HTTP attributes follow the
+semantic conventions for clients; durations are in seconds.
 """
 
-import sys
 from contextlib import AbstractContextManager
 
 from attrs import define, field
@@ -12,6 +11,7 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from clinia_async.errors import CliniaError
+from clinia_async.telemetry.dispatch import Span
 from clinia_async.telemetry.events import Event, RecordFailed, RequestEnded, RetryScheduled, TaskEnded
 
 _SCOPE = "clinia_async"
@@ -21,9 +21,9 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.
 Attribute = str | bool | int | float
 
 
-def is_in_use() -> bool:
-    """Whether this program has loaded OpenTelemetry."""
-    return "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
+def has_provider() -> bool:
+    """Whether the program has set a provider of spans, to which somebody listens."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
 
 
 @define(eq=False)
@@ -35,13 +35,10 @@ class OpenTelemetrySpan:
         propagate.inject(carrier, trace.set_span_in_context(self.span))
         return carrier
 
-    def note(self, event: Event) -> None:
-        if isinstance(event, RetryScheduled):
-            self.span.add_event("retry", {"error.type": event.error, "clinia.retry.pause": event.pause})
+    def note(self, **attributes: object) -> None:
+        self.span.set_attributes(_attributes(attributes))
 
-    def end(self, error: BaseException | None = None, **attributes: object) -> None:
-        for name, value in _attributes(attributes).items():
-            self.span.set_attribute(name, value)
+    def end(self, error: BaseException | None = None) -> None:
         if error is not None:
             # no text of the error: a caller's error may hold anything
             self.span.set_attribute("error.type", type(error).__name__)
@@ -70,21 +67,27 @@ class OpenTelemetryTracer:
             explicit_bucket_boundaries_advisory=list(_BUCKETS),
         )
         self._task = meter.create_histogram(
-            "clinia.task.duration", unit="s", description="Time from the acceptance of a task to its seen end."
+            "clinia.task.duration",
+            unit="s",
+            description="Time from the acceptance of a task to its seen end.",
         )
-        self._retries = meter.create_counter("clinia.retries", unit="{retry}", description="Requests sent again.")
+        self._retries = meter.create_counter(
+            "clinia.retries", unit="{retry}", description="Requests sent again."
+        )
         self._failed = meter.create_counter(
             "clinia.ingest.records.failed", unit="{record}", description="Records that did not land."
         )
 
-    def start(self, name: str, parent: OpenTelemetrySpan | None = None, **attributes: object) -> OpenTelemetrySpan:
-        context = None if parent is None else trace.set_span_in_context(parent.span)
-        kind = SpanKind.CLIENT if "http.request.method" in _attributes(attributes) else SpanKind.INTERNAL
-        span = self._tracer.start_span(name, context, kind=kind, attributes=_attributes(attributes))
-        return OpenTelemetrySpan(span)
+    def start(self, name: str, **attributes: object) -> OpenTelemetrySpan:
+        given = _attributes(attributes)
+        kind = SpanKind.CLIENT if "http.request.method" in given else SpanKind.INTERNAL
+        return OpenTelemetrySpan(self._tracer.start_span(name, kind=kind, attributes=given))
 
-    def current(self, span: OpenTelemetrySpan) -> AbstractContextManager[object]:
-        return trace.use_span(span.span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
+    def current(self, span: Span) -> AbstractContextManager[object]:
+        assert isinstance(span, OpenTelemetrySpan)
+        return trace.use_span(
+            span.span, end_on_exit=False, record_exception=False, set_status_on_exception=False
+        )
 
     def record(self, event: Event) -> None:
         if isinstance(event, RequestEnded):
@@ -108,5 +111,6 @@ def _attributes(given: dict[str, object]) -> dict[str, Attribute]:
     """Names of keyword arguments with `__` for dots, and values that a span can hold."""
     named = {name.replace("__", "."): value for name, value in given.items() if value is not None}
     return {
-        name: value if isinstance(value, str | bool | int | float) else str(value) for name, value in named.items()
+        name: value if isinstance(value, str | bool | int | float) else str(value)
+        for name, value in named.items()
     }

@@ -138,18 +138,18 @@ class AiohttpRequester:
             request.method,
             place.url(request),
             data=None if request.body is None else _Body(request.body),
-            headers=self._headers(credentials, everything=sent.happened),
+            headers=self._headers(request.headers, credentials, everything=sent.happened),
             proxy=self._proxy,
             allow_redirects=False,
         )
 
     def _headers(
-        self, credentials: Mapping[str, Secret] | None, *, everything: bool
+        self, more: Mapping[str, str] | None, credentials: Mapping[str, Secret] | None, *, everything: bool
     ) -> dict[str, str] | None:
         """The headers that the client does not add by itself, or all of them."""
-        if credentials is None and not everything:
+        if credentials is None and more is None and not everything:
             return None
-        given = {name: value.reveal() for name, value in (credentials or {}).items()}
+        given = {**(more or {}), **{name: value.reveal() for name, value in (credentials or {}).items()}}
         return {**self._client.headers, **given} if everything else given
 
 

@@ -120,6 +120,10 @@ class Transport:
             _log_way(["a proxy"] if proxy else ["a borrowed http_session"] if borrowed else ["a new aiohttp"])
         self._was_plain: bool | None = None
 
+    def host_of(self, request: Request) -> str:
+        """Return the host that a request goes to, with its port where that is not the usual one."""
+        return self._places[request.host].host
+
     async def attempt(self, request: Request, deadline: float) -> Response:
         """Return a good answer. `deadline` is a time of the event loop's clock.
 
@@ -164,6 +168,7 @@ class Transport:
         answer: Answer
         if (
             self._pooled is not None
+            and request.headers is None
             and len(request.body or b"") <= PooledRequester.LARGEST
             and self._is_plain()
         ):

@@ -84,6 +84,7 @@ class Response(NamedTuple):
 
     body: bytes
     headers: CIMultiDictProxy[str]
+    status: int
 
     @property
     def request_id(self) -> str | None:
@@ -114,7 +115,7 @@ async def read_response(answer: Answer, request: Request, largest: int) -> Respo
         raise
     if not body and answer.status == HTTPStatus.NO_CONTENT and request.method == "DELETE":
         body = _DONE
-    return Response(body.removeprefix(_BYTE_ORDER_MARK), answer.headers)
+    return Response(body.removeprefix(_BYTE_ORDER_MARK), answer.headers, answer.status)
 
 
 async def _read(answer: Answer, largest: int) -> bytes:

@@ -4,6 +4,7 @@ The first attempt has nothing wrapped around it; the machinery below starts with
 """
 
 import asyncio
+import re
 from typing import Generic, TypeVar, cast
 
 from attrs import define
@@ -18,8 +19,10 @@ from clinia_async.errors import (
     WriteConflict,
     copy_for_raise,
 )
+from clinia_async.telemetry import Telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.limiter import Limiter
+from clinia_async.transport.observed import ObservedTransport, emit_retry, emit_throttled
 from clinia_async.transport.retry import (
     RetryBudget,
     RetryPolicy,
@@ -48,8 +51,12 @@ class Delivery(Generic[R]):
 class Sender:
     """Sends the calls of a session: the limit on all of them, retries, and reconciliation."""
 
-    def __init__(self, transport: Transport, policy: RetryPolicy, *, reconcile_timeout: float) -> None:
+    def __init__(
+        self, transport: Transport, policy: RetryPolicy, telemetry: Telemetry, *, reconcile_timeout: float
+    ) -> None:
         self._transport = transport
+        self._telemetry = telemetry
+        self._observed = ObservedTransport(transport, telemetry)
         self._policy = policy
         self._reconcile_timeout = reconcile_timeout
         self._budget = RetryBudget.of(policy)
@@ -71,6 +78,14 @@ class Sender:
         request = call.request()
         if slowest is not None and request.body is not None:
             deadline += len(request.body) / slowest
+        if self._telemetry.active:
+            with self._telemetry.span(operation_name(call), clinia__source=getattr(call, "source", None)):
+                return await self._send(call, request, deadline, maybe_applied=maybe_applied)
+        return await self._send(call, request, deadline, maybe_applied=maybe_applied)
+
+    async def _send(
+        self, call: Call[R], request: Request, deadline: float, *, maybe_applied: bool
+    ) -> Delivery[R]:
         try:
             return Delivery(await self.once(call, request, deadline), maybe_applied)
         except RequestError as error:
@@ -79,7 +94,8 @@ class Sender:
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         """Make one attempt. Raises `RequestError`."""
-        response = await self.limiter.send(self._transport.attempt, request, deadline)
+        attempt = self._observed.attempt if self._telemetry.active else self._transport.attempt
+        response = await self.limiter.send(attempt, request, deadline)
         try:
             answer = call.decode_response(response.body)
         except ProtocolError as error:
@@ -106,21 +122,27 @@ class Sender:
                 answer = await self._reconcile(call, deadline, attempts)
                 return Delivery(answer, maybe_applied=True, reconciled=True, attempts=attempts)
             maybe_applied = maybe_applied or failure.outcome is Outcome.UNKNOWN
+            if is_throttled(failure):
+                emit_throttled(self._telemetry, request, failure)
             is_last = not self._policy.allows(attempts, failing_for=_now() - failed_at)
-            if is_last or not await self._wait_for_retry(call, failure, waits, deadline):
+            pause = None if is_last else self._pause_before_retry(call, failure, waits, deadline)
+            if pause is None:
                 raise _final_error(failure, attempts, maybe_applied=maybe_applied)
+            emit_retry(self._telemetry, request, failure, pause)
+            await asyncio.sleep(pause)
             attempts += 1
+            request.resends += 1
             try:
                 return Delivery(await self.once(call, request, deadline), maybe_applied, attempts=attempts)
             except RequestError as error:
                 failure = error
 
-    async def _wait_for_retry(
+    def _pause_before_retry(
         self, call: Call[R], failure: RequestError, waits: RetryWaits, deadline: float
-    ) -> bool:
-        """Wait until the next attempt is due; return False at once if there is to be none."""
+    ) -> float | None:
+        """Return the seconds until the next attempt; None if there is to be none."""
         if not may_be_repeated(failure, keyed=call.retry_safety is not RetrySafety.ONCE):
-            return False
+            return None
         pause = waits.after(failure)
         # An adaptive limit holds every request back for as long as a Retry-After says, and bounds by
         # itself how many are throttled: neither the deadline nor the budget of a call pays for that again.
@@ -128,12 +150,9 @@ class Sender:
         if is_paced:
             pause -= failure.retry_after or 0.0
         if _now() + pause >= deadline:
-            return False
+            return None
         is_free = is_paced or (is_throttled(failure) and failure.retry_after)
-        if not is_free and not self._budget.afford(failure):
-            return False
-        await asyncio.sleep(pause)
-        return True
+        return pause if is_free or self._budget.afford(failure) else None
 
     async def _reconcile(self, call: Call[R], deadline: float, attempts: int) -> R:
         """The answer of an earlier attempt, after a later one met what may be its result."""
@@ -163,6 +182,11 @@ def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -
         failure.is_final = True
     failure.attempts = attempts
     return failure
+
+
+def operation_name(call: object) -> str:
+    """Return the name of a call as its method has it, such as `create_relationship`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(call).__name__).lower()
 
 
 def _now() -> float:

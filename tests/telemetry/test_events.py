@@ -1,0 +1,127 @@
+"""What observers and the log are told: each event of a write, in order, and nothing of the record or the key."""
+
+import logging
+
+import pytest
+
+from clinia_async import ConfigError, Outcome, Session, TaskKind, TaskStatus
+from clinia_async.emulator import Accepted, Constant, Emulator, LostReply, TooManyRequests, Unavailable
+from clinia_async.telemetry import (
+    Event,
+    RequestEnded,
+    RetryScheduled,
+    TaskAccepted,
+    TaskEnded,
+    TaskPolled,
+    Telemetry,
+    Throttled,
+)
+from clinia_async.telemetry.dispatch import ROOT
+from tests.factories import FROM, KEY, SOURCE, TO, TYPE, session_at
+
+CANARY = "canary-4711"
+
+
+async def create(session: Session) -> None:
+    await (await session.create_relationship(SOURCE, TYPE, from_=FROM, to=TO, data={"note": CANARY}))
+
+
+async def test_a_write_that_is_throttled_and_queued_is_told_from_its_first_attempt_to_its_end() -> None:
+    events: list[Event] = []
+    async with Emulator(default=Accepted(Constant(0.2))) as emulator:
+        emulator.faults.add(TooManyRequests(route="create_relationship", times=1, retry_after=2))
+        async with session_at(emulator, observers=[events.append]) as session:
+            await create(session)
+    kinds = [type(event) for event in events]
+    assert kinds[:4] == [RequestEnded, Throttled, RetryScheduled, RequestEnded]
+    first, throttled, retry, second = events[:4]
+    assert isinstance(first, RequestEnded)
+    assert (first.method, first.status, first.outcome, first.attempt) == ("POST", 429, Outcome.REJECTED, 1)
+    assert first.route == "/sources/{source}/v1/relationships/{type}"
+    assert isinstance(throttled, Throttled)
+    assert (throttled.status, throttled.retry_after) == (429, 2)
+    assert isinstance(retry, RetryScheduled)
+    assert retry.pause >= 2
+    assert isinstance(second, RequestEnded)
+    assert (second.status, second.error, second.attempt) == (202, None, 2)
+    accepted = next(event for event in events if isinstance(event, TaskAccepted))
+    ended = next(event for event in events if isinstance(event, TaskEnded))
+    polls = [event for event in events if isinstance(event, TaskPolled)]
+    assert accepted.kind is ended.kind is TaskKind.SINGLE
+    assert accepted.task == ended.task
+    assert ended.status is TaskStatus.SUCCESS
+    assert ended.polls == len(polls) >= 1
+    assert ended.seconds >= 0.2
+
+
+async def test_events_hold_no_record_no_key_and_no_id() -> None:
+    events: list[Event] = []
+    async with Emulator() as emulator, session_at(emulator, observers=[events.append]) as session:
+        emulator.faults.add(LostReply(route="create_relationship", times=1))
+        await create(session)
+        key = emulator.key
+    text = "\n".join(map(str, events))
+    assert len(events) >= 4
+    for secret in (CANARY, key, FROM.id, TO.id):
+        assert secret not in text
+
+
+async def test_an_observer_that_fails_changes_nothing_and_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(event: Event) -> None:
+        raise RuntimeError(CANARY)
+
+    seen: list[Event] = []
+    async with Emulator() as emulator:
+        async with session_at(emulator, observers=[broken, seen.append]) as session:
+            await create(session)
+            assert emulator.relationships() == 1
+    assert seen
+    failures = [record for record in caplog.records if "observer" in record.getMessage()]
+    assert len(failures) == 1
+    assert CANARY not in caplog.text
+
+
+async def test_a_throttled_request_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        emulator.faults.add(Unavailable(route="create_relationship", times=1, retry_after=1))
+        await create(session)
+    records = [record for record in caplog.records if record.name == "clinia_async.requests"]
+    assert [record.levelname for record in records if record.levelno >= logging.WARNING] == ["WARNING"]
+    assert "status=503" in records[0].getMessage()
+    assert CANARY not in caplog.text
+
+
+async def test_nothing_is_reported_of_a_request_that_nobody_watches(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with Emulator() as emulator, session_at(emulator) as session:
+        await create(session)
+    assert [record for record in caplog.records if record.name == "clinia_async.requests"] == []
+    assert not Telemetry().active
+
+
+async def test_clinia_log_turns_the_log_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLINIA_LOG", "debug")
+    monkeypatch.setattr(ROOT, "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(ROOT, "level", logging.NOTSET)
+    async with Emulator() as emulator, session_at(emulator) as session:
+        await create(session)
+    ROOT.setLevel(logging.NOTSET)
+    said = capsys.readouterr().err
+    assert "clinia_async.requests RequestEnded method=POST" in said
+    assert CANARY not in said
+
+
+def test_a_log_level_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_LOG", "loud")
+    with pytest.raises(ConfigError, match="CLINIA_LOG must be one of debug, info"):
+        Session("w", api_key=KEY)
+
+
+@pytest.mark.parametrize("observers", [3, ["print"], None])
+def test_what_cannot_be_called_is_no_observer(observers: object) -> None:
+    with pytest.raises(ConfigError, match="observers must be functions"):
+        Session("w", api_key=KEY, observers=observers)  # type: ignore[arg-type]

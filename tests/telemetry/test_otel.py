@@ -1,0 +1,80 @@
+"""The spans and metrics of the real SDK of OpenTelemetry."""
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from clinia_async import AlreadyExists, Session
+from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
+from tests.factories import FROM, SOURCE, TO, TYPE, session_at
+
+CANARY = "canary-4711"
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """What a provider of the program gets, which no other test has."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    return exporter
+
+
+async def create(session: Session) -> None:
+    await (await session.create_relationship(SOURCE, TYPE, from_=FROM, to=TO, data={"note": CANARY}))
+
+
+def tree(exporter: InMemorySpanExporter) -> dict[str, list[ReadableSpan]]:
+    """The finished spans by the name of their parent."""
+    finished = exporter.get_finished_spans()
+    names = {span.context.span_id: span.name for span in finished}
+    found: dict[str, list[ReadableSpan]] = {}
+    for span in finished:
+        parent = "" if span.parent is None else names[span.parent.span_id]
+        found.setdefault(parent, []).append(span)
+    return found
+
+
+async def test_a_retried_write_that_is_queued_makes_one_tree(spans: InMemorySpanExporter) -> None:
+    async with Emulator(default=Accepted(Constant(0.2)), recording=True) as emulator:
+        emulator.faults.add(LostReply(route="create_relationship", times=1))
+        async with session_at(emulator) as session:
+            with trace.get_tracer("the program").start_as_current_span("admit"):
+                await create(session)
+            sent = [one for one in emulator.received if one.route == "create_relationship"]
+    found = tree(spans)
+    assert [span.name for span in found[""]].count("admit") == 1
+    assert {"create_relationship", "wait"} <= {span.name for span in found["admit"]}
+    attempts = found["create_relationship"]
+    assert [span.name for span in attempts] == ["POST /sources/{source}/v1/relationships/{type}"] * 2
+    lost, answered = attempts
+    assert lost.status.status_code is StatusCode.ERROR
+    assert (lost.attributes or {})["clinia.outcome"] == "unknown"
+    assert (answered.attributes or {})["http.response.status_code"] == 202
+    assert (answered.attributes or {})["http.request.resend_count"] == 1
+    assert (answered.attributes or {})["http.request.method"] == "POST"
+    assert any(span.name == "poll" for spans_ in found.values() for span in spans_)
+    traces = [dict(one.headers)["traceparent"].split("-")[2] for one in sent]
+    assert traces == [f"{span.context.span_id:016x}" for span in attempts]
+
+
+async def test_spans_hold_no_record_no_key_and_no_id(spans: InMemorySpanExporter) -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        await create(session)
+        with pytest.raises(AlreadyExists):
+            await create(session)
+        key = emulator.key
+    text = "\n".join(span.to_json() for span in spans.get_finished_spans())
+    assert "create_relationship" in text
+    for secret in (CANARY, key, FROM.id, TO.id):
+        assert secret not in text
+
+
+async def test_nothing_is_traced_where_that_is_not_wanted(spans: InMemorySpanExporter) -> None:
+    async with Emulator() as emulator, session_at(emulator, open_telemetry=False) as session:
+        await create(session)
+    assert spans.get_finished_spans() == ()
