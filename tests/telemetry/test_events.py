@@ -1,4 +1,4 @@
-"""What observers and the log are told: each event of a write, in order, and nothing of the record or the key."""
+"""What observers and the log are told of a write: each event, in order, and nothing of record or key."""
 
 import logging
 
@@ -76,7 +76,7 @@ async def test_an_observer_that_fails_changes_nothing_and_is_logged_once(
     async with Emulator() as emulator:
         async with session_at(emulator, observers=[broken, seen.append]) as session:
             await create(session)
-            assert emulator.relationships() == 1
+        assert emulator.relationships() == 1
     assert seen
     failures = [record for record in caplog.records if "observer" in record.getMessage()]
     assert len(failures) == 1
