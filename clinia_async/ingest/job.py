@@ -202,7 +202,8 @@ class Ingestion:
             with self._session.limit_concurrency(self._options.limits) as limit:
                 self.report.observe(limit)
                 try:
-                    await self._work(journal)
+                    with self._session.telemetry.span("ingest", clinia__source=self._source):
+                        await self._work(journal)
                 finally:
                     self.report.finish()
         except BaseException as error:

@@ -20,7 +20,7 @@ from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
-from clinia_async.telemetry import Observer, log_as_environment_says
+from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
@@ -296,6 +296,11 @@ class Session(RegistryMethods, CatalogMethods):
     def registry(self) -> str:
         """The origin of the registry, such as `https://acme.clinia.cloud`."""
         return self._engine.registry
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where what the session does is reported."""
+        return self._engine.telemetry
 
     # Life
 

@@ -9,7 +9,6 @@ from clinia_async.telemetry.dispatch import (
     Telemetry,
     log_as_environment_says,
     observers_of,
-    open_telemetry,
 )
 from clinia_async.telemetry.events import (
     ChunkSent,
@@ -22,6 +21,7 @@ from clinia_async.telemetry.events import (
     TaskPolled,
     Throttled,
 )
+from clinia_async.telemetry.installed import open_telemetry
 
 __all__ = [
     "ChunkSent",

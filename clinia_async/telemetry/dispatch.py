@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -134,22 +133,3 @@ def observers_of(observers: object) -> Sequence[Observer]:
     if not all(map(callable, given)):
         raise ConfigError("Session.observers must be functions that take an event")
     return given
-
-
-def open_telemetry(wanted: bool | None) -> Tracer | None:
-    """Return the maker of spans: None means that there is one where the program has set a provider.
-
-    Raises:
-        ConfigError: it is wanted and not installed.
-    """
-    if wanted is False or (wanted is None and "opentelemetry.trace" not in sys.modules):
-        return None
-    try:
-        from clinia_async.telemetry.otel import OpenTelemetryTracer, has_provider  # noqa: PLC0415  an extra
-    except ImportError:
-        pass  # raised below, if it is wanted
-    else:
-        return OpenTelemetryTracer() if wanted or has_provider() else None
-    if wanted:
-        raise ConfigError("OpenTelemetry is not installed: pip install 'clinia-async[otel]'")
-    return None

@@ -104,17 +104,13 @@ class TaskEnded(Event):
 
 @frozen(kw_only=True)
 class ChunkSent(Event):
-    """A chunk of a job was answered. `task` is a fingerprint, None where it was done at once or failed."""
+    """A chunk of a job was taken by the service. `task` is a fingerprint; None where it has no task."""
 
     logger: ClassVar[str] = "ingest"
 
-    via: str
     records: int
-    size: int
-    """Bytes of the request's body."""
     attempts: int
     task: str | None = None
-    error: str | None = None
 
 
 @frozen(kw_only=True)

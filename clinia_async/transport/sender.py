@@ -186,7 +186,7 @@ def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -
 
 def operation_name(call: object) -> str:
     """Return the name of a call as its method has it, such as `create_relationship`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(call).__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(call).__name__.removeprefix("Encoded")).lower()
 
 
 def _now() -> float:

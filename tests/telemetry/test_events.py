@@ -4,10 +4,23 @@ import logging
 
 import pytest
 
-from clinia_async import ConfigError, Outcome, Session, TaskKind, TaskStatus
+from clinia_async import (
+    ChunkLimits,
+    ConfigError,
+    CreateRelationship,
+    Disposition,
+    Ingestion,
+    Outcome,
+    Ref,
+    Session,
+    TaskKind,
+    TaskStatus,
+)
 from clinia_async.emulator import Accepted, Constant, Emulator, LostReply, TooManyRequests, Unavailable
 from clinia_async.telemetry import (
+    ChunkSent,
     Event,
+    RecordFailed,
     RequestEnded,
     RetryScheduled,
     TaskAccepted,
@@ -125,3 +138,18 @@ def test_a_log_level_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPa
 def test_what_cannot_be_called_is_no_observer(observers: object) -> None:
     with pytest.raises(ConfigError, match="observers must be functions"):
         Session("w", api_key=KEY, observers=observers)  # type: ignore[arg-type]
+
+
+async def test_a_job_reports_its_chunks_and_the_records_that_failed() -> None:
+    events: list[Event] = []
+    writes = [CreateRelationship(SOURCE, TYPE, Ref(f"p-{n}", "x"), TO) for n in range(10)]
+    taken = CreateRelationship(SOURCE, TYPE, writes[3].from_, TO, {"note": CANARY})
+    async with Emulator() as emulator, session_at(emulator, observers=[events.append]) as session:
+        await (await session.submit(taken))
+        async with Ingestion(session, SOURCE, writes, chunk=ChunkLimits(operations=5)) as job:
+            outcomes = [outcome async for outcome in job.unlanded()]
+    assert [outcome.line for outcome in outcomes] == [4]
+    assert sum(event.records for event in events if isinstance(event, ChunkSent)) == 10
+    failed = [event for event in events if isinstance(event, RecordFailed)]
+    assert [(event.line, event.disposition) for event in failed] == [(4, Disposition.FAILED)]
+    assert CANARY not in str(events)

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from clinia_async import AlreadyExists, Session
+from clinia_async import AlreadyExists, ChunkLimits, CreateRelationship, Ingestion, Ref, Session
 from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
 from tests.factories import FROM, SOURCE, TO, TYPE, session_at
 
@@ -78,3 +78,12 @@ async def test_nothing_is_traced_where_that_is_not_wanted(spans: InMemorySpanExp
     async with Emulator() as emulator, session_at(emulator, open_telemetry=False) as session:
         await create(session)
     assert spans.get_finished_spans() == ()
+
+
+async def test_a_job_is_a_span_with_a_span_for_each_chunk(spans: InMemorySpanExporter) -> None:
+    writes = [CreateRelationship(SOURCE, TYPE, Ref(f"p-{n}", "x"), TO) for n in range(10)]
+    async with Emulator() as emulator, session_at(emulator) as session:
+        await Ingestion(session, SOURCE, writes, chunk=ChunkLimits(operations=5)).run()
+    found = tree(spans)
+    assert [span.name for span in found["ingest"]].count("chunk") == 2
+    assert {"bulk"} <= {span.name for span in found["chunk"]}

@@ -25,9 +25,11 @@ from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from clinia_async.ingest.senders.retrying_session import JobStopped, RetryingSession
+from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
+from clinia_async.telemetry import ChunkSent, RecordFailed
 
 MAYBE_APPLIED = "it may have arrived, and a second one would be a second record"
 _SENDS = 3
@@ -93,7 +95,8 @@ class ChunkWorker:
     async def _process(self, chunk: Chunk) -> Sequence[Chunk]:
         """Complete a chunk; return the parts of one that cannot be sent as a whole."""
         try:
-            outcomes = await self._outcomes(chunk)
+            with self._session.telemetry.span("chunk", clinia__records=len(chunk.records)):
+                outcomes = await self._outcomes(chunk)
         except (JobStopped, SessionClosed) as stop:
             await self._stopped(chunk, stop)
             raise
@@ -106,8 +109,16 @@ class ChunkWorker:
                 await self._checkpoints.completed(chunk, outcomes)
         finally:  # what is known is reported, even where it cannot be written down
             self._in_flight.complete(chunk, outcomes)
+        self._emit_failed(outcomes)
         await self._in_flight.wait_for_room()
         return ()
+
+    def _emit_failed(self, outcomes: ChunkOutcomes) -> None:
+        telemetry = self._session.telemetry
+        for outcome in outcomes.unlanded() if telemetry.active else ():
+            telemetry.emit(
+                RecordFailed(line=outcome.line, disposition=outcome.disposition, reason=outcome.reason)
+            )
 
     async def _outcomes(self, chunk: Chunk) -> ChunkOutcomes | None:
         """Return None where the records cannot go together, and so must be split."""
@@ -180,9 +191,19 @@ class ChunkWorker:
             raise
         chunk.requests += task.attempts
         chunk.maybe_applied = task.maybe_applied
+        self._emit_sent(chunk, task)
         if task.id is not None and not task.done():
             await self._accepted(chunk, task.id)
         return task
+
+    def _emit_sent(self, chunk: Chunk, task: Task[object]) -> None:
+        if self._session.telemetry.active:
+            sent = ChunkSent(
+                records=len(chunk.records),
+                attempts=task.attempts,
+                task=None if task.id is None else fingerprint(task.id),
+            )
+            self._session.telemetry.emit(sent)
 
     async def _accepted(self, chunk: Chunk, task: TaskId) -> None:
         try:

@@ -56,6 +56,7 @@ class RetryingSession:
         self._policy = RetryPolicy(attempts=None, patience=patience, base=1.0, cap=5.0, budget=None)
         self._resend = resend
         self._last_success = asyncio.get_running_loop().time()
+        self.telemetry = session.telemetry
 
     async def submit(
         self, write: Write[R], *, maybe_applied: bool, before_repeat: Callable[[], None] = lambda: None
