@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from attrs import define, evolve, field
 
-from clinia_async.errors import ProtocolError
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 from clinia_async.serialization import converter, exact_json
 
@@ -104,7 +104,13 @@ def segment(value: str) -> str:
 
 @lru_cache(maxsize=1024)
 def collection_path(route: str, source: str, type: str) -> str:
-    """`path_of` for a route without a record id, cached: there are few such paths, each used many times."""
+    """`path_of` for a route without a record id, cached: there are few such paths, each used many times.
+
+    Raises:
+        InvalidWrite: the path is that of the bulk endpoint, which would take the record for something else.
+    """
+    if type == "bulk":
+        raise InvalidWrite("$.type", "must not be `bulk` in a request of its own: send it by bulk or bundle")
     return path_of(route, source=source, type=type)
 
 
