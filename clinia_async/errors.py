@@ -149,8 +149,8 @@ class SessionClosed(CliniaError, RuntimeError):
 class RequestError(CliniaError):
     """A request that brought no answer to rely on.
 
-    `retry_after` is the service's hint, in seconds; `attempts` is how many times it was sent; `waited` is
-    how many seconds the last attempt stood at the session's gate before.
+    `retry_after` is what the service asks to wait, in seconds; `attempts` is how many times it was sent;
+    `waited` is how many seconds the last attempt waited for the session's limit of concurrency before.
     """
 
     attempts: int = 1

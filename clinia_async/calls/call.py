@@ -47,8 +47,8 @@ class Request:
     path: str = field(repr=False)
     query: str = ""
     body: bytes | None = field(default=None, repr=False)
-    ahead: bool = False
-    """Whether it passes the requests that wait for a connection, as polls of tasks do."""
+    is_poll: bool = False
+    """Whether it polls a task, and so goes before the other requests that wait for a connection."""
     headers: Mapping[str, str] | None = None
     """More headers, such as those that carry a trace on."""
     resends: int = 0

@@ -38,7 +38,7 @@ class GetTask:
     def request(self) -> Request:
         path = _tasks_of(self.source) + segment(self.task.value)
         query = "withReceipts=true" if self.with_receipts else ""
-        return Request("GET", Host.REGISTRY, self.route, path, query, ahead=True)
+        return Request("GET", Host.REGISTRY, self.route, path, query, is_poll=True)
 
     def decode_response(self, body: bytes) -> TaskSnapshot:
         snapshot = converter.decode(body, TaskSnapshot)
@@ -67,7 +67,7 @@ class GetPurge:
 
     def request(self) -> Request:
         path = path_of(self.route, source=self.source, purge=str(self.purge))
-        return Request("GET", Host.REGISTRY, self.route, path, ahead=True)
+        return Request("GET", Host.REGISTRY, self.route, path, is_poll=True)
 
     def decode_response(self, body: bytes) -> PurgeOperation:
         operation = converter.decode(body, PurgeOperation, {"taskId": self.purge.value})

@@ -1,4 +1,4 @@
-"""How many requests may be in flight: a state machine without a clock. Every method is given the time.
+"""How many requests may be in flight: a state machine without a clock. Every method takes the time.
 
 The limit grows with good answers and shrinks where the service throttles (AIMD). Three things are
 added to that, each because a simulated brown-out went wrong without it:
@@ -62,18 +62,18 @@ GateLimits = ConcurrencyLimits
 
 
 class LoadSignal(Enum):
-    """What the answer to a request tells about the load it came under."""
+    """What the answer to a request says about the load of the service."""
 
     GOOD = "good"
     THROTTLED = "throttled"
     NEITHER = "neither"
     REFUSED = "refused"
-    """The key is not accepted: nothing enters any more."""
+    """The service refused the key: no further request is admitted."""
 
 
 @frozen(eq=False, repr=False)
 class Permit:
-    """One request in flight: how many bytes, since when, and after how many decreases it entered."""
+    """One request in flight: its bytes, when it was admitted, and after how many decreases of the limit."""
 
     size: int
     at: float
@@ -81,7 +81,7 @@ class Permit:
     limit: "AdaptiveLimit | None" = None
 
     def leave(self, signal: LoadSignal, now: float, *, retry_after: float | None = None) -> None:
-        """End the request, to the limit that admitted it."""
+        """Report the end of the request to the limit that admitted it."""
         if self.limit is not None:
             self.limit.leave(self, signal, now, retry_after=retry_after)
 
@@ -92,12 +92,14 @@ UNMETERED = Permit(0, 0.0, 0)
 
 @define(eq=False, repr=False)
 class AdaptiveLimit:
+    """A limit that grows with good answers and shrinks where the service throttles (AIMD)."""
+
     limits: ConcurrencyLimits = field(factory=ConcurrencyLimits)
     jitter: Callable[[], float] = random.random
-    """Gives numbers between 0 and 1, so that many clients do not come back in step."""
+    """Returns numbers between 0 and 1, so that many clients do not come back in step."""
 
     limit: float = field(init=False)
-    latched: bool = field(default=False, init=False)
+    is_key_refused: bool = field(default=False, init=False)
     in_flight: int = field(default=0, init=False)
     bytes_in_flight: int = field(default=0, init=False)
     peak_in_flight: int = field(default=0, init=False)
@@ -129,16 +131,16 @@ class AdaptiveLimit:
         return self._opens_at
 
     def opens_at(self, size: int) -> float:
-        """From when on a request of so many bytes may enter; infinity if another one has to leave first."""
+        """Return when a request of `size` bytes may be sent; infinity if another one has to end first."""
         is_full = self.in_flight + 1 > self.limit
         is_heavy = self.in_flight > 0 and self.bytes_in_flight + size > self.limits.bytes
-        if self.latched or is_full or is_heavy:
+        if self.is_key_refused or is_full or is_heavy:
             return math.inf
         spacing = max(self._gap, 1 / self.limits.rate if self.limits.rate else 0.0)
         return max(self._opens_at, self._entered_at + spacing)
 
     def enter(self, size: int, now: float) -> Permit:
-        """Only where `opens_at` is not later than `now`. Whoever enters has to `leave`."""
+        """Admit a request, where `opens_at` is not later than `now`. Each one admitted has to `leave`."""
         self.in_flight += 1
         self.bytes_in_flight += size
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
@@ -147,23 +149,27 @@ class AdaptiveLimit:
         return Permit(size, now, self._epoch, self)
 
     def leave(
-        self, permit: Permit, verdict: LoadSignal, now: float, *, retry_after: float | None = None
+        self, permit: Permit, signal: LoadSignal, now: float, *, retry_after: float | None = None
     ) -> None:
+        """End a request that was admitted, and adapt the limit to what its answer says.
+
+        `retry_after` is what the service asked to wait, in seconds.
+        """
         is_used = self.in_flight * 2 >= self.limit
         self.in_flight -= 1
         self.bytes_in_flight -= permit.size
-        # what entered before the last decrease tells of a load that is no more
+        # a request from before the last decrease says nothing about the load since
         is_current = permit.epoch == self._epoch
-        if verdict is LoadSignal.REFUSED:
-            self.latched = True
-        elif verdict is LoadSignal.GOOD and is_current:
+        if signal is LoadSignal.REFUSED:
+            self.is_key_refused = True
+        elif signal is LoadSignal.GOOD and is_current:
             self._good(permit, now, is_used=is_used)
-        elif verdict is LoadSignal.THROTTLED:
+        elif signal is LoadSignal.THROTTLED:
             self.throttles += 1
             if is_current and now >= self._epoch_ends:
                 self._shrink(now, now - permit.at)
             if retry_after:
-                self._close(now, retry_after)
+                self._pause(now, retry_after)
 
     def _good(self, permit: Permit, now: float, *, is_used: bool) -> None:
         is_late = self._is_late(permit, now)
@@ -197,8 +203,8 @@ class AdaptiveLimit:
         self._epoch += 1
         self._epoch_ends = now + self.limits.epoch
 
-    def _close(self, now: float, retry_after: float) -> None:
-        """The hint is a floor; what comes back after it comes back one by one."""
+    def _pause(self, now: float, retry_after: float) -> None:
+        """Admit nothing for as long as a Retry-After says, and then one request at a time at first."""
         self.limit = float(self.limits.least)
         self._opens_at = max(self._opens_at, now + retry_after * (1 + _JITTER * self.jitter()))
         self._careful_until = self._opens_at + retry_after * _CAUTION

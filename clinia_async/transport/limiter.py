@@ -141,7 +141,7 @@ class Limiter:
         where = f"{request.method} {request.route}"
         try:
             async with asyncio.timeout_at(None if deadline == math.inf else deadline):
-                return await self._wait(size, is_poll=request.ahead)
+                return await self._wait(size, is_poll=request.is_poll)
         except TimeoutError:
             failure: RequestError = RequestTimeout(
                 f"{where}: no free connection in time", outcome=Outcome.NOT_SENT

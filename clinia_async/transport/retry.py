@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 from attrs import define, field, frozen
 
@@ -65,12 +66,12 @@ class RetryPolicy:
         return self.patience is None or failing_for <= self.patience
 
     def waits(self, *, throttled: bool = False) -> Iterator[float]:
-        """Yield the upper bounds of the waits, in order, without end."""
-        import backoff  # noqa: PLC0415  most calls fare well at once, and have no use for it
+        """Return the upper bounds of the waits, in order, without end."""
+        import backoff  # noqa: PLC0415  loaded when a session opens, and not when it is imported
 
         generator = backoff.expo(factor=self.throttled_base if throttled else self.base, max_value=self.cap)
         next(generator)  # backoff primes its generators with one empty step
-        yield from generator
+        return cast("Iterator[float]", generator)
 
 
 def may_be_repeated(error: RequestError, *, keyed: bool) -> bool:

@@ -61,6 +61,7 @@ class Sender:
         self._reconcile_timeout = reconcile_timeout
         self._budget = RetryBudget.of(policy)
         self.limiter = Limiter(transport.connections)
+        RetryWaits(policy)  # loads what the first retry needs now, and not in the middle of a call
 
     async def send(
         self, call: Call[R], deadline: float, *, maybe_applied: bool = False, slowest: int | None = None

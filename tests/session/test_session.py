@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
@@ -475,3 +477,44 @@ def test_a_secret_stays_one() -> None:
         Session("acme", api_key=secret)._engine._identity.credentials.known["X-Clinia-API-Key"].reveal()
         == KEY
     )
+
+
+LOADED_WHEN_OPENED = """
+import asyncio, json, sys
+import clinia_async as clinia
+
+PARTITION = {
+    "key": "clinics",
+    "modules": {"search": "STANDARD"},
+    "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": [{"key": "clinics"}]},
+}
+
+async def serve(reader, writer):
+    for status in (503, 200):
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
+        body = json.dumps(PARTITION).encode()
+        writer.write(b"HTTP/1.1 %d X\\r\\nContent-Length: %d\\r\\n\\r\\n" % (status, len(body)) + body)
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    source = clinia.DataSource("ehr", (clinia.SourceCollection("clinics"),))
+    modules = clinia.Modules()
+    async with server, clinia.Session(base_url=url, api_key="k") as session:
+        before = set(sys.modules)
+        await (await session.create_partition("clinics", modules=modules, source=source))
+        print(*sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+def test_no_call_and_no_retry_loads_a_module_in_an_open_session() -> None:
+    """The first partition of a session, and its first retry, would hold the loop up."""
+    run = [sys.executable, "-c", LOADED_WHEN_OPENED]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    loaded = [name for name in done.stdout.split() if not name.startswith("encodings")]
+    assert loaded == []

@@ -122,13 +122,13 @@ class Server:
 
 @define(eq=False)
 class Client:
-    """One process that ingests: workers that each have a record to send at all times, and one gate."""
+    """One process that ingests: workers that each have a record to send at all times, and one adaptive."""
 
     clock: Clock
     server: Server
     service: Service
     random: Random
-    gate: AdaptiveLimit
+    adaptive: AdaptiveLimit
     budget: RetryBudget
     sends: list[float] = field(factory=list)
     useful: list[float] = field(factory=list)
@@ -140,15 +140,15 @@ class Client:
 
     def admit(self) -> None:
         while self._waiting:
-            opens = self.gate.opens_at(0)
+            opens = self.adaptive.opens_at(0)
             if opens > self.clock.now:
                 if opens < math.inf:
                     self.clock.after(opens - self.clock.now, self.admit)
                 return
-            self._waiting.popleft()(self.gate.enter(0, self.clock.now))
+            self._waiting.popleft()(self.adaptive.enter(0, self.clock.now))
 
-    def leave(self, permit: Permit, verdict: LoadSignal, retry_after: float | None = None) -> None:
-        self.gate.leave(permit, verdict, self.clock.now, retry_after=retry_after)
+    def leave(self, permit: Permit, signal: LoadSignal, retry_after: float | None = None) -> None:
+        self.adaptive.leave(permit, signal, self.clock.now, retry_after=retry_after)
         self.admit()
 
 
@@ -227,14 +227,14 @@ def simulate(
     *,
     clients: int = 20,
     workers: int = 32,
-    gate: Callable[[ConcurrencyLimits, Callable[[], float]], AdaptiveLimit] = AdaptiveLimit,
+    adaptive: Callable[[ConcurrencyLimits, Callable[[], float]], AdaptiveLimit] = AdaptiveLimit,
     budget: Callable[[], RetryBudget] = RetryBudget,
 ) -> Figures:
     random = Random(seed)
     clock = Clock()
     server = Server(clock, service, random)
     crowd = [
-        Client(clock, server, service, random, gate(ConcurrencyLimits(), random.random), budget())
+        Client(clock, server, service, random, adaptive(ConcurrencyLimits(), random.random), budget())
         for _ in range(clients)
     ]
     for client in crowd:

@@ -1,4 +1,4 @@
-"""The gate without a loop: whatever happens in whatever order, it keeps what it promises."""
+"""The adaptive without a loop: whatever happens in whatever order, it keeps what it promises."""
 
 import math
 from collections import deque
@@ -17,216 +17,216 @@ NO_JITTER = 0.5
 ROUND_TRIP = 0.05
 
 
-def gate_of(**limits: object) -> AdaptiveLimit:
+def limit_of(**limits: object) -> AdaptiveLimit:
     return AdaptiveLimit(evolve(ConcurrencyLimits(), **limits), lambda: NO_JITTER)
 
 
-def answer(gate: AdaptiveLimit, verdict: LoadSignal, now: float, *, size: int = 0, **more: float) -> float:
+def answer(adaptive: AdaptiveLimit, signal: LoadSignal, now: float, *, size: int = 0, **more: float) -> float:
     """One request, as soon as it may enter; gives the time of its answer."""
-    at = max(now, gate.opens_at(size))
-    permit = gate.enter(size, at)
-    gate.leave(permit, verdict, at + ROUND_TRIP, **more)
+    at = max(now, adaptive.opens_at(size))
+    permit = adaptive.enter(size, at)
+    adaptive.leave(permit, signal, at + ROUND_TRIP, **more)
     return at + ROUND_TRIP
 
 
-def fill(gate: AdaptiveLimit, now: float, size: int = 0) -> list[Permit]:
+def fill(adaptive: AdaptiveLimit, now: float, size: int = 0) -> list[Permit]:
     entered = []
-    while gate.opens_at(size) <= now:
-        entered.append(gate.enter(size, now))
+    while adaptive.opens_at(size) <= now:
+        entered.append(adaptive.enter(size, now))
     return entered
 
 
-def good_round(gate: AdaptiveLimit, now: float) -> float:
+def good_round(adaptive: AdaptiveLimit, now: float) -> float:
     """As many requests as may be in flight, all with good answers."""
-    for permit in fill(gate, now):
-        gate.leave(permit, LoadSignal.GOOD, now + ROUND_TRIP)
+    for permit in fill(adaptive, now):
+        adaptive.leave(permit, LoadSignal.GOOD, now + ROUND_TRIP)
     return now + ROUND_TRIP
 
 
 def test_growth_is_fast_until_the_first_throttle() -> None:
-    gate = gate_of()
-    good_round(gate, 0.0)
-    assert gate.limit == 6.0, "the second half of the answers finds the gate less than half full"
+    adaptive = limit_of()
+    good_round(adaptive, 0.0)
+    assert adaptive.limit == 6.0, "the second half of the answers finds the adaptive less than half full"
     now = 1.0
     for _ in range(20):
-        now = good_round(gate, now)
-    assert gate.limit == 32
+        now = good_round(adaptive, now)
+    assert adaptive.limit == 32
 
 
 def test_growth_after_a_throttle_is_at_most_one_a_round() -> None:
-    gate = gate_of(start=20)
-    now = answer_in_a_full_gate(gate, LoadSignal.THROTTLED, 0.0)
-    assert gate.limit == 14
-    before = gate.limit
+    adaptive = limit_of(start=20)
+    now = answer_under_a_full_limit(adaptive, LoadSignal.THROTTLED, 0.0)
+    assert adaptive.limit == 14
+    before = adaptive.limit
     for _ in range(40):
-        now = good_round(gate, now)
-        assert before <= gate.limit <= before + 1
-        before = gate.limit
-    assert gate.limit > 20, "and it does find out that there is more room again"
+        now = good_round(adaptive, now)
+        assert before <= adaptive.limit <= before + 1
+        before = adaptive.limit
+    assert adaptive.limit > 20, "and it does find out that there is more room again"
 
 
-def answer_in_a_full_gate(gate: AdaptiveLimit, verdict: LoadSignal, now: float) -> float:
-    entered = fill(gate, now)
+def answer_under_a_full_limit(adaptive: AdaptiveLimit, signal: LoadSignal, now: float) -> float:
+    entered = fill(adaptive, now)
     for permit in entered:
-        gate.leave(permit, verdict, now + 1.0)
+        adaptive.leave(permit, signal, now + 1.0)
     return now + 1.0
 
 
-def test_a_gate_that_is_hardly_used_does_not_grow() -> None:
-    gate = gate_of(start=8)
+def test_a_limit_that_is_hardly_used_does_not_grow() -> None:
+    adaptive = limit_of(start=8)
     now = 0.0
     for _ in range(50):
-        now = answer(gate, LoadSignal.GOOD, now)
-    assert gate.limit == 8
+        now = answer(adaptive, LoadSignal.GOOD, now)
+    assert adaptive.limit == 8
 
 
-def test_nothing_grows_while_answers_only_take_longer() -> None:
-    gate = gate_of()
-    now = answer(gate, LoadSignal.GOOD, 0.0)
+def test_the_limit_does_not_grow_while_answers_take_longer() -> None:
+    adaptive = limit_of()
+    now = answer(adaptive, LoadSignal.GOOD, 0.0)
     for _ in range(20):
-        for permit in fill(gate, now):
-            gate.leave(permit, LoadSignal.GOOD, now + 10 * ROUND_TRIP)
+        for permit in fill(adaptive, now):
+            adaptive.leave(permit, LoadSignal.GOOD, now + 10 * ROUND_TRIP)
         now += 10 * ROUND_TRIP
-    assert gate.limit == 4
-    good_round(gate, now)
-    assert gate.limit > 4
+    assert adaptive.limit == 4
+    good_round(adaptive, now)
+    assert adaptive.limit > 4
 
 
-def test_a_service_that_has_become_slower_for_good_is_measured_anew() -> None:
-    gate = gate_of()
-    now = answer(gate, LoadSignal.GOOD, 0.0)
+def test_the_shortest_round_trip_is_measured_anew_after_a_time() -> None:
+    adaptive = limit_of()
+    now = answer(adaptive, LoadSignal.GOOD, 0.0)
     for _ in range(200):
-        for permit in fill(gate, now):
-            gate.leave(permit, LoadSignal.GOOD, now + 1.0)
+        for permit in fill(adaptive, now):
+            adaptive.leave(permit, LoadSignal.GOOD, now + 1.0)
         now += 1.0
-    assert gate.limit > 4
+    assert adaptive.limit > 4
 
 
-def test_a_gate_may_rest_for_as_long_as_it_likes() -> None:
-    gate = gate_of()
-    now = answer(gate, LoadSignal.GOOD, 0.0)
-    answer(gate, LoadSignal.GOOD, now + 1e9)
+def test_an_idle_limit_keeps_its_size() -> None:
+    adaptive = limit_of()
+    now = answer(adaptive, LoadSignal.GOOD, 0.0)
+    answer(adaptive, LoadSignal.GOOD, now + 1e9)
 
 
 def test_large_requests_are_not_measured_by_small_ones() -> None:
-    gate = gate_of()
-    now = answer(gate, LoadSignal.GOOD, 0.0)
-    for permit in fill(gate, now, size=1_000_000):
-        gate.leave(permit, LoadSignal.GOOD, now + 20 * ROUND_TRIP)
-    assert gate.limit == 6
+    adaptive = limit_of()
+    now = answer(adaptive, LoadSignal.GOOD, 0.0)
+    for permit in fill(adaptive, now, size=1_000_000):
+        adaptive.leave(permit, LoadSignal.GOOD, now + 20 * ROUND_TRIP)
+    assert adaptive.limit == 6
 
 
-def test_a_crowd_of_refusals_is_one_decrease() -> None:
-    gate = gate_of(start=20)
-    answer_in_a_full_gate(gate, LoadSignal.THROTTLED, 0.0)
-    assert (gate.limit, gate.throttles) == (14, 20)
+def test_many_throttled_answers_in_one_epoch_are_one_decrease() -> None:
+    adaptive = limit_of(start=20)
+    answer_under_a_full_limit(adaptive, LoadSignal.THROTTLED, 0.0)
+    assert (adaptive.limit, adaptive.throttles) == (14, 20)
 
 
 def test_decreases_are_an_epoch_apart() -> None:
-    gate = gate_of(start=20, epoch=0.2)
-    now = answer(gate, LoadSignal.THROTTLED, 0.0)
-    now = answer(gate, LoadSignal.THROTTLED, now)
-    assert gate.limit == 14
-    answer(gate, LoadSignal.THROTTLED, now + 0.2)
-    assert gate.limit == pytest.approx(9.8)
+    adaptive = limit_of(start=20, epoch=0.2)
+    now = answer(adaptive, LoadSignal.THROTTLED, 0.0)
+    now = answer(adaptive, LoadSignal.THROTTLED, now)
+    assert adaptive.limit == 14
+    answer(adaptive, LoadSignal.THROTTLED, now + 0.2)
+    assert adaptive.limit == pytest.approx(9.8)
 
 
-def test_refusals_from_before_a_decrease_are_no_second_one() -> None:
-    gate = gate_of(start=20)
-    first, second, *_ = fill(gate, 0.0)
-    gate.leave(first, LoadSignal.THROTTLED, 1.0)
-    gate.leave(second, LoadSignal.THROTTLED, 5.0)
-    assert (gate.limit, gate.throttles) == (14, 2)
+def test_throttled_requests_from_before_a_decrease_cause_no_second_one() -> None:
+    adaptive = limit_of(start=20)
+    first, second, *_ = fill(adaptive, 0.0)
+    adaptive.leave(first, LoadSignal.THROTTLED, 1.0)
+    adaptive.leave(second, LoadSignal.THROTTLED, 5.0)
+    assert (adaptive.limit, adaptive.throttles) == (14, 2)
 
 
 def test_good_answers_from_before_a_decrease_do_not_undo_it() -> None:
-    gate = gate_of(start=20)
-    first, *others = fill(gate, 0.0)
-    gate.leave(first, LoadSignal.THROTTLED, 1.0)
+    adaptive = limit_of(start=20)
+    first, *others = fill(adaptive, 0.0)
+    adaptive.leave(first, LoadSignal.THROTTLED, 1.0)
     for permit in others:
-        gate.leave(permit, LoadSignal.GOOD, 1.1)
-    assert gate.limit == 14
+        adaptive.leave(permit, LoadSignal.GOOD, 1.1)
+    assert adaptive.limit == 14
 
 
-def test_a_hint_closes_the_gate_and_one_comes_back_first() -> None:
-    gate = gate_of(start=20)
-    first, *others = fill(gate, 0.0)
-    gate.leave(first, LoadSignal.THROTTLED, 1.0, retry_after=10.0)
+def test_after_a_retry_after_one_request_goes_first() -> None:
+    adaptive = limit_of(start=20)
+    first, *others = fill(adaptive, 0.0)
+    adaptive.leave(first, LoadSignal.THROTTLED, 1.0, retry_after=10.0)
     for permit in others:
-        gate.leave(permit, LoadSignal.GOOD, 1.0)
-    assert 11.0 <= gate.opens_at(0) <= 13.0
-    back = gate.opens_at(0)
-    (probe,) = fill(gate, back)
-    gate.leave(probe, LoadSignal.GOOD, back + 0.1)
-    assert len(fill(gate, back + 0.1)) == 2
+        adaptive.leave(permit, LoadSignal.GOOD, 1.0)
+    assert 11.0 <= adaptive.opens_at(0) <= 13.0
+    back = adaptive.opens_at(0)
+    (probe,) = fill(adaptive, back)
+    adaptive.leave(probe, LoadSignal.GOOD, back + 0.1)
+    assert len(fill(adaptive, back + 0.1)) == 2
 
 
-def test_after_a_hint_the_way_back_is_fast_but_not_to_where_it_was_too_much() -> None:
-    gate = gate_of(start=20)
-    now = answer(gate, LoadSignal.THROTTLED, 0.0, retry_after=2.0)
-    while gate.limit < 13.9:
-        now = good_round(gate, max(now, gate.opens_at(0)))
+def test_after_a_retry_after_growth_is_fast_up_to_the_limit_that_held() -> None:
+    adaptive = limit_of(start=20)
+    now = answer(adaptive, LoadSignal.THROTTLED, 0.0, retry_after=2.0)
+    while adaptive.limit < 13.9:
+        now = good_round(adaptive, max(now, adaptive.opens_at(0)))
     assert now < 4
     while now < 10:
-        now = good_round(gate, now)
-    assert gate.limit <= 14
+        now = good_round(adaptive, now)
+    assert adaptive.limit <= 14
     while now < 16:
-        now = good_round(gate, now)
-    assert gate.limit > 20
+        now = good_round(adaptive, now)
+    assert adaptive.limit > 20
 
 
-def test_the_shorter_of_two_hints_opens_nothing() -> None:
-    gate = gate_of()
-    first, second, *_ = fill(gate, 0.0)
-    gate.leave(first, LoadSignal.THROTTLED, 1.0, retry_after=10.0)
-    gate.leave(second, LoadSignal.THROTTLED, 1.0, retry_after=1.0)
-    gate.in_flight = 0
-    assert gate.opens_at(0) >= 11.0
+def test_the_longer_of_two_retry_afters_counts() -> None:
+    adaptive = limit_of()
+    first, second, *_ = fill(adaptive, 0.0)
+    adaptive.leave(first, LoadSignal.THROTTLED, 1.0, retry_after=10.0)
+    adaptive.leave(second, LoadSignal.THROTTLED, 1.0, retry_after=1.0)
+    adaptive.in_flight = 0
+    assert adaptive.opens_at(0) >= 11.0
 
 
 def test_below_one_in_flight_requests_are_spaced() -> None:
-    gate = gate_of(start=1)
+    adaptive = limit_of(start=1)
     now, gaps = 0.0, []
     for _ in range(10):
-        now = answer(gate, LoadSignal.THROTTLED, now)
-        gaps.append(round(gate.opens_at(0) - (now - ROUND_TRIP), 6))
+        now = answer(adaptive, LoadSignal.THROTTLED, now)
+        gaps.append(round(adaptive.opens_at(0) - (now - ROUND_TRIP), 6))
         now += 0.2
     assert gaps == sorted(gaps)
     assert gaps[0] == 2 * ROUND_TRIP
     assert gaps[-1] == 2.0, "and they are never so far apart that a recovery goes unnoticed"
     for _ in range(40):
-        now = answer(gate, LoadSignal.GOOD, now)
-    assert gate.opens_at(0) <= now, "good answers bring them together again"
-    assert gate.limit >= 1
+        now = answer(adaptive, LoadSignal.GOOD, now)
+    assert adaptive.opens_at(0) <= now, "good answers bring them together again"
+    assert adaptive.limit >= 1
 
 
 def test_a_body_that_is_too_large_goes_alone() -> None:
-    gate = gate_of(bytes=100)
-    small = gate.enter(10, 0.0)
-    assert gate.opens_at(1000) == math.inf
-    assert gate.opens_at(91) == math.inf
-    assert gate.opens_at(90) <= 0.0
-    gate.leave(small, LoadSignal.GOOD, 0.1)
-    gate.enter(1000, 0.1)
-    assert gate.opens_at(0) == math.inf
-    assert gate.peak_bytes == 1000
+    adaptive = limit_of(bytes=100)
+    small = adaptive.enter(10, 0.0)
+    assert adaptive.opens_at(1000) == math.inf
+    assert adaptive.opens_at(91) == math.inf
+    assert adaptive.opens_at(90) <= 0.0
+    adaptive.leave(small, LoadSignal.GOOD, 0.1)
+    adaptive.enter(1000, 0.1)
+    assert adaptive.opens_at(0) == math.inf
+    assert adaptive.peak_bytes == 1000
 
 
-def test_a_refused_key_shuts_the_gate_for_good() -> None:
-    gate = gate_of()
-    answer(gate, LoadSignal.REFUSED, 0.0)
-    assert gate.latched
-    assert gate.opens_at(0) == math.inf
+def test_after_a_refused_key_nothing_is_admitted() -> None:
+    adaptive = limit_of()
+    answer(adaptive, LoadSignal.REFUSED, 0.0)
+    assert adaptive.is_key_refused
+    assert adaptive.opens_at(0) == math.inf
 
 
-@pytest.mark.parametrize("verdict", LoadSignal)
-def test_the_clock_is_all_that_a_rate_needs(verdict: LoadSignal) -> None:
-    gate = gate_of(rate=10.0)
-    permit = gate.enter(0, 5.0)
-    assert gate.opens_at(0) == pytest.approx(5.1)
-    if verdict not in {LoadSignal.REFUSED, LoadSignal.THROTTLED}:
-        gate.leave(permit, verdict, 5.01)
-        assert gate.opens_at(0) == pytest.approx(5.1)
+@pytest.mark.parametrize("signal", LoadSignal)
+def test_the_clock_is_all_that_a_rate_needs(signal: LoadSignal) -> None:
+    adaptive = limit_of(rate=10.0)
+    permit = adaptive.enter(0, 5.0)
+    assert adaptive.opens_at(0) == pytest.approx(5.1)
+    if signal not in {LoadSignal.REFUSED, LoadSignal.THROTTLED}:
+        adaptive.leave(permit, signal, 5.01)
+        assert adaptive.opens_at(0) == pytest.approx(5.1)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_limits_that_make_no_sense(wrong: dict[str, float]) -> None:
 
 
 class GateMachine(RuleBasedStateMachine):
-    """Requests come, enter in turn, and leave in any order with any verdict; time goes on or stands still."""
+    """Requests come, enter in turn, and leave in any order with any signal; time goes on or stands still."""
 
     @initialize(
         least=st.integers(1, 3),
@@ -265,7 +265,7 @@ class GateMachine(RuleBasedStateMachine):
         self, *, least: int, start: int, most: int, rate: float | None, bound: int, seed: Random
     ) -> None:
         self.limits = ConcurrencyLimits(start=start, least=least, most=most, rate=rate, bytes=bound)
-        self.gate = AdaptiveLimit(self.limits, seed.random)
+        self.adaptive = AdaptiveLimit(self.limits, seed.random)
         self.now = 1000.0
         self.waiting: deque[int] = deque()
         self.inside: list[Permit] = []
@@ -287,39 +287,39 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.inside)
     @rule(
         which=st.integers(0, 100),
-        verdict=st.sampled_from([LoadSignal.GOOD, LoadSignal.GOOD, LoadSignal.THROTTLED, LoadSignal.NEITHER]),
+        signal=st.sampled_from([LoadSignal.GOOD, LoadSignal.GOOD, LoadSignal.THROTTLED, LoadSignal.NEITHER]),
         hint=st.none() | st.floats(0.0, 3600.0),
     )
-    def answered(self, which: int, verdict: LoadSignal, hint: float | None) -> None:
+    def answered(self, which: int, signal: LoadSignal, hint: float | None) -> None:
         permit = self.inside.pop(which % len(self.inside))
-        before = self.gate.limit
-        hint = hint if verdict is LoadSignal.THROTTLED else None
-        epoch = self.gate._epoch
-        self.gate.leave(permit, verdict, self.now, retry_after=hint)
-        self.throttles += verdict is LoadSignal.THROTTLED
-        if verdict is LoadSignal.NEITHER:
-            assert self.gate.limit == before
-        if self.gate._epoch > epoch:
+        before = self.adaptive.limit
+        hint = hint if signal is LoadSignal.THROTTLED else None
+        epoch = self.adaptive._epoch
+        self.adaptive.leave(permit, signal, self.now, retry_after=hint)
+        self.throttles += signal is LoadSignal.THROTTLED
+        if signal is LoadSignal.NEITHER:
+            assert self.adaptive.limit == before
+        if self.adaptive._epoch > epoch:
             assert not self.decreases or permit.at >= self.decreases[-1]
             assert not self.decreases or self.now - self.decreases[-1] >= self.limits.epoch - 1e-9
             self.decreases.append(self.now)
         elif not hint:
-            assert self.gate.limit >= before
+            assert self.adaptive.limit >= before
         if hint:
             self.closed_until = max(self.closed_until, self.now + hint)
-            assert self.gate.limit == self.limits.least
+            assert self.adaptive.limit == self.limits.least
         self.let_in()
 
     @precondition(lambda self: self.inside)
     @rule(which=st.integers(0, 100))
     def key_refused(self, which: int) -> None:
-        self.gate.leave(self.inside.pop(which % len(self.inside)), LoadSignal.REFUSED, self.now)
+        self.adaptive.leave(self.inside.pop(which % len(self.inside)), LoadSignal.REFUSED, self.now)
         while self.inside:
-            self.gate.leave(self.inside.pop(), LoadSignal.GOOD, self.now)
+            self.adaptive.leave(self.inside.pop(), LoadSignal.GOOD, self.now)
         self.now += 10_000.0
-        assert self.gate.latched
-        assert self.gate.opens_at(0) == math.inf
-        self.gate.latched = False  # for nothing else would ever happen in this run
+        assert self.adaptive.is_key_refused
+        assert self.adaptive.opens_at(0) == math.inf
+        self.adaptive.is_key_refused = False  # for nothing else would ever happen in this run
         self.let_in()
 
     @rule()
@@ -327,41 +327,41 @@ class GateMachine(RuleBasedStateMachine):
         """Whatever happened, with time and good answers everybody who waits gets in, in turn."""
         for _ in range(2 * (len(self.waiting) + len(self.inside)) + 2):
             while self.inside:
-                self.gate.leave(self.inside.pop(), LoadSignal.GOOD, self.now)
+                self.adaptive.leave(self.inside.pop(), LoadSignal.GOOD, self.now)
             if not self.waiting:
                 return
-            opens = self.gate.opens_at(self.waiting[0])
-            assert opens < math.inf, "an empty gate only waits for time"
+            opens = self.adaptive.opens_at(self.waiting[0])
+            assert opens < math.inf, "an empty adaptive only waits for time"
             self.now = max(self.now, opens)
             self.let_in()
         assert not self.waiting
 
     def let_in(self) -> None:
-        while self.waiting and self.gate.opens_at(self.waiting[0]) <= self.now:
+        while self.waiting and self.adaptive.opens_at(self.waiting[0]) <= self.now:
             self.enter(self.waiting.popleft())
 
     def enter(self, size: int) -> None:
-        gate = self.gate
-        assert not gate.latched
+        adaptive = self.adaptive
+        assert not adaptive.is_key_refused
         assert self.now >= self.closed_until
-        self.inside.append(gate.enter(size, self.now))
-        assert gate.in_flight <= gate.limit
-        assert gate.bytes_in_flight <= self.limits.bytes or gate.in_flight == 1
+        self.inside.append(adaptive.enter(size, self.now))
+        assert adaptive.in_flight <= adaptive.limit
+        assert adaptive.bytes_in_flight <= self.limits.bytes or adaptive.in_flight == 1
         if self.entries and self.limits.rate:
             assert self.now - self.entries[-1] >= 1 / self.limits.rate - 1e-9
         self.entries.append(self.now)
 
     @invariant()
     def books_are_right(self) -> None:
-        if not hasattr(self, "gate"):
+        if not hasattr(self, "adaptive"):
             return
-        gate = self.gate
-        assert self.limits.least <= gate.limit <= self.limits.most
-        assert gate.in_flight == len(self.inside) <= gate.peak_in_flight
-        assert gate.bytes_in_flight == sum(permit.size for permit in self.inside) <= gate.peak_bytes
-        assert gate.throttles == self.throttles
+        adaptive = self.adaptive
+        assert self.limits.least <= adaptive.limit <= self.limits.most
+        assert adaptive.in_flight == len(self.inside) <= adaptive.peak_in_flight
+        assert adaptive.bytes_in_flight == sum(permit.size for permit in self.inside) <= adaptive.peak_bytes
+        assert adaptive.throttles == self.throttles
         if self.waiting and not self.inside:
-            assert gate.opens_at(self.waiting[0]) < math.inf
+            assert adaptive.opens_at(self.waiting[0]) < math.inf
 
 
 TestGateMachine = GateMachine.TestCase

@@ -1,4 +1,4 @@
-"""What the gate is for: a service that is short of capacity for a minute gets hardly a send too many."""
+"""What the adaptive is for: a service that is short of capacity for a minute gets hardly a send too many."""
 
 import pytest
 
@@ -23,17 +23,17 @@ def is_kept(run: Figures, service: Service) -> bool:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("clients", [5, 20])
 @pytest.mark.parametrize("service", PROMISED, ids=lambda service: service.name)
-def test_a_brown_out(service: Service, clients: int, seed: int) -> None:
+def test_an_overloaded_service_keeps_its_goodput(service: Service, clients: int, seed: int) -> None:
     run = simulate(service, seed, clients=clients)
     assert is_kept(run, service), run
 
 
-def test_a_client_that_is_alone() -> None:
+def test_a_single_client_keeps_the_goodput() -> None:
     for service in PROMISED:
         assert is_kept(simulate(service, 0, clients=1), service)
 
 
-def test_a_seed_tells_it_all() -> None:
+def test_a_seed_repeats_a_run() -> None:
     assert simulate(HINTING, 7, clients=3) == simulate(HINTING, 7, clients=3)
     assert simulate(HINTING, 7, clients=3) != simulate(HINTING, 8, clients=3)
 
@@ -44,7 +44,7 @@ class NoDecrease(AdaptiveLimit):
 
 
 class OpensAllAtOnce(NoDecrease):
-    def _close(self, now: float, retry_after: float) -> None:
+    def _pause(self, now: float, retry_after: float) -> None:
         self._opens_at = max(self._opens_at, now + retry_after)
 
 
@@ -69,8 +69,10 @@ class AlwaysOpen(AdaptiveLimit):
         (AlwaysOpen, QUEUEING),
     ],
 )
-def test_a_gate_that_lacks_a_part_does_not_keep_it(broken: type[AdaptiveLimit], service: Service) -> None:
-    assert not is_kept(simulate(service, 0, gate=broken), service)
+def test_a_limit_without_one_of_its_parts_does_not_keep_it(
+    broken: type[AdaptiveLimit], service: Service
+) -> None:
+    assert not is_kept(simulate(service, 0, adaptive=broken), service)
 
 
 class EndlessBudget(RetryBudget):
@@ -78,8 +80,8 @@ class EndlessBudget(RetryBudget):
         return True
 
 
-def test_without_a_budget_what_timed_out_is_sent_too_often() -> None:
-    """The gate alone comes close: it bounds what is in flight, whatever for."""
+def test_without_a_budget_timeouts_are_retried_too_often() -> None:
+    """The adaptive alone comes close: it bounds what is in flight, whatever for."""
     runs = [simulate(QUEUEING, seed, budget=EndlessBudget) for seed in SEEDS]
     assert not all(is_kept(run, QUEUEING) for run in runs)
 

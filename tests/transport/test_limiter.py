@@ -284,7 +284,7 @@ async def test_polls_are_under_the_adaptive_limit_too() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_pauses_every_request_under_an_adaptive_limit(status: int) -> None:
-    """Longer than the deadline of a call and more often than its repeats could pay for: the gate pays."""
+    """Longer than the deadline of a call and more often than its budget could pay for: the limit waits."""
     fault = {429: TooManyRequests, 503: Unavailable}[status]
     async with Emulator() as emulator, session_at(emulator, timeout=20.0) as session:
         times: list[float] = []
@@ -299,7 +299,7 @@ async def test_retry_after_pauses_every_request_under_an_adaptive_limit(status: 
         first = times[:5]
         assert all(30 <= later - sooner <= 37 for sooner, later in itertools.pairwise(first))
         assert limit_of(limiter).throttles == 4
-        assert len(times) == 44, "no send in vain beside one for each time the gate reopened"
+        assert len(times) == 44, "no send in vain beside one for each time the limit reopened"
 
 
 async def test_after_a_retry_after_no_further_request_is_throttled() -> None:
@@ -356,7 +356,7 @@ async def test_after_a_refused_key_nothing_more_is_sent(status: int) -> None:
         outcomes = [error.outcome for error in refused]
         assert outcomes.count(Outcome.REJECTED) == len(server.requests) - 20
         assert outcomes.count(Outcome.NOT_SENT) == 180 - (len(server.requests) - 20)
-        assert limit_of(limiter).latched
+        assert limit_of(limiter).is_key_refused
         sent = len(server.requests)
         with pytest.raises(TaskPollError) as caught:
             await session.task("s_1", source=SOURCE).wait()
