@@ -312,7 +312,7 @@ async def test_each_write_finds_its_receipt() -> None:
         assert server.count("GET", "withReceipts") == 1
 
 
-async def test_what_failed_is_told_write_by_write() -> None:
+async def test_failures_are_reported_write_by_write() -> None:
     writes = [new("p1"), put("p2"), drop("p3")]
     receipts = [receipt("p1"), receipt("p2", "FAILURE", error="INVALID_ARGUMENT"), receipt("p3", "CANCELLED")]
     async with against(script("FAILURE", receipts)) as (session, _):
@@ -453,7 +453,7 @@ TWINS = [
 
 @pytest.mark.parametrize(("method", "id"), [("bulk", "bk_1"), ("bundle", "bd_1")])
 @pytest.mark.parametrize("lost", [True, False])
-async def test_a_batch_that_met_its_twin_is_read_back(method: str, id: str, lost: bool) -> None:
+async def test_a_batch_that_met_its_duplicate_is_read_back(method: str, id: str, lost: bool) -> None:
     writes, receipts = (WRITES[:3], TWINS[:3]) if method == "bulk" else (WRITES, TWINS)
     posts = [close, accepted(id)] if lost else [accepted(id)]
     async with against(script("FAILURE", receipts, id=id, posts=posts, **STORED)) as (session, server):
@@ -494,7 +494,7 @@ async def test_one_record_that_differs_is_left_as_failed(place: str, theirs: Beh
         assert len(caught.value.result.failed) == 4
 
 
-async def test_a_failure_of_its_own_is_not_settled() -> None:
+async def test_a_failure_of_its_own_is_not_read_back() -> None:
     receipts = [receipt("prac-1", "FAILURE", error="INVALID_ARGUMENT")]
     posts = [close, accepted("bk_1")]
     async with against(script("FAILURE", receipts, posts=posts, **STORED)) as (session, server):
@@ -610,7 +610,7 @@ def test_no_record_is_in_a_text() -> None:
 
 
 @pytest.mark.parametrize("writes", [[new(data={"a": 1})], [drop("prac-1"), new(data={"a": 1})]])
-async def test_a_receipt_that_could_be_of_none_or_of_several_is_not_settled(writes: Any) -> None:
+async def test_an_ambiguous_receipt_is_not_read_back(writes: Any) -> None:
     if len(writes) == 1:
         receipts = [receipt("prac-1"), taken("foreign")]
     else:

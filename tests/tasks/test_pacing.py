@@ -7,27 +7,27 @@ import pytest
 from attrs import astuple
 
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
-from clinia_async.tasks.duration_histogram import Durations
+from clinia_async.tasks.duration_histogram import DurationHistogram
 from clinia_async.tasks.pacing import jittered, learner
-from tests.simulations.pacing import LAWS, Figures, Law, least_delay, simulate
+from tests.simulations.pacing import DISTRIBUTIONS, Distribution, Figures, least_delay, simulate
 
 SINGLE = TaskKind.SINGLE
 
 
 def tell(pace: Learner, took: float) -> None:
-    """One look found the task pending, the next one that it had ended."""
+    """One poll found the task pending, the next one that it had ended."""
     pace.learn(SINGLE, "ehr", 0, took * 0.8, ended=False)
     pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1, ended=True)
 
 
 def learned(count: int = 200, duration: float = 0.4) -> LearnedPace:
-    pace, chance = LearnedPace(), Random(1)
+    pace, random = LearnedPace(), Random(1)
     for _ in range(count):
-        tell(pace, chance.uniform(0.5, 1.5) * duration)
+        tell(pace, random.uniform(0.5, 1.5) * duration)
     return pace
 
 
-def looks(pace: Learner, until: float, age: float = 0.0) -> int:
+def polls(pace: Learner, until: float, age: float = 0.0) -> int:
     count = 0
     while age < until:
         age += pace.pause(SINGLE, "ehr", age)
@@ -35,45 +35,45 @@ def looks(pace: Learner, until: float, age: float = 0.0) -> int:
     return count
 
 
-def usually(law: Law) -> Figures:
-    """The middle of a few runs: chance moves each of them by some percent."""
-    runs = [simulate(LearnedPace(), law, seed=seed) for seed in range(1, 4)]
+def usually(distribution: Distribution) -> Figures:
+    """The middle of a few runs: random moves each of them by some percent."""
+    runs = [simulate(LearnedPace(), distribution, seed=seed) for seed in range(1, 4)]
     return Figures(*(statistics.median(column) for column in zip(*map(astuple, runs), strict=True)))
 
 
 def test_a_log_normal_law_is_learned() -> None:
-    law = LAWS["log-normal"]
-    got = usually(law)
-    assert got.looks <= 3
+    distribution = DISTRIBUTIONS["log-normal"]
+    got = usually(distribution)
+    assert got.polls <= 3
     assert got.p50 <= 0.150
     assert got.p99 <= 0.450
-    assert got.mean <= 1.3 * least_delay(law, got.looks)
+    assert got.mean <= 1.3 * least_delay(distribution, got.polls)
 
 
 def test_a_law_with_two_modes_is_learned() -> None:
-    law = LAWS["bimodal"]
-    got = usually(law)
-    assert got.looks <= 4
+    distribution = DISTRIBUTIONS["bimodal"]
+    got = usually(distribution)
+    assert got.polls <= 4
     assert got.p50 <= 0.120
     assert got.p90 <= 0.250
     assert got.p99 <= 0.650
-    assert got.mean <= 1.7 * least_delay(law, got.looks)
+    assert got.mean <= 1.7 * least_delay(distribution, got.polls)
 
 
 @pytest.mark.parametrize(("title", "delay"), [("always 0.3 s", 0.05), ("always 3 s", 0.2)])
-def test_what_always_takes_as_long_costs_few_looks(title: str, delay: float) -> None:
-    got = simulate(LearnedPace(), LAWS[title])
-    assert got.looks <= 3
+def test_constant_durations_cost_few_polls(title: str, delay: float) -> None:
+    got = simulate(LearnedPace(), DISTRIBUTIONS[title])
+    assert got.polls <= 3
     assert got.mean <= delay
 
 
 def test_a_law_that_drifts_is_followed() -> None:
-    law = LAWS["drifting"]
-    got = simulate(LearnedPace(), law)
+    distribution = DISTRIBUTIONS["drifting"]
+    got = simulate(LearnedPace(), distribution)
     # a thousand tasks are under way at each change, paced by what held until then
-    assert got.mean <= 2.2 * least_delay(law, got.looks)
-    never_forgets = simulate(LearnedPace(memory=10**9), law)
-    assert got.mean + 0.05 * got.looks < never_forgets.mean + 0.05 * never_forgets.looks
+    assert got.mean <= 2.2 * least_delay(distribution, got.polls)
+    never_forgets = simulate(LearnedPace(memory=10**9), distribution)
+    assert got.mean + 0.05 * got.polls < never_forgets.mean + 0.05 * never_forgets.polls
 
 
 def test_before_anything_is_learned() -> None:
@@ -88,14 +88,14 @@ def test_before_anything_is_learned() -> None:
     ]
 
 
-def test_few_completions_are_no_law() -> None:
+def test_few_completions_are_no_distribution() -> None:
     assert learned(15).pause(SINGLE, "ehr", 0) == 0.2
     assert learned(16).pause(SINGLE, "ehr", 0) != 0.2
 
 
 @pytest.mark.parametrize("pace", [LearnedPace(), learned()])
-def test_ten_days_of_review_cost_few_looks(pace: LearnedPace) -> None:
-    assert looks(pace, 10 * 86400) < 10 * 7000
+def test_ten_days_of_review_cost_few_polls(pace: LearnedPace) -> None:
+    assert polls(pace, 10 * 86400) < 10 * 7000
 
 
 def test_the_tail_is_capped() -> None:
@@ -126,43 +126,43 @@ def test_what_is_used_is_kept() -> None:
 
 
 def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
-    durations, chance = Durations(1024), Random(3)
-    ages = [chance.uniform(0.2, 0.3) for _ in range(100)]
+    durations, random = DurationHistogram(1024), Random(3)
+    ages = [random.uniform(0.2, 0.3) for _ in range(100)]
     for number, age in enumerate(ages):
         if number < 30:
             durations.add(0, age)
         else:
-            durations.passed(0, age / 2)
-            durations.passed(age / 2, age)
-    weights, rest = durations.law()
+            durations.add_pending(0, age / 2)
+            durations.add_pending(age / 2, age)
+    weights, rest = durations.survival()
     assert sum(weights) + rest == pytest.approx(100)
     assert rest == pytest.approx(70, abs=7)
 
 
-def test_what_was_seen_in_full_is_the_law() -> None:
-    durations, chance = Durations(1024), Random(3)
+def test_durations_seen_in_full_are_the_distribution() -> None:
+    durations, random = DurationHistogram(1024), Random(3)
     for _ in range(100):
-        took = chance.uniform(0.2, 0.6)
-        durations.passed(0, took * 0.99)
+        took = random.uniform(0.2, 0.6)
+        durations.add_pending(0, took * 0.99)
         durations.add(took * 0.99, took)
-    weights, rest = durations.law()
+    weights, rest = durations.survival()
     assert sum(weights) == pytest.approx(100, abs=1)
     assert rest == pytest.approx(0, abs=1)
 
 
 def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
-    pace, chance = learned(1000), Random(2)
+    pace, random = learned(1000), Random(2)
     before = pace.pause(SINGLE, "ehr", 0)
     for _ in range(1000):
-        pace.learn(SINGLE, "ehr", 0, chance.uniform(5, 60), ended=True)  # somebody waited long after the end
-        tell(pace, chance.uniform(0.2, 0.6))
+        pace.learn(SINGLE, "ehr", 0, random.uniform(5, 60), ended=True)  # somebody waited long after the end
+        tell(pace, random.uniform(0.2, 0.6))
     assert pace.pause(SINGLE, "ehr", 0) == pytest.approx(before, rel=0.5)
 
 
 @pytest.mark.parametrize(
     ("after", "by"), [(0, 0), (0, 1e-9), (0, 1e12), (1e11, 1e12), (0.01, 0.01), (3600, 7200)]
 )
-def test_odd_durations_give_sane_pauses(after: float, by: float) -> None:
+def test_extreme_durations_give_sane_pauses(after: float, by: float) -> None:
     pace = LearnedPace()
     for _ in range(300):
         pace.learn(SINGLE, "ehr", after, by, ended=True)
