@@ -102,10 +102,26 @@ class _Node:
     """The paths that begin alike: one level of the tree of all paths."""
 
     children: dict[str, "_Node"] = field(factory=dict)
-    """By the next part of the path; a placeholder is `{}`, and `{*}` takes all the rest."""
+    """By the next part of the path."""
+
+    placeholder: "_Node | None" = None
+    """For any next part."""
+
+    rest: "_Node | None" = None
+    """For all the parts that follow."""
 
     targets: dict[str, Target] = field(factory=dict)
     """By method."""
+
+    def next(self, part: str) -> "_Node":
+        """Return the node after a part of a route's path, made if it is new."""
+        if part == _REST:
+            self.rest = self.rest or _Node()
+            return self.rest
+        if part.startswith("{"):
+            self.placeholder = self.placeholder or _Node()
+            return self.placeholder
+        return self.children.setdefault(part, _Node())
 
 
 class Router:
@@ -119,17 +135,17 @@ class Router:
         for part in route.path.split("/")[1:]:
             if part.startswith("{") and part != _REST:
                 names.append(part[1:-1])
-                part = "{}"  # noqa: PLW2901
-            node = node.children.setdefault(part, _Node())
+            node = node.next(part)
         node.targets[route.method] = Target(route.name, handler, route.limit, tuple(names))
 
     def match(self, http: web.BaseRequest) -> tuple[Request, Target | ApiError]:
         """Return the request with the placeholders of its path, and its target or the refusal."""
         known = False
-        for node, values, rest in _matches(self._root, http.rel_url.raw_path.split("/"), 1, ()):
+        for node, values in _matches(self._root, http.rel_url.raw_path):
             if (target := node.targets.get(http.method)) is not None:
-                path = dict(zip(target.names, map(_decoded, values), strict=True))
-                return Request(http, target.name, path, [_decoded(part) for part in rest]), target
+                decoded, count = [_decoded(value) for value in values], len(target.names)
+                path = dict(zip(target.names, decoded, strict=False))
+                return Request(http, target.name, path, decoded[count:]), target
             known = True
         if known:
             refusal = ApiError("UNIMPLEMENTED", "this path does not know the method", code=405)
@@ -138,22 +154,27 @@ class Router:
         return Request(http, UNKNOWN), refusal
 
 
-_Match = tuple[_Node, tuple[str, ...], list[str]]
+_Match = tuple[_Node, tuple[str, ...]]
 
 
-def _matches(node: _Node, parts: list[str], at: int, values: tuple[str, ...]) -> Iterator[_Match]:
+def _matches(root: _Node, path: str) -> Iterator[_Match]:
     """Yield the nodes that a path leads to, those with fewer placeholders first."""
-    if at == len(parts):
-        if node.targets:
-            yield node, values, []
-        return
-    part = parts[at]
-    if (child := node.children.get(part)) is not None and part not in ("{}", _REST):
-        yield from _matches(child, parts, at + 1, values)
-    if part and (child := node.children.get("{}")) is not None:
-        yield from _matches(child, parts, at + 1, (*values, part))
-    if (child := node.children.get(_REST)) is not None and parts[at:] != [""]:
-        yield child, values, parts[at:]
+    parts = path.split("/")
+    waiting: list[tuple[_Node, int, tuple[str, ...]]] = [(root, 1, ())]
+    while waiting:
+        node, at, values = waiting.pop()
+        if at == len(parts):
+            if node.targets:
+                yield node, values
+            continue
+        part = parts[at]
+        if node.rest is not None and parts[at:] != [""]:
+            # what takes all the rest comes after any other way on
+            waiting.insert(0, (node.rest, len(parts), (*values, *parts[at:])))
+        if node.placeholder is not None and part:
+            waiting.append((node.placeholder, at + 1, (*values, part)))
+        if (child := node.children.get(part)) is not None:
+            waiting.append((child, at + 1, values))
 
 
 def _decoded(part: str) -> str:

@@ -5,10 +5,11 @@ registry first executes what is due, so that every reader sees the state of that
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
+from types import TracebackType
 
 from clinia_async.emulator.bodies.operation import APPROVED, CANCELLED, READY, REJECTED, REVIEWED, Operation
 from clinia_async.emulator.bodies.shapes import is_identifier
@@ -34,6 +35,23 @@ _AT_ONCE = 100
 """Tasks executed in one transaction: each whole, with its receipts, or not at all."""
 
 
+class _Transaction:
+    """A transaction, again and again but not within itself. A rollback does not undo counted duplicates."""
+
+    def __init__(self, database: Connection, duplicates: DuplicateCounter) -> None:
+        self._database = database
+        self._duplicates = duplicates
+
+    def __enter__(self) -> None:
+        self._database.execute("BEGIN")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.__exit__(kind, error, trace)  # commits, or rolls back
+        self._duplicates.save()
+
+
 class Registry:
     def __init__(
         self, data: Path | None, *, seed: int, settings: Settings, reads_lag: Callable[[], bool]
@@ -45,6 +63,7 @@ class Registry:
         self._database = database = open_database(data)
         self.clock = Clock(latest_stamp(database))
         self._duplicates = DuplicateCounter(database)
+        self._one = _Transaction(database, self._duplicates)
         self._records = Records(database, self._duplicates, settings.already_exists)
         replaceable = settings.definitions_replaceable
         self.definitions = Definitions(database, settings.already_exists, replaceable=replaceable)
@@ -192,18 +211,12 @@ class Registry:
         with self._transaction():
             return self._records.stored(target)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Execute what is due, then run one transaction. A rollback does not undo counted duplicates."""
+    def _transaction(self) -> "_Transaction":
+        """Execute what is due, and return one transaction."""
         if self._history is None and self._reads_lag():
             self._history = History(self._database, self.clock.now)
         self._execute_due()
-        self._database.execute("BEGIN")
-        try:
-            with self._database:
-                yield
-        finally:
-            self._duplicates.save()
+        return self._one
 
     def _execute_due(self) -> None:
         if not self._tasks.anything_due():
