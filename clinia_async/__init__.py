@@ -51,6 +51,7 @@ _HOME_OF = home_of(
         "transport.retry": "RetryPolicy",
         "models.secret": "Secret",
         "session.session": "Session",
+        "serialization.drift": "DriftKind",
         "serialization.exact_json": "RawJson",
         "session.submissions": "InDoubt Submission",
         "models.task_id": "TaskId TaskKind",

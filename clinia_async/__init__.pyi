@@ -157,6 +157,7 @@ from clinia_async.models.identifiers import unescape_dots as unescape_dots
 from clinia_async.models.secret import Secret as Secret
 from clinia_async.models.task_id import TaskId as TaskId
 from clinia_async.models.task_id import TaskKind as TaskKind
+from clinia_async.serialization.drift import DriftKind as DriftKind
 from clinia_async.serialization.exact_json import RawJson as RawJson
 from clinia_async.session.session import Session as Session
 from clinia_async.session.submissions import InDoubt as InDoubt

@@ -32,7 +32,7 @@ BatchWrite = (
 
 
 def _each_a_write(writes: object) -> tuple[BatchWrite, ...]:
-    if not isinstance(writes, Iterable) or isinstance(writes, str | bytes | Mapping | Set):
+    if not isinstance(writes, Iterable) or isinstance(writes, str | bytes | bytearray | Mapping | Set):
         raise InvalidWrite("$.operations", "must be a list of writes")
     found = tuple(writes)
     for index, write in enumerate(found):
@@ -63,7 +63,7 @@ def _retry_safety(writes: Sequence[BatchWrite]) -> RetrySafety:
     return RetrySafety.KEYED if RetrySafety.KEYED in kinds else RetrySafety.IDEMPOTENT
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Bulk:
     """Creates, upserts and deletes of relationships or of resources, carried out in the order given.
 
@@ -149,7 +149,7 @@ def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) 
     return Request("POST", Host.REGISTRY, Bulk.route, path, body=body)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Bundle:
     """Writes of resources and relationships that are stored all or none.
 

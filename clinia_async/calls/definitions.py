@@ -74,7 +74,7 @@ class GetRelationshipDefinition(SourceCall):
         return found
 
 
-@frozen
+@frozen(field_transformer=checked)
 class ListRelationshipDefinitions:
     """Get a page of relationship definitions.
 

@@ -112,7 +112,7 @@ class CreatePartition(CatalogCall):
         return found if same else None
 
 
-@frozen
+@frozen(field_transformer=checked)
 class ListPartitions:
     """Get a page of partitions.
 

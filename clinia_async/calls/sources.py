@@ -7,10 +7,11 @@ from attrs import frozen
 from clinia_async.calls.addressing import CatalogCall, Deletion
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.models import Page, Source, SourceType
+from clinia_async.models.value import checked
 from clinia_async.serialization import converter
 
 
-@frozen
+@frozen(field_transformer=checked)
 class CreateSource(CatalogCall):
     """Create a source. Only the type `registry` is supported. May be retried.
 
@@ -63,7 +64,7 @@ class DeleteSource(Deletion, CatalogCall):
         return self.build_request("DELETE")
 
 
-@frozen
+@frozen(field_transformer=checked)
 class ListSources:
     """Get a page of sources.
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from clinia_async.models import Action, Receipt, TargetType, TaskStatus
+from clinia_async.models.value import checked
 
 Key = tuple[str, str, str]
 """Target type, type and id of a record."""
@@ -70,7 +71,7 @@ WriteKey = tuple[TargetType, str, str | None]
 ReceiptKey = WriteKey | tuple[TargetType, str, str | None, Action]
 
 
-@frozen
+@frozen(field_transformer=checked)
 class BatchResult:
     """The result of a bulk or a bundle, operation by operation.
 

@@ -29,6 +29,8 @@ class Ref(Value):
             _check_text(id, "$.id")
         if type.__class__ is not str:
             _check_text(type, "$.type")
+        if unknown_fields is not None:
+            _check_unknown(unknown_fields, "$.unknownFields")
         _set_id(self, id)
         _set_type(self, type)
         _set_unknown(self, unknown_fields)
@@ -36,7 +38,7 @@ class Ref(Value):
 
 # Millions of refs are made: setting the slots directly costs half of object.__setattr__.
 _set_id, _set_type, _set_unknown = (getattr(Ref, name).__set__ for name in ("id", "type", "unknown_fields"))
-_check_text = check_for(str, "Ref")
+_check_text, _check_unknown = check_for(str, "Ref"), check_for(Json, "Ref.unknown_fields")
 
 
 @frozen(field_transformer=checked)

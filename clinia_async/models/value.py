@@ -36,8 +36,8 @@ class JsonCodec(Protocol):
         """Raise `InvalidWrite`."""
         ...
 
-    def from_object(self, kind: type[V], value: Json, path: str) -> V: ...
-    def from_json(self, kind: type[V], document: JsonDocument) -> V: ...
+    def from_object(self, kind: type[V], value: Json, path: str, *, keep_unknown: bool = False) -> V: ...
+    def from_json(self, kind: type[V], document: JsonDocument, *, keep_unknown: bool = False) -> V: ...
     def to_object(self, value: object) -> dict[str, object]: ...
     def to_json(self, value: object) -> str: ...
 
@@ -69,26 +69,31 @@ class Value:
     """Fields of the JSON that are unknown here or could not be read; they are sent back as they are."""
 
     @classmethod
-    def from_json(cls, document: JsonDocument) -> Self:
+    def from_json(cls, document: JsonDocument, *, keep_unknown: bool = False) -> Self:
         """Make a value from JSON as the reference pages of the API show it.
 
         Args:
             document: JSON text, or the path of a file that holds it; a `str` that starts with `{` is text.
+            keep_unknown: keep unknown fields in `unknown_fields`, and so send them, rather than refuse them.
 
         Raises:
             InvalidWrite: it is not strict JSON (a key given twice is refused), or not of this shape; `path`
                 says where.
         """
-        return codec().from_json(cls, document)
+        return codec().from_json(cls, document, keep_unknown=keep_unknown)
 
     @classmethod
-    def from_dict(cls, value: Json) -> Self:
+    def from_dict(cls, value: Json, *, keep_unknown: bool = False) -> Self:
         """Make a value from parsed JSON, with the names of the reference pages.
+
+        Args:
+            value: dicts, lists and plain JSON values; times may be datetimes.
+            keep_unknown: keep unknown fields in `unknown_fields`, and so send them, rather than refuse them.
 
         Raises:
             InvalidWrite: it is not of this shape; `path` says where.
         """
-        return codec().from_object(cls, value, "$")
+        return codec().from_object(cls, value, "$", keep_unknown=keep_unknown)
 
     def to_dict(self) -> dict[str, object]:
         """Return this value as a JSON object with the names of the reference pages."""
@@ -144,15 +149,17 @@ def check_for(hint: object, name: str) -> Check:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
         return _union(arguments, name)
-    if hint is object:
-        return lambda value, _: value
+    if hint is object or getattr(hint, "_is_protocol", False) or not (origin or isinstance(hint, type)):
+        return _anything
     if origin is Sequence:
         return _sequence(hint, check_for(arguments[0], name), name)
     if origin is Mapping:
         return _mapping(hint, check_for(arguments[1], name), name)
-    if not isinstance(hint, type):  # a type variable
-        return lambda value, _: value
-    return _instance(hint, name)
+    return _instance(hint, name)  # type: ignore[arg-type]
+
+
+def _anything(value: object, _: str) -> object:
+    return value
 
 
 def _refuse(path: str, hint: object, name: str) -> NoReturn:
@@ -174,11 +181,13 @@ def _instance(kind: type, name: str) -> Check:
 
 def _sequence(hint: object, check: Check, name: str) -> Check:
     item = get_args(hint)[0]
+    is_plain = item in _PLAIN
 
     def check_items(value: object, path: str) -> object:
         if isinstance(value, list | tuple):
-            items = tuple(check(each, f"{path}[{index}]") for index, each in enumerate(value))
-            return value if type(value) is tuple and all(map(_is, items, value)) else items
+            if check is _anything or (is_plain and set(map(type, value)) <= {item}):
+                return tuple(value)
+            return tuple(check(each, f"{path}[{index}]") for index, each in enumerate(value))
         if isinstance(value, Sequence) and getattr(value, "item_type", None) is item:
             return value  # a sequence that checks its items itself
         _refuse(path, hint, name)
@@ -186,8 +195,8 @@ def _sequence(hint: object, check: Check, name: str) -> Check:
     return check_items
 
 
-def _is(left: object, right: object) -> bool:
-    return left is right
+_PLAIN = frozenset({str, bytes})
+"""Types of items that are checked all at once."""
 
 
 def _mapping(hint: object, check: Check, name: str) -> Check:
@@ -220,7 +229,14 @@ def _union(arguments: tuple[object, ...], name: str) -> Check:
     return check_any
 
 
-_NAMES = {str: "a string", int: "an integer", bool: "a boolean", datetime: "a datetime", float: "a number"}
+_NAMES = {
+    str: "a string",
+    int: "an integer",
+    bool: "a boolean",
+    datetime: "a datetime",
+    bytes: "bytes",
+    float: "a number",
+}
 
 
 def wanted(hint: object) -> str:

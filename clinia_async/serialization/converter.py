@@ -25,6 +25,7 @@ from clinia_async.serialization.fast_decoders import FAST_DECODERS, WITHOUT_NUMB
 from clinia_async.serialization.object_hooks import (
     Hook,
     Unreadable,
+    exact_object,
     lenient_object,
     object_writer,
     strict_object,
@@ -57,7 +58,7 @@ def decode(body: bytes, model: type[T], known: Json | None = None) -> T:
             return found
     value = _parsed(body)
     if known and type(value) is dict:
-        value = {**known, **{name: part for name, part in value.items() if part is not None}}
+        value = {**value, **{name: part for name, part in known.items() if not value.get(name)}}
     return structure_answer(value, model, model.__name__)
 
 
@@ -91,13 +92,18 @@ def structure_answer(value: object, model: type[T], root: str) -> T:
         notes.report(root)
 
 
-def structure(value: object, model: type[T]) -> T:
+def structure(value: object, model: type[T], *, keep_unknown: bool = False) -> T:
     """Read parsed JSON, strictly.
 
+    Args:
+        value: dicts, lists and plain JSON values.
+        model: the class to make.
+        keep_unknown: keep unknown fields in `unknown_fields`, rather than refuse them.
+
     Raises:
-        DecodeError: a part of it is absent or has another type.
+        DecodeError: a part of it is absent, unknown, or has another type.
     """
-    return _structured(_strict, value, model)
+    return _structured(_exact if keep_unknown else _strict, value, model)
 
 
 def _structured(converter: Converter, value: object, model: type[T]) -> T:
@@ -161,11 +167,14 @@ def _reading(make_object_hook: Callable[[Any, Converter], Hook], *, is_lenient: 
     for names, special in (
         ("Hit", type_hooks.hit_hook),
         ("Resource Relationship OtherRecord", type_hooks.record_hook),
-        ("SourceCollection", type_hooks.source_collection_hook),
         ("DataSource Mdm OtherSource", type_hooks.partition_source_hook),
     ):
         predicate = type_hooks.is_named(*names.split())
         converter.register_structure_hook_func(predicate, special(converter, is_lenient=is_lenient))
+    converter.register_structure_hook_func(
+        type_hooks.is_named("SourceCollection"),
+        type_hooks.source_collection_hook(make_object_hook(models.SourceCollection, converter)),
+    )
     return converter
 
 
@@ -187,7 +196,8 @@ def _writing() -> Converter:
     return converter
 
 
-_strict, _lenient = _reading(strict_object, is_lenient=False), _reading(lenient_object, is_lenient=True)
+_strict, _exact = _reading(strict_object, is_lenient=False), _reading(exact_object, is_lenient=False)
+_lenient = _reading(lenient_object, is_lenient=True)
 _lenient.register_structure_hook_func(
     type_hooks.is_named("PipelineExecution"), type_hooks.execution_hook(_lenient)
 )

@@ -20,15 +20,15 @@ class _Codec:
     def refuse(self, path: str, rule: str) -> NoReturn:
         raise InvalidWrite(path, rule)
 
-    def from_object(self, kind: type[T], value: Json, path: str) -> T:
+    def from_object(self, kind: type[T], value: Json, path: str, *, keep_unknown: bool = False) -> T:
         try:
-            return converter.structure(_plain(value), kind)
+            return converter.structure(_plain(value), kind, keep_unknown=keep_unknown)
         except DecodeError as error:
             where, expected = error.path.replace("$", path, 1), error.expected
         raise InvalidWrite(where, f"must be {expected}")
 
-    def from_json(self, kind: type[T], document: JsonDocument) -> T:
-        return self.from_object(kind, read_document(document), "$")
+    def from_json(self, kind: type[T], document: JsonDocument, *, keep_unknown: bool = False) -> T:
+        return self.from_object(kind, read_document(document), "$", keep_unknown=keep_unknown)
 
     def to_object(self, value: object) -> dict[str, object]:
         return cast("dict[str, object]", converter.to_json_values(value))

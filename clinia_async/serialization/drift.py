@@ -58,6 +58,8 @@ class Notes(threading.local):
 
     def __init__(self) -> None:
         self.found: list[tuple[str, DriftKind, int]] = []
+        self.depth = 0
+        """How many objects within each other are being read."""
 
     def add(self, path: str, kind: DriftKind, count: int = 1) -> None:
         """Note a difference."""
@@ -70,7 +72,7 @@ class Notes(threading.local):
     def report(self, root: str) -> None:
         """Add the notes to the counts of the session, if it has any, and forget them."""
         found, self.found = self.found, []
-        drift = current.get() if found else None
+        drift = counting_drift.get() if found else None
         if drift is not None:
             for path, kind, count in found:
                 drift.add(f"{root}{path}", kind, count)
@@ -78,7 +80,7 @@ class Notes(threading.local):
 
 notes = Notes()
 
-current: ContextVar[Drift | None] = ContextVar("drift", default=None)
+counting_drift: ContextVar[Drift | None] = ContextVar("counting_drift", default=None)
 """The counts of the session whose answer is being decoded."""
 
 

@@ -111,7 +111,7 @@ def _meta(value: object) -> Meta | None:
     identifiers = found.get("identifier")
     if identifiers is not None and type(identifiers) is not list:
         raise TypeError
-    if not found:
+    if not any(found.values()):
         raise LookupError
     return _make_meta(
         _time(found.get("createdAt")),

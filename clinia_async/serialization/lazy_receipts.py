@@ -201,7 +201,7 @@ def _note_unknown(names: AbstractSet[str], values: Objects) -> None:
 
 def _error(value: object) -> ErrorInfo:
     found = object_of(value)
-    if not found or not found.keys() <= _ERROR_FIELDS:
+    if not any(found.values()) or not found.keys() <= _ERROR_FIELDS:
         raise LookupError
     kind, code, details = found.get("type"), found.get("code"), found.get("details")
     if (code is not None and type(code) is not int) or (details is not None and type(details) is not list):
@@ -216,7 +216,7 @@ def _error(value: object) -> ErrorInfo:
 
 def _execution(value: object) -> PipelineExecution:
     found = object_of(value)
-    if not found or not found.keys() <= _EXECUTION_FIELDS:
+    if not any(found.values()) or not found.keys() <= _EXECUTION_FIELDS:
         raise LookupError
     status = found.get("status")
     return PipelineExecution(

@@ -6,6 +6,7 @@ known or cannot be read is kept in `unknown_fields`, and is written again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,11 @@ from clinia_async.models.value import Value, maker, wire_name
 from clinia_async.serialization.drift import DriftKind, notes, step_to
 
 Hook = Callable[[object, Any], Any]
+
+
+DEEPEST_ANSWER = 50
+"""Objects within each other in an answer, besides the data of records; deeper ones are left out."""
+LESS_NESTING = "less nesting"
 
 
 class Unreadable(ValueError):
@@ -41,6 +47,7 @@ class Field:
         self.step = f".{self.wire}"
         self.hint = hint
         self.default = attribute.default
+        self.is_optional = attribute.default is None
         self.has_default = attribute.default is not attrs.NOTHING
         self.is_essential = "required_in_answers" in attribute.metadata
         self._structure = structure
@@ -84,6 +91,13 @@ class Field:
             read = self.fallback()
         del notes.found[start:]
         return bool(read == value)
+
+
+def is_blank(value: object) -> bool:
+    """Return whether a value has nothing in it."""
+    return isinstance(value, Value) and all(
+        getattr(value, each.name) is None for each in attrs.fields(type(value))
+    )
 
 
 _EMPTY_TYPES = frozenset({str, list, dict})
@@ -159,28 +173,72 @@ def _late_hook(hint: Any, converter: Converter) -> Hook:
 
 
 def strict_object(kind: Any, converter: Converter) -> Hook:
-    """Make the hook that reads JSON which somebody wrote."""
+    """Make the hook that reads JSON which somebody wrote: it refuses unknown fields."""
+    return _strict_object(kind, converter, keeps_unknown=False)
+
+
+def exact_object(kind: Any, converter: Converter) -> Hook:
+    """Make the hook that reads JSON which somebody wrote: it keeps unknown fields."""
+    return _strict_object(kind, converter, keeps_unknown=True)
+
+
+def _strict_object(kind: Any, converter: Converter, *, keeps_unknown: bool) -> Hook:
     parts, make = fields_of(kind, converter), maker(get_origin(kind) or kind)
     known = _names_of(kind, parts)
-
-    def read(value: dict[str, object], part: Field) -> Any:
-        given = value.get(part.wire)
-        if given is None:
-            is_list = part.wire in value and get_origin(part.hint) in {Sequence, Mapping}
-            if not (part.has_default or is_list):
-                raise Unreadable("a value", part.step)
-            return part.fallback()
-        try:
-            return part.structure(given)
-        except Unreadable as error:
-            raise error.below(part.step) from None
 
     def structure(value: object, _: Any) -> Any:
         if type(value) is not dict:
             raise Unreadable("an object")
-        return make(*[read(value, part) for part in parts], _but(value, known))
+        unknown = _but(value, known)
+        if unknown and not keeps_unknown:
+            raise _unknown_field(next(iter(unknown)), known)
+        return make(*[_read_strictly(value, part) for part in parts], unknown)
 
     return structure
+
+
+def _read_strictly(value: dict[str, object], part: Field) -> Any:
+    given = value.get(part.wire)
+    if given is None:
+        is_list = part.wire in value and get_origin(part.hint) in {Sequence, Mapping}
+        if not (part.has_default or is_list):
+            raise Unreadable("a value", part.step)
+        return part.fallback()
+    try:
+        return part.structure(given)
+    except Unreadable as error:
+        raise error.below(part.step) from None
+
+
+def _unknown_field(name: str, known: set[str]) -> Unreadable:
+    close = get_close_matches(name, known, 1)
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    return Unreadable(f"left out: the field is unknown{hint}", step_to(name))
+
+
+def _read_leniently(part: Field, given: Any, kept: dict[str, object]) -> Any:
+    """Return a field of an answer; what cannot be read is put in `kept`."""
+    if part.is_absent(given):
+        return part.absent()
+    start = len(notes.found)
+    try:
+        found = part.structure(given)
+    except (Unreadable, RecursionError) as caught:
+        error = caught if isinstance(caught, Unreadable) else Unreadable(LESS_NESTING)
+        del notes.found[start:]
+        notes.add(f"{part.step}{error.path}", DriftKind.WRONG_TYPE)
+        if part.is_essential:
+            raise error.below(part.step) from None
+        if error.expected != LESS_NESTING:
+            kept[part.wire] = given
+        return part.fallback()
+    if part.is_optional and is_blank(found):
+        return part.fallback()  # an object of nulls is an empty one
+    if len(notes.found) > start:
+        notes.put_below(start, part.step)
+        if isinstance(found, tuple | dict) and len(found) != len(given):
+            kept[part.wire] = given  # some of its items are left out
+    return found
 
 
 def lenient_object(kind: Any, converter: Converter) -> Hook:
@@ -188,33 +246,20 @@ def lenient_object(kind: Any, converter: Converter) -> Hook:
     parts, make = fields_of(kind, converter), maker(get_origin(kind) or kind)
     known = _names_of(kind, parts)
 
-    def read(part: Field, given: Any, kept: dict[str, object]) -> Any:
-        if part.is_absent(given):
-            return part.absent()
-        start = len(notes.found)
-        try:
-            found = part.structure(given)
-        except (Unreadable, RecursionError) as caught:
-            error = caught if isinstance(caught, Unreadable) else Unreadable("less nesting")
-            del notes.found[start:]
-            notes.add(f"{part.step}{error.path}", DriftKind.WRONG_TYPE)
-            if part.is_essential:
-                raise error.below(part.step) from None
-            kept[part.wire] = given
-            return part.fallback()
-        if len(notes.found) > start:
-            notes.put_below(start, part.step)
-            if isinstance(found, tuple | dict) and len(found) != len(given):
-                kept[part.wire] = given  # some of its items are left out
-        return found
-
     def structure(value: object, _: Any) -> Any:
         if type(value) is not dict:
             raise Unreadable("an object")
+        if notes.depth >= DEEPEST_ANSWER:
+            raise Unreadable(LESS_NESTING)
         kept = _but(value, known) or {}
         for name in kept:
             notes.add(step_to(name), DriftKind.UNKNOWN_FIELD)
-        return make(*[read(part, value.get(part.wire), kept) for part in parts], kept or None)
+        notes.depth += 1
+        try:
+            found = [_read_leniently(part, value.get(part.wire), kept) for part in parts]
+        finally:
+            notes.depth -= 1
+        return make(*found, kept or None)
 
     return structure
 

@@ -11,7 +11,7 @@ from clinia_async import models
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization import timestamps
 from clinia_async.serialization.drift import DriftKind, notes
-from clinia_async.serialization.object_hooks import TAGS, Hook, Unreadable, lenient_object, strict_object
+from clinia_async.serialization.object_hooks import LESS_NESTING, TAGS, Hook, Unreadable, lenient_object
 
 T = TypeVar("T")
 
@@ -108,8 +108,10 @@ def _readable(hook: Hook, values: list[object], hint: Any) -> Any:
             continue
         try:
             yield _item(hook, value, hint, "[]")
-        except (Unreadable, RecursionError) as error:
-            notes.add(error.path if isinstance(error, Unreadable) else "[]", DriftKind.WRONG_TYPE)
+        except Unreadable as error:
+            if error.expected == LESS_NESTING:
+                raise
+            notes.add(error.path, DriftKind.WRONG_TYPE)
 
 
 def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
@@ -207,9 +209,7 @@ def hit_writer(converter: Converter) -> Callable[[Any], dict[str, object]]:
     return write
 
 
-def source_collection_hook(converter: Converter, *, is_lenient: bool) -> Hook:
-    as_object = (lenient_object if is_lenient else strict_object)(models.SourceCollection, converter)
-
+def source_collection_hook(as_object: Hook) -> Hook:
     def structure_collection(value: object, hint: Any) -> Any:
         # The older pages of the API list plain keys where the newer ones list objects.
         return models.SourceCollection(value) if type(value) is str else as_object(value, hint)
@@ -224,7 +224,7 @@ def execution_hook(converter: Converter) -> Hook:
         # To take what cannot be read for no pipeline at all would make of a receipt a proof that it is not.
         if type(value) is not dict:
             notes.add("", DriftKind.WRONG_TYPE)
-            return models.PipelineExecution()
+            return models.PipelineExecution(unknown_fields={"pipelineExecution": value})
         return as_object(value, hint)
 
     return structure_execution
@@ -234,7 +234,7 @@ def purge_hook(converter: Converter) -> Hook:
     as_object = lenient_object(models.PurgeOperation, converter)
 
     def structure_purge(value: object, hint: Any) -> Any:
-        if type(value) is dict and value.get("taskId") is None and value.get("purgeId") is not None:
+        if type(value) is dict and not value.get("taskId") and value.get("purgeId"):
             value = {**value, "taskId": value["purgeId"]}  # they are the same
         return as_object(value, hint)
 

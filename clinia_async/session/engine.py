@@ -13,6 +13,7 @@ from clinia_async.errors import ConfigError, RequestError, SessionClosed
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.serialization.drift import Drift
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
 from clinia_async.session.options import SessionOptions
@@ -57,6 +58,7 @@ class Engine:
             WeakValueDictionary
         )
         self._closing: asyncio.Task[None] | None = None
+        self.drift = Drift()
         self.submissions = Submissions(options.in_doubt_limit, options.in_doubt_age)
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
@@ -204,7 +206,13 @@ class Engine:
         options = self._options
         transport = Transport(self._addresses, self._identity, options.transport, options.http_session)
         self.telemetry.tracer = open_telemetry(options.open_telemetry)
-        sender = Sender(transport, options.retry, self.telemetry, reconcile_timeout=options.reconcile_timeout)
+        sender = Sender(
+            transport,
+            options.retry,
+            self.telemetry,
+            reconcile_timeout=options.reconcile_timeout,
+            drift=self.drift,
+        )
         poller = Poller(self._poll, options.polling)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         return _Components(loop, transport, sender, poller, reader)

@@ -280,6 +280,15 @@ class Session(RegistryMethods, CatalogMethods):
     """The former name."""
 
     @property
+    def drift(self) -> Mapping[str, Mapping[str, int]]:
+        """How answers have differed from the documentation so far: counts by path and kind, never values.
+
+        Such as `{"TaskSnapshot.receipts[].error.details": {"wrong type": 3}}`. The kinds are those of
+        `DriftKind`; fields that are null, absent or empty count only where they are required.
+        """
+        return self._engine.drift.counts()
+
+    @property
     def in_doubt(self) -> Sequence[InDoubt[object]]:
         """Writes whose caller was cancelled before the answer, with the task if one came late.
 

@@ -19,6 +19,7 @@ from clinia_async.errors import (
     WriteConflict,
     copy_for_raise,
 )
+from clinia_async.serialization.drift import Drift, counting_drift
 from clinia_async.telemetry import Telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.limiter import Limiter
@@ -52,13 +53,20 @@ class Sender:
     """Sends the calls of a session: the limit on all of them, retries, and reconciliation."""
 
     def __init__(
-        self, transport: Transport, policy: RetryPolicy, telemetry: Telemetry, *, reconcile_timeout: float
+        self,
+        transport: Transport,
+        policy: RetryPolicy,
+        telemetry: Telemetry,
+        *,
+        reconcile_timeout: float,
+        drift: Drift,
     ) -> None:
         self._transport = transport
         self._telemetry = telemetry
         self._observed = ObservedTransport(transport, telemetry)
         self._policy = policy
         self._reconcile_timeout = reconcile_timeout
+        self._drift = drift
         self._budget = RetryBudget.of(policy)
         self.limiter = Limiter(transport.connections)
         RetryWaits(policy)  # loads what the first retry needs now, and not in the middle of a call
@@ -96,6 +104,7 @@ class Sender:
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         """Make one attempt. Raises `RequestError`."""
         attempt = self._observed.attempt if self._telemetry.active else self._transport.attempt
+        counting_drift.set(self._drift)
         response = await self.limiter.send(attempt, request, deadline)
         try:
             answer = call.decode_response(response.body)
