@@ -285,13 +285,13 @@ def object_writer(kind: Any, converter: Converter, reader: Converter) -> Callabl
     parts = fields_of(kind, reader)
     known = {part.wire: part for part in parts}
 
-    def write(value: Value) -> dict[str, Any]:
+    def write(value: object) -> dict[str, Any]:
         found: dict[str, Any] = {"type": TAGS[kind]} if kind in TAGS else {}
         for part in parts:
             field = getattr(value, part.name)
             if field is not None or part.default is not None:
                 found[part.wire] = converter.unstructure(field, unstructure_as=part.hint)
-        kept = value.unknown_fields or {}
+        kept = getattr(value, "unknown_fields", None) or {}
         is_current = {
             name: name not in known or known[name].reads_as(raw, getattr(value, known[name].name))
             for name, raw in kept.items()
