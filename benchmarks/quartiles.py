@@ -36,7 +36,7 @@ class AtLeast:
     goal: float
     fail: float | None = None
 
-    def verdict(self, seen: Quartiles) -> str:
+    def result(self, seen: Quartiles) -> str:
         if self.fail is not None and seen.high < self.fail:
             return "FAIL"
         return "reached" if seen.middle >= self.goal else "short"
@@ -53,7 +53,7 @@ class AtMost:
     goal: float
     fail: float | None = None
 
-    def verdict(self, seen: Quartiles) -> str:
+    def result(self, seen: Quartiles) -> str:
         if self.fail is not None and seen.low > self.fail:
             return "FAIL"
         return "reached" if seen.middle <= self.goal else "short"

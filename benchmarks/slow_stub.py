@@ -64,7 +64,7 @@ class Registry:
         _, source, _, collection, *rest = url.path.strip("/").split("/")
         match (method, collection, rest):
             case (_, "tasks", [task]) | (_, _, ["bulk", task]):
-                return self._look(task, with_receipts="withReceipts=true" in url.query)
+                return self._poll(task, with_receipts="withReceipts=true" in url.query)
             case ("POST", _, ["bulk"]):
                 return self._bulk(source, collection, json.loads(body))
             case ("POST", _, [type_]):
@@ -103,7 +103,7 @@ class Registry:
         self._receipts[task] = receipts
         return task
 
-    def _look(self, task: str, *, with_receipts: bool) -> Answer:
+    def _poll(self, task: str, *, with_receipts: bool) -> Answer:
         _, _, due = task.partition("-")
         if not due:
             return "404 Not Found", {"code": 404, "type": "NOT_FOUND", "message": "no such task"}

@@ -97,7 +97,7 @@ class Comparison:
             [
                 f"{self.title}: {name}: {ratios[name]}, goal {self.goals[name]}"
                 for name in names
-                if self._verdict(name, ratios[name]) == "FAIL"
+                if self._result(name, ratios[name]) == "FAIL"
             ],
             bars=self._bars(ratios),
         )
@@ -107,13 +107,13 @@ class Comparison:
         theirs = self.results.of(self.baselines.get(name, self.baseline), self.figure)
         return paired(mine, theirs) if self.ratio_of_cost else paired(theirs, mine)
 
-    def _verdict(self, name: str, ratio: Quartiles) -> str:
-        return self.goals[name].verdict(ratio) if name in self.goals else ""
+    def _result(self, name: str, ratio: Quartiles) -> str:
+        return self.goals[name].result(ratio) if name in self.goals else ""
 
     def _row(self, name: str, ratio: Quartiles) -> list[str]:
         cost = Quartiles.of(self.results.of(name, self.figure)).middle
         goal = str(self.goals[name]) if name in self.goals else ""
-        row = [name, f"{cost:.1f}", str(ratio), goal, self._verdict(name, ratio)]
+        row = [name, f"{cost:.1f}", str(ratio), goal, self._result(name, ratio)]
         return row + [
             f"{Quartiles.of(self.results.of(name, figure)).middle:{form}}" for _, figure, form in self.more
         ]

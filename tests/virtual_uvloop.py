@@ -41,6 +41,8 @@ class JumpingUvloop(uvloop.Loop):  # type: ignore[misc, name-defined, unused-ign
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Any:
+        if when <= self._now:
+            return self.call_soon(callback, *args, context=context)  # as uvloop does
         handle = super().call_later(1e7, callback, *args, context=context)
         call = super().call_soon
 
@@ -71,7 +73,7 @@ class JumpingUvloop(uvloop.Loop):  # type: ignore[misc, name-defined, unused-ign
     def _thread_done(self, _: object) -> None:
         self._threads -= 1
 
-    def _watch(self) -> None:
+    def _state(self) -> None:
         if self._round is None:
             self._round = super().call_later(0.001, self._go_round)
 

@@ -44,5 +44,5 @@ def _row(name: str, peaks: list[float]) -> list[str]:
     row = [name, *(f"{peak:.1f}" for peak in peaks), f"{growth:+.1f}"]
     if name not in OURS:
         return [*row, "", ""]
-    verdicts = {PEAK.verdict(Quartiles.of([max(peaks)])), GROWTH.verdict(Quartiles.of([growth]))}
+    verdicts = {PEAK.result(Quartiles.of([max(peaks)])), GROWTH.result(Quartiles.of([growth]))}
     return [*row, f"{PEAK}, growth {GROWTH}", "reached" if verdicts == {"reached"} else "short"]

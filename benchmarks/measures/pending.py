@@ -20,7 +20,7 @@ def held(plan: Plan, counts: Sequence[int]) -> Table:
         more = Quartiles.of([mine - theirs for mine, theirs in zip(all_, alone, strict=True)])
         beyond.append(more.middle)
         callers = Quartiles.of(alone).middle
-        rows.append([f"{count:,}", f"{callers:.0f}", str(more), str(GOAL), GOAL.verdict(more)])
+        rows.append([f"{count:,}", f"{callers:.0f}", str(more), str(GOAL), GOAL.result(more)])
     return Table(
         "Bytes a pending task, by tracemalloc",
         ["pending", "of the caller", "beyond it [q1..q3]", "goal", ""],

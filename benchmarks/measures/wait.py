@@ -115,11 +115,11 @@ def _row(load: Load, results: Results, name: str) -> list[str]:
     missed = [
         heading
         for heading, figure, _ in COLUMNS
-        if figure in load.goals and load.goals[figure].verdict(Quartiles.of([middles[figure]])) != "reached"
+        if figure in load.goals and load.goals[figure].result(Quartiles.of([middles[figure]])) != "reached"
     ]
-    verdict = f"short: {', '.join(missed)}" if missed else "reached"
+    result = f"short: {', '.join(missed)}" if missed else "reached"
     row = [name, *(f"{middles[figure]:{form}}" for _, figure, form in COLUMNS)]
-    return [*row, verdict if name == OURS.name else ""]
+    return [*row, result if name == OURS.name else ""]
 
 
 def _goals(load: Load) -> str:

@@ -1,13 +1,13 @@
-"""A histogram of task durations, estimated from intervals: the moment at which a task ends is never seen.
+"""How long tasks take, learned from intervals: nobody sees the moment itself at which a task ends.
 
-A poll shows that a task was still pending at one age, or that it ended between two. Both are kept by bins of
-age: how many tasks ended in each, and how many were at risk of ending in it (a Kaplan-Meier estimate). So
-tasks that are still pending count for as long as they were seen to take, and a batch that began in one
-moment is not judged by the first of it to end.
+A look tells that a task was still pending at one age, or that it ended between two. Both are kept by bins of
+age: how many tasks ended in each, and how many were pending at its beginning and might have. The share of
+those that did is what is learned. So the tasks that are pending still count for as long as they were
+seen to take, and a crowd that began in one moment is not judged by the first of it to end.
 
-What ended between two polls is spread over the bins between them, in proportion to the present estimate of
-each bin: an even spread would blur what earlier polls resolved. Ages are seconds. The bins grow in proportion
-to the age, so one set of them serves a tenth of a second as well as an hour.
+What ended between two looks is spread over the bins between them, in proportion to what is believed of each
+bin already: an even spread would blur what earlier looks made sharp. Ages are seconds. The bins grow in
+proportion to the age, so one set of them serves a tenth of a second as well as an hour.
 """
 
 import math
@@ -21,14 +21,14 @@ _PER_E = 1 / math.log(RATIO)
 EDGES = (0.0, *(FIRST * RATIO**number for number in range(int(math.log(LONGEST / FIRST) * _PER_E) + 2)))
 """Bin number i holds the ages from EDGES[i] to EDGES[i + 1]; what took longer counts into the last."""
 
-_PRIOR_COMPLETIONS = 16.0
-"""Prior weight of all bins together, in completions, spread evenly.
+_DOUBT = 16.0
+"""Completions' worth of belief that is spread evenly over the bins, whatever was seen.
 
-Without it bins that no poll ever separated would stay so for ever, and no poll would be spent on a task that
-takes longer than all before it.
+Without it what no look ever told apart would stay so for ever, and no look would be spent on a task
+that takes longer than all before it.
 """
-_SPREAD_PRIOR = 4.0
-"""Factor of that prior where a completion is spread, so that estimates do not reinforce themselves."""
+_EVENNESS = 4.0
+"""How many times as much of that there is where a completion is spread: belief must not feed on itself."""
 
 
 def bin_of(age: float) -> int:
@@ -37,12 +37,12 @@ def bin_of(age: float) -> int:
     return min(int(math.log(age / FIRST) * _PER_E) + 1, len(EDGES) - 2)
 
 
-def prior_weight(bins: int) -> float:
-    """Prior weight of one bin, in completions."""
-    return _PRIOR_COMPLETIONS / bins
+def doubt(bins: int) -> float:
+    """How much is believed of each of so many bins before anything is seen."""
+    return _DOUBT / bins
 
 
-class DurationHistogram:
+class Durations:
     """About the last `memory` completions of one kind of task, by bins of age."""
 
     __slots__ = ("_at_risk", "_ended", "_memory", "_steps", "seen")
@@ -52,18 +52,18 @@ class DurationHistogram:
         self.seen = 0
         self._ended = array("d")
         self._at_risk = array("d")
-        """How many tasks were pending in each bin, without those that `_steps` adds."""
+        """How many tasks were pending in each bin, apart from what `_steps` adds."""
         self._steps = array("d", [0.0])
-        """Change of the number of pending tasks from each bin on: an interval takes two entries."""
+        """By how much more tasks were pending from each bin on: so a stretch takes two entries."""
 
-    def add_pending(self, after: float, by: float) -> None:
-        """Add a task that was pending from the age of `after` to that of `by`, in seconds."""
+    def passed(self, after: float, by: float) -> None:
+        """A task was pending at the age of `after` seconds, and still so at the age of `by`."""
         self._reach(bin_of(by))
         self._pending_from(after, 1.0)
         self._pending_from(by, -1.0)
 
     def add(self, after: float, by: float) -> None:
-        """Add a task that was pending at the age of `after` and had ended at that of `by`, in seconds."""
+        """A task was pending at the age of `after` seconds and had ended at the age of `by`."""
         first, last = bin_of(after), bin_of(by)
         self._reach(last)
         if first < last:
@@ -73,8 +73,8 @@ class DurationHistogram:
             self._at_risk[last] += 1.0 - _part(after, last)
         self.seen += 1
 
-    def survival(self) -> tuple[list[float], float]:
-        """Of tasks that begin together: how many end in each bin, and how many outlast all bins."""
+    def law(self) -> tuple[list[float], float]:
+        """Of a crowd that begins together: how many end in each bin, and how many outlast them all."""
         weights, pending = list[float](), 0.0
         for ended, at_risk in zip(self._ended, self._all_at_risk(), strict=True):
             pending = pending if weights else at_risk
@@ -84,7 +84,7 @@ class DurationHistogram:
         return weights, pending
 
     def fade(self, count: int) -> None:
-        """Scale all counts down, if `count` more completions would exceed the memory."""
+        """Forgets the oldest, a little of all, if `count` more would be too many."""
         if sum(self._ended) + count > self._memory:
             keep = max(0.0, 1.0 - count / self._memory)
             for name in ("_ended", "_at_risk", "_steps"):
@@ -106,7 +106,7 @@ class DurationHistogram:
 
     def _spread(self, after: float, by: float) -> None:
         ended, first, last = self._ended, bin_of(after), bin_of(by)
-        even = _SPREAD_PRIOR * prior_weight(len(ended))
+        even = _EVENNESS * doubt(len(ended))
         shares = [weight + even for weight in ended[first : last + 1]]
         shares[0] *= 1.0 - _part(after, first)
         shares[-1] *= _part(by, last)
@@ -120,5 +120,5 @@ class DurationHistogram:
 
 
 def _part(age: float, number: int) -> float:
-    """The share of a bin that lies before an age in it."""
+    """How much of a bin lies before an age in it."""
     return min(1.0, (age - EDGES[number]) / (EDGES[number + 1] - EDGES[number]))

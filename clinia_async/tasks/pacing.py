@@ -1,4 +1,4 @@
-"""When to poll a task again, given its kind, source and age. Times are seconds; no clock is read."""
+"""When to look at a task again, given its kind, its source and its age: seconds throughout, and no clock."""
 
 import math
 from collections import OrderedDict
@@ -9,25 +9,25 @@ from typing import Protocol, runtime_checkable
 from attrs import define, field, frozen
 
 from clinia_async.models.task_id import TaskKind
-from clinia_async.tasks.duration_histogram import DurationHistogram
+from clinia_async.tasks.duration_histogram import Durations
 from clinia_async.tasks.poll_schedule import PollSchedule
 
 Pace = Callable[[TaskKind, float], float]
-"""Seconds until the next poll of a task, from its kind and its age in seconds since it was accepted."""
+"""Seconds until the next look at a task, from its kind and its age in seconds since it was accepted."""
 
 _LONG_WORK = frozenset({TaskKind.BULK, TaskKind.BUNDLE, TaskKind.PURGE, TaskKind.LEGACY})
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """A pace that learns how long tasks take; times are ages in seconds since a task was accepted."""
+    """A pace that is told how long tasks took; times are ages in seconds since a task was accepted."""
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
-        """Return the seconds until the next poll of a task that was still pending at this age."""
+        """Seconds until the next look at a task that was still pending at this age."""
         ...
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        """Take in a poll: a task was pending at the age of `after`, and at that of `by` it `ended` or not.
+        """What a look told: a task was pending at the age of `after`, and by that of `by` it `ended` or not.
 
         `after` is the age at which it was last seen pending, or 0.
         """
@@ -36,7 +36,7 @@ class Learner(Protocol):
 
 @frozen
 class ShareOfAge:
-    """Poll again after a share of the time that the task has taken so far: few polls of long work.
+    """Looks again after a share of the time that the task has taken so far: few looks at long work.
 
     So the delay in noticing stays in proportion to the work: a quarter of it by default, never
     less than `least` and never more than `most` seconds (`most_for_long_work` for bulks, bundles
@@ -53,18 +53,18 @@ class ShareOfAge:
         return min(max(self.least, age * self.share), most)
 
 
-_CONSTANT_FOR = 2.0
+_EVEN_FOR = 2.0
 _LEAST = 0.02
-_REPLAN_AFTER = 128
+_AT_A_TIME = 128
 
 
 @define(eq=False)
 class LearnedPace:
-    """Poll when a poll is worth most, by how long tasks of the same kind and source took.
+    """Looks when a look is worth most, by how long tasks of the same kind and source took.
 
     `cost` is how many seconds of delay in noticing one request is worth: 0.067 asks about 2.9 times for
     each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
-    have ended it polls every `first` seconds, and ever more seldom once a task is older than two seconds.
+    have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
     No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
     `distinct` pairs of a kind and a source used last. One instance belongs to one thread; sessions that
     share it learn together.
@@ -76,52 +76,52 @@ class LearnedPace:
     most: float = 15.0
     memory: int = 1024
     distinct: int = 64
-    _experiences: "OrderedDict[tuple[TaskKind, str], _Experience]" = field(
+    _known: "OrderedDict[tuple[TaskKind, str], _Experience]" = field(
         factory=OrderedDict, init=False, repr=False
     )
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
-        known = self._experiences.get((kind, source))
-        if known is None or known.schedule is None:
-            gap = self.first * math.sqrt(max(1.0, age / _CONSTANT_FOR))
+        known = self._known.get((kind, source))
+        if known is None or known.timetable is None:
+            gap = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
         else:
-            gap = known.schedule.gap(age)
+            gap = known.timetable.gap(age)
         return min(max(_LEAST, gap), self.most)
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        known = self._experiences.get((kind, source))
+        known = self._known.get((kind, source))
         if known is None:
-            known = self._experiences[kind, source] = _Experience(DurationHistogram(self.memory), self.enough)
-            while len(self._experiences) > self.distinct:
-                self._experiences.popitem(last=False)
+            known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)
+            while len(self._known) > self.distinct:
+                self._known.popitem(last=False)
         if not ended:
-            known.histogram.add_pending(after, by)
+            known.durations.passed(after, by)
             return
-        self._experiences.move_to_end((kind, source))
-        known.histogram.add(after, by)
-        if known.histogram.seen >= known.due:
+        self._known.move_to_end((kind, source))
+        known.durations.add(after, by)
+        if known.durations.seen >= known.due:
             known.plan(self.cost)
 
 
 @define(eq=False, repr=False)
 class _Experience:
-    """The durations of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
+    """What is known of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
 
-    histogram: DurationHistogram
+    durations: Durations
     due: int
     """The number of completions at which to plan next."""
-    schedule: PollSchedule | None = None
+    timetable: PollSchedule | None = None
 
     def plan(self, cost: float) -> None:
-        more = min(self.due, _REPLAN_AFTER)
-        self.schedule = PollSchedule(*self.histogram.survival(), cost)
-        self.histogram.fade(more)
+        more = min(self.due, _AT_A_TIME)
+        self.timetable = PollSchedule(*self.durations.law(), cost)
+        self.durations.fade(more)
         self.due += more
 
 
 @frozen(eq=False, repr=False)
-class _FixedPace:
-    """A plain function as a learner."""
+class _Unlearning:
+    """A plain function as a pace."""
 
     pace: Pace
 
@@ -129,16 +129,15 @@ class _FixedPace:
         return self.pace(kind, age)
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        """Do nothing: a function of the kind and the age has nothing to learn."""
+        """Nothing: a function of the kind and the age stays what it is."""
 
 
 def learner(pace: Pace | Learner | None) -> Learner:
-    """Return the learner for a `Polling.pace`."""
     if pace is None:
         return LearnedPace()
-    return pace if isinstance(pace, Learner) else _FixedPace(pace)
+    return pace if isinstance(pace, Learner) else _Unlearning(pace)
 
 
-def jittered(pause: float, share: float, random: Random) -> float:
-    """Return `pause`, up to `share` longer or shorter: so tasks of one age are not polled in one moment."""
-    return pause * (1 + share * random.uniform(-1, 1))
+def jittered(pause: float, share: float, chance: Random) -> float:
+    """So that tasks of one age are not looked at in one moment."""
+    return pause * (1 + share * chance.uniform(-1, 1))

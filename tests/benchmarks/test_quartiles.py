@@ -23,7 +23,7 @@ def test_ratios_are_paired_inside_a_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("seen", "result"),
     [
         (Quartiles(1.0, 1.1, 1.2), "reached"),
         (Quartiles(0.9, 0.99, 1.2), "short"),
@@ -31,25 +31,25 @@ def test_ratios_are_paired_inside_a_round() -> None:
         (Quartiles(0.7, 0.8, 0.89), "FAIL"),
     ],
 )
-def test_at_least_fails_only_where_the_upper_quartile_does(seen: Quartiles, verdict: str) -> None:
-    assert AtLeast(1.0, 0.9).verdict(seen) == verdict
+def test_at_least_fails_only_where_the_upper_quartile_does(seen: Quartiles, result: str) -> None:
+    assert AtLeast(1.0, 0.9).result(seen) == result
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"),
+    ("seen", "result"),
     [
         (Quartiles(1.0, 1.1, 1.9), "reached"),
         (Quartiles(1.15, 1.2, 1.3), "short"),
         (Quartiles(1.16, 1.2, 1.3), "FAIL"),
     ],
 )
-def test_at_most_fails_only_where_the_lower_quartile_does(seen: Quartiles, verdict: str) -> None:
-    assert AtMost(1.15, 1.15).verdict(seen) == verdict
+def test_at_most_fails_only_where_the_lower_quartile_does(seen: Quartiles, result: str) -> None:
+    assert AtMost(1.15, 1.15).result(seen) == result
 
 
 def test_without_a_fail_figure_nothing_fails() -> None:
-    assert AtLeast(5.0).verdict(Quartiles(0.1, 0.1, 0.1)) == "short"
-    assert AtMost(2.0).verdict(Quartiles(9, 9, 9)) == "short"
+    assert AtLeast(5.0).result(Quartiles(0.1, 0.1, 0.1)) == "short"
+    assert AtMost(2.0).result(Quartiles(9, 9, 9)) == "short"
 
 
 def _compared(*, ratio_of_cost: bool) -> Comparison:
@@ -66,7 +66,7 @@ def _compared(*, ratio_of_cost: bool) -> Comparison:
     )
 
 
-def test_a_table_tells_the_ratio_the_goal_and_what_failed() -> None:
+def test_a_table_says_the_ratio_the_goal_and_what_failed() -> None:
     table = _compared(ratio_of_cost=False).table()
     assert table.rows[1] == ["ours", "30.0", "0.50 [0.50..0.50]", ">= 1, fails below 0.90", "FAIL"]
     assert table.failed == ["Creates: ours: 0.50 [0.50..0.50], goal >= 1, fails below 0.90"]

@@ -200,7 +200,7 @@ def deep(levels: int) -> Any:
     return value
 
 
-class Odd:
+class Unusual:
     def __repr__(self) -> str:
         return CANARY
 
@@ -220,7 +220,7 @@ BAD_DATA: list[tuple[Any, str]] = [
     ({"x": datetime(2020, 1, 1)}, "$.data.x"),  # noqa: DTZ001  naive on purpose
     ({"x": time(12, 0)}, "$.data.x"),
     ({"x": timedelta(1)}, "$.data.x"),
-    ({"x": Odd()}, "$.data.x"),
+    ({"x": Unusual()}, "$.data.x"),
     ({"x": Text(CANARY)}, "$.data.x"),
     ({"x": complex(1, 2)}, "$.data.x"),
     ({"x": range(3)}, "$.data.x"),

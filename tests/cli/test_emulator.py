@@ -64,7 +64,7 @@ def test_options_of_latency(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _stopped(process, signal.SIGTERM).code == 0
 
 
-def test_a_key_of_ones_own_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_ones_own_is_not_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     process, variables = _running("--key", LONG_KEY, "--host", "0.0.0.0")
     assert list(variables) == ["CLINIA_BASE_URL"]
     _lead({**variables, "CLINIA_API_KEY": LONG_KEY}, monkeypatch)
@@ -75,7 +75,7 @@ def test_a_key_of_ones_own_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert LONG_KEY not in stopped.err
 
 
-def test_a_key_from_a_file_or_the_environment_is_not_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_from_a_file_or_the_environment_is_not_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("key").write_text(f"{LONG_KEY}\n")
     process = start("emulator", "--key-file", "key")
     _check_key(process, cli, monkeypatch)

@@ -109,7 +109,7 @@ def test_without_its_extra_it_says_how_to_install_it() -> None:
     "arguments",
     [(), ("no-such-command",), ("ingest",), ("task",), ("ingest", "--no-such-option"), ("ingest", "gone")],
 )
-def test_wrong_usage_is_told_in_one_line(arguments: tuple[str, ...], cli: Cli) -> None:
+def test_wrong_usage_is_reported_in_one_line(arguments: tuple[str, ...], cli: Cli) -> None:
     ran = cli(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: ")

@@ -20,7 +20,7 @@ def _file(*lines: str, name: str = "relationships.ndjson") -> Path:
     return path
 
 
-def _letters(path: Path | str) -> list[dict[str, object]]:
+def _dead_letters(path: Path | str) -> list[dict[str, object]]:
     return [json.loads(text) for text in Path(path).read_text().splitlines()]
 
 
@@ -63,7 +63,7 @@ def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
     assert sum(reason["count"] for reason in report["reasons"]) == 49
     assert report["dead_letters"] == "dirty-1k.dead.ndjson"
     assert ran.messages == ["49 records that did not land are in dirty-1k.dead.ndjson"]
-    assert len(_letters("dirty-1k.dead.ndjson")) == 49
+    assert len(_dead_letters("dirty-1k.dead.ndjson")) == 49
     assert Path("dirty-1k.dead.ndjson").stat().st_mode & 0o777 == 0o600
 
 
@@ -108,11 +108,11 @@ def test_dead_letters_can_be_fed_back_in(cli: Cli, served: Served) -> None:
     assert given_up.json["stopped_by"].startswith("no good answer")
     assert given_up.messages[-1].startswith("error: no good answer")
     assert (given_up.json["landed"], _count(given_up.json, "invalid")) == (0, 1)
-    assert len(_letters("a.dead.ndjson")) == 21
+    assert len(_dead_letters("a.dead.ndjson")) == 21
     served.emulator.faults.clear()
     again = cli("ingest", "a.dead.ndjson", "--json")
     assert (again.code, again.json["landed"], served.holds()) == (1, 20, 20)
-    assert len(_letters("a.dead.dead.ndjson")) == 1
+    assert len(_dead_letters("a.dead.dead.ndjson")) == 1
 
 
 def test_standard_input() -> None:
@@ -121,7 +121,7 @@ def test_standard_input() -> None:
     )
     assert ran.code == 1
     assert ran.out.startswith("read                990\n")
-    assert len(_letters("stdin.dead.ndjson")) == 49
+    assert len(_dead_letters("stdin.dead.ndjson")) == 49
 
 
 def test_standard_input_from_a_file_and_gzipped() -> None:
@@ -186,7 +186,7 @@ def test_a_wrong_key_stops_it(cli: Cli, served: Served, monkeypatch: pytest.Monk
         assert ran.json["stopped_by"] == "the service refused the key"
         problem = "error: the service refused the key; check CLINIA_API_KEY or --api-key-file"
         assert ran.messages[-1] == problem
-        assert len(_letters("relationships.dead.ndjson")) == 2
+        assert len(_dead_letters("relationships.dead.ndjson")) == 2
         for text in (ran.out, ran.err, Path("relationships.dead.ndjson").read_text()):
             assert "a-wrong-key" not in text
 
@@ -210,7 +210,7 @@ def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pyte
     assert "sent                  0" in ran.out.splitlines()
 
 
-def test_the_key_and_the_records_are_not_told(cli: Cli, served: Served) -> None:
+def test_the_key_and_the_records_are_not_shown(cli: Cli, served: Served) -> None:
     path = _file(line("private-1", data={"n": 1}), line("private-1", data={"n": 2}), line("private.2"))
     served.emulator.default = Accepted(Constant(0.0))
     for via in ("single", "bulk"):
@@ -225,8 +225,8 @@ def test_the_file_that_is_read_is_never_written(cli: Cli, served: Served) -> Non
     text = "".join((line("a"), "wrong\n"))
     path = _file(text)
     Path("linked").hardlink_to(path)
-    for letters in (path, path.absolute(), "linked"):
-        ran = cli("ingest", path, "--dead-letters", letters)
+    for dead_letters in (path, path.absolute(), "linked"):
+        ran = cli("ingest", path, "--dead-letters", dead_letters)
         assert (ran.code, ran.out) == (2, "")
         assert len(ran.messages) == 1
     Path("relationships.dead.ndjson").hardlink_to(path)
@@ -285,7 +285,7 @@ def test_wrong_options(arguments: tuple[str, ...], cli: Cli, served: Served) -> 
 def test_a_fault_of_ours_comes_after_the_report(
     cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(letters: DeadLetters, outcome: object) -> None:
+    def broken(dead_letters: DeadLetters, outcome: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(DeadLetters, "add", broken)

@@ -100,7 +100,7 @@ def test_files_that_are_none_are_refused(arguments: list[str], reason: str, cli:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "hint"),
+    ("name", "content", "suggestion"),
     [
         ("x.ndjson", b'{"resourceType":"Patient","id":"p"}\n', "--format fhir"),
         ("x", b'{"id":"p","resourceType":"Patient"}\n', "--format fhir"),
@@ -119,11 +119,13 @@ def test_files_that_are_none_are_refused(arguments: list[str], reason: str, cli:
         ("x.gz", gzip.compress(gzip.compress(b"{}")), "compressed twice"),
     ],
 )
-def test_another_format_is_named_and_nothing_is_sent(name: str, content: bytes, hint: str, cli: Cli) -> None:
+def test_another_format_is_named_and_nothing_is_sent(
+    name: str, content: bytes, suggestion: str, cli: Cli
+) -> None:
     Path(name).write_bytes(content)
     ran = cli("validate", name)
     assert ran.code == 2
-    assert hint in ran.err
+    assert suggestion in ran.err
 
 
 def test_a_format_may_be_said(cli: Cli) -> None:

@@ -14,7 +14,7 @@ def mend(path: Path, fault: str, right: str) -> None:
     path.write_text("".join(json.dumps(letter, separators=(",", ":")) + "\n" for letter in letters))
 
 
-def test_letters_land_once_they_are_mended(served: Served, cli: Cli) -> None:
+def test_dead_letters_land_once_they_are_mended(served: Served, cli: Cli) -> None:
     mapping = ["--columns", "type==t,id=id,data.v=v"]
     Path("x.csv").write_text("id,v\naa\nbb,2\n")
     assert cli("ingest", "x.csv", *mapping).code == 1
@@ -45,7 +45,7 @@ def test_entries_of_fhir_land_once_they_are_mended(served: Served, cli: Cli) -> 
     assert (ran.code, ran.json["landed"]) == (0, 1)
 
 
-def test_only_letters_are_retried(served: Served, cli: Cli) -> None:
+def test_only_dead_letters_are_retried(served: Served, cli: Cli) -> None:
     Path("x.ndjson").write_text('{"type":"t","id":"aa","data":{}}\n')
     ran = cli("retry", "x.ndjson")
     assert (ran.code, "no dead letters" in ran.err) == (2, True)

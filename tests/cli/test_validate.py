@@ -90,7 +90,7 @@ def test_nothing_is_a_good_file(cli: Cli) -> None:
     assert cli("validate", _file()).code == 0
 
 
-def test_an_input_that_cannot_be_read_on_is_told_after_what_was_read(cli: Cli) -> None:
+def test_an_input_that_cannot_be_read_on_is_reported_after_what_was_read(cli: Cli) -> None:
     packed = gzip.compress("".join(line(f"p-{n}") for n in range(50_000)).encode())
     Path("cut.gz").write_bytes(packed[:-100])
     ran = cli("validate", "cut.gz", "--json")

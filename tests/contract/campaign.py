@@ -161,7 +161,7 @@ class Campaign:
         elif mode is GenerationMode.POSITIVE:
             self.refused[id_, exchange.status, _message(exchange)] += 1
 
-    def _settle(self, case: Any, id_: str) -> None:
+    def _reconcile(self, case: Any, id_: str) -> None:
         """Few keys and ids instead of many, so that requests meet each other's records."""
         path = case.path_parameters
         for name in path:

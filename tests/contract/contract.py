@@ -128,7 +128,7 @@ def _line(
         yield "request query: not percent-encoded UTF-8"
     for name, values in (query or {}).items():
         if (parameter := operation.query_parameters.get(name)) is None:
-            yield f"request query {_told(name)}: no such parameter"
+            yield f"request query {_reported(name)}: no such parameter"
         else:
             yield from _parameter(parameter, values)
 
@@ -233,10 +233,10 @@ def _distance(errors: list[ValidationError]) -> tuple[bool, bool, int]:
 
 
 def _pointer(place: Iterable[str | int]) -> str:
-    steps = "".join(f"/{_told(str(step))}" for step in place)
+    steps = "".join(f"/{_reported(str(step))}" for step in place)
     return f" {steps}" if steps else ""
 
 
-def _told(name: str) -> str:
+def _reported(name: str) -> str:
     """A name of ours or of the service's; whatever else was sent as one is not told."""
     return name if _TOLD.fullmatch(name) else "?"

@@ -145,7 +145,7 @@ def answer_is_of_body(facts: Facts) -> Iterator[Pointer]:
 
 
 @_of(ANSWER)
-def stage_tells_status(facts: Facts) -> Iterator[Pointer]:
+def stage_names_status(facts: Facts) -> Iterator[Pointer]:
     """A partition is staged if `stage` was true, and ready otherwise."""
     if facts.operation == "put_partition" and facts.status < 300:
         wanted = "STATUS_STAGE" if facts.query.get("stage") == ["true"] else "STATUS_READY"

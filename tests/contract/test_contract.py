@@ -132,7 +132,7 @@ def test_every_rule_is_broken_by_an_exchange() -> None:
     assert rules.ANSWER.keys() | rules.REQUEST.keys() <= broken
 
 
-def test_refused_request_is_not_looked_at() -> None:
+def test_refused_request_is_not_checked() -> None:
     wrong = exchange("POST", f"{R}/_?what=1", 400, {"type": "INVALID_ARGUMENT"}, {"from": 1})
     assert contract.check(evolve(wrong, request_body=b"{", request_headers={})) == []
     assert contract.check(evolve(wrong, status=500)) == []
@@ -154,7 +154,7 @@ def test_parameters_of_a_content_type_do_not_matter() -> None:
     assert contract.check(altered("get_task", answer_headers=typed)) == []
 
 
-def test_faults_tell_no_values() -> None:
+def test_faults_show_no_values() -> None:
     """Texts that stand where values and unknown names do are in no fault."""
     secret = "Ana María"
     body = {"from": secret, "to": {secret: secret}, "data": secret, secret: {}, "meta": {"createdAt": secret}}
@@ -170,7 +170,7 @@ def test_faults_tell_no_values() -> None:
         assert not [fault for fault in faults if "Ana" in fault]
 
 
-def test_repr_tells_no_bodies() -> None:
+def test_repr_shows_no_bodies() -> None:
     assert "nurse" not in repr(FIRST["create_relationship"])
 
 

@@ -151,7 +151,7 @@ async def test_a_bulk_is_always_accepted_and_done_in_order(raw: Raw) -> None:
     assert raw.emulator.relationships() == 1
 
 
-async def test_a_bulk_takes_as_long_as_it_is_told() -> None:
+async def test_a_bulk_takes_as_long_as_it_is_set_to() -> None:
     async with Emulator(bulk=Constant(10)) as emulator, Raw(emulator) as raw:
         slow = (await raw.bulk(operation("CREATE", "a"))).body["taskId"]
         emulator.bulk = Constant(0)
@@ -274,7 +274,7 @@ def _milliseconds(stamp: str) -> float:
     return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000) % 86_400_000
 
 
-async def test_latencies_are_told_by_the_seed() -> None:
+async def test_latencies_are_drawn_from_the_seed() -> None:
     first, same, other = await _durations(7), await _durations(7), await _durations(8)
     assert first == pytest.approx(same, abs=2)
     assert first != pytest.approx(other, abs=2)
@@ -282,7 +282,7 @@ async def test_latencies_are_told_by_the_seed() -> None:
     assert 15 <= fast < 30
 
 
-async def test_task_ids_are_told_by_the_seed() -> None:
+async def test_task_ids_are_drawn_from_the_seed() -> None:
     ids = []
     for seed in (1, 1, 2):
         async with Emulator(seed=seed) as emulator, Raw(emulator) as raw:

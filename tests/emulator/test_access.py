@@ -25,7 +25,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 @pytest.mark.parametrize("key", ["", "wrong", "é"])
-async def test_without_the_key_nothing_is_told(raw: Raw, method: str, path: str, key: str) -> None:
+async def test_without_the_key_nothing_is_shown(raw: Raw, method: str, path: str, key: str) -> None:
     reply = await raw.send(method, path, headers={"X-Clinia-API-Key": key})
     assert (reply.status, reply.kind) == (401, "UNAUTHENTICATED")
     assert reply.body == (await raw.send("GET", "/nowhere", headers={"X-Clinia-API-Key": ""})).body

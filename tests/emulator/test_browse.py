@@ -96,7 +96,7 @@ async def test_a_cursor_lives_for_five_minutes_after_each_use(kind: Any) -> None
         assert (await browse(raw)).status == 200
 
 
-async def test_a_page_may_tell_a_new_cursor() -> None:
+async def test_a_page_may_bring_a_new_cursor() -> None:
     async with Emulator(settings=Settings(browse_cursor="new")) as emulator, Raw(emulator) as raw:
         await fill(raw, 3)
         first = await browse(raw, perPage=1)

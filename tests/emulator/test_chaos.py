@@ -54,7 +54,7 @@ async def test_equal_requests_are_struck_differently() -> None:
         assert len(kinds) > 3
 
 
-async def test_chaos_strikes_in_every_way_and_can_be_inspected() -> None:
+async def test_chaos_applies_in_every_way_and_can_be_inspected() -> None:
     async with Emulator(chaos=3) as emulator, Raw(emulator) as raw:
         for number in range(1500):
             await _outcome(raw, number)

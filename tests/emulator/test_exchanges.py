@@ -22,18 +22,18 @@ from tests.emulator.raw import RELATIONSHIPS, Raw, write
 
 
 @pytest.fixture
-def told() -> Iterator[list[Exchange]]:
+def reported() -> Iterator[list[Exchange]]:
     exchanges: list[Exchange] = []
     Emulator.listeners.append(exchanges.append)
     yield exchanges
     Emulator.listeners.remove(exchanges.append)
 
 
-async def test_an_exchange_is_told_as_it_was(told: list[Exchange], raw: Raw) -> None:
+async def test_an_exchange_is_reported_as_it_was(reported: list[Exchange], raw: Raw) -> None:
     path = f"{RELATIONSHIPS}/practises%2Dat"
     text = json.dumps(write("a/b")) + "  "
     reply = await raw.send("POST", f"{path}?x=%20y&z", text=text, headers={"X-More": "é"})
-    (exchange,) = told
+    (exchange,) = reported
     assert (exchange.route, exchange.method) == ("create_relationship", "POST")
     assert (exchange.path, exchange.query) == (path, "x=%20y&z")
     assert (exchange.body, exchange.status) == (text.encode(), 201)
@@ -44,24 +44,24 @@ async def test_an_exchange_is_told_as_it_was(told: list[Exchange], raw: Raw) -> 
     assert exchange.answer_headers["Content-Length"] == str(len(exchange.answer_body))
 
 
-async def test_the_key_is_told_to_nobody(told: list[Exchange], raw: Raw, emulator: Emulator) -> None:
+async def test_the_key_is_shown_to_nobody(reported: list[Exchange], raw: Raw, emulator: Emulator) -> None:
     await raw.create(write(data={"name": "SECRET"}))
     await raw.send("GET", "/nowhere", headers={"X-Clinia-API-Key": "wrong"})
-    assert len(told) == 2
-    for exchange in told:
+    assert len(reported) == 2
+    for exchange in reported:
         assert "X-Clinia-API-Key" not in exchange.headers
         assert not {emulator.key, "wrong"} & set(exchange.headers.values())
         assert "SECRET" not in repr(exchange)
 
 
-async def test_refusals_are_told_too(told: list[Exchange]) -> None:
+async def test_refusals_are_reported_too(reported: list[Exchange]) -> None:
     async with Emulator(settings=Settings(body_limit=100)) as emulator, Raw(emulator) as raw:
         await raw.create({})
         await raw.send("GET", "/nowhere")
         await raw.send("DELETE", f"{RELATIONSHIPS}/t")
         await raw.send("POST", f"{RELATIONSHIPS}/t", write(), headers={"X-Clinia-API-Key": ""})
         await raw.send("POST", f"{RELATIONSHIPS}/t", text=" " * 101)
-    assert [(one.route, one.status, one.body) for one in told] == [
+    assert [(one.route, one.status, one.body) for one in reported] == [
         ("create_relationship", 400, b"{}"),
         ("unknown", 404, None),
         ("unknown", 405, None),
@@ -71,14 +71,14 @@ async def test_refusals_are_told_too(told: list[Exchange]) -> None:
 
 
 @pytest.mark.parametrize("kind", [DroppedRequest, LostReply, TruncatedBody])
-async def test_what_was_not_answered_in_full_is_not_told(
-    told: list[Exchange], raw: Raw, emulator: Emulator, kind: type[Fault]
+async def test_what_was_not_answered_in_full_is_not_reported(
+    reported: list[Exchange], raw: Raw, emulator: Emulator, kind: type[Fault]
 ) -> None:
     emulator.faults.add(kind(route="create_relationship", times=1))
     with pytest.raises(aiohttp.ClientError):
         await raw.create(write())
     await asyncio.sleep(1)
-    assert told == []
+    assert reported == []
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ async def test_what_was_not_answered_in_full_is_not_told(
         ),
     ],
 )
-async def test_faults_that_are_answers_are_told(
-    told: list[Exchange], raw: Raw, emulator: Emulator, fault: Fault, body: bytes | None
+async def test_faults_that_are_answers_are_reported(
+    reported: list[Exchange], raw: Raw, emulator: Emulator, fault: Fault, body: bytes | None
 ) -> None:
     emulator.faults.add(fault)
     reply = await raw.create(write())
-    (exchange,) = told
+    (exchange,) = reported
     assert (exchange.status, exchange.body) == (reply.status, body)
     assert exchange.answer_headers["Retry-After"] == "7"
 
 
-async def test_every_emulator_tells_every_listener(told: list[Exchange]) -> None:
+async def test_every_emulator_calls_every_listener(reported: list[Exchange]) -> None:
     also: list[Exchange] = []
     async with Emulator() as first, Emulator() as second, Raw(first) as one, Raw(second) as other:
         Emulator.listeners.append(also.append)
@@ -112,8 +112,8 @@ async def test_every_emulator_tells_every_listener(told: list[Exchange]) -> None
         finally:
             Emulator.listeners.remove(also.append)
         await one.create(write())
-    assert (len(told), len(also)) == (3, 2)
-    assert told[:2] == also
+    assert (len(reported), len(also)) == (3, 2)
+    assert reported[:2] == also
 
 
 async def test_a_listener_that_raises_is_heard_of(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:

@@ -84,7 +84,7 @@ async def test_unavailable_before_or_after_the_write(raw: Raw, emulator: Emulato
     assert emulator.relationships() == executed
 
 
-async def test_a_fault_strikes_only_its_route_and_only_so_often(raw: Raw, emulator: Emulator) -> None:
+async def test_a_fault_applies_to_its_route_and_only_so_often(raw: Raw, emulator: Emulator) -> None:
     emulator.faults.add(Unavailable(route=ROUTE, times=2))
     assert (await raw.read("a.b")).status == 404
     assert [(await raw.create(write())).status for _ in range(3)] == [503, 503, 201]
@@ -254,7 +254,7 @@ async def test_stale_reads_of_tasks() -> None:
 
 
 @pytest.mark.parametrize("form", RECEIPT_FORMS)
-async def test_odd_receipts(raw: Raw, emulator: Emulator, form: Any) -> None:
+async def test_unusual_receipts(raw: Raw, emulator: Emulator, form: Any) -> None:
     await raw.create(write("a"))
     id_ = (await raw.bulk(operation("CREATE", "a"), operation("CREATE", "b"))).body["taskId"]
     await asyncio.sleep(1)
@@ -265,7 +265,7 @@ async def test_odd_receipts(raw: Raw, emulator: Emulator, form: Any) -> None:
     assert {**odd, "receipts": None} == {**usual, "receipts": None}
 
 
-async def test_a_share_of_odd_receipts_is_decided_by_the_seed(raw: Raw, emulator: Emulator) -> None:
+async def test_a_share_of_unusual_receipts_is_decided_by_the_seed(raw: Raw, emulator: Emulator) -> None:
     id_ = (await raw.bulk(*(operation("CREATE", f"p-{n}") for n in range(100)))).body["taskId"]
     await asyncio.sleep(1)
     emulator.faults.add(OddReceipts(route="get_task", form="missing", share=0.5))

@@ -97,7 +97,7 @@ async def test_a_purge_is_a_task_and_has_an_old_name(raw: Raw) -> None:
         await asyncio.sleep(1)
 
 
-async def test_a_purge_takes_as_long_as_it_is_told() -> None:
+async def test_a_purge_takes_as_long_as_it_is_set_to() -> None:
     async with Emulator(purge=Constant(10)) as emulator, Raw(emulator) as raw:
         await raw.put("prac-1")
         id_ = (await purge(raw)).body["taskId"]

@@ -49,7 +49,7 @@ async def test_a_persisted_create_is_answered_with_the_record(raw: Raw, emulator
     assert [one.id for one in emulator.stored_resources()] == ["prac-1"]
 
 
-async def test_ids_the_registry_makes_are_told_by_the_seed() -> None:
+async def test_ids_the_registry_makes_are_drawn_from_the_seed() -> None:
     runs = []
     for seed in (1, 1, 2):
         async with Emulator(seed=seed) as emulator, Raw(emulator) as raw:
@@ -91,7 +91,7 @@ async def test_the_token_is_replaced_in_references_of_the_profile(raw: Raw) -> N
     }
 
 
-async def test_a_collection_tells_references_too(raw: Raw) -> None:
+async def test_a_collection_shows_references_too(raw: Raw) -> None:
     body = {"type": "resources", "profile": {"properties": REFERENCES["properties"]}}
     await raw.send("PUT", f"{SOURCE}/collections/practitioner", body)
     data = {"name": "@rootId", "self": "@rootId"}

@@ -57,7 +57,7 @@ async def test_requests_reach_their_route(raw: Raw, emulator: Emulator, route: R
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)
-async def test_faults_strike_every_route(raw: Raw, emulator: Emulator, route: Route) -> None:
+async def test_faults_apply_to_every_route(raw: Raw, emulator: Emulator, route: Route) -> None:
     emulator.faults.add(Unavailable(route=route.name, times=1))
     assert (await raw.send(route.method, path(route))).status == 503
     assert (await raw.send(route.method, path(route))).status != 503

@@ -167,8 +167,8 @@ class Tale:
     log: list[str] = field(factory=list)
 
     def disposition(self, position: int) -> Disposition | None:
-        if position in self.told:
-            return self.told[position].disposition
+        if position in self.reported:
+            return self.reported[position].disposition
         return self.landed.get(position)
 
 
@@ -240,13 +240,13 @@ async def _run_to_the_end(emulator: Emulator, tale: Tale, folder: Path) -> None:
     tale.log.append("last run")
     error = await Run(emulator, tale, journal).whole()
     check(error is None, "the last run raised", repr(error))
-    check(set(tale.told) | set(tale.landed) == set(range(1, len(tale.plan.writes) + 1)), "records untold")
+    check(set(tale.reported) | set(tale.landed) == set(range(1, len(tale.plan.writes) + 1)), "records untold")
     _check_unsent(tale)
 
 
 def _check_unsent(tale: Tale) -> None:
     """Unsent at the end is only what follows an unknown write of its record: it is left to the next run."""
-    told = [(tale.plan.writes[position - 1], each.disposition) for position, each in tale.told.items()]
+    told = [(tale.plan.writes[position - 1], each.disposition) for position, each in tale.reported.items()]
     unknown = {key_of(write) for write, disposition in told if disposition is D.UNKNOWN and write.id}
     for write, disposition in told:
         if disposition is D.UNSENT:
@@ -297,9 +297,9 @@ class Run:
         check(len(set(positions)) == len(positions), "told twice")
         check(report.sent <= len(self.tale.plan.writes), "more sent than there are")
         self.tale.resent += report.resent
-        self.tale.told = {each.record.position: each for each in self.outcomes}
+        self.tale.reported = {each.record.position: each for each in self.outcomes}
         self.tale.landed = await _landed(self.tale, self.journal, self.emulator)
-        _check_told(self.tale)
+        _check_reported(self.tale)
         for each in self.outcomes:
             if each.disposition in STORED and not each.reported_before and not each.attempts:
                 check(self.journal, "stored by no request")
@@ -506,7 +506,7 @@ def _signs(plan: Plan) -> dict[Sign, list[int]]:
     return found
 
 
-def _check_told(tale: Tale) -> None:
+def _check_reported(tale: Tale) -> None:
     """After every run: what is told as unsent has never arrived, what is told as stored was."""
     for sign, positions in _signs(tale.plan).items():
         told = [tale.disposition(position) for position in positions]
@@ -535,7 +535,7 @@ def _was_there(tale: Tale, sign: Sign) -> bool:
 
 def _check_claims(tale: Tale) -> None:
     """At the end of all runs."""
-    _check_told(tale)
+    _check_reported(tale)
     doubled = 0
     for sign in _signs(tale.plan):
         if not sign[2]:

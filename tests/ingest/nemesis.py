@@ -124,7 +124,7 @@ class Nemesis:
         checkpoints = self.folder / "carried"
         return sum(int(each) for each in checkpoints.read_bytes().split()) if checkpoints.exists() else 0
 
-    def settled(self) -> dict[tuple[str, str], object]:
+    def reconciled(self) -> dict[tuple[str, str], object]:
         """What is stored once everything that was accepted is done. It must be closed."""
         found = self.folder / "stored.json"
         life = Life.begin(lambda: self._settle(found), self.folder / "settled")
@@ -157,7 +157,7 @@ class Nemesis:
         await asyncio.sleep(3600)
         return 0
 
-    def _settle(self, found: Path) -> int:
+    def _reconcile(self, found: Path) -> int:
         found.write_text(json.dumps(asyncio.run(self._stored())))
         return 0
 

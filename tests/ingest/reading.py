@@ -39,6 +39,6 @@ async def read_file(path: Path, **options: Any) -> Sequence[Item]:
     return [each async for each in read_records(path, SOURCE, **options)]
 
 
-def told(items: Sequence[Item]) -> list[tuple[int, str, str]]:
+def reported(items: Sequence[Item]) -> list[tuple[int, str, str]]:
     """Line, path and reason of each that is bad."""
     return [(each.line, each.path, each.reason) for each in items if isinstance(each, BadRecord)]

@@ -35,7 +35,7 @@ class Ran:
     error: BaseException | None = None
 
     @property
-    def told(self) -> Counter[Disposition]:
+    def reported(self) -> Counter[Disposition]:
         """Records by what became of them, whether they were stored at once or by a task."""
         counts: Counter[Disposition] = Counter()
         for disposition, count in self.report.by_disposition.items():

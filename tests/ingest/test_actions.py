@@ -181,7 +181,7 @@ def test_a_write_of_python_is_a_record_as_it_is(write: BatchWrite) -> None:
     assert found.operation() == write.operation()
 
 
-def test_no_repr_tells_an_id_or_data() -> None:
+def test_no_repr_shows_an_id_or_data() -> None:
     for text in (EDGE, RESOURCE_LINE, put(EDGE, '"action":"DELETE"')):
         found = good(text.replace('"a"', '"CANARY"').replace('"p-1"', '"CANARY"').replace("1.10", '"CANARY"'))
         assert "CANARY" not in repr(found)

@@ -85,7 +85,7 @@ async def go_on(turns: list[int], via: str, folder: Path) -> bool:
         assert open_files() <= files
         found = await run(emulator, sent, **options)
         assert found.error is None
-        assert found.told == {Disposition.PERSISTED: 4}
+        assert found.reported == {Disposition.PERSISTED: 4}
         assert stored_data(emulator) == {each.id: each.data for each in sent}
     return was_over
 

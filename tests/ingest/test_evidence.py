@@ -212,7 +212,7 @@ async def test_a_review_of_a_change_is_read_and_what_is_there_compared(
     assert proofs(found) == {1: expected}
 
 
-async def test_an_odd_receipt_costs_its_own_record_and_no_other() -> None:
+async def test_an_unusual_receipt_costs_its_own_record_and_no_other() -> None:
     items = writes(200)
 
     def service(request: web.Request, _: bytes) -> Answer:

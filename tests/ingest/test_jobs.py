@@ -50,13 +50,13 @@ MODES = [Persisted(), Accepted(LogNormal(0.4, 0.8))]
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
 @pytest.mark.parametrize("mode", MODES)
-async def test_everything_lands_and_is_told_once(via: str, mode: Persisted | Accepted) -> None:
+async def test_everything_lands_and_is_reported_once(via: str, mode: Persisted | Accepted) -> None:
     async with Emulator(default=mode) as emulator:
         found = await run(emulator, writes(300), via=via, chunk=ChunkLimits(operations=40))
         held = stored_data(emulator)
     assert found.error is None
     assert found.report.all_landed
-    assert found.told == {Disposition.PERSISTED: 300}
+    assert found.reported == {Disposition.PERSISTED: 300}
     assert held == {each.id: each.data for each in writes(300)}
 
 
@@ -80,7 +80,7 @@ async def test_faults_lose_nothing_and_double_nothing(
     assert struck > 10, "a test of faults needs faults"
     assert found.error is None
     assert held == {each.id: each.data for each in sent}
-    assert found.told == {Disposition.PERSISTED: 200}
+    assert found.reported == {Disposition.PERSISTED: 200}
     assert found.report.reconciled > 0
 
 
@@ -94,7 +94,7 @@ async def test_faults_lose_nothing_and_double_nothing(
         ("fail", Disposition.FAILED, Disposition.FAILED),
     ],
 )
-async def test_a_key_that_is_taken_is_settled_as_asked(
+async def test_a_key_that_is_taken_is_reconciled_as_asked(
     via: str, mode: Persisted | Accepted, policy: str, equal: Disposition, different: Disposition
 ) -> None:
     items = [write("a", "x", n=1), write("a", "x", n=1), write("a", "x", n=2), write("a", "x", n=1.0)]
@@ -135,7 +135,7 @@ async def test_a_write_of_another_source_is_refused() -> None:
     async with Emulator() as emulator:
         found = await run(emulator, [other])
         assert not emulator.requests
-    assert found.told == {Disposition.INVALID: 1}
+    assert found.reported == {Disposition.INVALID: 1}
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
@@ -145,7 +145,7 @@ async def test_a_refused_key_stops_the_job_and_sends_no_flood(via: str) -> None:
             found = await ran(session, writes(500), via=via, workers=4, chunk=ChunkLimits(operations=5))
         assert emulator.requests.total() <= 4
     assert isinstance(found.error, AccessRefused)
-    assert set(found.told) == {Disposition.UNSENT}
+    assert set(found.reported) == {Disposition.UNSENT}
     assert found.report.stopped_by == "the service refused the key"
 
 
@@ -159,7 +159,7 @@ async def test_a_service_that_is_gone_is_given_up_after_the_patience(via: str) -
         found = await ran(gone, writes(100), via=via, patience=120)
     assert isinstance(found.error, NetworkGivenUp)
     assert 120 < loop.time() - started < 300, "virtual seconds"
-    assert set(found.told) == {Disposition.UNSENT}
+    assert set(found.reported) == {Disposition.UNSENT}
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
@@ -169,7 +169,7 @@ async def test_an_outage_shorter_than_the_patience_costs_nothing(via: str) -> No
             emulator.faults.add(DroppedRequest(route=route, times=20))
         found = await run(emulator, writes(50), via=via, patience=600)
         assert stored_data(emulator) == {each.id: each.data for each in writes(50)}
-    assert found.told == {Disposition.PERSISTED: 50}
+    assert found.reported == {Disposition.PERSISTED: 50}
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
@@ -273,14 +273,14 @@ async def test_halves_are_counted_once_as_sent(lost: bool) -> None:
     assert (found.report.sent, found.report.read) == (50, 50)
 
 
-async def test_a_bulk_that_ends_at_once_takes_one_look() -> None:
+async def test_a_bulk_that_ends_at_once_takes_one_poll() -> None:
     async with Emulator(bulk=Constant(0)) as emulator:
         found = await run(emulator, writes(100), via="bulk", chunk=ChunkLimits(operations=25))
         assert found.report.by_disposition == {Disposition.SUCCEEDED: 100}
         assert (emulator.requests["bulk_relationships"], emulator.requests["get_task"]) == (4, 4)
 
 
-async def test_looks_at_once_are_given_up_where_they_are_in_vain() -> None:
+async def test_polls_at_once_are_given_up_where_they_are_in_vain() -> None:
     async with Emulator(bulk=Constant(30.0)) as emulator:
         polling = Polling(pace=lambda kind, age: 31.0, jitter=0)
         async with session_for(emulator, polling=polling) as session:
@@ -299,7 +299,7 @@ async def test_a_run_of_repeats_waits_as_a_whole(via: str) -> None:
         assert stored_data(emulator) == {each.id: each.data for each in items}
     assert found.error is None
     assert found.report.all_landed
-    assert found.told[Disposition.EXISTING] == 2 * MAX_BATCH
+    assert found.reported[Disposition.EXISTING] == 2 * MAX_BATCH
 
 
 async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
@@ -355,7 +355,7 @@ async def test_a_service_that_goes_while_records_are_compared_is_given_up_as_its
         emulator.faults.add(Unavailable(route="get_relationship"))
         found = await run(emulator, writes(3), via="bulk", patience=0.1)
     assert isinstance(found.error, NetworkGivenUp)
-    assert found.told == {Disposition.UNKNOWN: 3}
+    assert found.reported == {Disposition.UNKNOWN: 3}
 
 
 async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
@@ -367,7 +367,7 @@ async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
     async with Emulator(bulk=Constant(5)) as emulator:
         found = await run(emulator, broken(), via="bulk", workers=3, chunk=ChunkLimits(operations=10))
         assert emulator.relationships() == 25
-    assert found.told == {Disposition.PERSISTED: 25}
+    assert found.reported == {Disposition.PERSISTED: 25}
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)

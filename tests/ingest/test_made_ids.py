@@ -34,7 +34,7 @@ S, F = "SUCCESS", "FAILURE"
 
 
 @pytest.mark.parametrize(
-    ("status", "receipts", "told", "reason"),
+    ("status", "receipts", "reported", "reason"),
     [
         (S, [receipt(n, S) for n in range(3)], Disposition.SUCCEEDED, None),
         (F, [receipt(0, S), receipt(1, F), receipt(2, S)], Disposition.UNKNOWN, AMBIGUOUS),
@@ -47,8 +47,10 @@ S, F = "SUCCESS", "FAILURE"
     ],
 )
 async def test_what_their_receipts_do_not_prove_is_not_claimed(
-    status: str, receipts: Sequence[object], told: Disposition, reason: str | None
+    status: str, receipts: Sequence[object], reported: Disposition, reason: str | None
 ) -> None:
     found = await run_against(status, receipts)
-    assert {(each.disposition, each.reason, each.attempts) for each in found.outcomes} == {(told, reason, 1)}
+    assert {(each.disposition, each.reason, each.attempts) for each in found.outcomes} == {
+        (reported, reason, 1)
+    }
     assert len(found.outcomes) == 3

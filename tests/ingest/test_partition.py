@@ -103,7 +103,7 @@ def test_what_ends_a_job_is_raised_and_the_next_attempt_goes_on(served: Served, 
     assert served.holds() == 20
 
 
-def test_wrong_settings_are_told_before_anything_is_sent(served: Served, tmp_path: Path) -> None:
+def test_wrong_settings_are_reported_before_anything_is_sent(served: Served, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
         ingest_partition([row(1)], config=config(served, api_key_env="NO_SUCH_KEY"), partition=1)
     with pytest.raises(ConfigError, match="must be named"):

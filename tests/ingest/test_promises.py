@@ -54,7 +54,7 @@ def notes(count: int) -> list[CreateResource]:
     return [CreateResource(SOURCE, "note", data={"n": number}) for number in range(count)]
 
 
-def told(found: Ran) -> list[Disposition]:
+def reported(found: Ran) -> list[Disposition]:
     return [either_way(each.disposition) for each in sorted(found.outcomes, key=lambda one: one.line)]
 
 
@@ -74,7 +74,7 @@ async def test_a_chain_of_one_key_keeps_its_order_though_answers_are_lost(
                 emulator.faults.add(LostReply(route=route, times=4))
             found = await run(emulator, chain, via=via, workers=4, chunk=ChunkLimits(linger=0), patience=600)
             held = [each.data for each in emulator.stored_resources()]
-    assert told(found) == [D.PERSISTED] * 7
+    assert reported(found) == [D.PERSISTED] * 7
     assert held == [{"v": 5}]
     effects = [(each.action, json.loads(each.data)) for each in seen.done]
     assert [one for place, one in enumerate(effects) if effects[place - 1 : place] != [one]] == [
@@ -100,7 +100,7 @@ async def test_a_write_waits_for_the_fence_behind_one_that_may_arrive_late(tmp_p
             assert len(at) == 2, "the lost one, and its repeat"
             resumed = loop.time()
             found = await run(emulator, [upsert(1), upsert(2)], **options)
-    assert told(found) == [D.PERSISTED]
+    assert reported(found) == [D.PERSISTED]
     assert at[2] >= resumed + 60
 
 
@@ -153,7 +153,7 @@ async def test_workers_that_wait_behind_a_fence_all_come_to_their_end(via: str) 
             emulator.faults.add(LostReply(route=route, times=1))
         items = [upsert(1), upsert(2), *notes(6)]
         found = await asyncio.wait_for(run(emulator, items, via=via, workers=4, chunk=ONE), 3600)
-    assert told(found) == [D.PERSISTED] * 8
+    assert reported(found) == [D.PERSISTED] * 8
 
 
 # At most once
@@ -173,11 +173,11 @@ async def test_a_create_without_an_id_is_doubled_only_where_that_is_asked_for(
         held = emulator.resources()
     lost = 2 if via == "single" else 4
     if on_unknown == "stop":
-        assert found.told == {D.UNKNOWN: lost, D.PERSISTED: 8 - lost}
-        assert again.told == found.told, "it is not sent in a later run either"
+        assert found.reported == {D.UNKNOWN: lost, D.PERSISTED: 8 - lost}
+        assert again.reported == found.reported, "it is not sent in a later run either"
         assert (held, found.report.resent, again.report.sent) == (8, 0, 0)
     else:
-        assert found.told == {D.PERSISTED: 8}
+        assert found.reported == {D.PERSISTED: 8}
         assert held > 8
         assert found.report.resent == (1 if via == "single" else 2)
 
@@ -192,12 +192,12 @@ async def test_a_create_without_an_id_that_provably_did_not_arrive_is_sent_by_th
             await emulator.close()
             first = await ran(session, notes(3), patience=5, **options)
         assert isinstance(first.error, NetworkGivenUp)
-        assert first.told == {D.UNSENT: 3}
+        assert first.reported == {D.UNSENT: 3}
     port = int(session.registry.rpartition(":")[2])
     async with Emulator(port=port) as emulator:
         found = await run(emulator, notes(3), **options)
         assert emulator.resources() == 3
-    assert found.told == {D.PERSISTED: 3}
+    assert found.reported == {D.PERSISTED: 3}
 
 
 async def test_a_run_that_was_cut_off_while_it_sent_does_not_send_such_a_create_again(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ async def test_a_key_that_was_taken_before_is_no_work_of_a_run_that_was_cut_off(
         async with session_for(emulator) as session, Ingestion(session, SOURCE, writes(2), **options):  # type: ignore[arg-type]
             await asyncio.sleep(2)
         found = await run(emulator, writes(2), **options)
-    assert found.told == {D.FAILED: 2}
+    assert found.reported == {D.FAILED: 2}
 
 
 # Too large
@@ -253,7 +253,7 @@ async def test_a_bulk_that_is_too_large_is_halved_down_to_the_record_that_is(
                     seen.on_arrival.clear()
             found = await run(emulator, items, **options)
             assert stored_data(emulator) == {each.id: each.data for each in items if each is not items[16]}
-    assert found.told == {D.PERSISTED: 39, D.REJECTED: 1}
+    assert found.reported == {D.PERSISTED: 39, D.REJECTED: 1}
     assert found.lines(D.REJECTED) == [17]
     assert found.report.reasons == {(D.REJECTED, TOO_LARGE): 1}
     assert found.report.sent <= 40
@@ -279,7 +279,7 @@ async def test_a_slow_source_waits_no_longer_than_asked_for() -> None:
         async with Emulator() as emulator:
             started = loop.time()
             found = await run(emulator, slow(), via="bulk", chunk=ChunkLimits(linger=3.0))
-    assert found.told == {D.PERSISTED: 6}
+    assert found.reported == {D.PERSISTED: 6}
     assert [round(moment - started) for moment in at] == [3, 13, 23, 33, 43, 53]
 
 
@@ -306,8 +306,8 @@ async def test_all_kinds_of_writes_go_in_one_job(via: str, tmp_path: Path) -> No
         assert [each.data for each in emulator.stored_resources() if each.type == "patient"] == [{"v": 3}]
         assert emulator.resources("note") == 4
     invalid = 1 if via == "single" else 0
-    assert found.told[D.PERSISTED] == 20 - invalid
-    assert found.told[D.INVALID] == invalid, "there is no single upsert of a relationship"
+    assert found.reported[D.PERSISTED] == 20 - invalid
+    assert found.reported[D.INVALID] == invalid, "there is no single upsert of a relationship"
 
 
 # Bundles
@@ -323,7 +323,7 @@ async def test_a_bundle_whose_answer_was_lost_is_known_as_our_own(
         emulator.faults.add(LostReply(route="bundle", times=1))
         found = await run(emulator, items, via="bundle", on_existing=policy)
         assert len(stored_data(emulator)) == 3
-    assert told(found) == [D.PERSISTED] * 4
+    assert reported(found) == [D.PERSISTED] * 4
     assert found.report.reconciled == 4
 
 
@@ -333,8 +333,8 @@ async def test_a_bundle_with_a_key_that_is_taken_stores_nothing(mode: Persisted 
         await run(emulator, [write("prac-1", "org-1", other=True)], via="single")
         found = await run(emulator, writes(4), via="bundle")
         assert stored_data(emulator) == {"prac-1.org-1": {"other": True}}
-    assert told(found)[1] is D.FAILED
-    assert set(told(found)) <= {D.FAILED, D.CANCELLED, D.REJECTED}
+    assert reported(found)[1] is D.FAILED
+    assert set(reported(found)) <= {D.FAILED, D.CANCELLED, D.REJECTED}
 
 
 async def test_bundles_keep_to_their_limit_and_tokens_that_meet_go_apart() -> None:
@@ -344,7 +344,7 @@ async def test_bundles_keep_to_their_limit_and_tokens_that_meet_go_apart() -> No
     async with Emulator() as emulator:
         found = await run(emulator, [*tokens, *large, giant], via="bundle", workers=1)
         assert (emulator.resources("note"), len(stored_data(emulator))) == (3, 12)
-    assert told(found) == [D.PERSISTED] * 15 + [D.INVALID]
+    assert reported(found) == [D.PERSISTED] * 15 + [D.INVALID]
 
 
 # Resumed runs
@@ -363,7 +363,7 @@ async def test_input_that_ends_too_soon_is_refused_and_nothing_of_it_is_sent(tmp
             found = await asyncio.wait_for(run(emulator, items, **options), 3600)
             assert isinstance(found.error, JournalMismatch)
             assert emulator.requests["bulk_relationships"] == requests
-        assert (await run(emulator, writes(30), **options)).told == {D.PERSISTED: 30}
+        assert (await run(emulator, writes(30), **options)).reported == {D.PERSISTED: 30}
 
 
 async def test_a_wrong_write_from_python_does_not_end_a_job_with_a_journal(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ async def test_a_wrong_write_from_python_does_not_end_a_job_with_a_journal(tmp_p
         for _ in range(2):
             found = await run(emulator, items, via="bulk", journal=tmp_path / "j")
             assert found.error is None
-            assert found.told == {D.INVALID: 1, D.PERSISTED: 1}
+            assert found.reported == {D.INVALID: 1, D.PERSISTED: 1}
 
 
 async def test_a_reader_that_leaves_a_full_stream_does_not_hold_the_job(tmp_path: Path) -> None:
@@ -399,4 +399,4 @@ async def test_an_upsert_that_its_own_twin_cancelled_is_waited_for() -> None:
             found = job.result()
             await asyncio.sleep(60)
             assert [each.data for each in emulator.stored_resources()] == [{"v": 2}]
-        assert told(found) in ([D.PERSISTED], [D.UNKNOWN])
+        assert reported(found) in ([D.PERSISTED], [D.UNKNOWN])

@@ -102,7 +102,7 @@ def _written(type_: str, id_: str, data: object) -> str:
 
 
 @frozen
-class Told:
+class Reported:
     """What a job told, at its end: the members of its report, and its dead letters."""
 
     report: Mapping[str, object]
@@ -130,11 +130,11 @@ class Findings:
             yield from (f"{name}: {each}" for each in found)
 
 
-def check(given: Input, policy: str, told: Told, stored: Stored) -> Findings:
+def check(given: Input, policy: str, reported: Reported, stored: Stored) -> Findings:
     findings = Findings()
     _check_state(given, stored, findings)
-    _check_counts(given, policy, told, findings)
-    _check_letters(given, policy, told, findings)
+    _check_counts(given, policy, reported, findings)
+    _check_dead_letters(given, policy, reported, findings)
     return findings
 
 
@@ -146,8 +146,8 @@ def _check_state(given: Input, stored: Stored, findings: Findings) -> None:
             findings.doubled.append(f"{key} holds what a later line of its key says")
 
 
-def _check_counts(given: Input, policy: str, told: Told, findings: Findings) -> None:
-    counts, report = told.counts, told.report
+def _check_counts(given: Input, policy: str, reported: Reported, findings: Findings) -> None:
+    counts, report = reported.counts, reported.report
     read = len(given.lines) - given.count(LineKind.BLANK)
     landed = given.count(LineKind.FIRST) + given.count(LineKind.EQUAL) * (policy != "fail")
     landed += given.count(LineKind.DIFFERENT) * (policy == "keep")
@@ -166,7 +166,7 @@ def _check_counts(given: Input, policy: str, told: Told, findings: Findings) -> 
         ("kept", counts["kept"], given.count(LineKind.DIFFERENT) * (policy == "keep")),
         # a create that may have been applied before another record took its key is unknown
         ("failed", counts["failed"] + counts["unknown"], read - landed - given.count(LineKind.WRONG)),
-        ("dead letters", len(told.letters), read - landed),
+        ("dead letters", len(reported.letters), read - landed),
         (
             "stored by this job beyond the first of each key",
             findings.blurred,
@@ -177,9 +177,9 @@ def _check_counts(given: Input, policy: str, told: Told, findings: Findings) -> 
             findings.untrue.append(f"{what}: told {found}, true is {true}")
 
 
-def _check_letters(given: Input, policy: str, told: Told, findings: Findings) -> None:
+def _check_dead_letters(given: Input, policy: str, reported: Reported, findings: Findings) -> None:
     seen: Counter[int] = Counter()
-    for letter in told.letters:
+    for letter in reported.letters:
         about = letter["deadLetter"]
         assert isinstance(about, Mapping)
         number = int(about["line"])
@@ -209,5 +209,5 @@ def _carries(letter: Mapping[str, object], about: Mapping[str, object], text: st
     return bool(rest == json.loads(text))
 
 
-def letters_in(path: Path) -> list[Mapping[str, object]]:
+def dead_letters_in(path: Path) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []

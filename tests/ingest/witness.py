@@ -84,7 +84,7 @@ Patch = tuple[type, str, Callable[..., object]]
 
 
 def _arrivals(seen: Witness) -> Iterator[Patch]:
-    def told(operations: Iterable[Operation]) -> None:
+    def reported(operations: Iterable[Operation]) -> None:
         seen.arrived.extend(operations)
         for call in list(seen.on_arrival):
             call()
@@ -94,7 +94,7 @@ def _arrivals(seen: Witness) -> Iterator[Patch]:
         def arrive(
             self: Submissions, source: str, work: object, plan: object = None, *, name: str = name
         ) -> object:
-            told([work] if isinstance(work, Operation) else work)  # type: ignore[arg-type]
+            reported([work] if isinstance(work, Operation) else work)  # type: ignore[arg-type]
             return getattr(self, f"_plain_{name}")(source, work, plan)
 
         yield Submissions, name, arrive
@@ -111,7 +111,7 @@ def _effects(seen: Witness) -> Iterator[Patch]:
             seen.done.append(operation)
         return outcome
 
-    def by_verdicts(name: str) -> Callable[..., object]:
+    def by_results(name: str) -> Callable[..., object]:
         def many(self: Executor, source: str, operations: list[Operation], stamp: str) -> object:
             nonlocal loose
             kept, loose = loose, None
@@ -137,6 +137,6 @@ def _effects(seen: Witness) -> Iterator[Patch]:
             raise
 
     yield Executor, "execute", execute
-    yield Executor, "each", by_verdicts("each")
-    yield Executor, "together", by_verdicts("together")
+    yield Executor, "each", by_results("each")
+    yield Executor, "together", by_results("together")
     yield Registry, "persist_bundle", persist_bundle

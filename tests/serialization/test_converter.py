@@ -79,14 +79,14 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
-def of(hint: Any, levels: int = 4) -> st.SearchStrategy[Any]:  # noqa: PLR0911  one for each kind of type
+def of(type_: Any, levels: int = 4) -> st.SearchStrategy[Any]:  # noqa: PLR0911  one for each kind of type
     """Values of a type as the models are annotated; a model that holds itself ends after some levels."""
-    if hint in LEAVES:
-        return LEAVES[hint]
-    arguments = get_args(hint)
-    if get_origin(hint) is Sequence:
+    if type_ in LEAVES:
+        return LEAVES[type_]
+    arguments = get_args(type_)
+    if get_origin(type_) is Sequence:
         return st.lists(of(arguments[0], levels), max_size=2 if levels else 0).map(tuple)
-    if get_origin(hint) is Mapping:
+    if get_origin(type_) is Mapping:
         return st.dictionaries(of(arguments[0]), of(arguments[1], levels), max_size=2 if levels else 0)
     if arguments:
         optional = type(None) in arguments  # null and an empty object are one
@@ -96,16 +96,16 @@ def of(hint: Any, levels: int = 4) -> st.SearchStrategy[Any]:  # noqa: PLR0911  
                 for argument in arguments
             )
         )
-    if isinstance(hint, type) and issubclass(hint, models.OpenEnum):
-        return st.one_of(st.sampled_from(list(hint)), texts.filter(bool).map(hint))
-    assert attrs.has(hint), hint
+    if isinstance(type_, type) and issubclass(type_, models.OpenEnum):
+        return st.one_of(st.sampled_from(list(type_)), texts.filter(bool).map(type_))
+    assert attrs.has(type_), type_
     if not levels:
         return st.nothing()
-    hints = get_type_hints(hint)
-    fields = {attribute.alias: of(hints[attribute.name], levels - 1) for attribute in attrs.fields(hint)}
+    hints = get_type_hints(type_)
+    fields = {attribute.alias: of(hints[attribute.name], levels - 1) for attribute in attrs.fields(type_)}
     if "unknown_fields" in fields:
         fields["unknown_fields"] = st.sampled_from([None, {"newField": [{"deep": None}]}])
-    return st.builds(hint, **fields)
+    return st.builds(type_, **fields)
 
 
 def is_blank(value: object) -> bool:
@@ -276,7 +276,7 @@ usual_times = st.one_of(
 usual_leaves = st.one_of(usual_times, st.sampled_from(["SUCCESS", "s_1", "UPSERT", "NOBODY_KNOWS"]), values)
 
 
-def told(make: Callable[[], object]) -> object:
+def reported(make: Callable[[], object]) -> object:
     try:
         return exactly(make())
     except DecodeError as error:
@@ -294,8 +294,8 @@ def test_fast_decoders_equal_the_converter(kind: type[Any], data: st.DataObject)
     for place, key in data.draw(st.lists(st.sampled_from(list(all_places(document)) or [({}, "")]))):
         place[key] = data.draw(usual_leaves)
     text = json.dumps(document).encode()
-    expected = told(lambda: converter.structure_answer(exact_json.loads(text), kind, ""))
-    assert told(lambda: converter.decode(text, kind)) == expected
+    expected = reported(lambda: converter.structure_answer(exact_json.loads(text), kind, ""))
+    assert reported(lambda: converter.decode(text, kind)) == expected
 
 
 @given(st.one_of(usual_times, texts, st.none(), st.integers()))

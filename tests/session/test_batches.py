@@ -73,7 +73,7 @@ def script(
     }
 
 
-def told(*entries: Any) -> list[Receipt]:
+def reported(*entries: Any) -> list[Receipt]:
     return [converter.structure(entry, Receipt) for entry in entries]
 
 
@@ -312,7 +312,7 @@ async def test_each_write_finds_its_receipt() -> None:
         assert server.count("GET", "withReceipts") == 1
 
 
-async def test_failures_are_reported_write_by_write() -> None:
+async def test_what_failed_is_reported_write_by_write() -> None:
     writes = [new("p1"), put("p2"), drop("p3")]
     receipts = [receipt("p1"), receipt("p2", "FAILURE", error="INVALID_ARGUMENT"), receipt("p3", "CANCELLED")]
     async with against(script("FAILURE", receipts)) as (session, _):
@@ -359,48 +359,50 @@ async def test_a_write_without_a_receipt_is_not_taken_for_stored(receipts: Any) 
 
 def test_made_ids_are_matched_only_if_one_can_be_meant() -> None:
     one, other = new(None, {"n": 1}), new(None, {"n": 2})
-    alone = BatchResult(told(receipt("m1"), receipt("p1")), [one, new("p1")])
+    alone = BatchResult(reported(receipt("m1"), receipt("p1")), [one, new("p1")])
     assert alone.of(one) == alone.receipts[0]
-    both = BatchResult(told(receipt("m1"), receipt("m2")), [one, other])
+    both = BatchResult(reported(receipt("m1"), receipt("m2")), [one, other])
     assert (both.of(one), both.of(other), both.missing) == (None, None, [])
-    half = BatchResult(told(receipt("m1")), [one, other])
+    half = BatchResult(reported(receipt("m1")), [one, other])
     assert (half.of(one), half.of(other)) == (None, None)
     assert half.missing == [one, other]
-    foreign = BatchResult(told(receipt("m1", action="DELETE")), [one])
+    foreign = BatchResult(reported(receipt("m1", action="DELETE")), [one])
     assert foreign.of(one) is None
     assert foreign.missing == [one]
-    doubled = BatchResult(told(receipt("m1"), receipt("m1")), [one])
+    doubled = BatchResult(reported(receipt("m1"), receipt("m1")), [one])
     assert doubled.of(one) == doubled.receipts[0]
-    torn = BatchResult(told(receipt("m1"), receipt("m1", "FAILURE")), [one])
+    torn = BatchResult(reported(receipt("m1"), receipt("m1", "FAILURE")), [one])
     assert torn.of(one) is None
 
 
 def test_other_types_and_targets_are_nobody_elses() -> None:
-    entry = told({**receipt("p1"), "type": "patient"})
+    entry = reported({**receipt("p1"), "type": "patient"})
     assert BatchResult(entry, [new("p1"), new(None)]).of(new("p1")) is None
-    assert BatchResult(told({**receipt("p1"), "targetType": "OBJECT"}), [new("p1")]).missing == [new("p1")]
-    assert BatchResult(told(receipt("p1")), [new("p1")]).of(new("p9")) is None
+    assert BatchResult(reported({**receipt("p1"), "targetType": "OBJECT"}), [new("p1")]).missing == [
+        new("p1")
+    ]
+    assert BatchResult(reported(receipt("p1")), [new("p1")]).of(new("p9")) is None
 
 
 def test_ends_that_are_tokens_are_made_ids_too() -> None:
     link, named = join("@rootId1"), join("p1")
-    result = BatchResult(told(receipt("made.org-9"), receipt("p1.org-9")), [link, named])
+    result = BatchResult(reported(receipt("made.org-9"), receipt("p1.org-9")), [link, named])
     assert [result.of(link), result.of(named)] == list(result.receipts)
-    two = BatchResult(told(receipt("m1.org-9"), receipt("m2.org-9")), [link, join("@rootId2")])
+    two = BatchResult(reported(receipt("m1.org-9"), receipt("m2.org-9")), [link, join("@rootId2")])
     assert (two.of(link), two.missing) == (None, [])
 
 
-def test_two_writes_of_one_record_are_told_apart_by_what_they_do() -> None:
+def test_two_writes_of_one_record_are_distinguished_by_what_they_do() -> None:
     writes = [drop("p1"), new("p1")]
-    both = BatchResult(told(receipt("p1"), receipt("p1", action="DELETE")), writes)
+    both = BatchResult(reported(receipt("p1"), receipt("p1", action="DELETE")), writes)
     assert [both.of(write) for write in writes] == list(reversed(both.receipts))
-    half = BatchResult(told(receipt("p1", action="DELETE")), writes)
+    half = BatchResult(reported(receipt("p1", action="DELETE")), writes)
     assert [half.of(write) for write in writes] == [half.receipts[0], None]
     assert half.missing == writes[1:]
 
 
 def test_an_action_that_is_not_known_is_no_obstacle() -> None:
-    result = BatchResult(told(receipt("p1", action="SOMETHING_NEW")), [new("p1")])
+    result = BatchResult(reported(receipt("p1", action="SOMETHING_NEW")), [new("p1")])
     assert result.of(new("p1")) == result.receipts[0]
 
 
@@ -408,7 +410,7 @@ def test_results_of_many_writes_are_matched_in_passing() -> None:
     writes = [new(None) for _ in range(20_000)] + [put(f"p{number}") for number in range(20_000)]
     entries = [receipt(f"m{number}") for number in range(20_000)]
     entries += [receipt(f"p{number}", action="UPSERT") for number in range(20_000)]
-    result = BatchResult(told(*entries), writes)
+    result = BatchResult(reported(*entries), writes)
     assert result.missing == []
     assert "20000" not in repr(BatchResult((), writes[:1]))
 
@@ -453,7 +455,7 @@ TWINS = [
 
 @pytest.mark.parametrize(("method", "id"), [("bulk", "bk_1"), ("bundle", "bd_1")])
 @pytest.mark.parametrize("lost", [True, False])
-async def test_a_batch_that_met_its_duplicate_is_read_back(method: str, id: str, lost: bool) -> None:
+async def test_a_batch_that_met_its_twin_is_read_back(method: str, id: str, lost: bool) -> None:
     writes, receipts = (WRITES[:3], TWINS[:3]) if method == "bulk" else (WRITES, TWINS)
     posts = [close, accepted(id)] if lost else [accepted(id)]
     async with against(script("FAILURE", receipts, id=id, posts=posts, **STORED)) as (session, server):
@@ -494,7 +496,7 @@ async def test_one_record_that_differs_is_left_as_failed(place: str, theirs: Beh
         assert len(caught.value.result.failed) == 4
 
 
-async def test_a_failure_of_its_own_is_not_read_back() -> None:
+async def test_a_failure_of_its_own_is_not_reconciled() -> None:
     receipts = [receipt("prac-1", "FAILURE", error="INVALID_ARGUMENT")]
     posts = [close, accepted("bk_1")]
     async with against(script("FAILURE", receipts, posts=posts, **STORED)) as (session, server):
@@ -610,7 +612,7 @@ def test_no_record_is_in_a_text() -> None:
 
 
 @pytest.mark.parametrize("writes", [[new(data={"a": 1})], [drop("prac-1"), new(data={"a": 1})]])
-async def test_an_ambiguous_receipt_is_not_read_back(writes: Any) -> None:
+async def test_a_receipt_that_could_be_of_none_or_of_several_is_not_reconciled(writes: Any) -> None:
     if len(writes) == 1:
         receipts = [receipt("prac-1"), taken("foreign")]
     else:

@@ -102,7 +102,7 @@ async def test_what_stays_unknown_stays_on_the_list() -> None:
         assert isinstance(doubt, InDoubt)
 
 
-async def test_a_cancelled_write_goes_on_to_be_settled(session: Session, emulator: Emulator) -> None:
+async def test_a_cancelled_write_goes_on_to_be_reconciled(session: Session, emulator: Emulator) -> None:
     emulator.faults.add(LostReply(route="create_relationship", times=1))
     waiter = asyncio.ensure_future(create(session))
     while not emulator.requests["create_relationship"]:  # noqa: ASYNC110  until the server has it
@@ -117,7 +117,7 @@ async def test_a_cancelled_write_goes_on_to_be_settled(session: Session, emulato
     assert emulator.relationships() == 1
 
 
-async def test_a_late_conflict_is_told(session: Session, emulator: Emulator) -> None:
+async def test_a_late_conflict_is_reported(session: Session, emulator: Emulator) -> None:
     await create(session, data={"by": "somebody"})
     waiter = asyncio.ensure_future(session.submit(write(data={"by": "us"}), maybe_applied=True))
     before = emulator.requests["create_relationship"]

@@ -354,7 +354,7 @@ async def test_a_list_is_read_no_further_than_it_is_used() -> None:
         {"data": [{"key": "a"}], "meta": {"page": 0}},
     ],
 )
-async def test_a_list_that_tells_of_no_other_page_is_whole(document: Any) -> None:
+async def test_a_list_that_names_no_other_page_is_whole(document: Any) -> None:
     async with against([answer(document)]) as (session, server):
         assert [source.key async for source in session.list_sources()] == ["a"]
         assert len(server.requests) == 1

@@ -264,7 +264,7 @@ async def test_a_close_during_an_early_poll_loses_no_task() -> None:
 # ------------------------------------------------------------------------------ lost and refused
 
 
-async def test_after_a_lost_answer_each_write_is_read_back(together: Session, emulator: Emulator) -> None:
+async def test_a_lost_answer_is_reconciled_write_by_write(together: Session, emulator: Emulator) -> None:
     await (await create(together, "p3", data={"by": "somebody"}))
     emulator.faults.add(LostReply(route="bulk_relationships", times=1))
     writes = (create(together, f"p{number}", data={"by": "us"}) for number in range(MANY))

@@ -121,7 +121,7 @@ def test_an_unknown_option_is_refused_and_the_right_one_named(option: str, said:
     ("former", "name", "value"),
     [("wire", "transport", TransportOptions(attempt=3)), ("settle_within", "reconcile_timeout", 3.0)],
 )
-def test_a_former_name_of_an_option_is_taken_with_a_warning(former: str, name: str, value: object) -> None:
+def test_a_previous_name_of_an_option_is_taken_with_a_warning(former: str, name: str, value: object) -> None:
     with pytest.warns(DeprecationWarning, match=f"'{former}' is now '{name}'"):
         made = session(**{former: value})
     assert getattr(made._engine._options, name) == value
@@ -193,7 +193,7 @@ def test_a_number_of_the_environment_becomes_its_setting(
         ("CLINIA_PROXY", "nowhere", "proxy must be"),
     ],
 )
-def test_a_wrong_text_in_the_environment_is_told(
+def test_a_wrong_text_in_the_environment_is_reported(
     variable: str, text: str, said: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv(variable, text)

@@ -93,7 +93,7 @@ async def test_a_lost_reply_leaves_one_relationship_and_a_right_answer(
 
 @pytest.mark.parametrize("status", [400, 409])
 @pytest.mark.parametrize("kind", LOST)
-async def test_a_duplicate_is_known_by_its_type_and_not_by_the_status(kind: Kind, status: int) -> None:
+async def test_the_type_decides_and_not_the_status(kind: Kind, status: int) -> None:
     async with (
         Emulator(settings=Settings(already_exists=status)) as emulator,
         session_at(emulator) as session,
@@ -137,7 +137,7 @@ async def test_a_lost_reply_of_an_accepted_write(session: Session, emulator: Emu
     assert emulator.requests["create_relationship"] == 2
 
 
-async def test_a_duplicate_that_was_cancelled_is_read_back() -> None:
+async def test_a_twin_that_was_cancelled_is_our_own_doing() -> None:
     script = {
         "withReceipts": [task("CANCELLED", receipts=[receipt("CANCELLED")])],
         "/tasks/": [task("CANCELLED")],
@@ -168,7 +168,7 @@ async def test_an_accepted_write_that_meets_another_record_conflicts(
 
 @pytest.mark.queued
 @pytest.mark.rivals
-async def test_an_accepted_write_without_a_lost_answer_is_not_read_back(
+async def test_an_accepted_write_without_a_lost_answer_is_not_reconciled(
     session: Session, emulator: Emulator
 ) -> None:
     emulator.default = Accepted(Constant(5.0))
@@ -254,7 +254,7 @@ async def test_data_is_compared_as_it_was_sent(session: Session, emulator: Emula
     assert (await create(session, data=data)).reconciled
 
 
-async def test_already_exists_on_the_first_attempt_is_never_read_back(
+async def test_already_exists_on_the_first_attempt_is_never_reconciled(
     session: Session, emulator: Emulator
 ) -> None:
     await create(session, data=DATA)
@@ -265,7 +265,7 @@ async def test_already_exists_on_the_first_attempt_is_never_read_back(
     assert emulator.requests == {"create_relationship": 2}
 
 
-async def test_already_exists_after_429_is_never_read_back(session: Session, emulator: Emulator) -> None:
+async def test_already_exists_after_429_is_never_reconciled(session: Session, emulator: Emulator) -> None:
     await create(session, data=DATA)
     emulator.faults.add(TooManyRequests(route="create_relationship", times=2))
     with pytest.raises(AlreadyExists) as caught:
@@ -274,7 +274,7 @@ async def test_already_exists_after_429_is_never_read_back(session: Session, emu
     assert emulator.requests == {"create_relationship": 4}
 
 
-async def test_a_write_known_to_be_maybe_applied_is_read_back_at_once(
+async def test_a_write_that_is_known_to_be_in_doubt_is_reconciled_at_once(
     session: Session, emulator: Emulator
 ) -> None:
     await create(session, data=DATA)
@@ -283,7 +283,7 @@ async def test_a_write_known_to_be_maybe_applied_is_read_back_at_once(
     assert emulator.requests == {"create_relationship": 2, "get_relationship": 1}
 
 
-async def test_a_409_without_a_type_is_no_duplicate() -> None:
+async def test_a_409_without_a_type_reconciles_nothing() -> None:
     async with Hostile([close, refusal(409)]) as server, session_at(server) as session:
         with pytest.raises(RequestError) as caught:
             await create(session)
@@ -314,7 +314,7 @@ async def test_it_is_taken_and_never_to_be_read() -> None:
         assert 3 < loop.time() - began < 9
 
 
-async def test_reading_back_survives_bad_answers() -> None:
+async def test_a_reading_back_survives_unusual_answers() -> None:
     odd = [refusal(503), reply(200, b"<html>", kind="text/html"), close, answer(record())]
     script = {"POST": [close, refusal(409, "ALREADY_EXISTS")], "GET": odd}
     async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
@@ -324,7 +324,9 @@ async def test_reading_back_survives_bad_answers() -> None:
 @pytest.mark.parametrize(
     "from_", ["a b", "é", "a#b", "a/b", "a%2e", "\u00a0", "\ue000x", "名", "a?b&c", "'\"<>"]
 )
-async def test_every_valid_id_can_be_read_back(session: Session, emulator: Emulator, from_: str) -> None:
+async def test_every_id_that_may_be_sent_can_be_reconciled(
+    session: Session, emulator: Emulator, from_: str
+) -> None:
     emulator.faults.add(LostReply(route="create_relationship", times=1))
     made = await create(session, from_)
     assert made.reconciled
@@ -364,7 +366,7 @@ async def test_a_lost_reply_of_a_bulk_that_met_another_record(session: Session, 
     assert caught.value.outcome is Outcome.UNKNOWN
 
 
-async def test_a_bulk_without_a_lost_answer_reads_nothing_back(session: Session, emulator: Emulator) -> None:
+async def test_a_bulk_without_a_lost_answer_reconciles_nothing(session: Session, emulator: Emulator) -> None:
     await create(session, "a", data=DATA)
     bulk = await session.bulk(SOURCE, [write("a", data=DATA)])
     with pytest.raises(TaskFailed):

@@ -167,7 +167,7 @@ async def test_a_delete_done_at_once(send: Send, target: str) -> None:
         assert server.seen() == [("DELETE", target)]
 
 
-async def test_a_contained_resource_deleted_at_once_may_tell_nothing_of_the_root() -> None:
+async def test_a_contained_resource_deleted_at_once_may_reveal_nothing_of_the_root() -> None:
     async with against([persisted()]) as (session, server):
         assert await (await delete_contained(session)) is None
         assert len(server.requests) == 1
@@ -318,7 +318,7 @@ async def test_what_can_not_be_read_back_has_landed(send: Send) -> None:
         [receipt("a\u202eb")],
     ],
 )
-async def test_a_made_id_that_no_receipt_names(receipts: Any) -> None:
+async def test_a_made_id_that_is_not_in_the_answer(receipts: Any) -> None:
     script = {
         "withReceipts": [task("SUCCESS", receipts=receipts)],
         "/tasks/": [task("SUCCESS")],
@@ -411,7 +411,7 @@ async def test_what_was_made_again_since_is_not_taken_for_gone(send: Send, place
     "entry",
     [receipt("prac-1", "FAILURE", "DELETE", error="NOT_FOUND"), receipt("prac-1", "CANCELLED", "DELETE")],
 )
-async def test_a_queued_delete_that_met_its_duplicate(entry: Any) -> None:
+async def test_a_queued_delete_that_met_its_twin(entry: Any) -> None:
     script = {
         "withReceipts": [task(entry["status"], receipts=[entry])],
         "/tasks/": [task(entry["status"])],
@@ -432,7 +432,7 @@ async def test_a_queued_delete_that_met_its_duplicate(entry: Any) -> None:
         (upsert, receipt("prac-1", "CANCELLED"), TaskCancelled),
     ],
 )
-async def test_a_queued_write_that_met_its_duplicate(send: Send, entry: Any, refused: Any) -> None:
+async def test_a_queued_write_that_met_its_twin(send: Send, entry: Any, refused: Any) -> None:
     for theirs, kind in ((held(data={"a": 1}), None), (held(data={"a": 2}), refused)):
         script = {
             "withReceipts": [task(entry["status"], receipts=[entry])],
@@ -488,7 +488,9 @@ STORED = held(
         ({"contained": {"offices": [{**STORED_OFFICE, "contained": {}}]}}, False),
     ],
 )
-async def test_after_a_lost_answer_all_that_was_sent_is_compared(change: Any, same: bool) -> None:
+async def test_a_create_whose_answer_was_lost_is_reconciled_by_all_that_was_sent(
+    change: Any, same: bool
+) -> None:
     script = {"POST": [close, refusal(409, "ALREADY_EXISTS")], "GET": [answer({**STORED, **change})]}
     async with against(script) as (session, server):
         if same:
@@ -501,7 +503,7 @@ async def test_after_a_lost_answer_all_that_was_sent_is_compared(change: Any, sa
         assert server.count("GET") == 1
 
 
-async def test_a_create_without_a_lost_answer_is_not_read_back() -> None:
+async def test_a_create_without_a_lost_answer_is_not_reconciled() -> None:
     async with against([refusal(409, "ALREADY_EXISTS")]) as (session, server):
         with pytest.raises(AlreadyExists) as caught:
             await create(session)
@@ -509,7 +511,7 @@ async def test_a_create_without_a_lost_answer_is_not_read_back() -> None:
         assert len(server.requests) == 1
 
 
-async def test_a_create_without_an_id_cannot_be_read_back() -> None:
+async def test_a_create_without_an_id_has_nothing_to_be_reconciled_by() -> None:
     async with against([refusal(409, "ALREADY_EXISTS")]) as (session, server):
         with pytest.raises(AlreadyExists) as caught:
             await session.submit(CreateResource(EHR, PERSON, data={}), maybe_applied=True)

@@ -53,7 +53,7 @@ def assert_silent(*shown: object) -> None:
             assert canary not in text
 
 
-def looks(value: object) -> list[str]:
+def polls(value: object) -> list[str]:
     return [repr(value), str(value), f"{value}", ascii(value), repr([value]), "%s %r" % (value, value)]  # noqa: UP031
 
 
@@ -137,7 +137,7 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 @pytest.mark.parametrize("call", [one, many, reading])
-async def test_no_failure_tells(
+async def test_no_failure_reveals(
     call: Call, name: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asyncio.get_running_loop().set_debug(True)
@@ -146,22 +146,22 @@ async def test_no_failure_tells(
             try:
                 handle = await call(session)
             except CliniaError as error:
-                tell_nothing(error)
+                reveal_nothing(error)
             else:
-                assert_silent(*looks(handle))
+                assert_silent(*polls(handle))
             assert_silent(
-                *looks(session), *looks(session._engine.open()), *looks(session._engine.open().transport)
+                *polls(session), *polls(session._engine.open()), *polls(session._engine.open().transport)
             )
-            assert_silent(*(repr(one) for one in asyncio.all_tasks()), *looks(session.in_doubt))
+            assert_silent(*(repr(one) for one in asyncio.all_tasks()), *polls(session.in_doubt))
         assert any(request.header("X-Clinia-API-Key") == KEY for request in server.requests)
     assert_silent(caplog.text, *capfd.readouterr())
 
 
-def tell_nothing(error: BaseException) -> None:
+def reveal_nothing(error: BaseException) -> None:
     """`capture_locals` is another matter: the locals of a caller are the caller's."""
     shown = io.StringIO()
     traceback.print_exception(error, file=shown)
-    assert_silent(*looks(error), repr(error.args), shown.getvalue())
+    assert_silent(*polls(error), repr(error.args), shown.getvalue())
     seen: BaseException | None = error
     while seen is not None:
         assert isinstance(seen, CliniaError)
@@ -172,7 +172,7 @@ def tell_nothing(error: BaseException) -> None:
     assert_silent(repr(pickle.loads(pickled)), repr(copy.copy(error)))
 
 
-async def test_tasks_that_fail_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_tasks_that_fail_reveal_nothing(caplog: pytest.LogCaptureFixture) -> None:
     script = {
         "withReceipts": [task("FAILURE", receipts=[RECEIPT])],
         "/tasks/": [task("FAILURE")],
@@ -184,25 +184,25 @@ async def test_tasks_that_fail_tell_nothing(caplog: pytest.LogCaptureFixture) ->
         handle = await session.create_relationship(SOURCE, TYPE, **of_person())
         with pytest.raises(TaskFailed) as caught:
             await handle
-        tell_nothing(caught.value)
+        reveal_nothing(caught.value)
         assert_silent(
-            *looks(caught.value.failed_receipts),
-            *looks(await handle.wait()),
-            *looks(handle),
+            *polls(caught.value.failed_receipts),
+            *polls(await handle.wait()),
+            *polls(handle),
             handle.token(),
         )
         assert caught.value.failed_receipts[0].id == f"{PERSON}.{PERSON}-2"
     assert_silent(caplog.text)
 
 
-async def test_what_went_well_tells_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_went_well_reveals_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
     async with Hostile(otherwise=persisted) as server, Session(api_key=KEY, base_url=server.url) as session:
         handle = await session.create_relationship(SOURCE, TYPE, **of_person())
-        assert_silent(*looks(handle), *looks(await handle), *looks(await handle.wait()), *looks(handle.stats))
+        assert_silent(*polls(handle), *polls(await handle), *polls(await handle.wait()), *polls(handle.stats))
     assert_silent(caplog.text)
 
 
-async def test_writes_in_doubt_tell_nothing() -> None:
+async def test_writes_in_doubt_reveal_nothing() -> None:
     async with Hostile(otherwise=close) as server, Session(api_key=KEY, base_url=server.url) as session:
         waiter = asyncio.ensure_future(session.create_relationship(SOURCE, TYPE, **of_person()))
         await asyncio.sleep(0)
@@ -210,12 +210,12 @@ async def test_writes_in_doubt_tell_nothing() -> None:
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
         assert session.in_doubt
-        assert_silent(*looks(session.in_doubt[0]), *looks(session.in_doubt[0].call))
+        assert_silent(*polls(session.in_doubt[0]), *polls(session.in_doubt[0].call))
         await asyncio.sleep(60)
-        assert_silent(*looks(session.in_doubt[0]))
+        assert_silent(*polls(session.in_doubt[0]))
 
 
-async def test_values_tell_nothing() -> None:
+async def test_values_reveal_nothing() -> None:
     write = calls.CreateRelationship(SOURCE, TYPE, **of_person())
     partition = calls.CreatePartition(
         "clinics", MODULES, attrs.evolve(PARTITION, collections=(SourceCollection("c"),))
@@ -236,28 +236,28 @@ async def test_values_tell_nothing() -> None:
         of_person()["meta"].identifier[0],
     ]
     for value in values:
-        assert_silent(*looks(value))
+        assert_silent(*polls(value))
     assert_silent(repr(TaskId(PERSON)))  # its str is its wire form
 
 
-def test_fingerprints_tell_apart_and_nothing_else() -> None:
+def test_fingerprints_differ_and_nothing_else() -> None:
     assert fingerprint(PERSON) == fingerprint(PERSON) != fingerprint(f"{PERSON}-2")
     assert len(fingerprint(PERSON)) == 9
     assert fingerprint("\ud800")
 
 
-async def test_the_environment_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_reveals_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_API_KEY", f"{KEY} with a space")
     with pytest.raises(CliniaError) as caught:
         Session.from_env("acme")
-    tell_nothing(caught.value)
+    reveal_nothing(caught.value)
 
 
-async def test_faults_of_polls_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_faults_of_polls_reveal_nothing(caplog: pytest.LogCaptureFixture) -> None:
     script = by_target({"/tasks/": [refusal(403)]}, accepted(PERSON))
     async with Hostile(otherwise=script) as server, session_at(server) as session:
         handle = await session.create_relationship(SOURCE, TYPE, **of_person())
         with pytest.raises(CliniaError) as caught:
             await handle
-        assert_silent(*looks(caught.value), *looks(handle))
+        assert_silent(*polls(caught.value), *polls(handle))
     assert_silent(caplog.text)

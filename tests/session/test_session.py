@@ -415,7 +415,7 @@ async def test_gather_raises_the_first_failure_and_the_others_go_on(
     assert (await third).from_.id == "other"
 
 
-async def test_wait_tells_the_ended_from_the_others(session: Session, emulator: Emulator) -> None:
+async def test_wait_separates_the_ended_from_the_others(session: Session, emulator: Emulator) -> None:
     tasks = await slow_tasks(session, emulator, [1, 500])
     loop = asyncio.get_running_loop()
     began = loop.time()

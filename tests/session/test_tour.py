@@ -100,7 +100,7 @@ async def test_resources_come_change_and_go(session: Session) -> None:
         await session.get_resource(SOURCE, "clinic", made.id)
 
 
-async def test_bulks_keep_their_order_and_tell_of_each(session: Session, emulator: Emulator) -> None:
+async def test_bulks_keep_their_order_and_report_each(session: Session, emulator: Emulator) -> None:
     people = [UpsertResource(SOURCE, "patient", f"pat-{n}", data={"n": n}) for n in range(5)]
     gone = DeleteResource(SOURCE, "patient", "pat-3")
     resources = await session.bulk(SOURCE, [*people, gone])

@@ -1,8 +1,8 @@
 """How near to the best possible a pace comes, without clock or service. `python -m tests.simulations.pacing`
 
-Tasks whose durations follow a known distribution are polled as the pace says, a thousand at a time; it learns
-as it would from a service. The optimum knows the distribution: it is the least mean delay that any
-schedule can have which polls as often. Durations are seconds, and answers take no time.
+Tasks whose durations follow a known law are looked at as the pace says, a thousand at a time; it learns as
+it would from a service. The optimum knows the law: it is the least mean delay in noticing that any
+schedule can have which asks as often. Durations are seconds, and answers take no time.
 """
 
 import heapq
@@ -19,7 +19,7 @@ from clinia_async.tasks.pacing import LearnedPace, Learner, ShareOfAge, jittered
 
 Durations = Sequence[float]
 POINTS = 800
-"""Into how many equally likely durations a distribution is cut for the optimum."""
+"""Into how many equally likely durations a law is cut for the optimum."""
 AT_ONCE = 1000
 JITTER = 0.1
 
@@ -30,11 +30,11 @@ class Distribution:
 
     phases: Sequence[Durations]
 
-    def draws(self, count: int, random: Random) -> Iterator[float]:
+    def draws(self, count: int, chance: Random) -> Iterator[float]:
         for phase in self.phases:
             for _ in range(count // len(self.phases)):
                 # between two of the points, so that nothing repeats
-                place = random.uniform(0, len(phase) - 1)
+                place = chance.uniform(0, len(phase) - 1)
                 low = int(place)
                 yield phase[low] + (phase[min(low + 1, len(phase) - 1)] - phase[low]) * (place - low)
 
@@ -48,7 +48,7 @@ def _two_modes() -> list[float]:
     return log_normal(0.15, 0.4, POINTS * 4 // 5) + log_normal(3.0, 0.4, POINTS // 5)
 
 
-DISTRIBUTIONS = {
+LAWS = {
     "log-normal": Distribution([log_normal(0.4, 0.8)]),
     "bimodal": Distribution([_two_modes()]),
     "always 0.3 s": Distribution([[0.3, 0.3]]),
@@ -76,21 +76,21 @@ class Figures:
 
 
 def simulate(pace: Learner, distribution: Distribution, *, count: int = 30_000, seed: int = 1) -> Figures:
-    random = Random(seed)
-    durations = distribution.draws(count, random)
+    chance = Random(seed)
+    durations = distribution.draws(count, chance)
     polls, delays = 0, list[float]()
     kind, source = TaskKind.SINGLE, "ehr"
-    # the time of the next poll, a number, the time of submission, the duration, the age last seen pending
+    # the time of the next look, a number, the time of submission, the duration, the age last seen pending
     pending: list[tuple[float, int, float, float, float]] = []
 
     def submit(number: int, now: float) -> None:
         duration = next(durations, None)
         if duration is not None:
-            pause = jittered(pace.pause(kind, source, 0.0), JITTER, random)
+            pause = jittered(pace.pause(kind, source, 0.0), JITTER, chance)
             heapq.heappush(pending, (now + pause, number, now, duration, 0.0))
 
     for number in range(AT_ONCE):
-        submit(number, random.random())
+        submit(number, chance.random())
     while pending:
         now, number, since, duration, seen = heapq.heappop(pending)
         polls += 1
@@ -101,13 +101,13 @@ def simulate(pace: Learner, distribution: Distribution, *, count: int = 30_000, 
             submit(number, now)
         else:
             pace.learn(kind, source, seen, age, ended=False)
-            pause = jittered(pace.pause(kind, source, age), JITTER, random)
+            pause = jittered(pace.pause(kind, source, age), JITTER, chance)
             heapq.heappush(pending, (now + pause, number, since, duration, age))
     return Figures.of(polls, delays)
 
 
 def optimum(durations: Durations, cost: float) -> tuple[float, float]:
-    """Polls and mean delay of the best schedule if a poll costs as much as `cost` seconds of delay."""
+    """Looks and mean delay of the best schedule if a look costs as much as `cost` seconds of delay."""
     count = len(durations)
     ages = [0.0, *accumulate(durations)]
     value, following = [0.0] * (count + 1), [0] * count
@@ -128,7 +128,7 @@ def optimum(durations: Durations, cost: float) -> tuple[float, float]:
 
 
 def least_delay(distribution: Distribution, polls: float) -> float:
-    """The least mean delay of any schedule that takes so many polls a task and knows the distribution."""
+    """The least mean delay of any schedule that takes so many looks a task and knows the law."""
 
     def at(cost: float) -> tuple[float, float]:
         each = [optimum(phase, cost) for phase in distribution.phases]
@@ -148,9 +148,9 @@ def least_delay(distribution: Distribution, polls: float) -> float:
 
 def main() -> None:
     def full_jitter(_: TaskKind, age: float) -> float:
-        return random.uniform(0, 0.1 + 2 * age)  # where the steps have doubled from 0.1 s to this age
+        return chance.uniform(0, 0.1 + 2 * age)  # where the steps have doubled from 0.1 s to this age
 
-    random = Random(1)
+    chance = Random(1)
     ways: dict[str, Callable[[], Learner]] = {
         "learned": LearnedPace,
         "before it has learned": lambda: LearnedPace(enough=10**9),
@@ -158,8 +158,8 @@ def main() -> None:
         "a share of the age": lambda: learner(ShareOfAge()),
         "exponential, full jitter": lambda: learner(full_jitter),
     }
-    print(f"{'':<14}{'':<26}{'polls':>6}{'mean ms':>9}{'p50':>6}{'p90':>6}{'p99':>6}  by the optimum's mean")
-    for title, distribution in DISTRIBUTIONS.items():
+    print(f"{'':<14}{'':<26}{'looks':>6}{'mean ms':>9}{'p50':>6}{'p90':>6}{'p99':>6}  by the optimum's mean")
+    for title, distribution in LAWS.items():
         for way, pace in ways.items():
             got = simulate(pace(), distribution)
             best = least_delay(distribution, got.polls)

@@ -7,23 +7,23 @@ import pytest
 from attrs import astuple
 
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
-from clinia_async.tasks.duration_histogram import DurationHistogram
+from clinia_async.tasks.duration_histogram import Durations
 from clinia_async.tasks.pacing import jittered, learner
-from tests.simulations.pacing import DISTRIBUTIONS, Distribution, Figures, least_delay, simulate
+from tests.simulations.pacing import LAWS, Distribution, Figures, least_delay, simulate
 
 SINGLE = TaskKind.SINGLE
 
 
-def tell(pace: Learner, took: float) -> None:
-    """One poll found the task pending, the next one that it had ended."""
+def say(pace: Learner, took: float) -> None:
+    """One look found the task pending, the next one that it had ended."""
     pace.learn(SINGLE, "ehr", 0, took * 0.8, ended=False)
     pace.learn(SINGLE, "ehr", took * 0.8, took * 1.1, ended=True)
 
 
 def learned(count: int = 200, duration: float = 0.4) -> LearnedPace:
-    pace, random = LearnedPace(), Random(1)
+    pace, chance = LearnedPace(), Random(1)
     for _ in range(count):
-        tell(pace, random.uniform(0.5, 1.5) * duration)
+        say(pace, chance.uniform(0.5, 1.5) * duration)
     return pace
 
 
@@ -36,13 +36,13 @@ def polls(pace: Learner, until: float, age: float = 0.0) -> int:
 
 
 def usually(distribution: Distribution) -> Figures:
-    """The middle of a few runs: random moves each of them by some percent."""
+    """The middle of a few runs: chance moves each of them by some percent."""
     runs = [simulate(LearnedPace(), distribution, seed=seed) for seed in range(1, 4)]
     return Figures(*(statistics.median(column) for column in zip(*map(astuple, runs), strict=True)))
 
 
 def test_a_log_normal_law_is_learned() -> None:
-    distribution = DISTRIBUTIONS["log-normal"]
+    distribution = LAWS["log-normal"]
     got = usually(distribution)
     assert got.polls <= 3
     assert got.p50 <= 0.150
@@ -51,7 +51,7 @@ def test_a_log_normal_law_is_learned() -> None:
 
 
 def test_a_law_with_two_modes_is_learned() -> None:
-    distribution = DISTRIBUTIONS["bimodal"]
+    distribution = LAWS["bimodal"]
     got = usually(distribution)
     assert got.polls <= 4
     assert got.p50 <= 0.120
@@ -61,14 +61,14 @@ def test_a_law_with_two_modes_is_learned() -> None:
 
 
 @pytest.mark.parametrize(("title", "delay"), [("always 0.3 s", 0.05), ("always 3 s", 0.2)])
-def test_constant_durations_cost_few_polls(title: str, delay: float) -> None:
-    got = simulate(LearnedPace(), DISTRIBUTIONS[title])
+def test_what_always_takes_as_long_costs_few_polls(title: str, delay: float) -> None:
+    got = simulate(LearnedPace(), LAWS[title])
     assert got.polls <= 3
     assert got.mean <= delay
 
 
 def test_a_law_that_drifts_is_followed() -> None:
-    distribution = DISTRIBUTIONS["drifting"]
+    distribution = LAWS["drifting"]
     got = simulate(LearnedPace(), distribution)
     # a thousand tasks are under way at each change, paced by what held until then
     assert got.mean <= 2.2 * least_delay(distribution, got.polls)
@@ -126,43 +126,43 @@ def test_what_is_used_is_kept() -> None:
 
 
 def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
-    durations, random = DurationHistogram(1024), Random(3)
-    ages = [random.uniform(0.2, 0.3) for _ in range(100)]
+    durations, chance = Durations(1024), Random(3)
+    ages = [chance.uniform(0.2, 0.3) for _ in range(100)]
     for number, age in enumerate(ages):
         if number < 30:
             durations.add(0, age)
         else:
-            durations.add_pending(0, age / 2)
-            durations.add_pending(age / 2, age)
-    weights, rest = durations.survival()
+            durations.passed(0, age / 2)
+            durations.passed(age / 2, age)
+    weights, rest = durations.law()
     assert sum(weights) + rest == pytest.approx(100)
     assert rest == pytest.approx(70, abs=7)
 
 
-def test_durations_seen_in_full_are_the_distribution() -> None:
-    durations, random = DurationHistogram(1024), Random(3)
+def test_what_was_seen_in_full_is_the_distribution() -> None:
+    durations, chance = Durations(1024), Random(3)
     for _ in range(100):
-        took = random.uniform(0.2, 0.6)
-        durations.add_pending(0, took * 0.99)
+        took = chance.uniform(0.2, 0.6)
+        durations.passed(0, took * 0.99)
         durations.add(took * 0.99, took)
-    weights, rest = durations.survival()
+    weights, rest = durations.law()
     assert sum(weights) == pytest.approx(100, abs=1)
     assert rest == pytest.approx(0, abs=1)
 
 
 def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
-    pace, random = learned(1000), Random(2)
+    pace, chance = learned(1000), Random(2)
     before = pace.pause(SINGLE, "ehr", 0)
     for _ in range(1000):
-        pace.learn(SINGLE, "ehr", 0, random.uniform(5, 60), ended=True)  # somebody waited long after the end
-        tell(pace, random.uniform(0.2, 0.6))
+        pace.learn(SINGLE, "ehr", 0, chance.uniform(5, 60), ended=True)  # somebody waited long after the end
+        say(pace, chance.uniform(0.2, 0.6))
     assert pace.pause(SINGLE, "ehr", 0) == pytest.approx(before, rel=0.5)
 
 
 @pytest.mark.parametrize(
     ("after", "by"), [(0, 0), (0, 1e-9), (0, 1e12), (1e11, 1e12), (0.01, 0.01), (3600, 7200)]
 )
-def test_extreme_durations_give_sane_pauses(after: float, by: float) -> None:
+def test_unusual_durations_give_sane_pauses(after: float, by: float) -> None:
     pace = LearnedPace()
     for _ in range(300):
         pace.learn(SINGLE, "ehr", after, by, ended=True)

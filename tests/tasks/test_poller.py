@@ -1,4 +1,4 @@
-"""The poll scheduler: bad answers mean "ask again", and polls are paced and capped."""
+"""The poll scheduler: odd answers mean "ask again", and looks are paced and capped."""
 
 import asyncio
 import gc
@@ -6,7 +6,6 @@ import itertools
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -41,7 +40,7 @@ from tests.hostile import (
 )
 from tests.transport.test_http_transport import UNKNOWN
 
-BAD_ANSWERS: dict[str, Behaviour] = {
+ODD: dict[str, Behaviour] = {
     **{
         name: UNKNOWN[name][0]
         for name in (
@@ -74,35 +73,22 @@ BAD_ANSWERS: dict[str, Behaviour] = {
     "a number": answer({"status": 200, "taskId": "s_1"}),
     "null status": answer({"status": None}),
     "another task": task("SUCCESS", "s_2"),
+    "a broken task id": task("SUCCESS", "../x"),
     "cut at the end of the connection": raw(head(200) + b'{"status":"SUCC'),
+    "broken receipts": answer({"status": "SUCCESS", "receipts": "none"}),
+    "receipts of another shape": answer({"status": "SUCCESS", "receipts": [{"id": 1}]}),
     "404": refusal(404, "NOT_FOUND"),
 }
 
 
-@pytest.mark.parametrize("name", BAD_ANSWERS)
-async def test_a_bad_answer_means_poll_again(name: str) -> None:
-    polls = by_target({"/tasks/": [BAD_ANSWERS[name], BAD_ANSWERS[name], task("SUCCESS")]}, accepted())
+@pytest.mark.parametrize("name", ODD)
+async def test_an_unusual_answer_means_ask_again(name: str) -> None:
+    polls = by_target({"/tasks/": [ODD[name], ODD[name], task("SUCCESS")]}, accepted())
     async with Hostile(otherwise=polls) as server, session_at(server) as session:
         made = await create(session)
         snapshot = await made.wait()
         assert snapshot.status is TaskStatus.SUCCESS
         assert server.count("GET") == 3
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"status": "SUCCESS", "receipts": "none"},
-        {"status": "SUCCESS", "receipts": [{"id": 1}]},
-        {"status": "SUCCESS", "taskId": "../x"},
-    ],
-)
-async def test_an_unreadable_part_does_not_hide_the_status(document: Any) -> None:
-    script = {"/tasks/": [answer(document)], "POST": [accepted()]}
-    async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
-        made = await create(session)
-        assert (await made.wait()).status is TaskStatus.SUCCESS
-        assert server.count("GET") == 1
 
 
 async def test_a_task_id_may_be_absent_from_the_answer() -> None:
@@ -111,7 +97,7 @@ async def test_a_task_id_may_be_absent_from_the_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 400, 410])
-async def test_a_refused_poll_ends_the_wait(status: int) -> None:
+async def test_what_lasts_ends_the_wait_at_once(status: int) -> None:
     script = {"/tasks/": [refusal(status, "X")], "POST": [accepted()]}
     async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
         made = await create(session)
@@ -153,7 +139,7 @@ async def test_a_resumed_task_has_the_grace_too() -> None:
         assert (await session.task("s_1", source=SOURCE).wait()).status is TaskStatus.SUCCESS
 
 
-async def test_bad_answers_end_the_wait_after_the_patience() -> None:
+async def test_patience_ends() -> None:
     loop = asyncio.get_running_loop()
     async with (
         Hostile(otherwise=by_target({"/tasks/": [refusal(503)]}, accepted())) as server,
@@ -175,7 +161,7 @@ async def test_a_good_answer_renews_the_patience() -> None:
         assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
 
 
-async def test_retry_after_pauses_all_polls() -> None:
+async def test_a_retry_after_holds_all_polls() -> None:
     throttled = refusal(429, headers={"Retry-After": "40"})
     script = {"s_1": [throttled, task("SUCCESS")], "s_2": [task("PENDING", "s_2")]}
     async with (
@@ -192,10 +178,10 @@ async def test_retry_after_pauses_all_polls() -> None:
         await asyncio.gather(other, return_exceptions=True)
 
 
-async def test_polls_get_rarer_with_the_age() -> None:
-    polls = by_target({"/tasks/": [after(0, task("PENDING"))] * 20 + [task("SUCCESS")]}, accepted())
+async def test_polls_share_the_age() -> None:
+    looks = by_target({"/tasks/": [after(0, task("PENDING"))] * 20 + [task("SUCCESS")]}, accepted())
     polling = Polling(pace=ShareOfAge(), jitter=0.0)
-    async with Hostile(otherwise=polls) as server, session_at(server, polling=polling) as session:
+    async with Hostile(otherwise=looks) as server, session_at(server, polling=polling) as session:
         made = await create(session)
         await made.wait()
         times = [
@@ -233,7 +219,7 @@ async def test_polls_in_flight_are_capped() -> None:
         assert server.count("GET") == 12
 
 
-async def test_polls_per_second_are_capped() -> None:
+async def test_polls_a_second_are_capped() -> None:
     async with Hostile(otherwise=answer({"status": "SUCCESS"})) as server:
         async with session_at(server, polling=Polling(per_second=5)) as session:
             await session.wait([session.task(f"s_{number}", source=SOURCE) for number in range(21)])
@@ -242,7 +228,7 @@ async def test_polls_per_second_are_capped() -> None:
         assert all(sum(start <= time < start + 0.99 for time in times) <= 6 for start in times)
 
 
-async def test_a_stalled_poll_delays_no_other() -> None:
+async def test_a_stalled_poll_holds_up_no_other() -> None:
     script = by_target({"s_1": [stall, task("SUCCESS")], "s_2": [task("SUCCESS", "s_2")]})
     loop = asyncio.get_running_loop()
     async with Hostile(otherwise=script) as server, session_at(server) as session:
@@ -291,10 +277,10 @@ async def test_a_fault_in_a_pace_leaves_nobody_waiting() -> None:
 
 
 class Pupil:
-    """Polls every 0.2 s and notes what it is told."""
+    """Looks every 0.2 s and notes what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[TaskKind, str, float, float, bool]] = []
+        self.reported: list[tuple[TaskKind, str, float, float, bool]] = []
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         assert kind is TaskKind.SINGLE
@@ -303,7 +289,7 @@ class Pupil:
         return 0.2
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        self.told.append((kind, source, after, by, ended))
+        self.reported.append((kind, source, after, by, ended))
 
 
 async def test_a_pace_learns_from_good_polls() -> None:
@@ -319,12 +305,12 @@ async def test_a_pace_learns_from_good_polls() -> None:
         asked = [
             request.at - made.stats.submitted_at for request in server.requests if request.method == "GET"
         ]
-    assert [(kind, source, ended) for kind, source, _, _, ended in pupil.told] == [
+    assert [(kind, source, ended) for kind, source, _, _, ended in pupil.reported] == [
         (TaskKind.SINGLE, SOURCE, False),
         (TaskKind.SINGLE, SOURCE, False),
         (TaskKind.SINGLE, SOURCE, True),
     ]
-    stretches = [(after, by) for _, _, after, by, _ in pupil.told]
+    stretches = [(after, by) for _, _, after, by, _ in pupil.reported]
     assert [after for after, _ in stretches] == [0, stretches[0][1], stretches[1][1]]
     since, by = stretches[-1]
     assert since == pytest.approx(0.4, abs=0.05)
@@ -332,14 +318,14 @@ async def test_a_pace_learns_from_good_polls() -> None:
     assert by == pytest.approx(asked[3], abs=0.05)
 
 
-async def test_an_end_at_the_first_poll_is_learned_too() -> None:
+async def test_what_ended_at_the_first_poll_is_learned_too() -> None:
     pupil = Pupil()
     async with (
         Hostile([accepted(), task("SUCCESS")]) as server,
         session_at(server, polling=Polling(pace=pupil, jitter=0.0)) as session,
     ):
         await (await create(session)).wait()
-    assert [told[2:] for told in pupil.told] == [(0, pytest.approx(0.2, abs=0.05), True)]
+    assert [told[2:] for told in pupil.reported] == [(0, pytest.approx(0.2, abs=0.05), True)]
 
 
 async def test_nothing_is_learned_from_a_resumed_task() -> None:
@@ -350,7 +336,7 @@ async def test_nothing_is_learned_from_a_resumed_task() -> None:
         session_at(server, polling=Polling(pace=pupil)) as session,
     ):
         await session.task("s_1", source=SOURCE).wait()
-    assert pupil.told == []
+    assert pupil.reported == []
 
 
 @pytest.mark.parametrize("pause", [float("nan"), float("inf")])
@@ -368,6 +354,8 @@ async def test_a_pace_that_gives_no_number_leaves_nobody_waiting(pause: float) -
 
 async def test_there_is_one_timer_however_many_polls() -> None:
     loop = asyncio.get_running_loop()
+    if not hasattr(loop, "_scheduled"):
+        pytest.skip("it counts the timers of asyncio's own loop")
     async with (
         Hostile(otherwise=by_target({"/tasks/": [answer({"status": "PENDING"})]})) as server,
         session_at(server) as session,
@@ -381,13 +369,13 @@ async def test_there_is_one_timer_however_many_polls() -> None:
             wait.cancel()
 
 
-async def test_polls_that_wait_for_nothing_yield_to_the_loop() -> None:
-    polls = 0
+async def test_polls_that_wait_for_nothing_leave_the_loop_its_turn() -> None:
+    looks = 0
 
     async def poll(state: TaskState, _: bool) -> TaskSnapshot:
-        nonlocal polls
-        polls += 1
-        return TaskSnapshot(TaskStatus.PENDING if polls < 100_000 else TaskStatus.SUCCESS, state.id)
+        nonlocal looks
+        looks += 1
+        return TaskSnapshot(TaskStatus.PENDING if looks < 100_000 else TaskStatus.SUCCESS, state.id)
 
     poller = Poller(poll, Polling(pace=lambda *_: 0.0, per_second=1e9))
     reader, now = (
@@ -395,16 +383,16 @@ async def test_polls_that_wait_for_nothing_yield_to_the_loop() -> None:
         asyncio.get_running_loop().time(),
     )
     ids = [TaskId(f"s_{number}") for number in range(500)]
-    states = [
+    watches = [
         TaskState(
             each, SOURCE, reader=reader, snapshot=TaskSnapshot(TaskStatus.PENDING, each), stats=TaskStats(now)
         )
         for each in ids
     ]
-    waits = [state.ending() for state in states]
+    waits = [state.ending() for state in watches]
     for _ in range(10):
         await asyncio.sleep(0)
-    assert 0 < polls < 100_000
+    assert 0 < looks < 100_000
     for wait in waits:
         wait.cancel()
     poller.close()
@@ -468,9 +456,9 @@ async def test_waits_given_up_do_not_add_up() -> None:
 
 async def test_receipts_of_a_review_are_seen_and_waited_out() -> None:
     review = receipt("PENDING", pipelineExecution={"id": "p", "status": "IN_REVIEW"})
-    polls = [task("PENDING", receipts=[review])] * 3 + [task("SUCCESS")]
+    looks = [task("PENDING", receipts=[review])] * 3 + [task("SUCCESS")]
     async with (
-        Hostile(otherwise=by_target({"/tasks/": polls}, accepted())) as server,
+        Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server,
         session_at(server) as session,
     ):
         assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS

@@ -44,7 +44,7 @@ async def purge(session: Any) -> Any:
     return await session.purge(EHR, CollectionType.RESOURCES, PERSON)
 
 
-async def test_a_purge_is_polled_at_its_own_endpoint() -> None:
+async def test_it_is_watched_by_its_own_endpoint() -> None:
     script = {"GET": [answer(operation("PENDING")), answer(operation("PENDING")), done()], "POST": [begun()]}
     async with against(script) as (session, server):
         purging = await purge(session)
@@ -91,7 +91,7 @@ async def test_a_purge_that_failed(status: str, kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("said", [OLD, PG])
 @pytest.mark.parametrize("asked", [OLD, PG])
-async def test_a_deprecated_id_is_polled_too(asked: str, said: str) -> None:
+async def test_a_deprecated_id_is_watched_too(asked: str, said: str) -> None:
     """It may come back as it was asked for, or in its current form; a current one comes back as it is."""
     async with against({"GET": [answer(operation("PENDING", said)), done(said)]}, timeout=5) as (
         session,
@@ -179,7 +179,7 @@ async def test_an_answer_that_is_no_purge(document: Any) -> None:
         assert len(server.requests) == 1
 
 
-async def test_get_purge_is_one_request() -> None:
+async def test_get_purge_polls_once() -> None:
     async with against([answer(operation("PENDING", createdAt="2025-05-13T14:03:21.1234Z"))]) as (
         session,
         server,

@@ -298,7 +298,7 @@ async def test_the_first_terminal_answer_is_final() -> None:
     ):
         made = await create(session)
         assert (await made.wait()).status is TaskStatus.SUCCESS
-        assert (await made.refresh()).status is TaskStatus.PENDING  # what that one poll saw
+        assert (await made.refresh()).status is TaskStatus.PENDING  # what that one look saw
         assert made.state is TaskStatus.SUCCESS
         assert (await made.refresh()).status is TaskStatus.FAILURE
         assert made.state is TaskStatus.SUCCESS
@@ -306,7 +306,7 @@ async def test_the_first_terminal_answer_is_final() -> None:
         assert (await made).id == ID
 
 
-async def test_receipts_from_before_the_end_prove_nothing() -> None:
+async def test_receipts_of_before_the_end_do_not_prove_the_end() -> None:
     """A replica that lags shows every operation as pending: that is not "none was stored"."""
     lagging = task("PENDING", "bk_1", receipts=[receipt("PENDING", "a.org-9"), receipt("PENDING", "b.org-9")])
     known = task("FAILURE", "bk_1", receipts=[receipt("SUCCESS", "a.org-9"), taken("b.org-9")])
@@ -361,7 +361,7 @@ async def test_refresh_is_exactly_one_poll(session: Session, emulator: Emulator)
     assert emulator.requests["get_task"] == 2
 
 
-async def test_a_poll_wakes_all_waiters(session: Session, emulator: Emulator) -> None:
+async def test_a_poll_wakes_those_who_wait(session: Session, emulator: Emulator) -> None:
     slow(emulator, 100.0)
     made = await create(session)
     waiter = asyncio.ensure_future(made.wait())
@@ -395,14 +395,14 @@ async def test_a_slow_reader_of_updates_sees_no_change_that_was_none(
 
 async def test_updates_show_receipts_that_change() -> None:
     review = {"pipelineExecution": {"status": "IN_REVIEW"}}
-    polls = [
+    looks = [
         task("PENDING", receipts=[receipt("PENDING")]),
         task("PENDING", receipts=[receipt("PENDING")]),
         task("PENDING", receipts=[receipt("PENDING", **review)]),
         task("SUCCESS", receipts=[receipt("SUCCESS", **review)]),
     ]
     async with (
-        Hostile(otherwise=by_target({"/tasks/": polls}, accepted())) as server,
+        Hostile(otherwise=by_target({"/tasks/": looks}, accepted())) as server,
         session_at(server) as session,
     ):
         made = await create(session)
@@ -509,7 +509,7 @@ async def test_an_id_needs_a_source(session: Session) -> None:
         session.task("s_1")
 
 
-async def test_a_task_that_could_not_be_polled_can_be_awaited_again() -> None:
+async def test_lost_by_the_poller_can_be_awaited_again() -> None:
     polls = [*[refusal(403, "PERMISSION_DENIED")] * 2, task("SUCCESS")]
     async with (
         Hostile(otherwise=by_target({"/tasks/": polls, "GET": [answer(record())]}, accepted())) as server,
@@ -536,7 +536,7 @@ async def test_receipts_that_cannot_be_read_once_do_not_hide_the_failure() -> No
             await (await create(session))
 
 
-async def test_stats_have_polls_and_the_detection_gap(emulator: Emulator) -> None:
+async def test_stats_count_polls_and_the_gap(emulator: Emulator) -> None:
     slow(emulator, 10.0)
     async with session_at(emulator, polling=SMOOTH) as session:
         made = await create(session)
@@ -549,7 +549,7 @@ async def test_stats_have_polls_and_the_detection_gap(emulator: Emulator) -> Non
         assert gap <= 0.25 * (made.stats.done_at - made.stats.submitted_at) + 0.01
 
 
-async def test_closing_the_session_ends_all_waits(emulator: Emulator) -> None:
+async def test_a_closed_session_ends_its_waits(emulator: Emulator) -> None:
     slow(emulator, 50.0)
     async with session_at(emulator) as session:
         made = await create(session)

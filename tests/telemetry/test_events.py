@@ -39,7 +39,7 @@ async def create(session: Session) -> None:
     await (await session.create_relationship(SOURCE, TYPE, from_=FROM, to=TO, data={"note": CANARY}))
 
 
-async def test_a_write_that_is_throttled_and_queued_is_told_from_its_first_attempt_to_its_end() -> None:
+async def test_a_write_that_is_throttled_and_queued_is_reported_from_its_first_attempt_to_its_end() -> None:
     events: list[Event] = []
     async with Emulator(default=Accepted(Constant(0.2))) as emulator:
         emulator.faults.add(TooManyRequests(route="create_relationship", times=1, retry_after=2))
@@ -106,7 +106,7 @@ async def test_a_throttled_request_is_logged_as_a_warning(caplog: pytest.LogCapt
     assert CANARY not in caplog.text
 
 
-async def test_nothing_is_reported_of_a_request_that_nobody_watches(caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_is_reported_of_a_request_that_nobody_states(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with Emulator() as emulator, session_at(emulator) as session:
         await create(session)

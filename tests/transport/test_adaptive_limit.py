@@ -250,7 +250,7 @@ def test_limits_that_make_no_sense(wrong: dict[str, float]) -> None:
         ConcurrencyLimits(**wrong)  # type: ignore[arg-type]
 
 
-class GateMachine(RuleBasedStateMachine):
+class LimiterMachine(RuleBasedStateMachine):
     """Requests come, enter in turn, and leave in any order with any signal; time goes on or stands still."""
 
     @initialize(
@@ -364,5 +364,5 @@ class GateMachine(RuleBasedStateMachine):
             assert adaptive.opens_at(self.waiting[0]) < math.inf
 
 
-TestGateMachine = GateMachine.TestCase
+TestGateMachine = LimiterMachine.TestCase
 TestGateMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

@@ -200,7 +200,7 @@ async def test_without_an_answer_there_is_no_request_id() -> None:
     assert caught.value.request_id is None
 
 
-async def test_a_request_id_of_odd_text_is_left_out() -> None:
+async def test_a_request_id_of_unusual_text_is_left_out() -> None:
     script = [reply(400, b"", {"X-Request-Id": "x" * 500})]
     async with Hostile(script) as server, session_at(server, retry=ONCE) as session:
         with pytest.raises(RequestError) as caught:

@@ -533,7 +533,7 @@ async def test_any_good_status_will_do(status: int) -> None:
         ),
     ],
 )
-async def test_odd_and_fine(build: Any) -> None:
+async def test_unusual_and_fine(build: Any) -> None:
     async with Hostile([made_of(build), persisted]) as server, session_at(server, retry=ONCE) as session:
         made = await create(session, data={"text": "é"})
         assert (await made).data == {"text": "é"}

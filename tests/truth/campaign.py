@@ -228,7 +228,7 @@ class Run:
 
     # ------------------------------------------------------------------ the judgement
 
-    def judge(self) -> list[str]:
+    def decide(self) -> list[str]:
         """Every statement that is untrue, and every write that was lost or doubled."""
         wrong = []
         for said in self.said:

@@ -496,9 +496,9 @@ class Registry:
         if fault == "stale-pending":
             row.receipt_fault = "none"
             return document(200, {**said, "status": "PENDING", "receipts": list(map(pending, receipts))})
-        return document(200, {**said, "receipts": self._odd_receipts(fault, receipts)})
+        return document(200, {**said, "receipts": self._unusual_receipts(fault, receipts)})
 
-    def _odd_receipts(self, fault: str, receipts: list[Json]) -> list[Json]:
+    def _unusual_receipts(self, fault: str, receipts: list[Json]) -> list[Json]:
         one = self.random.choice(receipts)
         if fault in {"empty", "one-missing"}:
             return [] if fault == "empty" else [each for each in receipts if each is not one]

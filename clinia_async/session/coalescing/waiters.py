@@ -12,7 +12,7 @@ from typing import TypeVar
 W = TypeVar("W")
 
 End = Future[None]
-"""What ends a wait: a future with its result or its error."""
+"""What a waiter is told with: a future that is done, well or badly."""
 
 
 class Waiter:

@@ -34,7 +34,17 @@ from clinia_async.cli import main
 from clinia_async.ingest.records import position_ranges as positions
 from tests.ingest.journal.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
-from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, LineKind, Told, check, letters_in, made
+from tests.ingest.truth import (
+    POLICIES,
+    SOURCE,
+    Findings,
+    Input,
+    LineKind,
+    Reported,
+    check,
+    dead_letters_in,
+    made,
+)
 
 LONGEST_LIFE = 60.0
 MOST_LIVES = 400
@@ -216,14 +226,16 @@ class Job:
         open_ = states - {"SETTLED", "REJECTED"}
         return "+".join(sorted(open_)) or ("SETTLED" if states else "nothing planned")
 
-    def _judge(self, report: dict[str, object] | None, again: dict[str, object] | None) -> None:
+    def _decide(self, report: dict[str, object] | None, again: dict[str, object] | None) -> None:
         stored = self.nemesis.settled()
         if report is not None and again is not None:
             for name in ("read", "blank", "landed", "by_disposition", "complete"):
                 if report[name] != again[name]:
                     self.findings.untrue.append(f"{name}: told {report[name]}, then {again[name]}")
         if again is not None:
-            told = Told(again, letters_in(self.plan.folder / "dead.ndjson") if again["dead_letters"] else [])
+            told = Reported(
+                again, dead_letters_in(self.plan.folder / "dead.ndjson") if again["dead_letters"] else []
+            )
             found = check(self.given, self.policy, told, stored)
             found.untrue[:0] = self.findings.untrue
             found.untrue += self._claimed_though_taken()

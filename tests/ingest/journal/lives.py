@@ -93,12 +93,12 @@ def _redirect(output: Path) -> None:
 def side_by_side(works: Sequence[Callable[[], T]], folder: Path) -> list[T]:
     """Runs each in a process of its own; what they give comes back in their order."""
 
-    def told(work: Callable[[], T], place: int) -> int:
+    def reported(work: Callable[[], T], place: int) -> int:
         (folder / f"{place}.result").write_bytes(pickle.dumps(work()))
         return 0
 
     lives = [
-        Life.begin(lambda work=work, place=place: told(work, place))  # type: ignore[misc]
+        Life.begin(lambda work=work, place=place: reported(work, place))  # type: ignore[misc]
         for place, work in enumerate(works)
     ]
     found: list[T] = []

@@ -26,7 +26,7 @@ from clinia_async.ingest.journal import file as journal_file
 from clinia_async.ingest.outcomes.dead_letters import dead_letter
 from tests.ingest.journal.lossy_disk import Disk, recording, restore
 from tests.ingest.nemesis import faulty, modes
-from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, LineKind, Told, check, made
+from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, LineKind, Reported, check, made
 from tests.virtual_time import VirtualTimeLoop
 
 MOST_LIVES = 100
@@ -58,7 +58,7 @@ class Loss:
     def on_exchange(self, _: Exchange) -> None:
         self._meet("exchange")
 
-    def strike(self) -> None:
+    def apply(self) -> None:
         with self._mutex:
             if self.image is None and self.disk is not None:
                 self.image = self.disk.image(self.random)
@@ -148,7 +148,7 @@ def held(emulator: Emulator) -> dict[tuple[str, str], object]:
     return {(each.type, each.id): each.data for each in emulator.stored()}
 
 
-async def live(case: Case, emulator: Emulator, folder: Path, loss: Loss) -> Told | None:
+async def live(case: Case, emulator: Emulator, folder: Path, loss: Loss) -> Reported | None:
     """A run of the job until it ends or the power fails; what it told, if it ended by itself."""
     Emulator.listeners.append(loss.on_exchange)
     try:
@@ -181,11 +181,11 @@ async def _no_journal_is_open() -> None:
     raise AssertionError("a journal was left open")
 
 
-async def collected(job: Ingestion) -> Told:
+async def collected(job: Ingestion) -> Reported:
     """Runs a job to its end; what it told."""
     async with job:
         outcomes = [outcome async for outcome in job]
-    return _told(job, outcomes)
+    return _reported(job, outcomes)
 
 
 async def _until_over(running: asyncio.Task[None], loss: Loss) -> None:
@@ -199,7 +199,7 @@ async def _until_over(running: asyncio.Task[None], loss: Loss) -> None:
         timer.cancel()
 
 
-def _told(job: Ingestion, outcomes: list[RecordOutcome]) -> Told:
+def _reported(job: Ingestion, outcomes: list[RecordOutcome]) -> Reported:
     report = job.report
     members = {
         "read": report.read,
@@ -210,7 +210,7 @@ def _told(job: Ingestion, outcomes: list[RecordOutcome]) -> Told:
         "complete": report.stopped_by is None,
         "by_disposition": {str(each): count for each, count in report.by_disposition.items()},
     }
-    return Told(
+    return Reported(
         members, [json.loads(dead_letter(each)) for each in outcomes if not each.disposition.has_landed]
     )
 

@@ -51,7 +51,7 @@ async def write_small_journal(path: Path) -> None:
     await journal.close()
 
 
-def told(history: History) -> object:
+def reported(history: History) -> object:
     unfinished = [
         (each.number, each.state, each.positions.ranges(), each.attempts, each.maybe_applied, each.task)
         for each in history.unfinished
@@ -63,7 +63,7 @@ def told(history: History) -> object:
 async def content_of(path: Path) -> object:
     journal = await Journal.open(path, JOB)
     try:
-        return told(journal.history), await journal.failures(1)
+        return reported(journal.history), await journal.failures(1)
     finally:
         await journal.close()
 

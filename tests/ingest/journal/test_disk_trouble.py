@@ -68,7 +68,7 @@ def options(via: str, journal: Path) -> dict[str, object]:
     return {"via": via, "chunk": ChunkLimits(operations=2), "workers": 2, "journal": journal}
 
 
-def check_told(found: Ran, emulator: Emulator) -> None:
+def check_reported(found: Ran, emulator: Emulator) -> None:
     assert isinstance(found.error, JournalError)
     assert found.error.__context__ is None
     assert "secret" not in str(found.error)
@@ -77,7 +77,7 @@ def check_told(found: Ran, emulator: Emulator) -> None:
     by_id = {each.id: number for number, each in enumerate(writes(RECORDS), 1)}
     landed = {line for kind in (Disposition.PERSISTED, Disposition.SUCCEEDED) for line in found.lines(kind)}
     assert {by_id[id_] for id_ in held} == landed, "what flew came to its end, and nothing else is there"
-    assert set(found.told) <= {Disposition.PERSISTED, Disposition.UNSENT}
+    assert set(found.reported) <= {Disposition.PERSISTED, Disposition.UNSENT}
     assert all(bool(each.attempts) is each.disposition.has_landed for each in found.outcomes)
 
 
@@ -101,11 +101,11 @@ async def test_a_fault_at_any_statement_stops_the_job_and_loses_nothing(
             if found.error is None:
                 assert used[0].count < at
                 break
-            check_told(found, emulator)
+            check_reported(found, emulator)
             route = {"single": "create_relationship", "bulk": "bulk_relationships"}.get(via, via)
             assert emulator.requests[route] <= used[0].sent
             again = await run(emulator, writes(RECORDS), **options(via, journal))
-            assert again.told == {Disposition.PERSISTED: RECORDS}
+            assert again.reported == {Disposition.PERSISTED: RECORDS}
             assert stored_data(emulator) == {each.id: each.data for each in writes(RECORDS)}
     assert at > 10
 
@@ -135,10 +135,10 @@ async def test_a_full_disk(tmp_path: Path) -> None:
                 found = await run(emulator, sent, **settings)
             assert isinstance(found.error, JournalError), name
             assert 0 < emulator.relationships() < 240
-            assert emulator.relationships() == found.told[Disposition.PERSISTED]
-            assert set(found.told) == {Disposition.PERSISTED, Disposition.UNSENT}
+            assert emulator.relationships() == found.reported[Disposition.PERSISTED]
+            assert set(found.reported) == {Disposition.PERSISTED, Disposition.UNSENT}
             again = await run(emulator, sent, **settings)
-            assert again.told == {Disposition.PERSISTED: 240}
+            assert again.reported == {Disposition.PERSISTED: 240}
             assert 0 < again.report.reported_before < 240
 
 

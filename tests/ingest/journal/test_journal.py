@@ -63,13 +63,13 @@ async def test_a_job_goes_on_where_it_was_cut_off(
     assert 2 < runs <= 20
     assert held == {each.id: each.data for each in sent}
     assert found.error is None
-    assert found.told == {Disposition.PERSISTED: 200}
+    assert found.reported == {Disposition.PERSISTED: 200}
     assert found.report.reported_before == 200
     assert not found.report.sent, "what landed is not sent again"
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
-async def test_failures_of_former_runs_are_told_again_in_full(via: str, tmp_path: Path) -> None:
+async def test_failures_of_previous_runs_are_reported_again_in_full(via: str, tmp_path: Path) -> None:
     items = [*writes(60), *(write(f"prac-{n}", f"org-{n % 7}", number=-1) for n in range(0, 60, 3))]
     options = {"via": via, "chunk": SMALL, "journal": tmp_path / "j"}
     async with Emulator() as emulator:
@@ -94,7 +94,7 @@ async def test_what_is_accepted_is_waited_for_and_not_sent_again(tmp_path: Path)
         sent = emulator.requests["bulk_relationships"]
         found = await run(emulator, writes(20), **options)
         assert emulator.requests["bulk_relationships"] == sent == 2
-    assert found.told == {Disposition.PERSISTED: 20}
+    assert found.reported == {Disposition.PERSISTED: 20}
     assert not found.report.sent
 
 
@@ -112,7 +112,7 @@ async def test_what_somebody_else_stored_is_no_success_of_a_job_that_waited_for_
             await asyncio.sleep(2)
         assert emulator.requests["bulk_relationships"] == 2
         found = await run(emulator, writes(10), **options)
-    assert found.told == {Disposition.FAILED: 10}
+    assert found.reported == {Disposition.FAILED: 10}
     assert not found.report.reconciled
 
 
@@ -130,7 +130,7 @@ async def test_a_task_that_could_not_be_watched_to_its_end_is_watched_by_the_nex
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
-async def test_what_was_on_its_way_is_settled_as_its_own(via: str, tmp_path: Path) -> None:
+async def test_what_was_on_its_way_is_reconciled_as_its_own(via: str, tmp_path: Path) -> None:
     """The answers of the first run are all lost: the second one finds its records there, and knows them."""
     options = {"via": via, "chunk": SMALL, "workers": 2, "journal": tmp_path / "j", "on_existing": "fail"}
     async with Emulator() as emulator:
@@ -142,7 +142,7 @@ async def test_what_was_on_its_way_is_settled_as_its_own(via: str, tmp_path: Pat
         assert set(first.report.by_disposition) <= {Disposition.UNKNOWN, Disposition.UNSENT}
         found = await run(emulator, writes(20), **options)
         assert stored_data(emulator) == {each.id: each.data for each in writes(20)}
-    assert found.told == {Disposition.PERSISTED: 20}
+    assert found.reported == {Disposition.PERSISTED: 20}
     assert found.report.reconciled > 0
 
 

@@ -176,12 +176,12 @@ class JournalStates(RuleBasedStateMachine):
             self.alive[part.number] = part
         return multiple(*parts)
 
-    @rule(chunk=consumes(chunks), told=st.lists(TOLD, min_size=6, max_size=6), unmixed=st.booleans())
-    def settled(self, chunk: Chunk, told: list[Disposition], unmixed: bool) -> None:
+    @rule(chunk=consumes(chunks), reported=st.lists(TOLD, min_size=6, max_size=6), unmixed=st.booleans())
+    def reconciled(self, chunk: Chunk, reported: list[Disposition], unmixed: bool) -> None:
         if (mine := self.now(chunk)) is None:
             return
-        told = told[:1] * 6 if unmixed else told
-        findings = [(disposition, "a reason", Evidence.NONE) for disposition in told[: len(mine.records)]]
+        reported = reported[:1] * 6 if unmixed else reported
+        findings = [(disposition, "a reason", Evidence.NONE) for disposition in reported[: len(mine.records)]]
         outcomes = ChunkOutcomes(
             mine.records,
             findings,
@@ -193,15 +193,15 @@ class JournalStates(RuleBasedStateMachine):
         self.do(self.checkpoints.completed(mine, outcomes))
         self.gone(mine)
         self.settle(mine, outcomes)
-        self.leave(mine, outcomes, self.ledger_numbers(last, outcomes))
+        self.leave(mine, outcomes, self.checkpoints_numbers(last, outcomes))
 
-    def ledger_numbers(self, last: int, outcomes: Sequence[RecordOutcome]) -> list[int]:
+    def checkpoints_numbers(self, last: int, outcomes: Sequence[RecordOutcome]) -> list[int]:
         count = len({outcome.disposition for outcome in outcomes} & LEFT)
         newest = self.checkpoints._last
         assert newest >= last
         return list(range(newest - count + 1, newest + 1))
 
-    def settle(self, mine: Chunk, outcomes: Sequence[RecordOutcome]) -> None:
+    def reconcile(self, mine: Chunk, outcomes: Sequence[RecordOutcome]) -> None:
         for outcome in outcomes:
             position, disposition = outcome.record.position, outcome.disposition
             if disposition is not Disposition.UNSENT:

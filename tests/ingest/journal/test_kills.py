@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_job_that_is_killed_again_and_again_loses_nothing_and_tells_the_truth() -> None:
+def test_a_job_that_is_killed_again_and_again_loses_nothing_and_reports_the_truth() -> None:
     command = [sys.executable, "-m", "tests.ingest.journal.kills", "--kills", "40", "--seed", "7"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -191,7 +191,7 @@ def test_a_job_goes_on_with_what_a_power_loss_leaves(seed: int) -> None:
     assert list(trial.findings) == []
 
 
-def test_a_job_whose_journal_is_not_fully_synced_tells_what_is_not_true(
+def test_a_job_whose_journal_is_not_fully_synced_reports_what_is_not_true(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(journal_file, "SYNCHRONOUS", "NORMAL")

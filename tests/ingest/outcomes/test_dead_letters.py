@@ -80,7 +80,7 @@ def test_a_letter_is_known_by_the_line_number_of_its_original() -> None:
     assert good(letter).text == GOOD
 
 
-def test_letters_of_earlier_releases_that_hold_letters_are_opened_to_the_innermost() -> None:
+def test_dead_letters_of_earlier_releases_that_hold_dead_letters_are_opened_to_the_innermost() -> None:
     text = json.dumps({"deadLetter": {"line": 9, "disposition": "invalid", "text": "{"}})
     for line in (1, 2):
         text = json.dumps({"deadLetter": {"line": line, "disposition": "invalid", "text": text}})
@@ -89,7 +89,7 @@ def test_letters_of_earlier_releases_that_hold_letters_are_opened_to_the_innermo
     assert (found.line, found.text) == (9, b"{")
 
 
-def test_a_line_that_was_too_large_is_told_by_its_number() -> None:
+def test_a_line_that_was_too_large_is_reported_by_its_number() -> None:
     assert json.loads(dead_letter(outcome_of(None, 12)))["deadLetter"]["line"] == 12
 
 
@@ -131,7 +131,7 @@ def test_only_records_that_failed_are_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("left", "is_removed"), [(dead_letter(outcome_of(GOOD)), True), (b"notes", False)])
-def test_a_run_in_which_all_records_landed_leaves_no_letters(
+def test_a_run_in_which_all_records_landed_leaves_no_dead_letters(
     left: bytes, is_removed: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "dead.ndjson"
@@ -142,7 +142,7 @@ def test_a_run_in_which_all_records_landed_leaves_no_letters(
     assert path.exists() is not is_removed
 
 
-async def test_letters_fed_back_in_land_once_the_reason_is_gone(tmp_path: Path) -> None:
+async def test_dead_letters_fed_back_in_land_once_the_reason_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "dead.ndjson"
     async with Emulator() as emulator:
         await run(emulator, [write("a", "b", n=1)])
@@ -208,7 +208,7 @@ def test_a_letter_read_with_the_options_of_its_run_is_the_same_record(line: byte
     assert again.write == first.write
 
 
-async def test_letters_of_a_table_are_read_with_the_options_of_its_run(tmp_path: Path) -> None:
+async def test_dead_letters_of_a_table_are_read_with_the_options_of_its_run(tmp_path: Path) -> None:
     columns = ColumnMapping.parse("type=t,from.id=a,from.type==x,to.id=b,to.type==y,data.n:int=n")
     table = tmp_path / "table.csv"
     table.write_text("t,a,b,n\nr,a.1,b,007\nr,a.1,b,7\nr,,b,\nr,a,b\n")

@@ -27,7 +27,7 @@ RESOURCE = b'{"id":1,"resourceType":"A","b":{"reference":"C/d"}}'
 FLOATS = ColumnMapping.parse("type==t,id=id,data.v:float=v")
 
 
-def as_letters(items: list[Item], path: Path) -> list[bytes]:
+def as_dead_letters(items: list[Item], path: Path) -> list[bytes]:
     letters = [
         dead_letter(RecordOutcome(each, Disposition.INVALID, each.reason))
         for each in items
@@ -87,14 +87,14 @@ async def test_a_letter_stays_bad_until_it_is_mended(case: str, tmp_path: Path) 
     path, letters = tmp_path / name, tmp_path / "x.dead.ndjson"
     path.write_bytes(content)
     first = list(await read_file(path, **options))
-    written = as_letters(first, letters)
+    written = as_dead_letters(first, letters)
     texts = set()
     for _ in range(3):
         (again,) = await read_file(letters, **options)
         assert isinstance(again, BadRecord)
         assert again.line == told(first)[0][0]
         assert again.text == json.loads(written[0])["deadLetter"]["text"].encode()
-        (text,) = as_letters([again], letters)
+        (text,) = as_dead_letters([again], letters)
         texts.add(text)
     assert len(texts) == 1, "letters do not grow"
     letter = json.loads(written[0])
@@ -126,16 +126,16 @@ async def test_values_of_parquet_that_are_bad_stay_bad(
     parquet(path, *values, type_=type_)
     mapping = NUMBERS if isinstance(values[0], dt.date) else SIMPLE
     first = list(await read_file(path, columns=mapping))
-    assert as_letters(first, letters)
+    assert as_dead_letters(first, letters)
     again = list(await read_file(letters, columns=mapping))
     assert [type(each) for each in again] == [BadRecord]
     assert again[0].line == 1
 
 
-async def test_rows_of_letters_need_the_mapping_of_their_run(tmp_path: Path) -> None:
+async def test_rows_of_dead_letters_need_the_mapping_of_their_run(tmp_path: Path) -> None:
     path, letters = tmp_path / "x.csv", tmp_path / "x.dead.ndjson"
     path.write_bytes(b"id,v\naa\n")
-    as_letters(list(await read_file(path, columns=SIMPLE)), letters)
+    as_dead_letters(list(await read_file(path, columns=SIMPLE)), letters)
     with pytest.raises(InputError, match="mapping of columns"):
         await read_file(letters)
     # one that lacks a cell is bad for that; a whole one for the column that it lacks
@@ -144,7 +144,7 @@ async def test_rows_of_letters_need_the_mapping_of_their_run(tmp_path: Path) -> 
     assert told(list(await read_file(letters, columns=other))) == [(2, "$", "has no column for id")]
 
 
-async def test_letters_in_letters_are_opened(tmp_path: Path) -> None:
+async def test_dead_letters_in_dead_letters_are_opened(tmp_path: Path) -> None:
     path = tmp_path / "x.dead.ndjson"
     inner = '{"deadLetter":{"line":7,"reason":"x","text":"{bad"}}'
     path.write_text(json.dumps({"deadLetter": {"line": 1, "text": inner}}, separators=(",", ":")))
@@ -153,7 +153,7 @@ async def test_letters_in_letters_are_opened(tmp_path: Path) -> None:
     assert (found.line, found.text) == (7, b"{bad")
 
 
-async def test_what_holds_no_letters_is_not_read_as_such(tmp_path: Path) -> None:
+async def test_what_holds_no_dead_letters_is_not_read_as_such(tmp_path: Path) -> None:
     path = tmp_path / "x.ndjson"
     path.write_text('{"type":"t","id":"aa","data":{}}\n')
     with pytest.raises(InputError, match="no dead letters"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clinia_async import BadRecord, Blank, InputError, Record, escape_dots, read_records
 from clinia_async.ingest.readers import fhir_reader as fhir
 from clinia_async.ingest.readers.fhir_identity import Servers, fhir_address
-from tests.ingest.reading import Item, read_file, told
+from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
 
 CANARY = "CANARY-7731"
@@ -121,7 +121,7 @@ async def test_the_type_is_made_of_both_types_and_the_path(path: Path) -> None:
     ]
 
 
-async def test_long_and_odd_paths_become_keys_that_differ(path: Path) -> None:
+async def test_long_and_unusual_paths_become_keys_that_differ(path: Path) -> None:
     def deep(last: str) -> dict[str, object]:
         return {"a-very-long-name-of-an-element": {"another-very-long-name-of-one": {last: to("Patient/1")}}}
 
@@ -146,7 +146,7 @@ async def test_a_resource_without_an_id_goes_by_its_full_url(path: Path) -> None
     unnamed = {"resourceType": "Patient", "managingOrganization": to("Organization/9")}
     found = await read(path, bundle(("urn:uuid:5f0c", unnamed), ("http://x/Patient/7", unnamed)), unnamed)
     assert [from_ for _, from_, _ in edges(found)] == ["Patient/5f0c", "Patient/7"]
-    assert told(found) == [(2, "$.id", "is required where a resource refers to another")]
+    assert reported(found) == [(2, "$.id", "is required where a resource refers to another")]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_a_resource_without_an_id_goes_by_its_full_url(path: Path) -> None
         (f'{{"resourceType":"{CANARY}","x":{"[" * 400}{"]" * 400}}}', "$", "nesting"),
     ],
 )
-async def test_what_is_no_resource_is_told_and_its_neighbours_are_read(
+async def test_what_is_no_resource_is_reported_and_its_neighbours_are_read(
     text: str, path_: str, reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "input"
@@ -173,7 +173,7 @@ async def test_what_is_no_resource_is_told_and_its_neighbours_are_read(
     put(path, f"{fine}\n\n{text}\n{fine}\n")
     found = await read_file(path, format="fhir")
     assert [type(each) for each in found] == [Record, Blank, BadRecord, Record]
-    ((line, place, rule),) = told(found)
+    ((line, place, rule),) = reported(found)
     assert (line, place, reason in rule) == (3, path_, True), rule
     assert CANARY not in repr(found[2])
 
@@ -204,7 +204,7 @@ async def test_the_size_of_a_document_is_bounded(path: Path, monkeypatch: pytest
 
 async def test_ids_with_dots_are_refused_or_escaped(path: Path) -> None:
     dotted = patient(id="a.1", managingOrganization=to("Organization/9"))
-    assert told(await read(path, dotted))[0][:2] == (1, "$.from.id")
+    assert reported(await read(path, dotted))[0][:2] == (1, "$.from.id")
     (found,) = await read(path, dotted, map_id=escape_dots)
     assert isinstance(found, Record)
     assert found.key is not None
@@ -272,7 +272,7 @@ async def test_the_server_of_a_full_url_is_that_of_relative_references(path: Pat
     assert fhir_address("o_1") == (None, "o_1")
 
 
-async def test_servers_named_by_references_alone_are_told_apart(path: Path) -> None:
+async def test_servers_named_by_references_alone_are_distinguished(path: Path) -> None:
     def line(reference: str) -> dict[str, object]:
         return patient(managingOrganization=to(reference))
 
@@ -353,9 +353,9 @@ async def test_a_conditional_reference_leads_to_the_only_one_with_the_identifier
 
 async def test_ids_are_held_to_one_rule(path: Path) -> None:
     found = await read(path, patient(managingOrganization=to("Organization/" + "x" * 257)))
-    assert told(found)[0][:2] == (1, "$.to.id")
+    assert reported(found)[0][:2] == (1, "$.to.id")
     found = await read(path, patient(id="x" * 257, managingOrganization=ORGANIZATION))
-    assert told(found)[0][:2] == (1, "$.from.id")
+    assert reported(found)[0][:2] == (1, "$.from.id")
 
 
 async def test_a_document_is_read_by_the_entry(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +371,7 @@ async def test_a_document_is_read_by_the_entry(path: Path, monkeypatch: pytest.M
     assert len(text) > 30_000
     found = list(await read_file(path, format="fhir-document"))
     assert len(edges(found)) == 196
-    assert [(path, "NaN" in reason or reason) for _, path, reason in told(found)] == [
+    assert [(path, "NaN" in reason or reason) for _, path, reason in reported(found)] == [
         ("$.entry[3]", "expected numbers that are finite"),
         ("$.entry[7].resource.id", "expected a string"),
         ("$.entry[9]", "is larger than 5,000 bytes"),

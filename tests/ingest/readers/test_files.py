@@ -24,7 +24,7 @@ from clinia_async import (
 )
 from clinia_async.emulator import Emulator
 from clinia_async.ingest.records.record import Blank
-from tests.ingest.reading import read_file, told
+from tests.ingest.reading import read_file, reported
 from tests.ingest.running import BOTH_WAYS, SOURCE, run
 
 DATA = Path(__file__).parents[2] / "data"
@@ -67,7 +67,7 @@ async def test_the_dirty_file_fails_exactly_where_its_table_says(via: str) -> No
     landed = [each.line for each in found.outcomes if each.disposition.has_landed]
     assert sorted(landed) == [line for line, verdict in table.items() if verdict == "ok"]
     assert found.report.blank == sum(verdict == "blank" for verdict in table.values())
-    assert held == found.told[Disposition.PERSISTED]
+    assert held == found.reported[Disposition.PERSISTED]
 
 
 async def test_ids_with_dots_are_refused_and_escaped_ones_land() -> None:
@@ -130,17 +130,17 @@ async def test_a_byte_order_mark_belongs_at_the_start_alone(tmp_path: Path) -> N
     path = tmp_path / "marked"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD % 1 + b"\n\xef\xbb\xbf" + GOOD % 2 + b"\n" + GOOD % 3)
     found = await read_file(path)
-    assert told(found) == [(2, "$", "expected JSON")]
+    assert reported(found) == [(2, "$", "expected JSON")]
     assert [type(each) for each in found] == [Record, BadRecord, Record]
 
 
 async def test_a_last_line_that_is_cut_off_is_bad_and_the_others_are_read(tmp_path: Path) -> None:
     path = tmp_path / "growing"
     path.write_bytes(GOOD % 1 + b"\n" + GOOD % 2 + b"\n" + (GOOD % 3)[:-20])
-    assert told(await read_file(path)) == [(3, "$", "expected JSON")]
+    assert reported(await read_file(path)) == [(3, "$", "expected JSON")]
 
 
-async def test_keys_given_twice_are_refused_and_many_or_odd_ones_are_not(tmp_path: Path) -> None:
+async def test_keys_given_twice_are_refused_and_many_or_unusual_ones_are_not(tmp_path: Path) -> None:
     many = json.dumps({f"k{number}": number for number in range(10_000)}).encode()
     path = tmp_path / "keys"
     lines = [
@@ -150,7 +150,7 @@ async def test_keys_given_twice_are_refused_and_many_or_odd_ones_are_not(tmp_pat
     ]
     path.write_bytes(b"\n".join(lines))
     found = await read_file(path)
-    assert told(found) == [(1, "$", "expected each key once")]
+    assert reported(found) == [(1, "$", "expected each key once")]
     assert isinstance(found[2], Record)
     assert many in found[2].operation()
 
@@ -174,7 +174,7 @@ async def test_only_regular_files_are_read(tmp_path: Path, format_: str, kind: s
 async def test_a_record_that_needs_an_id_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "resources"
     path.write_bytes(b'{"type":"patient","data":{}}\n' * 2)
-    assert told(await read_file(path, action="UPSERT")) == [
+    assert reported(await read_file(path, action="UPSERT")) == [
         (1, "$.id", "is required"),
         (2, "$.id", "is required"),
     ]
@@ -208,7 +208,7 @@ async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: 
         await identity_of(tmp_path)
 
 
-async def test_options_that_do_not_go_together_are_told_at_once(tmp_path: Path) -> None:
+async def test_options_that_do_not_go_together_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with pytest.raises(ConfigError, match="CSV and Parquet"):
         read_records(path, SOURCE, columns=ColumnMapping({"type": "=t"}))

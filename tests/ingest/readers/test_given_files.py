@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clinia_async import InputError, Record, read_records
-from tests.ingest.reading import Item, told
+from tests.ingest.reading import Item, reported
 from tests.ingest.running import SOURCE
 
 FILES = Path(__file__).parents[2] / "data" / "files"
@@ -70,7 +70,7 @@ def ends(found: list[Item]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", REFERENCES)
 async def test_references_of_fhir_lead_from_the_innermost_resource(name: str) -> None:
     found = await read(name)
-    assert told(found) == []
+    assert reported(found) == []
     assert ends(found) == REFERENCES[name]
 
 
@@ -79,7 +79,7 @@ async def test_a_bad_entry_costs_itself(name: str) -> None:
     found = await read(name)
     wanted, paths = WITH_FAULTS[name]
     assert ends(found) == wanted
-    assert [path for _, path, _ in told(found)] == paths
+    assert [path for _, path, _ in reported(found)] == paths
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -88,14 +88,14 @@ async def test_what_cannot_be_read_is_named(name: str) -> None:
         await read(name)
 
 
-async def test_extensions_are_told_apart_by_their_url() -> None:
+async def test_extensions_are_distinguished_by_their_url() -> None:
     found = await read("f10-two-extensions.fhir.json")
     assert len({each.key for each in found if isinstance(each, Record)}) == 2
 
 
 @pytest.mark.parametrize("name", ["x01-600-levels.fhir.ndjson", "m03-500-levels.ndjson"])
 async def test_too_many_levels_are_one_bad_line(name: str) -> None:
-    assert "levels of nesting" in told(await read(name))[0][2]
+    assert "levels of nesting" in reported(await read(name))[0][2]
 
 
 @pytest.mark.parametrize("name", ["a01-stored.zip", "a01-records.ndjson.bz2"])

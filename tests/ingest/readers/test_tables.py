@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from clinia_async import Blank, ColumnMapping, ConfigError, InputError, Record, TableOptions
 from clinia_async.ingest.readers.files import read_records
-from tests.ingest.reading import Item, read_file, told
+from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
 
 MAPPING = ColumnMapping.parse(
@@ -105,7 +105,7 @@ async def test_values_are_of_the_kind_asked_for_digit_by_digit(sheet: Path) -> N
         ("json", "NaN", "JSON"),
     ],
 )
-async def test_what_is_not_of_its_kind_is_told_by_row_and_column(
+async def test_what_is_not_of_its_kind_is_reported_by_row_and_column(
     kind: str, cell: str, rule: str, sheet: Path
 ) -> None:
     text = io.StringIO()
@@ -113,18 +113,18 @@ async def test_what_is_not_of_its_kind_is_told_by_row_and_column(
     put(sheet, text.getvalue())
     mapping = ColumnMapping.parse(f"type=t,id=i,data.n:{kind}=n")
     found = await read_file(sheet, columns=mapping)
-    ((line, path, reason),) = told(found)
+    ((line, path, reason),) = reported(found)
     assert (line, path) == (2, "$.data.n (column n)")
     assert rule in reason
     assert cell not in reason
 
 
-async def test_bad_rows_are_told_and_their_neighbours_are_read(sheet: Path) -> None:
+async def test_bad_rows_are_reported_and_their_neighbours_are_read(sheet: Path) -> None:
     rows = [b"rel,npi,org,start", b"treats,,o,", b"treats,a.b,o,", b"treats,1,o", b"treats,1,o,x,y"]
     rows += [b"treats,\xff,o,", b"treats,1,o,fine", b"tr\xc3\xa9ats,1,o,", b"treats," + b"x" * 300 + b",o,"]
     put(sheet, b"\n".join(rows))
     found = await read_file(sheet, columns=MAPPING)
-    assert [(line, path) for line, path, _ in told(found)] == [
+    assert [(line, path) for line, path, _ in reported(found)] == [
         (2, "$.from.id (column npi)"),
         (3, "$.from.id (column npi)"),
         (4, "$"),
@@ -133,8 +133,8 @@ async def test_bad_rows_are_told_and_their_neighbours_are_read(sheet: Path) -> N
         (8, "$.type (column rel)"),
         (9, "$.from.id (column npi)"),
     ]
-    assert told(found)[2][2] == "must have as many cells as the header: 4"
-    assert told(found)[4][2] == "expected UTF-8"
+    assert reported(found)[2][2] == "must have as many cells as the header: 4"
+    assert reported(found)[4][2] == "expected UTF-8"
     assert sent(found) == [edge("1", "o", since="fine")]
 
 
@@ -211,7 +211,7 @@ def test_what_python_writes_as_csv_is_read_as_it_was(rows: list[tuple[str, str]]
         ('type=a,"data.x=b', "such as from.id=npi"),
     ],
 )
-def test_a_mapping_that_is_none_is_told_at_once(text: str, reason: str) -> None:
+def test_a_mapping_that_is_none_is_reported_at_once(text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         ColumnMapping.parse(text)
 
@@ -255,7 +255,7 @@ async def test_the_types_of_parquet_are_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert b'"dec":99999999999999999999.01' in found[1].operation()  # type: ignore[union-attr]
     assert b'"dec":1.10' in found[0].operation()  # type: ignore[union-attr]
-    assert told(found) == [(3, "$.from.id (column who.npi)", "is required")]
+    assert reported(found) == [(3, "$.from.id (column who.npi)", "is required")]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ async def test_the_types_of_parquet_are_kept(tmp_path: Path) -> None:
         (pa.array([[(1, 1)]], pa.map_(pa.int8(), pa.int8())), "keys that are no text"),
     ],
 )
-async def test_types_that_a_record_cannot_carry_are_told_at_once(
+async def test_types_that_a_record_cannot_carry_are_reported_at_once(
     values: object, reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.parquet"
@@ -286,12 +286,12 @@ async def test_types_that_a_record_cannot_carry_are_told_at_once(
         (pa.array([2**30], pa.int32()).cast(pa.date32()), "the years 1 to 9999"),
     ],
 )
-async def test_values_that_a_record_cannot_carry_are_told_by_row(
+async def test_values_that_a_record_cannot_carry_are_reported_by_row(
     values: object, reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"rel": ["p"], "x": values}), path)
-    ((line, place, rule),) = told(
+    ((line, place, rule),) = reported(
         await read_file(path, columns=ColumnMapping({"type": "rel", "data.x": "x"}))
     )
     assert (line, reason in rule) == (1, True)
@@ -361,7 +361,7 @@ except InputError as error:
 async def test_a_row_that_is_too_large_costs_itself(row: str, sheet: Path) -> None:
     put(sheet, f"rel,npi,org,start\ntreats,1,o,\n{row}\ntreats,2,o,\ntreats,3,o,\n")
     found = await read_file(sheet, columns=MAPPING)
-    assert told(found) == [(3, "$", "the row is too large")]
+    assert reported(found) == [(3, "$", "the row is too large")]
     assert [each.line for each in found] == [2, 3, 4, 5]
 
 
@@ -407,7 +407,7 @@ async def test_other_encodings_are_read_and_what_is_not_in_them_is_bad(sheet: Pa
     put(sheet, "id,v\naa,é€\n".encode("cp1252") + b"bb,\x81\ncc,x\n")
     found = await read_file(sheet, columns=SIMPLE, table=TableOptions(encoding="cp1252"))
     assert values(found) == ["é€", "x"]
-    assert [line for line, *_ in told(found)] == [3]
+    assert [line for line, *_ in reported(found)] == [3]
 
 
 async def test_quotes_may_mean_nothing(sheet: Path) -> None:
@@ -435,7 +435,7 @@ async def test_numbers_may_have_a_decimal_comma(cell: str, number: str | None, s
     mapping = ColumnMapping.parse("type==t,id=id,data.v:float=v")
     found = await read_file(sheet, columns=mapping, table=TableOptions(delimiter=";", decimal=","))
     if number is None:
-        assert "decimal comma" in told(found)[0][2]
+        assert "decimal comma" in reported(found)[0][2]
     else:
         assert isinstance(found[0], Record)
         assert b'"v":%b}' % number.encode() in found[0].payload()
@@ -496,7 +496,7 @@ async def test_values_of_all_usual_types_are_carried(name: str, tmp_path: Path) 
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"id": [f"id-{n}" for n in range(len(column))], "v": column}), path)
     found = await read_file(path, columns=SIMPLE)
-    assert told(found) == []
+    assert reported(found) == []
     assert values(found) == wanted
 
 
@@ -541,4 +541,7 @@ async def test_a_bad_text_costs_its_row(tmp_path: Path) -> None:
     column = pa.array([b"fine", b"\xff"]).view(pa.string())
     pq.write_table(pa.table({"id": ["aa", "bb"], "v": column}), path)
     found = await read_file(path, columns=SIMPLE)
-    assert (values(found), told(found)) == (["fine"], [(2, "$.data.v (column v)", "must be text in UTF-8")])
+    assert (values(found), reported(found)) == (
+        ["fine"],
+        [(2, "$.data.v (column v)", "must be text in UTF-8")],
+    )

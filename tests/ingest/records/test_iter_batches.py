@@ -39,7 +39,7 @@ async def test_what_came_before_a_failure_is_there(is_async: bool) -> None:
         await anext(found)
 
 
-async def test_what_comes_while_a_bunch_is_made_use_of_comes_next() -> None:
+async def test_what_comes_while_a_batch_is_made_use_of_comes_next() -> None:
     gone_on = asyncio.Event()
 
     async def source() -> AsyncIterator[int]:

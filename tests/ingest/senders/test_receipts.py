@@ -55,7 +55,7 @@ P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
 
 
 @pytest.mark.parametrize(
-    ("status", "receipts", "told"),
+    ("status", "receipts", "reported"),
     [
         ("SUCCESS", [receipt(2), receipt(0), receipt(1)], [P, P, P]),
         ("SUCCESS", [receipt(0), receipt(2)], [P, U, P]),
@@ -71,12 +71,12 @@ P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
         ("FAILURE", [receipt(0, "FAILURE"), receipt(1, "CANCELLED"), receipt(2)], [F, C, P]),
     ],
 )
-async def test_a_record_is_told_what_its_own_receipt_proves(
-    status: str, receipts: Sequence[Document], told: Sequence[str]
+async def test_a_record_is_reported_as_its_own_receipt_proves(
+    status: str, receipts: Sequence[Document], reported: Sequence[str]
 ) -> None:
     found = await run_against(receipts, status)
     by_line = {each.line: each.disposition for each in found.outcomes}
-    assert [by_line[line] for line in (1, 2, 3)] == [Disposition(word) for word in told]
+    assert [by_line[line] for line in (1, 2, 3)] == [Disposition(word) for word in reported]
 
 
 KEYS = st.tuples(st.sampled_from(TargetType), st.sampled_from("tu"), st.sampled_from("abc"))
