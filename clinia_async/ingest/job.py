@@ -14,7 +14,7 @@ from clinia_async.errors import ConfigError
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
-from clinia_async.ingest.options import OnUnknown, Options, Via, choice
+from clinia_async.ingest.options import OnUnknown, Via, checked_options
 from clinia_async.ingest.outcomes.outcome import RecordOutcome
 from clinia_async.ingest.outcomes.outcome_queue import OutcomeQueue
 from clinia_async.ingest.outcomes.report import Report
@@ -120,10 +120,10 @@ class Ingestion:
         """
         check_key(source, "$.source")
         self.report = Report()
-        self._options = Options(
-            via=choice(Via, "via", via),
-            on_existing=choice(OnExisting, "on_existing", on_existing),
-            on_unknown=choice(OnUnknown, "on_unknown", on_unknown),
+        self._options = checked_options(
+            via=via,
+            on_existing=on_existing,
+            on_unknown=on_unknown,
             workers=workers,
             chunk=chunk,
             patience=patience,

@@ -9,7 +9,7 @@ from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.conflicts import OnExisting
-from clinia_async.settings import Number
+from clinia_async.settings import Number, refuse_unknown_options
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 E = TypeVar("E", bound=StrEnum)
@@ -61,10 +61,10 @@ class Options:
     via: Via
     on_existing: OnExisting
     on_unknown: OnUnknown
-    workers: int | None = None
+    workers: int | None
     chunk: ChunkLimits
-    patience: float = 60.0
-    fence: float = 60.0
+    patience: float
+    fence: float
     limits: ConcurrencyLimits
     may_have_arrived: bool
 
@@ -93,7 +93,39 @@ class Options:
         return self.chunk
 
 
-def choice(kind: type[E], name: str, value: str) -> E:
+@refuse_unknown_options()
+def checked_options(
+    *,
+    via: Via | str = Via.BULK,
+    on_existing: OnExisting | str = OnExisting.COMPARE,
+    on_unknown: OnUnknown | str = OnUnknown.STOP,
+    workers: int | None = None,
+    chunk: ChunkLimits = ChunkLimits(),  # noqa: B008  it is frozen
+    patience: float = 60.0,
+    fence: float = 60.0,
+    limits: ConcurrencyLimits = ConcurrencyLimits(),  # noqa: B008  it is frozen
+    may_have_arrived: bool = False,
+) -> Options:
+    """Return the options of a job.
+
+    Raises:
+        ConfigError: an option is outside its range.
+        TypeError: there is no such option.
+    """
+    return Options(
+        via=_choice(Via, "via", via),
+        on_existing=_choice(OnExisting, "on_existing", on_existing),
+        on_unknown=_choice(OnUnknown, "on_unknown", on_unknown),
+        workers=workers,
+        chunk=chunk,
+        patience=patience,
+        fence=fence,
+        limits=limits,
+        may_have_arrived=may_have_arrived,
+    )
+
+
+def _choice(kind: type[E], name: str, value: str) -> E:
     """Return the member of an enum of options. Raises `ConfigError` for what is none."""
     try:
         return kind(value)

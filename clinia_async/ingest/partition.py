@@ -13,7 +13,7 @@ from attrs import field, frozen
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.ingest.job import Ingestion
-from clinia_async.ingest.options import IngestionOptions
+from clinia_async.ingest.options import IngestionOptions, checked_options
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.readers.ndjson import LineReader
@@ -46,6 +46,9 @@ class PartitionConfig:
     journals: Path | None = None
     most_failures: int = 1000
     options: IngestionOptions = field(factory=IngestionOptions)
+
+    def __attrs_post_init__(self) -> None:
+        checked_options(**self.options)
 
 
 @frozen

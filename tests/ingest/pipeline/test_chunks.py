@@ -1,7 +1,6 @@
 """Chunks keep to their limits, and their parts to what is known of them."""
 
 import json
-from itertools import chain
 
 from aiohttp import web
 
@@ -42,12 +41,10 @@ async def test_halves_of_a_chunk_whose_answer_was_lost_may_have_been_applied() -
 
 
 async def test_no_chunk_holds_more_than_its_limit_where_kinds_are_mixed() -> None:
-    resources = [CreateResource(SOURCE, "patient", f"p-{number}", data={}) for number in range(60)]
-    items = [
-        *chain.from_iterable(zip(writes(60)[:25], resources, strict=False)),
-        *writes(60)[25:],
-        *resources[25:],
-    ]
+    """A chunk that is nearly full meets a run that would fit into the one that was filled last."""
+    resources = [CreateResource(SOURCE, "patient", f"p-{number}", data={}) for number in range(30)]
+    joins = writes(60)
+    items = [*joins[:6], *resources[:1], *joins[6:46], *resources[1:7], *joins[46:], *resources[7:]]
     sizes: list[int] = []
 
     def service(request: web.Request, body: bytes) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from clinia_async.ingest.records.iter_batches import iter_batches
+from clinia_async.ingest.records.iter_batches import LARGEST_BATCH, LONGEST_PULL, iter_batches
 
 
 class Broken(Exception):
@@ -90,3 +90,60 @@ async def test_whoever_leaves_closes_the_source() -> None:
     assert closed.is_set()
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "clinia-source" not in names
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("seconds", [0.02, 0.0011])
+async def test_a_source_that_computes_lets_go_of_the_loop_within_its_time(
+    seconds: float, is_async: bool
+) -> None:
+    clock, turns = Clock(), 0
+
+    def source() -> Iterator[int]:
+        for number in range(50):
+            clock.now += seconds
+            yield number
+
+    async def asynchronous() -> AsyncIterator[int]:
+        for number in source():
+            yield number
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    batches, before = [], 0
+    async for batch in iter_batches(asynchronous() if is_async else source(), 128, clock=clock):
+        assert turns > before or not batches, "other tasks had their turn"
+        before = turns
+        batches.append(batch)
+    counting.cancel()
+    assert [number for batch in batches for number in batch] == [*range(50)]
+    assert max(map(len, batches)) == max(1, int(LONGEST_PULL / seconds) + 1)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_large_items_come_in_small_batches(is_async: bool) -> None:
+    async def asynchronous() -> AsyncIterator[bytes]:
+        for each in items:
+            yield each
+
+    items = [*[b"x" * 300_000] * 20, *[b"x"] * 500]
+    batches = [
+        batch
+        async for batch in iter_batches(asynchronous() if is_async else items, 128, weigh=len, clock=Clock())
+    ]
+    assert [item for batch in batches for item in batch] == items
+    assert max(sum(map(len, batch)) for batch in batches) <= LARGEST_BATCH
+    assert max(map(len, batches)) == 128
