@@ -41,11 +41,14 @@ class Connection:
 
     def session(self, settings: SessionSettings | None = None) -> "clinia.Session":
         """Return a new session. Raises `ConfigError`, in the words of the command line."""
-        key = None if self.api_key_file is None else clinia.Secret(_read_key(self.api_key_file))
-        if key is None and not os.environ.get("CLINIA_API_KEY"):
+        from clinia_async.session.options import with_profile  # noqa: PLC0415  loads the HTTP client
+
+        key = None if self.api_key_file is None else clinia.Secret(read_key(self.api_key_file))
+        environment = with_profile(os.environ)
+        if key is None and not (environment.get("CLINIA_API_KEY") or environment.get("CLINIA_TOKEN")):
             raise clinia.ConfigError("no API key: set CLINIA_API_KEY, or give --api-key-file")
         named = self.workspace or self.base_url
-        if not (named or os.environ.get("CLINIA_WORKSPACE") or os.environ.get("CLINIA_BASE_URL")):
+        if not (named or environment.get("CLINIA_WORKSPACE") or environment.get("CLINIA_BASE_URL")):
             raise clinia.ConfigError(
                 "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL"
             )
@@ -91,12 +94,28 @@ def source_option(*, required: bool) -> Callable[[Command], Command]:
         "--source",
         envvar="CLINIA_SOURCE",
         show_envvar=True,
+        default=_source_of_profile,
         required=required,
         metavar="KEY",
         help="The source that the records belong to.",
     )
 
 
+def _source_of_profile() -> str | None:
+    if not os.environ.get("CLINIA_PROFILE"):
+        return None
+    from clinia_async.session.options import with_profile  # noqa: PLC0415  loads the HTTP client
+
+    return with_profile(os.environ).get("CLINIA_SOURCE")
+
+
+api_key_file_option = click.option(
+    "--api-key-file",
+    type=EXISTING_FILE_OR_STANDARD_INPUT,
+    metavar="PATH",
+    help="A file that holds the API key, or `-` for standard input; without it, the environment"
+    " variable CLINIA_API_KEY. The key itself is no option: it would stay in the shell's history.",
+)
 _OPTIONS = (
     click.option("--workspace", metavar="NAME", help="The workspace.  [env var: CLINIA_WORKSPACE]"),
     click.option(
@@ -104,17 +123,12 @@ _OPTIONS = (
         metavar="URL",
         help="Where the service is, instead of the workspace's own hosts.  [env var: CLINIA_BASE_URL]",
     ),
-    click.option(
-        "--api-key-file",
-        type=EXISTING_FILE_OR_STANDARD_INPUT,
-        metavar="PATH",
-        help="A file that holds the API key, or `-` for standard input; without it, the environment"
-        " variable CLINIA_API_KEY. The key itself is no option: it would stay in the shell's history.",
-    ),
+    api_key_file_option,
 )
 
 
-def _read_key(path: Path) -> str:
+def read_key(path: Path) -> str:
+    """Return the key in a file, or in standard input for `-`. Raises `ConfigError`."""
     try:
         if path == Path("-"):
             if sys.stdin is None:

@@ -9,7 +9,7 @@ from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
 
 _JOBS = ("ingest", "validate", "retry", "fhir", "journal")
-_OTHERS = ("task", "emulator", "completion")
+_OTHERS = ("task", "doctor", "emulator", "completion")
 """Commands that are no call of the API; each is in the module of its name."""
 
 

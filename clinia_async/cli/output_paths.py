@@ -32,6 +32,8 @@ def check_output_path(path: Path, files: Files, option: str) -> None:
         problem = "must not be a symbolic link; name the file itself."
     elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         problem = "its folder does not exist or cannot be written to; name a file elsewhere."
+    elif option == "--dead-letters" and path.exists() and not path.is_file():
+        problem = "must be a regular file; name another one."
     elif path.exists() and _is_an_input(path, files):
         problem = "is the file that is being read; name another one."
     if problem is not None:

@@ -1,6 +1,7 @@
 """The settings of a session, and the environment variables that give them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from attrs import field, fields, frozen
@@ -109,6 +110,51 @@ NOT_FROM_ENVIRONMENT = frozenset({"credentials", "headers", "http_session", "obs
 
 _GROUPS: Mapping[str, type] = {"retry": RetryPolicy, "polling": Polling, "transport": TransportOptions}
 _EXCLUSIVE = ({"workspace", "base_url"}, {"api_key", "token", "credentials"})
+
+
+PROFILE = "CLINIA_PROFILE"
+_LARGEST_PROFILE = 64 * 1024
+
+
+def with_profile(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment, and beneath it the variables of the file that `CLINIA_PROFILE` names.
+
+    What the environment says about the address or the credential replaces all that the file says about it.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a line that is no variable of `VARIABLES`.
+    """
+    path = environment.get(PROFILE, "").strip()
+    if not path:
+        return environment
+    profile = _read_profile(Path(path))
+    for group in _EXCLUSIVE:
+        names = {variable for variable, (setting, _) in VARIABLES.items() if setting in group}
+        if any(environment.get(name, "").strip() for name in names):
+            profile = {name: value for name, value in profile.items() if name not in names}
+    return profile | {name: value for name, value in environment.items() if value.strip()}
+
+
+def _read_profile(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = file.read(_LARGEST_PROFILE).splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+    else:
+        return dict(_variable(number, line) for number, line in enumerate(lines, 1) if _is_said(line))
+    raise ConfigError(f"the file that {PROFILE} names cannot be read: {reason}")
+
+
+def _is_said(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _variable(number: int, line: str) -> tuple[str, str]:
+    name, sign, value = line.strip().partition("=")
+    if not sign or name not in VARIABLES:
+        raise ConfigError(f"line {number} of the file that {PROFILE} names must be NAME=VALUE of a setting")
+    return name, value
 
 
 def with_environment(given: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
 from clinia_async.session.engine import Engine
-from clinia_async.session.options import SessionOptions, with_environment
+from clinia_async.session.options import SessionOptions, with_environment, with_profile
 from clinia_async.session.registry_api import RegistryMethods, as_task_id
 from clinia_async.session.submissions import InDoubt, Submission
 from clinia_async.settings import refuse_unknown_options
@@ -158,13 +158,14 @@ class Session(RegistryMethods, CatalogMethods):
 
         `CLINIA_WORKSPACE`, `CLINIA_API_KEY` or `CLINIA_TOKEN` are enough; every setting of `Session` that a
         text can give has a variable, such as `CLINIA_TIMEOUT` or `CLINIA_RETRY_ATTEMPTS`. An empty variable
-        is as one that is not set.
+        is as one that is not set. `CLINIA_PROFILE` may name a file of such variables, one `NAME=VALUE` a
+        line, as `clinia-async doctor` writes it; the environment wins over it.
 
         Raises:
             ConfigError: a setting is wrong, or no credential or no address is given.
         """
         given = {name: value for name, value in locals().items() if name != "cls" and value is not None}
-        return cls(**with_environment(given, os.environ))  # type: ignore[arg-type]  # checked there
+        return cls(**with_environment(given, with_profile(os.environ)))  # type: ignore[arg-type]  # checked there
 
     # Any call
 

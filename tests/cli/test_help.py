@@ -41,6 +41,7 @@ def test_these_are_the_commands() -> None:
         "collection": {"put", "get"},
         "completion": set(),
         "contained": {"create", "upsert", "delete"},
+        "doctor": set(),
         "definition": {"put", "get", "list"},
         "emulator": set(),
         "fhir": {"definitions"},

@@ -1,5 +1,6 @@
 """From a file to a report: counts, exit codes, dead letters, and what the emulator holds in the end."""
 
+import errno
 import gzip
 import json
 import os
@@ -102,7 +103,7 @@ def test_dead_letters_can_be_fed_back_in(cli: Cli, served: Served) -> None:
     path = _file(
         *(line(f"prac-{number}") for number in range(20)), '{"type": "no more"}\n', name="a.ndjson.gz"
     )
-    given_up = cli("ingest", path, "--patience", "0", "--timeout", "0.5", "--json")
+    given_up = cli("ingest", path, "--patience", "0.1", "--timeout", "0.5", "--json")
     assert given_up.code == 4
     assert given_up.json["complete"] is False
     assert given_up.json["stopped_by"].startswith("no good answer")
@@ -152,7 +153,7 @@ def test_a_damaged_file_is_sent_as_far_as_it_can_be_read(cli: Cli, served: Serve
     Path("cut.ndjson.gz").write_bytes(gzip.compress(text)[:-2000])
     ran = cli("ingest", "cut.ndjson.gz", "--chunk-operations", "100", "--json")
     assert ran.code == 2
-    assert ran.messages[-1] == "error: the input is a damaged archive: its end is missing"
+    assert ran.messages[-1] == "error: the input is a damaged archive or cannot be read to its end"
     report = ran.json
     assert report["complete"] is False
     assert 0 < report["landed"] == report["completed"] - _count(report, "invalid") == served.holds()
@@ -243,11 +244,18 @@ def test_nor_is_it_where_it_comes_by_standard_input() -> None:
     assert path.read_text() == "wrong\n"
 
 
-def test_dead_letters_that_cannot_be_written(cli: Cli, served: Served) -> None:
-    ran = cli("ingest", _file("wrong\n", line("a")), "--dead-letters", "/dev/full")
+def test_dead_letters_that_cannot_be_written(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(letters: DeadLetters, outcome: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DeadLetters, "add", full)
+    ran = cli("ingest", _file("wrong\n", line("a")))
     assert ran.code == 2
     assert ran.out.startswith("read                  2\n")
-    assert ran.messages[-1].startswith("error: --dead-letters: the file cannot be written: ")
+    problem = "error: --dead-letters: the file cannot be written: No space left on device"
+    assert ran.messages[-1] == problem
 
 
 @pytest.mark.parametrize(

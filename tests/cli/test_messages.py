@@ -46,7 +46,7 @@ MESSAGES = (
     ('relationship update t id --source s --patch [{"op":1}]', "--patch: $[0].op: must be a string"),
     (
         f'{PUT} --definition {{"properties":{{}},"x":1}}',
-        "--definition: $.x: is no field of the API, or is null",
+        "--definition: $.x: is no field of the API, or is of another type; correct or",
     ),
     (
         f'{PARTITION} {{"modules":{{}},"source":{{"type":"X"}}}}',
@@ -100,17 +100,25 @@ MESSAGES = (
         "--report: /dev/full cannot be written: No space left on device",
     ),
     (
-        "ingest wrong --source s --emulator --dead-letters /dev/full",
-        "--dead-letters: the file cannot be written: No space left on device",
-    ),
-    (
         "validate wrong --dead-letters /dev/full",
-        "--dead-letters: the file cannot be written: No space left on device",
+        "Invalid value for '--dead-letters': must be a regular file; name another one.",
     ),
     ("validate a.ndjson --source no!key", "--source: must be 1 to 62"),
     (INGEST, "127.0.0.1:1 cannot be reached: connection refused; nothing was sent"),
 )
 ELSEWHERE = {
+    "--dead-letters: the file cannot be written: ": "a full disk",
+    "--write-profile: the file cannot be written: ": "a full disk",
+    "no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.": "test_doctor",
+    "no service: give --workspace or --base-url.": "test_doctor",
+    "--collection needs --source.": "test_doctor",
+    "--apply needs --source.": "test_fhir",
+    "FILE: standard input is not read here; name a file.": "test_retry",
+    "its name does not resolve": "test_doctor",
+    "its certificate is not accepted: ": "a server with TLS",
+    "no TLS connection": "a server with TLS",
+    "what it answers is no HTTP": "test_doctor",
+    "no answer within 5 s": "test_doctor",
     "no API key: set CLINIA_API_KEY, or give --api-key-file": "test_without_a_key_or_a_service",
     "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL": (
         "test_without_a_key_or_a_service"

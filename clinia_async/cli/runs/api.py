@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import cast
 
 import click
+from attrs import fields
 
 from clinia_async import calls, models
 from clinia_async.cli.api_table import ApiCommand, Effect, Kind, Parameter
 from clinia_async.cli.connection_options import Connection
 from clinia_async.cli.exit_codes import ExitCode, resume_command
 from clinia_async.cli.output import print_each, print_one
-from clinia_async.cli.runs.writes import result_of, submitted
+from clinia_async.cli.runs.writes import printable, result_of, submitted
 from clinia_async.cli.signals import Signals
 from clinia_async.errors import ConfigError, DecodeError, InvalidWrite
 from clinia_async.ingest import BadRecord, Record, read_records
 from clinia_async.models import Ref
-from clinia_async.serialization import converter, exact_json, strict_json
+from clinia_async.models.value import Value, wire_name
+from clinia_async.serialization import converter, strict_json
 from clinia_async.serialization.exact_json import RawJson
 from clinia_async.tasks.task import Task
 
@@ -133,33 +135,35 @@ def _model(parameter: Parameter, text: bytes) -> object:
     except DecodeError as error:
         problem = f"{error.path}: must be {error.expected}"
     else:
-        found = _problem(document, value)
+        found = _problem(value)
         if found is None:
             return value
         problem = found
     raise ConfigError(f"{parameter.flag}: {problem}")
 
 
-def _problem(document: object, value: object) -> str | None:
-    """What keeps `value`, read from `document`, from being sent."""
+def _problem(value: object) -> str | None:
+    """What keeps a document of a person, read as `value`, from being sent."""
     if isinstance(value, models.Partition) and isinstance(value.source, models.OtherSource):
         return "$.source.type: must be DATA_SOURCE or MDM"
-    lost = _lost(document, exact_json.loads(converter.encode(value)), "$")
-    return lost and f"{lost}: is no field of the API, or is null; leave it out"
+    unknown = next(_unknown(value, "$"), None)
+    return (
+        unknown and f"{unknown}: is no field of the API, or is of another type; correct or remove it"
+    )
 
 
-def _lost(given: object, kept: object, path: str) -> str | None:
-    """The path of the first field of `given` that is not in `kept`."""
-    if isinstance(given, Mapping) and isinstance(kept, Mapping):
-        pairs = [(f"{path}.{name}", value, kept.get(name, _LOST)) for name, value in given.items()]
-    elif isinstance(given, list) and isinstance(kept, list):
-        pairs = [(f"{path}[{n}]", *pair) for n, pair in enumerate(zip(given, kept, strict=True))]
-    else:
-        return path if kept is _LOST else None
-    return next((lost for inner in pairs if (lost := _lost(inner[1], inner[2], inner[0]))), None)
+def _unknown(value: object, path: str) -> Iterator[str]:
+    """The paths of the fields that the library does not know: it would pass them on as they are."""
+    if isinstance(value, Value):
+        yield from (f"{path}.{name}" for name in value.unknown_fields or ())
+        for each in fields(type(value)):
+            if each.name != "unknown_fields":
+                yield from _unknown(getattr(value, each.name), f"{path}.{wire_name(each.name)}")
+    elif isinstance(value, tuple | list):
+        for place, inner in enumerate(value):
+            yield from _unknown(inner, f"{path}[{place}]")
 
 
-_LOST = object()
 _READERS: Mapping[Kind, Callable[[Parameter, object], object]] = {
     Kind.REF: cast("Callable[[Parameter, object], object]", _ref),
     Kind.KEYS: _keys,
@@ -192,14 +196,10 @@ async def _records(answers: AsyncIterator[object]) -> AsyncIterator[object]:
 async def _finish(task: Task[object], signals: Signals, *, output: str, wait: bool) -> None:
     """Print what became of a write that was answered: its result, or the token of its task."""
     if task.done() and wait:
-        print_one(_result_or_status(await task), output)
+        print_one(printable(await task), output)
     elif not wait:
         click.echo("persisted" if task.done() else task.token())
     elif signals.first is not None:
         click.echo(f"the task goes on; {resume_command(task.token())}", err=True)
     else:
-        print_one(_result_or_status(await result_of(task)), output)
-
-
-def _result_or_status(result: object) -> object:
-    return {"status": "deleted"} if result is None else result
+        print_one(printable(await result_of(task)), output)

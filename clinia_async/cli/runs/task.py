@@ -7,7 +7,7 @@ import click
 from clinia_async.cli.connection_options import Connection
 from clinia_async.cli.exit_codes import ExitCode
 from clinia_async.cli.output import print_one
-from clinia_async.cli.runs.writes import result_of
+from clinia_async.cli.runs.writes import printable, result_of
 from clinia_async.errors import ConfigError
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
@@ -33,7 +33,7 @@ async def wait_for_task(
         task = _handle(session, source, id_or_token)
         states = asyncio.create_task(_print_states(task))
         try:
-            print_one(await result_of(task, timeout=timeout), output)
+            print_one(printable(await result_of(task, timeout=timeout)), output)
         finally:
             if not task.done():
                 states.cancel()

@@ -9,6 +9,7 @@ import click
 from clinia_async.cli.exit_codes import resume_command
 from clinia_async.cli.signals import Signals
 from clinia_async.errors import CliniaError, TaskCancelled, TaskDropped, TaskFailed
+from clinia_async.models.batch_result import BatchResult
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
 
@@ -54,3 +55,10 @@ async def result_of(task: Task[R], *, timeout: float | None = None) -> R:
         if task.id is not None:
             click.echo(f"the task goes on; {resume_command(task.token())}", err=True)
         raise
+
+
+def printable(result: object) -> object:
+    """Return what is printed of the result of a write."""
+    if isinstance(result, BatchResult):
+        return {"receipts": [receipt.to_dict() for receipt in result.receipts]}
+    return {"status": "deleted"} if result is None else result

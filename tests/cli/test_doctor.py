@@ -1,0 +1,243 @@
+"""Doctor says what an odd server is, sends at most 30 requests, and changes nothing unless it is asked to."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clinia_async as clinia
+from clinia_async.emulator import Accepted, Constant
+from tests.cli.odd_servers import SILENCE, Answer, OddServer, date, envelope, reply, service
+from tests.cli.program import Cli, ended, start
+from tests.cli.served import Served
+
+KEY = "a-key-that-is-secret"
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", KEY)
+    monkeypatch.delenv("CLINIA_TOKEN", raising=False)
+    monkeypatch.delenv("CLINIA_PROFILE", raising=False)
+
+
+def _findings(report: Any) -> dict[str, tuple[bool | None, str]]:
+    return {each["name"]: (each["good"], each["text"]) for each in report["findings"]}
+
+
+def _bearer_only(request: bytes) -> bytes:
+    if f"Authorization: Bearer {KEY}".encode() in request:
+        return service(request)
+    return envelope(401, "UNAUTHENTICATED")
+
+
+def _chunked(request: bytes) -> bytes:
+    head, _, body = service(request).partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    pieces = b"%x;x=y\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (5, body[:5], len(body) - 5, body[5:])
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked"]) + b"\r\n\r\n" + pieces
+
+
+def _nulls(request: bytes) -> bytes:
+    if b"/catalog/" in request:
+        return reply("200 OK", b'{"data": null}')
+    return envelope(404, "NOT_FOUND", details=None)
+
+
+ODD: dict[str, tuple[Answer, int, str, bool | None, str]] = {
+    # what is odd: its answer, exit code, finding, whether that is good, and the beginning of its text
+    "usual": (service, 0, "credential", True, "accepted as an API key"),
+    "bearer only": (_bearer_only, 0, "credential", True, "accepted as a bearer token"),
+    "key refused": (
+        lambda _: envelope(403, "PERMISSION_DENIED"),
+        3,
+        "credential",
+        False,
+        "refused as an API key (403) and as a bearer token (403)",
+    ),
+    "firewall": (
+        lambda _: reply("403 Forbidden", b"<html>", "text/html"),
+        4,
+        "registry",
+        False,
+        "{url}: 403 with text/html, which is not an answer of the service",
+    ),
+    "login page": (
+        lambda _: reply("302 Found", b"", Location="https://login.example/"),
+        4,
+        "registry",
+        False,
+        "{url}: it redirects (302)",
+    ),
+    "another service": (
+        lambda _: reply("200 OK", b'{"hello": 1}'),
+        4,
+        "catalog",
+        False,
+        "{url}: 200 with application/json, which is not an answer of the service",
+    ),
+    "clock ahead": (
+        lambda request: service(request, Date=date(3600)),
+        0,
+        "clock",
+        None,
+        "36",
+    ),
+    "no date": (lambda _: envelope(404, "NOT_FOUND"), 0, "clock", None, "no answer has a Date"),
+    "nulls": (_nulls, 0, "empty lists", True, "written as null"),
+    "limits": (
+        lambda request: service(request, X_RateLimit_Limit="100", Retry_After="5"),
+        0,
+        "limits",
+        True,
+        "retry-after: 5, x-ratelimit-limit: 100",
+    ),
+    "chunked": (_chunked, 0, "credential", True, "accepted as an API key"),
+    "silent": (lambda _: SILENCE, 4, "registry", False, "{url}: no answer within 5 s"),
+    "no HTTP": (
+        lambda _: b"SSH-2.0-OpenSSH\r\n\r\n",
+        4,
+        "registry",
+        False,
+        "{url}: what it answers is no HTTP",
+    ),
+    "empty": (lambda _: b"HTTP/1.1 200 OK\r\n\r\n", 4, "registry", False, "{url}: 200 with no content"),
+    "throttling": (
+        lambda _: reply("503 Busy", b'{"type": "INTERNAL"}', Retry_After="9"),
+        0,
+        "load",
+        None,
+        "the service throttles now",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_server_is_seen_for_what_it_is(name: str, cli: Cli) -> None:
+    answer, code, finding, is_good, text = ODD[name]
+    with OddServer(answer) as server:
+        ran = cli("doctor", "--base-url", server.url, "--json", "--write-profile", "p.env")
+        requests = len(server.requests)
+        found = _findings(ran.json)[finding]
+        assert (ran.code, found[0]) == (code, is_good)
+        assert found[1].startswith(text.format(url=server.url))
+    assert ran.json["requests"] == requests <= 30
+    assert KEY not in ran.out + ran.err
+    assert Path("p.env").exists() is (code == 0)
+    assert all(request.startswith(b"GET ") for request in server.requests)
+
+
+def test_the_first_base_url_that_answers_is_taken(cli: Cli) -> None:
+    with OddServer(lambda _: b"no") as odd, OddServer(service) as good:
+        urls = [
+            argument for url in ("http://127.0.0.1:1", odd.url, good.url) for argument in ("--base-url", url)
+        ]
+        ran = cli("doctor", *urls)
+    assert ran.code == 0
+    assert f"export CLINIA_BASE_URL={good.url}" in ran.out.splitlines()
+
+
+def test_a_pipeline_says_that_writes_are_queued(cli: Cli) -> None:
+    with OddServer(service) as server:
+        ran = cli("doctor", "--base-url", server.url, "--source", "ehr", "--collection", "patient", "--json")
+    assert _findings(ran.json)["writes to patient"] == (True, "are ACCEPTED as tasks: it has a pipeline")
+
+
+def test_the_profile_is_read_by_the_command_line_and_by_sessions(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CLINIA_BASE_URL", "CLINIA_SOURCE"):
+        monkeypatch.delenv(name)
+    arguments = ("--base-url", served.url, "--source", "ehr", "--write-profile", "p.env")
+    monkeypatch.setenv("CLINIA_API_KEY", served.key)
+    ran = cli("doctor", *arguments)
+    assert ran.code == 0
+    assert Path("p.env").stat().st_mode & 0o777 == 0o600
+    assert served.key not in Path("p.env").read_text()
+    monkeypatch.setenv("CLINIA_PROFILE", "p.env")
+    created = cli("relationship", "create", "t", "--from", "p/aa", "--to", "o/bb")
+    assert (created.code, created.messages) == (0, [])
+    session = clinia.Session.from_env()
+    assert (session.source, session.registry) == ("ehr", served.url)
+    monkeypatch.setenv("CLINIA_WORKSPACE", "acme")
+    assert clinia.Session.from_env().registry == "https://acme.clinia.cloud"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "CLINIA_SUORCE=a",
+            "line 1 of the file that CLINIA_PROFILE names must be NAME=VALUE of a setting",
+        ),
+        (
+            "# fine\n\nno sign",
+            "line 3 of the file that CLINIA_PROFILE names must be NAME=VALUE of a setting",
+        ),
+        (None, "the file that CLINIA_PROFILE names cannot be read: No such file or directory"),
+    ],
+)
+def test_a_profile_that_is_wrong(
+    text: str | None, problem: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if text is not None:
+        Path("p.env").write_text(text)
+    monkeypatch.setenv("CLINIA_PROFILE", "p.env")
+    assert cli("source", "get", "ehr") == (2, "", f"error: {problem}\n")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_with_write_a_scratch_source_is_made_and_deleted(
+    seconds: float, cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", served.key)
+    if seconds:
+        served.emulator.default = Accepted(Constant(seconds))
+    ran = cli("doctor", "--base-url", served.url, "--write", "--json")
+    findings = _findings(ran.json)
+    assert ran.code == 0
+    expected = "ACCEPTED as a task" if seconds else "PERSISTED at once"
+    assert findings["write"][1].startswith(expected)
+    assert findings["read after write"][0] is True
+    assert findings["scratch source"][1].endswith(" was made and deleted")
+    assert cli("source", "list").json == []
+
+
+def test_without_write_nothing_is_changed(cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", served.key)
+    assert cli("doctor", "--base-url", served.url).code == 0
+    assert set(served.arrivals) == {"get_task", "list_partitions"}
+
+
+def test_it_is_interrupted_at_once() -> None:
+    with OddServer(lambda _: SILENCE) as server:
+        process = start("doctor", "--base-url", server.url)
+        while not server.requests:
+            pass
+        process.send_signal(signal.SIGINT)
+        assert ended(process).code == 130
+
+
+def test_wrong_usage(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli("doctor").err.startswith("error: no service: give --workspace or --base-url.")
+    ran = cli("doctor", "--workspace", "w", "--collection", "c")
+    assert ran.err.startswith("error: --collection needs --source.")
+    monkeypatch.delenv("CLINIA_API_KEY")
+    ran = cli("doctor", "--workspace", "w")
+    assert ran.err.startswith(
+        "error: no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file."
+    )
+
+
+def test_each_form_of_the_workspaces_hosts_is_tried(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "clinia_async.cli.runs.doctor.HOSTS", ("{workspace}.invalid", "api.{workspace}.invalid")
+    )
+    report = cli("doctor", "--workspace", "acme", "--json").json
+    text = (
+        "https://acme.invalid: its name does not resolve; https://api.acme.invalid: its name does not resolve"
+    )
+    assert _findings(report)["registry"] == (False, text)
+    assert json.dumps(report).count(KEY) == 0
