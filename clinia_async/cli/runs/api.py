@@ -147,9 +147,7 @@ def _problem(value: object) -> str | None:
     if isinstance(value, models.Partition) and isinstance(value.source, models.OtherSource):
         return "$.source.type: must be DATA_SOURCE or MDM"
     unknown = next(_unknown(value, "$"), None)
-    return (
-        unknown and f"{unknown}: is no field of the API, or is of another type; correct or remove it"
-    )
+    return unknown and f"{unknown}: is no field of the API, or is of another type; correct or remove it"
 
 
 def _unknown(value: object, path: str) -> Iterator[str]:
