@@ -51,7 +51,7 @@ def _codes() -> tuple[tuple[tuple[type["clinia.CliniaError"], ...], ExitCode], .
         ((clinia.WriteConflict,), ExitCode.FAILED),
         ((clinia.NetworkGivenUp, clinia.RequestError), ExitCode.NETWORK),
         ((clinia.TaskTimeout, clinia.TaskPollError), ExitCode.NETWORK),
-        ((clinia.TaskError,), ExitCode.TASK),
+        ((clinia.TaskError, clinia.GatherError), ExitCode.TASK),
     )
 
 

@@ -74,6 +74,8 @@ CODES: dict[ExitCode, list[clinia.CliniaError]] = {
         _task(clinia.TaskFailed),
         _task(clinia.TaskCancelled),
         _task(clinia.TaskDropped),
+        _task(clinia.TaskUnconfirmed),
+        clinia.GatherError("t", [_task(clinia.TaskFailed), _task(clinia.TaskDropped)]),
     ],
 }
 

@@ -11,6 +11,7 @@ import pytest
 from clinia_async import (
     AlreadyExists,
     ApiError,
+    CliniaError,
     Evidence,
     InvalidWrite,
     Outcome,
@@ -32,6 +33,7 @@ from tests.factories import ONCE, SOURCE, create, receipt, session_at, write
 from tests.hostile import accepted, after, answer, close, refusal, stall, task
 
 MANY = 20
+REFUSAL = {"code": 409, "type": "ALREADY_EXISTS", "message": "no", "details": []}
 
 
 @pytest.fixture
@@ -164,6 +166,38 @@ async def test_one_that_is_taken_touches_no_other(together: Session, emulator: E
     assert (failure.outcome, failure.evidence) == (Outcome.REJECTED, Evidence.RECEIPT)
     assert all([(await each).id for each in answers if not isinstance(each, Exception)])
     assert emulator.relationships() == MANY
+
+
+async def awaits(session: Session, from_: str, beside: bool) -> tuple[int, str]:
+    """At which await of a create an error is raised, and its class."""
+    others = [create(session, f"other-{from_}", "x")] if beside else []
+    made, *_ = await asyncio.gather(create(session, from_, "x"), *others, return_exceptions=True)
+    if isinstance(made, BaseException):
+        return 1, type(made).__name__
+    try:
+        await made
+    except CliniaError as error:
+        return 2, type(error).__name__
+    return 0, ""
+
+
+@pytest.mark.parametrize("queued", [False, True])
+async def test_a_refusal_is_raised_at_the_same_await_whatever_the_traffic(queued: bool) -> None:
+    names = [f"a{number}.x" for number in range(2)]
+    failed = [receipt("FAILURE", name, error=REFUSAL) for name in names]
+    others = [receipt("SUCCESS", f"other-{name}") for name in names]
+    single = [accepted("s_1")] if queued else [refusal(409, "ALREADY_EXISTS")]
+    rules = {
+        "/tasks/s_1": [task("FAILURE", "s_1", receipts=failed[:1])],
+        "/tasks/bk_1": [task("FAILURE", "bk_1", receipts=[failed[1], others[1]])],
+        "/bulk": [accepted("bk_1")],
+        "POST": single,
+    }
+    async with against(rules, coalesce=True) as (session, server):
+        alone = await awaits(session, "a0", beside=False)
+        beside = await awaits(session, "a1", beside=True)
+        assert server.count("POST", "bulk") == 1
+        assert alone == beside == ((2, "TaskFailed") if queued else (1, "AlreadyExists"))
 
 
 async def test_a_wrong_write_is_refused_before_and_touches_no_other(together: Session) -> None:

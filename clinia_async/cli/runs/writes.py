@@ -8,7 +8,7 @@ import click
 
 from clinia_async.cli.exit_codes import resume_command
 from clinia_async.cli.signals import Signals
-from clinia_async.errors import CliniaError, TaskCancelled, TaskDropped, TaskFailed
+from clinia_async.errors import CliniaError, TaskCancelled, TaskDropped, TaskFailed, TaskUnconfirmed
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
@@ -49,7 +49,7 @@ async def result_of(task: Task[R], *, timeout: float | None = None) -> R:
     """Await the result of a task. Whatever ends the wait before the task ends, its token is printed."""
     try:
         return await task.result(timeout=timeout)
-    except (TaskFailed, TaskCancelled, TaskDropped):
+    except (TaskFailed, TaskCancelled, TaskDropped, TaskUnconfirmed):
         raise
     except (asyncio.CancelledError, CliniaError):
         if task.id is not None:
