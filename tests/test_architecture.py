@@ -22,7 +22,7 @@ FLOORS = [
     {"transport", "tasks"},
     {"session"},
     {"ingest"},
-    {"cli", "testing"},
+    {"cli", "engines", "testing"},
     {"__main__"},
 ]
 INGEST_FLOORS = [
@@ -36,6 +36,7 @@ INGEST_FLOORS = [
 ]
 ONLY_IN = {
     "opentelemetry": {"telemetry.otel"},
+    "distributed": {"engines.on_dask"},
     "aiohttp": {"transport"},
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},

@@ -5,10 +5,15 @@ What goes in and what comes out can be pickled, and the key is in neither.
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain, groupby, islice
 from pathlib import Path
+from time import monotonic
+from typing import Protocol, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import ConfigError, InvalidWrite
@@ -16,9 +21,15 @@ from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.options import IngestionOptions, checked_options
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import Report
+from clinia_async.ingest.readers.arrow_rows import pyarrow
+from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
-from clinia_async.ingest.records.record import BadRecord, IdMapping, Record
+from clinia_async.ingest.readers.row_source import ArrowStream
+from clinia_async.ingest.readers.row_source import rows as arrow_rows
+from clinia_async.ingest.records.record import BadRecord, Blank, IdMapping, Item, Record
+from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
 from clinia_async.session.session import Session
@@ -27,14 +38,41 @@ Row = Mapping[str, object] | bytes | str | BatchWrite
 """A line of NDJSON, as an object or as text, or a write."""
 
 
+class ArrowBatch(Protocol):
+    """One batch of rows of Arrow."""
+
+    @property
+    def schema(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
+
+
+Rows = Iterable[Row] | Iterable[ArrowBatch] | ArrowStream
+"""The rows of a partition, or a table of Arrow, or its batches."""
+Found = Item | RecordBatch
+
+_ROWS = 128
+"""Rows that are read together."""
+_ROWS_FOR = 0.02
+"""Seconds after which the rows that a slow source has given are sent on."""
+
+
 @frozen(kw_only=True)
 class PartitionConfig:
     """What every partition of a job has in common.
 
-    The key is read where the partition runs, from the environment variable `api_key_env`. `action` is
-    for rows that name none. Of rows that did not land a receipt lists `most_failures`. With `journals`, a
-    folder that outlives the worker, the next attempt goes on where the last one was stopped, if the
-    engine gives it the same rows in the same order.
+    Args:
+        source: the source that the records belong to.
+        workspace: the workspace, unless `base_url` says where the service is.
+        base_url: where the service is.
+        api_key_env: the environment variable that the key is read from, where the partition runs.
+        action: the action of rows that name none.
+        map_id: applied to the ids of both ends before they are checked, such as `escape_dots`.
+        columns: which columns of Arrow's batches become which fields.
+        timezone: the time zone of Arrow's timestamps that have none.
+        journals: a folder that outlives the worker. The next attempt resumes where the last one was
+            stopped, if the engine gives it the same rows in the same order.
+        most_failures: of how many rows that did not land the receipt says which.
+        options: the options of the `Ingestion`.
     """
 
     source: str
@@ -43,6 +81,8 @@ class PartitionConfig:
     api_key_env: str = "CLINIA_API_KEY"
     action: Action = field(default=Action.CREATE, converter=Action)
     map_id: IdMapping | None = None
+    columns: ColumnMapping | None = None
+    timezone: str | None = None
     journals: Path | None = None
     most_failures: int = 1000
     options: IngestionOptions = field(factory=IngestionOptions)
@@ -62,7 +102,10 @@ class RowFailure:
 
 @frozen(kw_only=True)
 class PartitionReceipt:
-    """What became of a partition. `failures` may be cut off: `counts` tell of all rows."""
+    """What became of a partition. `failures` may be cut off; `counts` covers all rows.
+
+    `tasks` are the ids of the tasks that the service made, so that a coordinator can ask for them again.
+    """
 
     partition: int | str
     attempt: int
@@ -71,31 +114,46 @@ class PartitionReceipt:
     failures: Sequence[RowFailure]
     reconciled: int
     seconds: float
+    tasks: Sequence[str] = ()
 
     @property
     def all_landed(self) -> bool:
+        """Whether every row is stored."""
         return sum(count for each, count in self.counts.items() if each.has_landed) == self.rows
 
 
 def ingest_partition(
-    rows: Iterable[Row], *, config: PartitionConfig, partition: int | str, attempt: int = 0
+    rows: Rows, *, config: PartitionConfig, partition: int | str, attempt: int = 0
 ) -> PartitionReceipt:
-    """Sends the rows of one partition in an event loop and a session of its own, and waits for all of them.
+    """Send the rows of one partition in an event loop and a session of its own; wait for all of them.
 
-    `attempt` counts from 0. In a later one an equal record that is there already is taken for what the
-    attempt before has sent: its answers are lost, but not what it did. Creates whose id the service makes
-    would be doubled by a second attempt: for those use `journals`, or let the engine try once.
+    `rows` are lines, objects or writes; a table of Arrow; or its batches, one after the other. Where an event
+    loop is running already, as in an async task of an engine, it stands still until the end.
 
-    Raises what ends a job, such as `NetworkGivenUp`, so that the engine tries again. A row that is refused
-    is no reason to: it is in the receipt.
+    `attempt` counts from 0. In a later one an equal record that exists is taken for what the attempt before
+    has sent: its answers are lost, but not what it did. Creates whose id the service makes would be stored
+    twice by a second attempt, and so are reported as unknown: for those use `journals`, or let the engine
+    try once.
+
+    Raises:
+        ConfigError: the environment has no key, or an option is wrong.
+        JobStopped: the key was refused or the network given up, so that the engine tries again. A row that
+            is refused raises nothing: it is in the receipt.
     """
-    return asyncio.run(_ingest(rows, config, partition, attempt))
+    work = partial(asyncio.run, _ingest(rows, config, partition, attempt))
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(work).result()
 
 
 async def _ingest(
-    rows: Iterable[Row], config: PartitionConfig, partition: int | str, attempt: int
+    rows: Rows, config: PartitionConfig, partition: int | str, attempt: int
 ) -> PartitionReceipt:
     failures: list[RowFailure] = []
+    tasks: dict[str, None] = {}
     options = config.options.copy()
     options["may_have_arrived"] = attempt > 0
     async with _session(config) as session:
@@ -109,7 +167,9 @@ async def _ingest(
         async with job:
             async for outcome in job:
                 _note(outcome, failures, config.most_failures)
-    return _receipt(job.report, failures, partition, attempt)
+                if outcome.task_id is not None:
+                    tasks[str(outcome.task_id)] = None
+    return evolve(_receipt(job.report, failures, partition, attempt), tasks=tuple(tasks))
 
 
 def _session(config: PartitionConfig) -> Session:
@@ -128,20 +188,76 @@ def _journal(config: PartitionConfig, partition: int | str) -> Path | None:
     return config.journals / f"partition-{name}.db"
 
 
-def _records(rows: Iterable[Row], config: PartitionConfig) -> Iterator[Record | BadRecord]:
-    read = LineReader(Rules(config.source, config.action, config.map_id)).read
-    for number, row in enumerate(rows, 1):
-        if isinstance(row, BatchWrite):
-            yield Record(number, row)
-            continue
+def _records(rows: Rows, config: PartitionConfig) -> RecordStream:
+    if not hasattr(rows, "__arrow_c_stream__"):
+        every = iter(cast("Iterable[object]", rows))
+        first = next(every, None)
+        every = every if first is None else chain((first,), every)
+        if not hasattr(first, "__arrow_c_array__"):
+            return RecordStream(_blocks(cast("Iterator[Row]", every), config))
+        schema = cast("ArrowBatch", first).schema
+        rows = pyarrow("Batches of Arrow need").RecordBatchReader.from_batches(schema, every)
+    return arrow_rows(
+        cast("ArrowStream", rows),
+        config.source,
+        columns=config.columns,
+        timezone=config.timezone,
+        action=config.action,
+        map_id=config.map_id,
+    )
+
+
+async def _blocks(rows: Iterator[Row], config: PartitionConfig) -> AsyncGenerator[Iterable[Found], None]:
+    reader, number = LineReader(Rules(config.source, config.action, config.map_id)), 1
+    while block := [*_together(rows)]:
+        yield [item for run in _runs(number, block) for item in _read(reader, *run)]
+        number += len(block)
+        await asyncio.sleep(0)
+
+
+def _together(rows: Iterator[Row]) -> Iterator[Row]:
+    """Some of the rows: as many as are read together, or as a slow source gives in a moment."""
+    until = monotonic() + _ROWS_FOR
+    for row in islice(rows, _ROWS):
+        yield row
+        if monotonic() >= until:
+            return
+
+
+def _runs(number: int, rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    """Runs of rows that are all writes or all lines, each with the number of its first row."""
+    for _, run in groupby(rows, key=lambda row: isinstance(row, BatchWrite)):
+        block = [*run]
+        yield number, block
+        number += len(block)
+
+
+def _read(reader: LineReader, number: int, rows: Sequence[Row]) -> Iterable[Found]:
+    if isinstance(rows[0], BatchWrite):
+        return [Record(number + place, cast("BatchWrite", row)) for place, row in enumerate(rows)]
+    lines: list[bytes] = []
+    for place, row in enumerate(rows):
         try:
-            text = exact_json.dumps(dict(row)) if isinstance(row, Mapping) else row
+            lines.append(_line(cast("Mapping[str, object] | bytes | str", row)))
         except InvalidWrite as error:
-            yield BadRecord(number, error.path, error.rule)
-            continue
-        found = read(number, text.encode() if isinstance(text, str) else text)
-        # a blank line of text is no row at all, but an engine counts it as one
-        yield found if isinstance(found, Record | BadRecord) else BadRecord(number, "$", "must not be blank")
+            bad = BadRecord(number + place, error.path, error.rule)
+            before, after = rows[:place], rows[place + 1 :]
+            return [
+                *(_read(reader, number, before) if before else ()),
+                bad,
+                *(_read(reader, number + place + 1, after) if after else ()),
+            ]
+    found = reader.read_all(range(number, number + len(lines)), lines)
+    # a blank line of text is no row at all, but an engine counts it as one
+    return [
+        BadRecord(item.line, "$", "must not be blank") if isinstance(item, Blank) else item for item in found
+    ]
+
+
+def _line(row: Mapping[str, object] | bytes | str) -> bytes:
+    if isinstance(row, Mapping):
+        return exact_json.dumps(dict(row))
+    return row.encode() if isinstance(row, str) else row
 
 
 def _note(outcome: RecordOutcome, failures: list[RowFailure], most: int) -> None:

@@ -6,6 +6,7 @@ A fence is run by its language:
 * ``sh`` runs in the one shell of the page, so that a process in the background lives to its end;
 * any fence with ``title="NAME"`` is written to the file NAME instead;
 * ``json`` without a title has to be one JSON value a line, or one in all;
+* ``python spark`` is run by ``python -m tests.engines.spark``;
 * ``text`` right after a snippet lists lines that the snippet has to print, in this order.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?( spark)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "sh", "json", "csv", "text"}
 END = "--- end of snippet"
 PYTEST = (
@@ -41,7 +42,9 @@ def snippets(page: str) -> list[Snippet]:
     found: list[Snippet] = []
     end = 0
     for match in FENCE.finditer(page):
-        language, title, text = match.groups()
+        language, title, spark, text = match.groups()
+        if spark:
+            continue
         line = page.count("\n", 0, match.start()) + 1
         if language == "text" and title is None:
             assert found, f"line {line}: output of nothing"

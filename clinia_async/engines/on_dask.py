@@ -1,0 +1,94 @@
+"""Dask distributed: load the partitions of a collection, or files, on the workers of a cluster.
+
+Needs `clinia-async[dask]`. Each worker reads the key from its environment: no task and no result holds it.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from uuid import uuid4
+
+from distributed import Client, as_completed, worker_client
+
+from clinia_async.errors import ConfigError
+from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, Rows, ingest_partition
+from clinia_async.ingest.readers.arrow_rows import pyarrow
+
+_BATCH = 512
+"""Rows of a file that are read together."""
+
+
+def ingest_dask(
+    client: Client, data: object, *, config: PartitionConfig, retries: int = 2
+) -> Iterator[PartitionReceipt]:
+    """Load every partition of `data` on the cluster; yield each receipt as it finishes.
+
+    A partition whose worker dies, or that raises, is run again up to `retries` times. It then takes an equal
+    record that exists for what the attempt before has sent, so nothing is lost and nothing is stored twice.
+    Creates whose id the service makes are reported as unknown in a later attempt. Leaving the iteration
+    cancels the partitions that have not started; one that runs goes on to its end.
+
+    All rows of one record have to be in one partition, or the order of its writes is open. Shuffle the
+    collection by the key of the record first.
+
+    Args:
+        client: the client of the cluster.
+        data: a Dask DataFrame, a Bag of rows, or the paths of Parquet or NDJSON files, one partition each.
+        config: what all partitions have in common. `columns` maps the columns of a DataFrame or of Parquet.
+        retries: how often a partition is run again.
+
+    Raises:
+        ConfigError: `data` is none of these.
+        CliniaError: what a partition raised in its last attempt.
+    """
+    parts = _partitions(client, data)
+    run = uuid4().hex
+    futures = [
+        client.submit(
+            _run, part, config, f"{number}", run, key=f"clinia-{run}-{number}", retries=retries, pure=False
+        )
+        for number, part in enumerate(parts)
+    ]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        client.cancel([each for each in futures if not each.done()])
+
+
+def _partitions(client: Client, data: object) -> Sequence[object]:
+    if hasattr(data, "to_delayed"):
+        return client.compute(data.to_delayed())  # type: ignore[no-any-return]
+    if isinstance(data, str | Path):
+        data = [data]
+    if isinstance(data, Sequence) and all(isinstance(path, str | Path) for path in data):
+        return [Path(path) for path in data]
+    raise ConfigError("data must be a Dask DataFrame or Bag, or paths of Parquet or NDJSON files")
+
+
+def _run(part: object, config: PartitionConfig, partition: str, run: str) -> PartitionReceipt:
+    """Run one attempt at one partition, on a worker."""
+    return ingest_partition(_rows(part), config=config, partition=partition, attempt=_attempt(run, partition))
+
+
+def _attempt(run: str, partition: str) -> int:
+    """Count the attempts at a partition: the scheduler keeps the number, since a worker may die."""
+    keys = ["clinia", run, partition]
+    with worker_client(separate_thread=False) as client:
+        attempt: int = client.get_metadata(keys, 0)
+        client.set_metadata(keys, attempt + 1)
+    return attempt
+
+
+def _rows(part: object) -> Rows:
+    if not isinstance(part, Path):
+        return part  # type: ignore[return-value]  # a frame, a table or a list of rows
+    if part.suffix == ".parquet":
+        pyarrow()  # says what to install, where it is not
+        return import_module("pyarrow.parquet").ParquetFile(part).iter_batches(_BATCH)  # type: ignore[no-any-return]
+    return _lines(part)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from (line for line in file if line.strip())

@@ -1,0 +1,96 @@
+"""A real Dask cluster of two processes against an emulator in another one."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dask import bag
+from distributed import Client, LocalCluster
+
+from clinia_async import ColumnMapping, ConfigError, Disposition, PartitionConfig
+from clinia_async.engines.on_dask import ingest_dask
+from tests.cli.served import Served
+
+KEY = "KEY_OF_THE_WORKER"
+COLUMNS = ColumnMapping.parse("type==seen-at,from.id=patient,from.type==patient,to.id=ward,to.type==location")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the engine's own, in its own threads
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with Served() as served:
+        os.environ[KEY] = served.key
+        yield served
+        del os.environ[KEY]
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def config(served: Served, source: str, **more: object) -> PartitionConfig:
+    return PartitionConfig(source=source, base_url=served.url, api_key_env=KEY, **more)  # type: ignore[arg-type]
+
+
+def row(number: int) -> dict[str, object]:
+    ends = {"from": {"id": f"pat-{number}", "type": "patient"}, "to": {"id": "w-1", "type": "location"}}
+    return {"type": "seen-at", **ends}
+
+
+def test_parquet_files_are_loaded_each_on_a_worker(client: Client, served: Served, tmp_path: Path) -> None:
+    paths = [tmp_path / f"part-{number}.parquet" for number in range(4)]
+    for number, path in enumerate(paths):
+        patients = [f"pat-{number}-{each}" for each in range(500)]
+        pq.write_table(pa.table({"patient": patients, "ward": ["w-1"] * 500}), path)
+    before = served.holds()
+    receipts = [*ingest_dask(client, paths, config=config(served, "parquet", columns=COLUMNS))]
+    assert sorted(receipt.partition for receipt in receipts) == ["0", "1", "2", "3"]
+    assert all(receipt.all_landed and receipt.rows == 500 for receipt in receipts)
+    assert all(receipt.tasks for receipt in receipts)
+    assert served.holds() - before == 2000
+
+
+def test_a_bag_of_rows_is_loaded_and_bad_rows_are_in_the_receipt(client: Client, served: Served) -> None:
+    rows = [*map(row, range(20)), {"type": "seen-at"}]
+    before = served.holds()
+    receipts = [*ingest_dask(client, bag.from_sequence(rows, npartitions=3), config=config(served, "bag"))]
+    assert sum(receipt.rows for receipt in receipts) == 21
+    assert [failure.disposition for each in receipts for failure in each.failures] == [Disposition.INVALID]
+    assert served.holds() - before == 20
+
+
+def test_a_partition_whose_worker_dies_is_run_again_and_nothing_is_stored_twice(
+    client: Client, served: Served, tmp_path: Path
+) -> None:
+    path, died = tmp_path / "rows.ndjson", tmp_path / "died"
+    path.write_text("")
+    rows = bag.from_sequence([*range(3000)], npartitions=2).map_partitions(_dying, str(died))
+    before = served.holds()
+    receipts = [*ingest_dask(client, rows, config=config(served, "dies"))]
+    assert died.exists()
+    assert all(receipt.all_landed for receipt in receipts)
+    assert sum(receipt.rows for receipt in receipts) == 3000
+    assert served.holds() - before == 3000
+
+
+def _dying(numbers: list[int], died: str) -> Iterator[dict[str, object]]:
+    for number in numbers:
+        if number == 2500 and not Path(died).exists():
+            Path(died).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield row(number)
+
+
+def test_what_is_no_collection_is_refused(client: Client, served: Served) -> None:
+    with pytest.raises(ConfigError, match="data must be a Dask DataFrame"):
+        next(ingest_dask(client, 3, config=config(served, "none")))
