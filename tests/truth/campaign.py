@@ -226,9 +226,9 @@ class Run:
         evidence = getattr(found, "evidence", Evidence.RECEIPT)
         self.note(write, way, claim, evidence=evidence, detail=f"{found.disposition} {found.reason}")
 
-    # ------------------------------------------------------------------ the judgement
+    # ------------------------------------------------------------------ the comparison
 
-    def decide(self) -> list[str]:
+    def untrue_statements(self) -> list[str]:
         """Every statement that is untrue, and every write that was lost or doubled."""
         wrong = []
         for said in self.said:
@@ -304,7 +304,7 @@ async def play(seed: int) -> tuple[Run, list[str]]:
             async with asyncio.timeout(50_000):
                 await asyncio.gather(*(kind(session) for kind in chosen))
         await asyncio.sleep(200)  # what is late is carried out by now
-        return run, run.judge()
+        return run, run.untrue_statements()
 
 
 def run_seed(seed: int) -> tuple[Run, list[str]]:
