@@ -94,7 +94,7 @@ async def cut_at_the_end(stage: Stage) -> None:
             "/tasks/": [
                 raw(head(200) + b'{"status":"SUC'),
                 task("PENDING"),
-                task("SUCCESS", receipts=[_receipt()]),
+                task("SUCCESS", receipts=[receipt_of()]),
             ],
             "GET": [answer(relationship())],
         }
@@ -106,7 +106,7 @@ async def cut_at_the_end(stage: Stage) -> None:
 
 @row(34, "it is cut right after a valid JSON value, at the poll of a bulk")
 async def cut_after_a_value(stage: Stage) -> None:
-    whole = {"status": "SUCCESS", "taskId": "bk_1", "receipts": [_receipt()]}
+    whole = {"status": "SUCCESS", "taskId": "bk_1", "receipts": [receipt_of()]}
     script = by_target({"POST": [bulk_accepted()], "GET": [answer(whole)]})
     async with stage.against(otherwise=script) as (one, _):
         from tests.factories import write
@@ -188,7 +188,7 @@ async def bad_ids(stage: Stage) -> None:
 
 @row(44, "a task id of an unknown prefix")
 async def unknown_prefix(stage: Stage) -> None:
-    script = by_target({"POST": [bulk_accepted("zz_1")], "GET": [task("SUCCESS", "zz_1", [_receipt()])]})
+    script = by_target({"POST": [bulk_accepted("zz_1")], "GET": [task("SUCCESS", "zz_1", [receipt_of()])]})
     async with stage.against(otherwise=script) as (one, server):
         made = await bulk(one)
         assert (str(made.id), str(made.kind)) == ("zz_1", "unknown")
@@ -209,7 +209,7 @@ async def old_ids(stage: Stage) -> None:
         {
             "POST": [bulk_accepted("2wil2v")],
             "purge": [answer(done)],
-            "GET": [task("SUCCESS", "2wil2v", [_receipt()])],
+            "GET": [task("SUCCESS", "2wil2v", [receipt_of()])],
         }
     )
     async with stage.against(otherwise=script) as (one, server):
@@ -263,7 +263,7 @@ async def unknown_status(stage: Stage) -> None:
     script = by_target(
         {
             "POST": [accepted()],
-            "/tasks/": [task("QUEUED")] * 3 + [task("SUCCESS", receipts=[_receipt()])],
+            "/tasks/": [task("QUEUED")] * 3 + [task("SUCCESS", receipts=[receipt_of()])],
             "GET": [answer(relationship())],
         }
     )
@@ -299,7 +299,7 @@ async def unknown_members(stage: Stage) -> None:
 # 54 to 60: receipts of a job
 
 
-def _receipt(id: str = ID, status: str = "SUCCESS", **more: Any) -> dict[str, Any]:
+def receipt_of(id: str = ID, status: str = "SUCCESS", **more: Any) -> dict[str, Any]:
     return {
         "action": "CREATE",
         "status": status,
@@ -312,7 +312,7 @@ def _receipt(id: str = ID, status: str = "SUCCESS", **more: Any) -> dict[str, An
 
 def failed(id: str, type: str | None, **more: Any) -> dict[str, Any]:
     error = {"code": 400, "message": f"no {PERSON}", "details": []} | ({"type": type} if type else {})
-    return _receipt(id, "FAILURE", error=error, **more)
+    return receipt_of(id, "FAILURE", error=error, **more)
 
 
 IDS = [each.id for each in writes(3)]
@@ -348,7 +348,7 @@ def reported(found: Ran) -> list[D]:
 @row(54, "FAILURE with receipts of both kinds")
 async def mixed(stage: Stage) -> None:
     found, _ = await job(
-        stage, "FAILURE", [_receipt(IDS[0]), failed(IDS[1], "INVALID_ARGUMENT"), _receipt(IDS[2])]
+        stage, "FAILURE", [receipt_of(IDS[0]), failed(IDS[1], "INVALID_ARGUMENT"), receipt_of(IDS[2])]
     )
     assert reported(found) == [D.SUCCEEDED, D.FAILED, D.SUCCEEDED]
 
@@ -363,7 +363,7 @@ async def no_receipts(stage: Stage) -> None:
 @row(56, "SUCCESS with a FAILURE receipt in it")
 async def success_with_a_failure(stage: Stage) -> None:
     found, _ = await job(
-        stage, "SUCCESS", [_receipt(IDS[0]), failed(IDS[1], "INVALID_ARGUMENT"), _receipt(IDS[2])]
+        stage, "SUCCESS", [receipt_of(IDS[0]), failed(IDS[1], "INVALID_ARGUMENT"), receipt_of(IDS[2])]
     )
     assert reported(found)[0] == reported(found)[2] == D.SUCCEEDED
     assert reported(found)[1] in {D.FAILED, D.UNKNOWN}
@@ -371,15 +371,15 @@ async def success_with_a_failure(stage: Stage) -> None:
 
 @row(57, "receipts that are fewer, more, in another order, doubled or foreign")
 async def unusual_receipts(stage: Stage) -> None:
-    good = [_receipt(each) for each in IDS]
+    good = [receipt_of(each) for each in IDS]
     bad = failed(IDS[1], "INVALID_ARGUMENT")
     for receipts, expected in (
         (good[:2], [D.SUCCEEDED, D.SUCCEEDED, D.UNKNOWN]),
-        ([*good, _receipt("foreign.x")], [D.SUCCEEDED] * 3),
+        ([*good, receipt_of("foreign.x")], [D.SUCCEEDED] * 3),
         (good[::-1], [D.SUCCEEDED] * 3),
         ([good[2], bad, good[0]], [D.SUCCEEDED, D.FAILED, D.SUCCEEDED]),
         ([good[0], good[1], bad, good[2]], [D.SUCCEEDED, D.UNKNOWN, D.SUCCEEDED]),
-        ([_receipt("a.x"), _receipt("b.x"), _receipt("c.x")], [D.UNKNOWN] * 3),
+        ([receipt_of("a.x"), receipt_of("b.x"), receipt_of("c.x")], [D.UNKNOWN] * 3),
     ):
         found, _ = await job(stage, "SUCCESS" if bad not in receipts else "FAILURE", receipts)
         assert reported(found) == expected, receipts
@@ -390,7 +390,9 @@ async def types_of_errors(stage: Stage) -> None:
     for type_ in (*(str(each) for each in ErrorType), "SOMETHING_NEW", None):
         if type_ in {"ALREADY_EXISTS", "INTERNAL"}:
             continue  # rows 59 and 60
-        found, _ = await job(stage, "FAILURE", [_receipt(IDS[0]), failed(IDS[1], type_), _receipt(IDS[2])])
+        found, _ = await job(
+            stage, "FAILURE", [receipt_of(IDS[0]), failed(IDS[1], type_), receipt_of(IDS[2])]
+        )
         assert reported(found) == [D.SUCCEEDED, D.FAILED, D.SUCCEEDED], type_
         assert type_ is None or any(type_ in (each.reason or "") for each in found.outcomes), type_
 
@@ -428,7 +430,7 @@ async def already_exists(stage: Stage) -> None:
 @row(60, "a receipt INTERNAL")
 async def internal(stage: Stage) -> None:
     found, server = await job(
-        stage, "FAILURE", [_receipt(IDS[0]), failed(IDS[1], "INTERNAL"), _receipt(IDS[2])]
+        stage, "FAILURE", [receipt_of(IDS[0]), failed(IDS[1], "INTERNAL"), receipt_of(IDS[2])]
     )
     assert reported(found)[0] == reported(found)[2] == D.SUCCEEDED
     assert reported(found)[1] in {D.FAILED, D.UNKNOWN}
@@ -446,7 +448,9 @@ def tasks(*answers: Behaviour, record: Behaviour | None = None) -> Behaviour:
 
 @row(61, "the task was cancelled by the service")
 async def cancelled(stage: Stage) -> None:
-    async with stage.against(otherwise=tasks(task("CANCELLED", receipts=[_receipt(status="CANCELLED")]))) as (
+    async with stage.against(
+        otherwise=tasks(task("CANCELLED", receipts=[receipt_of(status="CANCELLED")]))
+    ) as (
         one,
         _,
     ):
@@ -464,7 +468,7 @@ async def cancelled(stage: Stage) -> None:
 @row(62, "404 right after ACCEPTED")
 async def not_known_yet(stage: Stage) -> None:
     late = [refusal(404, "NOT_FOUND")] * 3
-    async with stage.against(otherwise=tasks(*late, task("SUCCESS", receipts=[_receipt()]))) as (one, _):
+    async with stage.against(otherwise=tasks(*late, task("SUCCESS", receipts=[receipt_of()]))) as (one, _):
         assert (await (await create(one))).id == ID
 
 
@@ -479,7 +483,7 @@ async def never_known(stage: Stage) -> None:
 
 @row(64, "SUCCESS, then PENDING")
 async def flips_back(stage: Stage) -> None:
-    async with stage.against(otherwise=tasks(task("SUCCESS", receipts=[_receipt()]), task("PENDING"))) as (
+    async with stage.against(otherwise=tasks(task("SUCCESS", receipts=[receipt_of()]), task("PENDING"))) as (
         one,
         _,
     ):
@@ -491,7 +495,7 @@ async def flips_back(stage: Stage) -> None:
 
 @row(65, "SUCCESS, then FAILURE")
 async def changes_its_mind(stage: Stage) -> None:
-    async with stage.against(otherwise=tasks(task("SUCCESS", receipts=[_receipt()]), task("FAILURE"))) as (
+    async with stage.against(otherwise=tasks(task("SUCCESS", receipts=[receipt_of()]), task("FAILURE"))) as (
         one,
         _,
     ):
@@ -507,13 +511,13 @@ async def pending(stage: Stage) -> None:
         made = await create(one)
         error = await stage.fails(made.result(timeout=86_400), TaskTimeout)
         assert server.count("GET") < 7_000
-        server.otherwise = tasks(task("SUCCESS", receipts=[_receipt()]))
+        server.otherwise = tasks(task("SUCCESS", receipts=[receipt_of()]))
         assert (await one.task(error.token)).id == ID
 
 
 @row(67, "the body of another task")
 async def of_another(stage: Stage) -> None:
-    async with stage.against(otherwise=tasks(task("SUCCESS", id="s_2", receipts=[_receipt()]))) as (one, _):
+    async with stage.against(otherwise=tasks(task("SUCCESS", id="s_2", receipts=[receipt_of()]))) as (one, _):
         made = await create(one)
         await stage.fails(made.result(timeout=60), TaskError)
         assert made.state == "PENDING"
