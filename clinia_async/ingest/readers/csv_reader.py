@@ -77,8 +77,11 @@ class ChosenColumns:
 
     def read(self, rows: Rows, limit: int | None) -> Block:
         """Return the records of `rows`, the first `limit` of them."""
+        if limit is None and self._are_whole(rows):
+            numbers = range(rows.first, rows.first + len(rows.cells))
+            return self._rows.read(numbers, self._columns(rows.cells))  # type: ignore[arg-type]
         others: list[BadRecord | Blank] = []
-        numbers: list[int] = []
+        found: list[int] = []
         good: list[Sequence[str]] = []
         for number, cells in enumerate(rows.cells, rows.first):
             if cells is not None and not any(cells):
@@ -88,12 +91,19 @@ class ChosenColumns:
                 break
             reason = self._reason(cells, are_text=rows.are_text)
             if reason is None and cells is not None:
-                numbers.append(number)
+                found.append(number)
                 good.append(cells)
             else:
                 text = row_text(self._header, cells) if cells is not None else None
                 others.append(BadRecord(number, "$", reason or "", text))
-        return self._rows.read(_range(numbers), self._columns(good), others)
+        return self._rows.read(_range(found), self._columns(good), others)
+
+    def _are_whole(self, rows: Rows) -> bool:
+        """Return whether each row has a cell for each column, and is neither blank nor in doubt."""
+        cells = rows.cells
+        if not rows.are_text or None in cells:
+            return False
+        return set(map(len, cells)) == {len(self._header)} and all(map(any, cells))  # type: ignore[arg-type]
 
     def _reason(self, cells: Sequence[str] | None, *, are_text: bool) -> str | None:
         """Return why a row is bad, if it is."""

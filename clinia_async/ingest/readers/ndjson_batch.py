@@ -48,7 +48,7 @@ def are_plain_relationships(values: Sequence[Object]) -> bool:
         sizes = set(map(len, values))
         larger = values if sizes == {4} else [value for value in values if len(value) != 3]
         has_data = set(map(type, map(_DATA, larger))) <= {dict}
-        return sizes <= {3, 4} and has_data and all("from" in value for value in values)
+        return sizes <= {3, 4} and has_data and len([*map(_FROM, values)]) == len(values)
     except (KeyError, TypeError):
         return False
 

@@ -215,7 +215,7 @@ def _objects(tree: Tree, columns: Sequence[Column], count: int) -> list[dict[str
     """Return an object for each row, without the fields that have no value there."""
     names = [*tree]
     inner = [_inner(child, columns, count) for child in tree.values()]
-    objects = [dict(zip(names, row, strict=True)) for row in zip(*inner, strict=True)]
+    objects = [dict(zip(names, row)) for row in zip(*inner, strict=True)]  # noqa: B905  a column a name
     for name, column in zip(names, inner, strict=True):
         if type(None) in set(map(type, column)):
             for each, value in zip(objects, column, strict=True):
@@ -234,8 +234,10 @@ def _values(each: MappedField, column: Column, makers: "Makers") -> Column:
     kinds = set(map(type, column))
     if each.kind is None:
         return column
-    if each.kind == "str" and kinds <= {str, type(None)}:
+    if kinds <= _AS_THEY_ARE[each.kind]:
         return column
+    if kinds == {str} and each.kind in {"int", "float"} and all(map(_WHOLE.fullmatch, column)):  # type: ignore[arg-type]
+        return [*map(orjson.Fragment, column)]  # type: ignore[arg-type]
     make, rule = makers[each.kind]
     return [cell if cell is None or type(cell) is BadCell else _made(make, rule, cell) for cell in column]
 
@@ -294,6 +296,14 @@ def _json(cell: object) -> object:
     return orjson.Fragment(fields["value"][1].text) if fields.keys() == {"value"} else None
 
 
+_AS_THEY_ARE: Mapping[str, frozenset[type]] = {
+    "str": frozenset({str, type(None)}),
+    "int": frozenset({int, type(None)}),
+    "float": frozenset({int, float, orjson.Fragment, type(None)}),
+    "bool": frozenset({bool, type(None)}),
+    "json": frozenset({type(None)}),
+}
+"""The types of the cells that a field takes as they are."""
 Makers = Mapping[str, tuple[Callable[[object], object], str]]
 _MAKERS: Makers = {
     "str": (_string, "must be a value that has a text"),
