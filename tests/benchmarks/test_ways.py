@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("benchmarks.rounds", reason="the benchmarks are not beside the tests here")
 
+from benchmarks.measures import files
 from benchmarks.measures.ndjson import ndjson
 from benchmarks.rounds import Contender, sample
 from benchmarks.stub import Stub, serving
@@ -43,6 +44,13 @@ def test_a_file_goes_through_the_command_line(stub: Stub) -> None:
     with ndjson(20) as path:
         found = sample(Contender("it", "bulk:file", {"path": path}), url=stub.url, count=20)
     assert set(found) == MANY
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_files_of_every_format_are_loaded(stub: Stub, number: int) -> None:
+    with files.files(2000) as folder:
+        contender = files._contenders(folder)[number]
+        assert set(sample(contender, url=stub.url, count=2000)) == MANY
 
 
 @pytest.mark.parametrize("way", ["emulating:bare", "emulating:emulator"])

@@ -10,11 +10,14 @@ from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, Elem
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
-from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
+from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.serialization.strict_json import loads_strictly
 
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 """No string of JSON holds them as they are."""
+
+_ELEMENTS = 1024
+"""Records at once, at most."""
 
 Block = list[Item | RecordBatch]
 
@@ -23,10 +26,10 @@ async def read_json(stream: InputStream, lines: LineReader) -> AsyncGenerator[Bl
     """Yield the records, numbered by their place in the list from 1. Raises `InputError`."""
     pieces = iter(ElementScanner(stream.read, b"", LARGEST_LINE))
     number = 1
-    while batch := await asyncio.to_thread(lambda: [*islice(pieces, MAX_BATCH)]):
+    while batch := await asyncio.to_thread(lambda: [*islice(pieces, _ELEMENTS)]):
         for is_element, run in _runs(batch):
             if is_element:
-                texts = [None if each.text is None else each.text.translate(_LINE_ENDS) for each in run]
+                texts = [_as_line(each.text) for each in run]
                 yield [*lines.read_all(range(number, number + len(texts)), texts)]
                 number += len(texts)
             else:
@@ -39,13 +42,19 @@ def _runs(pieces: list[Element | Frame]) -> Iterator[tuple[bool, list[Element | 
         yield is_element, list(run)
 
 
+def _as_line(text: bytes | None) -> bytes | None:
+    if text is None or not (b"\n" in text or b"\r" in text):
+        return text
+    return text.translate(_LINE_ENDS)
+
+
 def _around(number: int, frame: Frame, lines: LineReader) -> Block:
     """Return what stands around the records: nothing, what is wrong there, or the one record that it is."""
     if frame.ended is not Ended.WHOLE:
         raise InputError("the input is no JSON: it is cut off, or its brackets do not match")
     text = frame.text
     if text is None or text.lstrip().startswith(b"{"):
-        return [*lines.read_all([number], [None if text is None else text.translate(_LINE_ENDS)])]
+        return [*lines.read_all([number], [_as_line(text)])]
     try:
         values = loads_strictly(text)
     except DecodeError as error:

@@ -16,6 +16,7 @@ from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedField
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_batch import parse_lines
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.serialization import exact_json, strict_json
@@ -236,8 +237,8 @@ def _values(each: MappedField, column: Column, makers: "Makers") -> Column:
         return column
     if kinds <= _AS_THEY_ARE[each.kind]:
         return column
-    if kinds == {str} and each.kind in {"int", "float"} and all(map(_WHOLE.fullmatch, column)):  # type: ignore[arg-type]
-        return [*map(orjson.Fragment, column)]  # type: ignore[arg-type]
+    if kinds == {str} and (values := _BY_COLUMN[each.kind](column, makers)) is not None:  # type: ignore[arg-type]
+        return values
     make, rule = makers[each.kind]
     return [cell if cell is None or type(cell) is BadCell else _made(make, rule, cell) for cell in column]
 
@@ -296,6 +297,38 @@ def _json(cell: object) -> object:
     return orjson.Fragment(fields["value"][1].text) if fields.keys() == {"value"} else None
 
 
+def _numbers(column: Sequence[str], _: "Makers") -> Column | None:
+    """Return the numbers of texts that are all whole; None where each must be looked at."""
+    return [*map(orjson.Fragment, column)] if all(map(_WHOLE.fullmatch, column)) else None
+
+
+def _fractions(column: Sequence[str], makers: "Makers") -> Column | None:
+    if makers is not _MAKERS or not all(map(_NUMBER.fullmatch, column)):
+        return _numbers(column, makers)
+    return [*map(orjson.Fragment, column)] if all(map(math.isfinite, map(float, column))) else None
+
+
+def _truths(column: Sequence[str], _: "Makers") -> Column | None:
+    return [*map(_TRUTH.get, column)] if set(column) <= _TRUTH.keys() else None
+
+
+def _documents(column: Sequence[str], _: "Makers") -> Column | None:
+    """Return the JSON of texts that are all plainly right."""
+    try:
+        texts = [text.encode() for text in column]
+    except UnicodeEncodeError:
+        return None
+    return None if parse_lines(texts) is None else [*map(orjson.Fragment, texts)]
+
+
+_BY_COLUMN: Mapping[str, Callable[[Sequence[str], "Makers"], Column | None]] = {
+    "str": lambda column, _: column,
+    "int": _numbers,
+    "float": _fractions,
+    "bool": _truths,
+    "json": _documents,
+}
+"""What becomes of a column of texts, if that is plain of all of them; None where it is not."""
 _AS_THEY_ARE: Mapping[str, frozenset[type]] = {
     "str": frozenset({str, type(None)}),
     "int": frozenset({int, type(None)}),
