@@ -9,6 +9,7 @@ import asyncio
 import bz2
 import lzma
 import os
+import struct
 import sys
 import zipfile
 import zlib
@@ -39,6 +40,9 @@ _PARTIAL = 64 * 1024
 
 
 _DAMAGE = (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What the decoders of the standard library raise."""
+
+_ZIP_DAMAGE = (NotImplementedError, KeyError, zlib.error, struct.error, *_DAMAGE)
 
 
 class InputError(CliniaError, OSError):
@@ -343,13 +347,16 @@ def _unzipped(raw: BufferedReader, start: _Peeked) -> ByteStream:
     """Return the one file in a zip archive. Raises `InputError` for any other archive."""
     if not raw.seekable():
         raise InputError("a zip archive must be a regular file: it is not read from front to back")
+    names: list[str] | None = None
     try:
         archive = zipfile.ZipFile(raw)
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         if len(names) == 1:
             return cast("ByteStream", archive.open(names[0]))
-    except (NotImplementedError, OSError, RuntimeError, ValueError, zipfile.BadZipFile):
-        raise InputError("the input is a zip archive that is damaged, encrypted or not supported") from None
+    except _ZIP_DAMAGE:
+        names = None  # raised below, without an error of the library as its context
+    if names is None:
+        raise InputError("the input is a zip archive that is damaged, encrypted or not supported")
     if "[Content_Types].xml" in names:
         raise InputError("the input is an Excel or Office file; save the sheet as CSV")
     raise InputError(f"the input is a zip archive of {len(names)} files; it must hold one")

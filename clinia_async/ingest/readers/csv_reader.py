@@ -131,8 +131,10 @@ def _range(numbers: list[int]) -> Sequence[int]:
 
 def _missing(name: str, rows: RowReader, header: Sequence[str], delimiter: str) -> InputError:
     error = missing_column(name, rows.field_of(name), header, found=header.count(name))
+    if len(header) != 1:
+        return error
     others = [known for mark, known in _DELIMITERS.items() if mark in header[0] and mark != delimiter]
-    if len(header) > 1 or not others:
+    if not others:
         return error
     return InputError(f"{error}; the header is one column: try --delimiter {others[0]}")
 

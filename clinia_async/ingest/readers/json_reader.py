@@ -11,10 +11,11 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.serialization.exact_json import loads
 from clinia_async.serialization.strict_json import loads_strictly
 
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
-"""No string of JSON holds them as they are."""
+"""No string of JSON holds line ends as they are."""
 
 _ELEMENTS = 1024
 """Records at once, at most."""
@@ -43,7 +44,12 @@ def _runs(pieces: list[Element | Frame]) -> Iterator[tuple[bool, list[Element | 
 
 
 def _as_line(text: bytes | None) -> bytes | None:
+    """Return an element on one line; one that is no JSON stays as it is, for a string may hold a line end."""
     if text is None or not (b"\n" in text or b"\r" in text):
+        return text
+    try:
+        loads(text)
+    except DecodeError:
         return text
     return text.translate(_LINE_ENDS)
 
