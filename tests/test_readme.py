@@ -7,6 +7,7 @@ from pathlib import Path
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.record import Record
+from clinia_async.session.options import VARIABLES
 from tests.readme_commands import commands
 from tests.test_surface import CALLS, method_of
 
@@ -45,3 +46,9 @@ def test_files_that_contributing_names_exist() -> None:
     assert named
     roots = (DOCS.parent, DOCS.parent / "clinia_async")
     assert [name for name in sorted(named) if not any((root / name).exists() for root in roots)] == []
+
+
+def test_each_environment_variable_is_on_the_page_of_settings() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(CLINIA_\w+)` \| `([\w.]+)`", page, re.MULTILINE))
+    assert rows == {variable: setting for variable, (setting, _) in VARIABLES.items()}
