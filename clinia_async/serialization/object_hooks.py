@@ -143,7 +143,7 @@ def fields_of(kind: Any, converter: Converter | None) -> list[Field]:
     variables = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
     found = []
     for attribute in attrs.fields(origin):
-        if attribute.name == "unknown_fields":
+        if attribute.name == "unknown_fields" or not attribute.init:
             continue
         hint = _filled(hints[attribute.name], variables)
         found.append(Field(attribute, hint, _late_hook(hint, converter) if converter else _no_hook))
