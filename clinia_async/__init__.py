@@ -37,13 +37,18 @@ _HOME_OF = home_of(
         ),
         "models.identifiers": "escape_dots unescape_dots",
         "models": (
-            "Action Cardinality Collection CollectionConnection CollectionProfile CollectionType"
-            " ConnectionEnd Contained DataSource DefinitionEnd ErrorInfo ErrorType Hit HitType"
-            " Identifier Mdm Meta Modules OtherRecord OtherSource Partition PartitionStatus Patch"
-            " PatchOp Period PipelineExecution PipelineStatus Profile ProfileType PurgeOperation"
-            " Receipt ReconciliationRules ReconciliationType Ref Relationship RelationshipConnection"
-            " RelationshipDefinition Resource SearchModule Source SourceCollection SourceMapping"
-            " SourceType TargetType TaskSnapshot TaskStatus"
+            "Action Cardinality Collection CollectionConnection CollectionConnectionJson"
+            " CollectionJson CollectionProfile CollectionProfileJson CollectionType ConnectionEnd"
+            " ConnectionEndJson Contained ContainedInJson ContainedJson DataSource DataSourceJson"
+            " DefinitionEnd DefinitionEndJson ErrorInfo ErrorType Hit HitType Identifier"
+            " IdentifierJson Mdm MdmJson Meta MetaJson Modules ModulesJson OtherRecord OtherSource"
+            " Partition PartitionJson PartitionStatus Patch PatchJson PatchOp Period PeriodJson"
+            " PipelineExecution PipelineStatus Profile ProfileJson ProfileType PurgeOperation Receipt"
+            " ReconciliationRules ReconciliationRulesJson ReconciliationType Ref RefJson Relationship"
+            " RelationshipConnection RelationshipConnectionJson RelationshipDefinition"
+            " RelationshipDefinitionJson RelationshipJson Resource ResourceJson SearchModule Source"
+            " SourceCollection SourceCollectionJson SourceMapping SourceMappingJson SourceType"
+            " TargetType TaskSnapshot TaskStatus Value"
         ),
         "tasks.pacing": "LearnedPace Learner Pace ShareOfAge",
         "tasks.poller": "Polling",

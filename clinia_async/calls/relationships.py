@@ -35,10 +35,12 @@ from clinia_async.models import (
     Action,
     Json,
     Meta,
+    MetaJson,
     Patch,
     PatchOp,
     Receipt,
     Ref,
+    RefJson,
     Relationship,
     SubmissionStatus,
     TargetType,
@@ -106,10 +108,10 @@ class _RelationshipWrite:
         self,
         source: str,
         type: str,
-        from_: Ref,
-        to: Ref,
+        from_: Ref | RefJson,
+        to: Ref | RefJson,
         data: Json | RawJson | None = None,
-        meta: Meta | None = None,
+        meta: Meta | MetaJson | None = None,
     ) -> None:
         id_ = simple_relationship_id(source, type, from_, to)
         if id_ is None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from attrs import Attribute
 
 from clinia_async.errors import InvalidWrite
-from clinia_async.models import Json, Meta, Ref, Value
+from clinia_async.models import Json, JsonDocument, Meta, Ref, Value
 from clinia_async.models.identifiers import (
     END_RULE,
     KEY_RULE,
@@ -21,13 +21,14 @@ from clinia_async.models.identifiers import (
     is_token,
 )
 from clinia_async.models.value import codec
+from clinia_async.serialization.documents import read_document
 from clinia_async.serialization.exact_json import RawJson
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 
-def value_of(kind: type[V], value: V | Json, path: str) -> V:
+def value_of(kind: type[V], value: object, path: str) -> V:
     """Return a value, made of its JSON if it is given as that.
 
     Raises:
@@ -38,6 +39,15 @@ def value_of(kind: type[V], value: V | Json, path: str) -> V:
     if not isinstance(value, kind):
         raise InvalidWrite(path, f"must be a {kind.__name__}, or its JSON object")
     return value
+
+
+def value_of_document(kind: type[V], document: V | Json | JsonDocument) -> V:
+    """Return a value, made of its JSON if it is given as that: a dict, text, or the path of a file.
+
+    Raises:
+        InvalidWrite: it is neither; `path` says where.
+    """
+    return document if isinstance(document, kind) else kind.from_dict(read_document(document))
 
 
 def check_key(value: str, path: str) -> None:
@@ -74,12 +84,12 @@ def check_end(value: Ref, path: str) -> None:
     check_key(value.type, f"{path}.type")
 
 
-def simple_relationship_id(source: str, type: str, from_: Ref, to: Ref) -> str | None:
+def simple_relationship_id(source: str, type: str, from_: object, to: object) -> str | None:
     """Return the id of a relationship if its names are all of the simple form, else None.
 
     One match here replaces the separate checks, which are slower and explain what is wrong.
     """
-    if from_.__class__ is not Ref or to.__class__ is not Ref:
+    if not (from_.__class__ is Ref and to.__class__ is Ref):
         return None
     try:
         id_ = from_.id + "." + to.id

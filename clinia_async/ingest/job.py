@@ -58,9 +58,9 @@ class Ingestion:
     Args:
         session: sends the requests. What else it sends meanwhile shares the `limits`.
         source: the key of the source that every record belongs to.
-        writes: creates, upserts and deletes in any iterable, sync or async, or the records of a file as
-            `read_ndjson` and `read_records` return them. It is read a little ahead of need, and no further
-            once the job is stopped.
+        writes: creates, upserts and deletes in any iterable, sync or async, dicts as lines of NDJSON hold
+            them, or the records of a file as `read_ndjson` and `read_records` return them. It is read a
+            little ahead of need, and no further once the job is stopped.
         journal: the file to write progress to; it is made if it is not there.
         input_id: any text that changes with the input, such as its digest. Without it, the input of a job
             with a journal is compared with that of the run before while it is read.

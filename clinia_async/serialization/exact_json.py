@@ -149,7 +149,7 @@ def _json_of(value: object) -> object:
     """Return the JSON of what orjson does not know; a `TypeError` for what has none."""
     if isinstance(value, RawJson):
         return orjson.Fragment(value.text)
-    if isinstance(value, Decimal) and value.is_finite():
+    if isinstance(value, Decimal) and math.isfinite(float(value)):
         return orjson.Fragment(str(value))  # every digit, as a number
     if isinstance(value, date) and _has_json(value):
         return timestamps.text_of_data(value)
@@ -193,8 +193,8 @@ def _check_leaf(value: object, path: str) -> None:
         raise InvalidWrite(path, "must be a finite number")
     if kind is str and not is_unicode(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must not hold a lone surrogate")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise InvalidWrite(path, "must be a finite number")
+    if isinstance(value, Decimal) and not math.isfinite(float(value)):
+        raise InvalidWrite(path, "must be a finite number that a double can hold")
     if isinstance(value, date) and not _has_json(value):
         raise InvalidWrite(path, "must be a datetime with a timezone")
     if kind not in _LEAVES and not isinstance(value, Decimal | date):

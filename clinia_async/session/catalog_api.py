@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Coroutine
 
 from clinia_async import calls, models
+from clinia_async.calls.validation import value_of_document
+from clinia_async.errors import InvalidWrite
 from clinia_async.session.call_interface import CallInterface
 from clinia_async.session.pagination import all_pages
 from clinia_async.session.submissions import Submission
@@ -66,8 +68,9 @@ class CatalogMethods(CallInterface):
         self,
         key: str,
         *,
-        modules: "models.Modules",
-        source: "models.DataSource | models.Mdm",
+        definition: "models.Partition | models.PartitionJson | models.JsonDocument | None" = None,
+        modules: "models.Modules | models.ModulesJson | None" = None,
+        source: "models.DataSource | models.Mdm | models.DataSourceJson | models.MdmJson | None" = None,
         stage: bool = False,
         timeout: float | None = None,
     ) -> Submission["models.Partition"]:
@@ -75,12 +78,28 @@ class CatalogMethods(CallInterface):
 
         https://docs.clinia.com/api-reference/partitions/create-a-data-partition
 
+        Args:
+            key: the key of the new partition.
+            definition: the body as the reference page shows it: a `Partition` that was read, a dict, JSON
+                text, or the path of a file. It replaces `modules` and `source`.
+            modules: the modules, or their JSON.
+            source: the source, or its JSON.
+            stage: make a mutable partition.
+            timeout: seconds for all attempts together.
+
         Raises:
-            InvalidWrite: a key or a reference is wrong; nothing was sent.
+            InvalidWrite: a key or a part of the definition is wrong; nothing was sent.
             WriteConflict: an answer was lost, and another partition has the key.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self._perform(calls.CreatePartition(key, modules, source, stage), timeout)
+        if definition is not None and modules is None and source is None:
+            call = calls.CreatePartition.from_definition(key, definition, stage=stage)
+        elif definition is None and modules is not None and source is not None:
+            # JSON is taken, and checked
+            call = calls.CreatePartition(key, modules, source, stage)  # type: ignore[arg-type]
+        else:
+            raise InvalidWrite("$", "must be given as `definition`, or as `modules` and `source`")
+        return self._perform(call, timeout)
 
     def get_partition(
         self, key: str, *, timeout: float | None = None
@@ -119,7 +138,12 @@ class CatalogMethods(CallInterface):
     # Definitions
 
     def put_profile(
-        self, source: str, key: str, profile: "models.Profile", *, timeout: float | None = None
+        self,
+        source: str,
+        key: str,
+        profile: "models.Profile | models.ProfileJson | models.JsonDocument",
+        *,
+        timeout: float | None = None,
     ) -> Submission["models.Profile"]:
         """Create or replace a profile. May be retried. The task is done when it is returned.
 
@@ -129,13 +153,15 @@ class CatalogMethods(CallInterface):
             InvalidWrite: a key is wrong; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self._perform(calls.PutProfile(source, key, profile), timeout)
+        return self._perform(
+            calls.PutProfile(source, key, value_of_document(models.Profile, profile)), timeout
+        )
 
     def put_relationship_definition(
         self,
         source: str,
         key: str,
-        definition: "models.RelationshipDefinition",
+        definition: "models.RelationshipDefinition | models.RelationshipDefinitionJson | models.JsonDocument",
         *,
         timeout: float | None = None,
     ) -> Submission["models.RelationshipDefinition"]:
@@ -147,7 +173,12 @@ class CatalogMethods(CallInterface):
             InvalidWrite: a key is wrong; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self._perform(calls.PutRelationshipDefinition(source, key, definition), timeout)
+        return self._perform(
+            calls.PutRelationshipDefinition(
+                source, key, value_of_document(models.RelationshipDefinition, definition)
+            ),
+            timeout,
+        )
 
     def get_relationship_definition(
         self, source: str, key: str, *, timeout: float | None = None
@@ -180,7 +211,12 @@ class CatalogMethods(CallInterface):
         return all_pages(lambda query: self.send(calls.ListRelationshipDefinitions(source, query)), per_page)
 
     def put_collection(
-        self, source: str, key: str, collection: "models.Collection", *, timeout: float | None = None
+        self,
+        source: str,
+        key: str,
+        collection: "models.Collection | models.CollectionJson | models.JsonDocument",
+        *,
+        timeout: float | None = None,
     ) -> Submission["models.Collection"]:
         """Create or replace a collection. May be retried. The task is done when it is returned.
 
@@ -190,7 +226,9 @@ class CatalogMethods(CallInterface):
             InvalidWrite: a key is wrong; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self._perform(calls.PutCollection(source, key, collection), timeout)
+        return self._perform(
+            calls.PutCollection(source, key, value_of_document(models.Collection, collection)), timeout
+        )
 
     def get_collection(
         self, source: str, key: str, *, timeout: float | None = None

@@ -53,10 +53,10 @@ class RegistryMethods(CallInterface):
         source: str,
         type: str,
         *,
-        from_: Ref,
-        to: Ref,
+        from_: Ref | models.RefJson,
+        to: Ref | models.RefJson,
         data: Json | RawJson | None = None,
-        meta: Meta | None = None,
+        meta: Meta | models.MetaJson | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Relationship]:
@@ -87,7 +87,13 @@ class RegistryMethods(CallInterface):
         return self.send(GetRelationship(source, type, id), timeout=timeout)
 
     def update_relationship(
-        self, source: str, type: str, id: str, patches: Sequence[Patch], *, timeout: float | None = None
+        self,
+        source: str,
+        type: str,
+        id: str,
+        patches: Sequence[Patch | models.PatchJson],
+        *,
+        timeout: float | None = None,
     ) -> Submission[Relationship]:
         """Change a relationship's data, in order. Retried only if each change sets a whole value.
 
@@ -97,7 +103,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(UpdateRelationship(source, type, id, patches), timeout=timeout)
+        return self.submit(UpdateRelationship(source, type, id, patches), timeout=timeout)  # type: ignore[arg-type]
 
     def delete_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -121,8 +127,8 @@ class RegistryMethods(CallInterface):
         *,
         data: Json | RawJson,
         id: str | None = None,
-        meta: Meta | None = None,
-        contained: ContainedIn | None = None,
+        meta: Meta | models.MetaJson | None = None,
+        contained: ContainedIn | models.ContainedInJson | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Resource]:
@@ -136,7 +142,7 @@ class RegistryMethods(CallInterface):
             WriteConflict: an answer was lost, and another record has the id.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)
+        write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
         return self.submit(write, timeout=timeout, read_back=read_back)
 
     def upsert_resource(
@@ -146,8 +152,8 @@ class RegistryMethods(CallInterface):
         id: str,
         *,
         data: Json | RawJson,
-        meta: Meta | None = None,
-        contained: ContainedIn | None = None,
+        meta: Meta | models.MetaJson | None = None,
+        contained: ContainedIn | models.ContainedInJson | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Resource]:
@@ -159,7 +165,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)
+        write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
         return self.submit(write, timeout=timeout, read_back=read_back)
 
     def get_resource(
@@ -194,7 +200,7 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         place: Sequence[str],
-        contained: Contained,
+        contained: Contained | models.ContainedJson,
         *,
         timeout: float | None = None,
     ) -> Submission[Resource]:
@@ -208,7 +214,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(calls.CreateContained(source, type, id, place, contained), timeout=timeout)
+        return self.submit(calls.CreateContained(source, type, id, place, contained), timeout=timeout)  # type: ignore[arg-type]
 
     def upsert_contained(
         self,
@@ -216,7 +222,7 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         place: Sequence[str],
-        contained: Contained,
+        contained: Contained | models.ContainedJson,
         *,
         timeout: float | None = None,
     ) -> Submission[Resource]:
@@ -230,7 +236,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(calls.UpsertContained(source, type, id, place, contained), timeout=timeout)
+        return self.submit(calls.UpsertContained(source, type, id, place, contained), timeout=timeout)  # type: ignore[arg-type]
 
     def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None

@@ -1,7 +1,7 @@
 """Reads the input: what is wrong gets its outcome here, and what may be sent goes to the ready queue."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import CliniaError, Evidence, InvalidWrite, Outcome
@@ -10,13 +10,18 @@ from clinia_async.ingest.journal.rows import Failure, Unfinished
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue, now
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.iter_batches import iter_batches
 from clinia_async.ingest.records.record import BadRecord, Barrier, Blank, Record
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
+from clinia_async.models import Json
+from clinia_async.serialization import exact_json
 
-Item = BatchWrite | Record | BadRecord | Blank
+Item = BatchWrite | Record | BadRecord | Blank | Json
+"""A write, a record that was read, or a dict as a line of NDJSON holds it."""
 _COMPLETION_CHECK = 0.02
 """Seconds between two looks at whether all records are completed, at a barrier."""
 Publish = Callable[[ChunkOutcomes], Awaitable[None]]
@@ -42,6 +47,7 @@ class InputReader:
         may_have_arrived: bool,
     ) -> None:
         self._source = source
+        self._lines = LineReader(Rules(source))
         self._blocks = _blocks(items)
         self._queue = queue
         self._report = report
@@ -93,8 +99,8 @@ class InputReader:
         self._replay.check_ended()
 
     async def _add_all(self, items: Iterable[Item | RecordBatch | Barrier], publish: Publish) -> None:
-        if isinstance(items, list) and (batch := encode_batch(items, self._report.read + 1)) is not None:
-            items = (batch,)
+        if isinstance(items, list):
+            items = self._in_batches(items)
         for item in items:
             if isinstance(item, Barrier):
                 await self._wait_until_completed()
@@ -107,6 +113,15 @@ class InputReader:
                 await self._queue.wait_for_room()
             if self._queue.is_stopped:
                 return
+
+    def _in_batches(self, items: list[Item]) -> Iterable[Item | RecordBatch]:
+        """Return items in batches, if they are all of one kind and nothing is wrong with them."""
+        first = self._report.read + 1
+        if all(type(item) is dict for item in items):
+            lines = exact_json.try_dumps_all(items)
+            return items if lines is None else self._lines.read_all(range(first, first + len(lines)), lines)
+        batch = encode_batch(items, first)
+        return items if batch is None else (batch,)
 
     async def _wait_until_completed(self) -> None:
         """Wait until every record that was read is completed.
@@ -178,15 +193,23 @@ class InputReader:
             # with the run that sent it twice, the wait for the first of the two was forgotten
             self._queue.fences.add([(record.key, record.action)], now())
 
-    def _checked(self, item: Item) -> Record | BadRecord:
+    def _checked(self, item: object) -> Record | BadRecord:
         place = self._report.read + 1
         if isinstance(item, BatchWrite):
             item = Record(place, item)
+        elif isinstance(item, Mapping):
+            item = self._read_line(place, item)
         if isinstance(item, Record) and item.source != self._source:
             return BadRecord(item.line, "$.source", "must be the source of the job", item.text)
         if isinstance(item, Record | BadRecord):
             return item
-        raise InvalidWrite(f"record {place}", "must be a write of a bulk or a record that was read")
+        raise InvalidWrite(f"record {place}", "must be a write of a bulk, a dict, or a record that was read")
+
+    def _read_line(self, place: int, item: Json) -> object:
+        try:
+            return self._lines.read_strictly(place, exact_json.dumps(item))
+        except InvalidWrite as error:
+            return BadRecord(place, error.path, error.rule)
 
     async def _close(self) -> None:
         closing = getattr(self._blocks, "aclose", None)
@@ -231,6 +254,8 @@ def _size_of(item: object) -> int:
     try:
         if isinstance(item, Record):
             return len(item.payload())
+        if isinstance(item, Mapping):
+            return len(exact_json.dumps(item))
         return len(item.operation()) if isinstance(item, BatchWrite) else 0
     except InvalidWrite:
         return 0

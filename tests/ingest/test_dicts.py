@@ -1,0 +1,108 @@
+"""Jobs take dicts as lines of NDJSON hold them, with the same checks."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from clinia_async import Disposition, Ingestion
+from clinia_async.emulator import Emulator
+from tests.ingest.running import BOTH_WAYS, SOURCE, ran, run, session_for, stored_data, write
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator() as emulator:
+        yield emulator
+
+
+def line(number: int, **more: Any) -> dict[str, Any]:
+    ends = {
+        "from": {"id": f"p{number}", "type": "practitioner"},
+        "to": {"id": "org-1", "type": "organization"},
+    }
+    return {"type": "practises-at", **ends, "data": {"number": number}, **more}
+
+
+def person(number: int, **more: Any) -> dict[str, Any]:
+    return {"type": "practitioner", "id": f"prac-{number}", "data": {"number": number}, **more}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_dicts_are_written_as_lines_are(emulator: Emulator, via: str) -> None:
+    found = await run(emulator, [line(number) for number in range(700)], via=via)
+    assert found.error is None
+    assert found.reported == {Disposition.PERSISTED: 700}
+    assert stored_data(emulator) == {f"p{number}.org-1": {"number": number} for number in range(700)}
+    assert found.lines(found.outcomes[0].disposition) == list(range(1, 701))
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_dicts_of_all_kinds_and_other_items_may_be_mixed(emulator: Emulator, via: str) -> None:
+    items = [
+        person(1),
+        {"action": "UPSERT", **person(2)},
+        line(3),
+        write("prac-4", "org-4"),
+        {"action": "DELETE", "type": "practitioner", "id": "prac-1"},
+        person(5, meta={"createdAt": datetime(2020, 1, 1, tzinfo=UTC)}),
+    ]
+
+    async def source() -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+
+    found = await run(emulator, source(), via=via)
+    assert found.error is None
+    assert found.reported == {Disposition.PERSISTED: 6}
+    assert set(stored_data(emulator)) == {"p3.org-1", "prac-4.org-4"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "path"),
+    [
+        ({}, "$.type"),
+        ({"type": "practises-at"}, "$.from"),
+        (line(1, data=[]), "$.data"),
+        (line(1, date={}), "$"),
+        (line(1, meta={"createdAt": "CANARY"}), "$.meta.createdAt"),
+        (line(1, meta={"createdBy": "CANARY"}), "$.meta.createdBy"),
+        (line(1, data={"x": float("nan")}), "$.data.x"),
+        (line(1, data={"x": {1, 2}}), "$.data.x"),
+        (line(1, data={"x": datetime(2020, 1, 1)}), "$.data.x"),  # noqa: DTZ001  naive on purpose
+        ({**line(1), "from": {"id": "a.b", "type": "practitioner"}}, "$.from.id"),
+        ({**line(1), "from": {"id": 7, "type": "practitioner"}}, "$.from.id"),
+    ],
+)
+async def test_a_dict_that_is_wrong_costs_itself_alone(emulator: Emulator, bad: Any, path: str) -> None:
+    found = await run(emulator, [line(1), bad, line(2)])
+    assert found.error is None
+    assert found.lines(Disposition.INVALID) == [2]
+    (reason,) = [outcome.reason for outcome in found.outcomes if outcome.disposition is Disposition.INVALID]
+    assert (reason or "").startswith(f"{path}: ")
+    assert "CANARY" not in (reason or "")
+    assert len(stored_data(emulator)) == 2
+
+
+async def test_dates_and_decimals_of_dicts_are_sent_exactly(emulator: Emulator) -> None:
+    data = {"since": datetime(2020, 1, 1, tzinfo=UTC), "share": Decimal("0.10"), "large": 2**70}
+    found = await run(emulator, [line(number, data=data) for number in range(3)])
+    assert found.error is None
+    (text,) = {record.text or record.payload() for record in (each.record for each in found.outcomes[:1])}
+    assert b'"share":0.10' in text
+    assert json.loads(text)["data"] == {"since": "2020-01-01T00:00:00Z", "share": 0.1, "large": 2**70}
+
+
+async def test_a_job_of_dicts_is_continued_by_its_journal(emulator: Emulator, tmp_path: Any) -> None:
+    items = [line(number) for number in range(40)]
+    async with session_for(emulator) as session:
+        first = await ran(session, items[:25], journal=tmp_path / "load.db")
+        assert first.reported == {Disposition.PERSISTED: 25}
+        job = Ingestion(session, SOURCE, items, journal=tmp_path / "load.db")
+        async with job:
+            again = [outcome async for outcome in job]
+    assert len(again) == 15
+    assert len(stored_data(emulator)) == 40
