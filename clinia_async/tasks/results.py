@@ -318,7 +318,7 @@ class BatchTaskResult:
             unconfirmed.result = result
             return unconfirmed
         error = failed(task, snapshot, receipts, left)
-        if _lacks_receipts(result) and error.outcome is Outcome.REJECTED:
+        if _lacks_receipts(result) or len(receipts) < len(self.write.writes):
             error.outcome = Outcome.UNKNOWN
         if not isinstance(error, TaskCancelled):
             error.result = result
@@ -328,17 +328,21 @@ class BatchTaskResult:
 async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     """The result of a bulk whose writes are not known: its receipts, if every operation was carried out."""
     receipts, failure = await _receipts(task, snapshot)
-    if failure is not None:
+    if not receipts:
+        failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
     result = BatchResult(receipts)
     if snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):
-            task.evidence = Evidence.RECEIPT if receipts else Evidence.TASK
+            task.evidence = Evidence.RECEIPT
             return result
         unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
         unconfirmed.result = result
         raise unconfirmed
     error = failed(task, snapshot, receipts)
+    is_whole = task.kind is TaskKind.SINGLE or snapshot.status == TaskStatus.CANCELLED
+    if not is_whole:
+        error.outcome = Outcome.UNKNOWN  # receipts may be missing, and nobody knows here of how many writes
     if not isinstance(error, TaskCancelled):
         error.result = result
     raise error

@@ -668,7 +668,6 @@ async def test_a_resumed_single_write_gives_its_record(entry: Any, record: Any) 
         [receipt(PAIR, action="DELETE")],
         [{**receipt("scan-1"), "targetType": "OBJECT", "type": "scans"}],
         [receipt("prac-1"), receipt("prac-2")],
-        [],
     ],
 )
 async def test_what_a_resumed_task_made_no_record_of(receipts: Any) -> None:

@@ -195,6 +195,19 @@ async def test_a_failure_without_receipts_is_a_failed_task(receipts: Any) -> Non
         assert server.count("GET") == (2 if receipts is None else 1)
 
 
+async def test_receipts_that_may_be_missing_reject_nothing() -> None:
+    one = [receipt("p1", "FAILURE", error="INTERNAL")]
+    async with against(script("FAILURE", one, id="bk_1")) as (session, _):
+        for wait in (session.task("bk_1", source=EHR), await session.bulk(EHR, [new("p1"), put("p2")])):
+            with pytest.raises(TaskFailed) as caught:
+                await wait
+            assert caught.value.outcome is Outcome.UNKNOWN
+    async with against(script("SUCCESS", [])) as (session, _):
+        with pytest.raises(CliniaError) as empty:
+            await session.task("s_1", source=EHR)
+        assert (empty.value.outcome, empty.value.evidence) == (Outcome.DONE, Evidence.TASK)
+
+
 async def test_a_task_and_a_receipt_that_contradict_each_other_prove_nothing() -> None:
     for status, other in (("SUCCESS", "FAILURE"), ("FAILURE", "SUCCESS")):
         async with against(script(status, [receipt("prac-1.org-9", other)])) as (session, _):
