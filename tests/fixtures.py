@@ -9,7 +9,6 @@ import pytest
 
 from clinia_async import Session
 from clinia_async.emulator import Emulator, Settings
-from clinia_async.transport.connections import PooledRequester
 from tests import factories
 from tests.factories import session_at
 
@@ -33,11 +32,11 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
     assert complaints == []
 
 
-@pytest.fixture(params=["behind", "front"])
+@pytest.fixture(params=["pooled", "public"])
 def each_way_through_aiohttp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what is behind `ClientSession.request`, and by that, as with a version that is not known."""
-    if request.param == "front":
-        monkeypatch.setattr(PooledRequester, "KNOWN", "none")
+    """Straight over the pool, and by `ClientSession.request`, as with a version that is not known."""
+    if request.param == "public":
+        monkeypatch.setattr("clinia_async.transport.connections.IS_KNOWN", False)
 
 
 @pytest.fixture(params=[False, True], ids=["each", "coalesced"])

@@ -4,13 +4,14 @@ from benchmarks.plan import Plan
 from benchmarks.quartiles import AtLeast
 from benchmarks.rounds import Contender, Results, interleaved
 from benchmarks.tables import Comparison, Table
-from clinia_async.session.engine import SessionOptions
 
+BORROWED_GOAL = AtLeast(0.95, 0.85)
 GOALS = {1: AtLeast(0.95, 0.85), 32: AtLeast(1.00, 0.90), 128: AtLeast(1.05, 0.95)}
 ON_UVLOOP, COALESCED = AtLeast(1.30, 1.10), AtLeast(5.0)
 
 RAW = Contender("raw aiohttp", "single_raw:create")
 OURS = Contender("clinia_async", "single:ours", is_ours=True)
+BORROWED = Contender("clinia_async, http_session=", "single:borrowed", is_ours=True)
 UVLOOP = (
     Contender("raw aiohttp, uvloop", "single_raw:create", {"loop": "uvloop"}, needs="uvloop"),
     Contender("clinia_async, uvloop", "single:ours", {"loop": "uvloop"}, needs="uvloop", is_ours=True),
@@ -26,7 +27,7 @@ _CALLERS = {"in_flight": 1000}
 def measure(plan: Plan) -> list[Table]:
     return [
         _at(plan, 1, [RAW, OURS, *PEERS]),
-        _at(plan, 32, [RAW, OURS, *UVLOOP, *PEERS]),
+        _at(plan, 32, [RAW, OURS, BORROWED, *UVLOOP, *PEERS]),
         _at(plan, 128, [RAW, OURS, *PEERS]),
         _coalesced(plan),
     ]
@@ -34,13 +35,18 @@ def measure(plan: Plan) -> list[Table]:
 
 def checked(plan: Plan) -> list[Table]:
     """Our own against raw aiohttp, and nothing else."""
-    return [_at(plan, in_flight, [RAW, OURS]) for in_flight in (32, 1, 128)]
+    return [
+        _at(plan, 32, [RAW, OURS, BORROWED]),
+        *(_at(plan, in_flight, [RAW, OURS]) for in_flight in (1, 128)),
+    ]
 
 
 def _at(plan: Plan, in_flight: int, contenders: list[Contender]) -> Table:
     count = plan.size(4000, 1500)
     results = interleaved(contenders, plan.times(9, 7), url=plan.stub.url, count=count, in_flight=in_flight)
-    goals = {OURS.name: GOALS[in_flight]} | ({UVLOOP[1].name: ON_UVLOOP} if in_flight == 32 else {})
+    goals = {OURS.name: GOALS[in_flight]}
+    if in_flight == 32:
+        goals |= {UVLOOP[1].name: ON_UVLOOP, BORROWED.name: BORROWED_GOAL}
     title = (
         f"Single creates, {in_flight} in flight" if in_flight > 1 else "Single creates, one after the other"
     )
@@ -53,22 +59,18 @@ def _coalesced(plan: Plan) -> Table:
     gathered = Contender(
         "clinia_async, 1,000 in flight, coalesced", "single:coalesced", _CALLERS, is_ours=True
     )
-    is_there = "coalesce" in SessionOptions.__annotations__
     results = interleaved(
-        [*contenders, gathered] if is_there else contenders,
+        [*contenders, gathered],
         plan.times(7, 3),
         url=plan.stub.url,
         count=plan.size(10_000, 4000),
         in_flight=32,
     )
     goals = {gathered.name: COALESCED}
-    notes = [] if is_there else [f"not measured: {gathered.name}: this version cannot gather creates"]
-    return _compared("A thousand creates at once, against raw aiohttp with 32", results, goals, notes)
+    return _compared("A thousand creates at once, against raw aiohttp with 32", results, goals)
 
 
-def _compared(
-    title: str, results: Results, goals: dict[str, AtLeast], notes: list[str] | None = None
-) -> Table:
+def _compared(title: str, results: Results, goals: dict[str, AtLeast]) -> Table:
     comparison = Comparison(
         title,
         results,
@@ -78,4 +80,4 @@ def _compared(
         goals,
         more=[("a second", "per_second", ",.0f")],
     )
-    return comparison.table(notes or [])
+    return comparison.table([])

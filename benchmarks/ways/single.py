@@ -1,6 +1,6 @@
 """Single creates, ours."""
 
-from typing import Any
+import aiohttp
 
 import clinia_async as clinia
 from benchmarks import workload
@@ -13,10 +13,18 @@ async def ours(url: str, count: int, in_flight: int) -> dict[str, float]:
         return await cost(Create(session), count, in_flight)
 
 
+async def borrowed(url: str, count: int, in_flight: int) -> dict[str, float]:
+    """The same over an `aiohttp.ClientSession` of the caller's: by the public way of aiohttp alone."""
+    async with (
+        aiohttp.ClientSession() as http,
+        clinia.Session(base_url=url, api_key="k", http_session=http) as session,
+    ):
+        return await cost(Create(session), count, in_flight)
+
+
 async def coalesced(url: str, count: int, in_flight: int) -> dict[str, float]:
     """As many callers as ever, whose creates the session gathers into bulks."""
-    options: dict[str, Any] = {"coalesce": True}  # not every version knows it
-    async with clinia.Session(base_url=url, api_key="k", **options) as session:
+    async with clinia.Session(base_url=url, api_key="k", coalesce=True) as session:
         return await cost(Create(session), count, in_flight)
 
 

@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
-from typing import ClassVar
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -22,6 +21,12 @@ from clinia_async.calls import Request
 from clinia_async.models.secret import Secret
 
 _PIECE = 256 * 1024
+
+KNOWN = "3.14."
+"""Versions of aiohttp of which more is used than its public interface; others work, and cost more."""
+IS_KNOWN = aiohttp.__version__.startswith(KNOWN)
+LARGEST_POOLED = 32 * 1024
+"""Bytes of a body that a connection takes at once; with a larger one it may take time."""
 
 _REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request
 """The methods that tools which record or answer requests put something else in the place of."""
@@ -90,9 +95,7 @@ class ClientRequest(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is None or _has_unread_data(conn.protocol):
             conn.close()
-            raise aiohttp.ClientConnectionResetError(
-                "something came over the connection that nobody asked for"
-            )
+            raise aiohttp.ClientConnectionResetError("something came over the connection unasked")
         _bytes_sent.get(BytesSent()).happened = True
         return await super().send(conn)
 
@@ -156,21 +159,18 @@ class AiohttpRequester:
 class PooledRequester:
     """Straight over a pooled connection, without the objects that a `ClientSession` makes for each request.
 
+    The pool may be that of a borrowed session.
+
     They cost more than half of a small request, and serve what is turned off here: redirects, cookies,
     proxies, traces, authentication, streamed bodies. What is used in their place is known of some
     versions of aiohttp only.
     """
 
-    KNOWN: ClassVar[str] = "3.14."
-    LARGEST: ClassVar[int] = 32 * 1024
-    """Bytes of a body: with a larger one it may take time until the connection has taken it."""
-
-    def __init__(
-        self, client: aiohttp.ClientSession, connector: aiohttp.TCPConnector, timeout: float
-    ) -> None:
+    def __init__(self, client: aiohttp.ClientSession, connect_timeout: float) -> None:
+        assert client.connector is not None
         self._client = client
-        self._connector = connector
-        self._connect_timeout = timeout
+        self._connector = client.connector
+        self._connect_timeout = connect_timeout
         self._template = lru_cache(maxsize=8)(self._make_template)
 
     async def request(
@@ -261,6 +261,14 @@ class Exchange:
             self._connection.release()
         else:
             self._connection.close()
+
+
+def can_pool(client: aiohttp.ClientSession) -> bool:
+    """Return whether `PooledRequester` knows how to use the connections of a client."""
+    connector = client.connector
+    return (
+        IS_KNOWN and isinstance(connector, aiohttp.TCPConnector) and not getattr(client, "_middlewares", ())
+    )
 
 
 def hooks_of(client: aiohttp.ClientSession) -> list[str]:

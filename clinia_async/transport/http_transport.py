@@ -21,6 +21,7 @@ from clinia_async.calls import Host, Request
 from clinia_async.errors import ConfigError, RequestError, Unauthenticated
 from clinia_async.models.secret import Secret
 from clinia_async.settings import Number
+from clinia_async.transport import connections
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.connections import (
     AiohttpRequester,
@@ -112,12 +113,11 @@ class Transport:
         self._client = self._make_client(identity, borrowed, with_proxy=proxy is not None)
         self._public = AiohttpRequester(self._client, proxy)
         self._pooled: PooledRequester | None = None
-        connector = self._client.connector
-        is_known = aiohttp.__version__.startswith(PooledRequester.KNOWN)
-        if borrowed is None and proxy is None and is_known and isinstance(connector, Connector):
-            self._pooled = PooledRequester(self._client, connector, options.connect)
+        if proxy is None and connections.can_pool(self._client):
+            self._pooled = PooledRequester(self._client, options.connect)
         else:
-            _log_way(["a proxy"] if proxy else ["a borrowed http_session"] if borrowed else ["a new aiohttp"])
+            reasons = ["a proxy"] if proxy else hooks_of(self._client)
+            _log_way(reasons or ["a connector or a version of aiohttp that is not known"])
         self._was_plain: bool | None = None
 
     def host_of(self, request: Request) -> str:
@@ -169,7 +169,7 @@ class Transport:
         if (
             self._pooled is not None
             and request.headers is None
-            and len(request.body or b"") <= PooledRequester.LARGEST
+            and len(request.body or b"") <= connections.LARGEST_POOLED
             and self._is_plain()
         ):
             answer = await self._pooled.request(request, place, credentials, sent)

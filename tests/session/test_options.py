@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Make, str]] = {
     "patience": (lambda: Polling(patience=math.nan), "Polling.patience must be"),
     "jitter": (
         lambda: Polling(jitter=1.5),
-        "Polling.jitter must be a finite number of 0 or more and of at most 1",
+        "Polling.jitter must be a finite number of 0 or more and less than 1",
     ),
     "pace": (lambda: Polling(pace=3), "Polling.pace must be a function"),  # type: ignore[arg-type]
     "connect": (lambda: TransportOptions(connect=0), "TransportOptions.connect must be"),

@@ -9,9 +9,8 @@ import aiohttp
 import pytest
 
 from clinia_async import Outcome, RequestError, Session
-from clinia_async.transport.connections import PooledRequester
 from tests.factories import ONCE, create, session_at
-from tests.hostile import Hostile, persisted
+from tests.hostile import Hostile, by_target, persisted, reply
 
 SIZES = [10, 40_000]
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -172,18 +171,42 @@ async def test_the_way_in_use_is_logged_once(
     ]
 
 
-@pytest.mark.parametrize("reason", ["a borrowed http_session", "a new aiohttp"])
+async def test_a_borrowed_session_without_hooks_lends_its_pool(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "clinia_async.transport")
+    async with (
+        Hostile(otherwise=by_target({"/other": [reply(200)] * 3}, persisted)) as server,
+        aiohttp.ClientSession() as client,
+        session_at(server, http_session=client) as session,
+    ):
+        for number in range(3):
+            await create(session, f"p{number}")
+            async with client.post(f"{server.url}/other", data=b"{}") as answer:
+                await answer.read()
+        assert server.connections == 1
+    said = [each.getMessage() for each in caplog.records if each.name == "clinia_async.transport"]
+    assert said == ["small requests go straight over pooled connections"]
+
+
+@pytest.mark.parametrize("reason", ["middlewares", "a connector or a version of aiohttp that is not known"])
 async def test_why_the_public_way_is_in_use_is_logged(
     reason: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "clinia_async.transport")
-    if reason == "a new aiohttp":
-        monkeypatch.setattr(PooledRequester, "KNOWN", "none")
-    async with Hostile(otherwise=persisted) as server, aiohttp.ClientSession() as client:
-        borrowed = {"http_session": client} if "borrowed" in reason else {}
-        async with session_at(server, **borrowed) as session:
-            await create(session)
-            await create(session, "b")
+
+    async def passed_on(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+        answer: aiohttp.ClientResponse = await handler(request)
+        return answer
+
+    if "version" in reason:
+        monkeypatch.setattr("clinia_async.transport.connections.IS_KNOWN", False)
+    middlewares = (passed_on,) if reason == "middlewares" else ()
+    async with (
+        Hostile(otherwise=persisted) as server,
+        aiohttp.ClientSession(middlewares=middlewares) as client,
+        session_at(server, http_session=client) as session,
+    ):
+        await create(session)
+        await create(session, "b")
     assert [each.getMessage() for each in caplog.records if each.name == "clinia_async.transport"] == [
         f"requests go through ClientSession.request: there is {reason}"
     ]

@@ -145,11 +145,11 @@ UNKNOWN: dict[str, tuple[Behaviour, type[RequestError]]] = {
     "unknown status": (answer({"status": "QUEUED", "taskId": "s_1"}), ProtocolError),
     "status of another type": (answer({"status": 1, "taskId": "s_1"}), DecodeError),
     "accepted without an id": (answer({"status": "ACCEPTED"}), ProtocolError),
-    "an empty task id": (answer({"status": "ACCEPTED", "taskId": ""}), DecodeError),
-    "a task id of 10 kB": (answer({"status": "ACCEPTED", "taskId": "s" * 10_000}), DecodeError),
-    "a task id that climbs": (answer({"status": "ACCEPTED", "taskId": "../x"}), DecodeError),
-    "a task id with a line": (answer({"status": "ACCEPTED", "taskId": "s_1\r\nX: y"}), DecodeError),
-    "a task id with NUL": (answer({"status": "ACCEPTED", "taskId": "s_\0"}), DecodeError),
+    "an empty task id": (answer({"status": "ACCEPTED", "taskId": ""}), ProtocolError),
+    "a task id of 10 kB": (answer({"status": "ACCEPTED", "taskId": "s" * 10_000}), ProtocolError),
+    "a task id that climbs": (answer({"status": "ACCEPTED", "taskId": "../x"}), ProtocolError),
+    "a task id with a line": (answer({"status": "ACCEPTED", "taskId": "s_1\r\nX: y"}), ProtocolError),
+    "a task id with NUL": (answer({"status": "ACCEPTED", "taskId": "s_\0"}), ProtocolError),
     "persisted without a record": (answer({"status": "PERSISTED", "taskId": "s_1"}), ProtocolError),
     "another record": (
         answer({"status": "PERSISTED", "relationship": {**record(), "id": "a.b"}}),
@@ -283,6 +283,8 @@ async def test_every_call_maps_the_same(call: str, name: str) -> None:
                         raise ProtocolError("a bulk has no record to compare")
                 case "partition":
                     await create_partition(session)
+                    if name == "another record":
+                        raise ProtocolError("its key is optional in an answer, and so nothing is to compare")
                 case _:
                     await session.get_relationship(SOURCE, TYPE, ID)
         assert caught.value.outcome is Outcome.UNKNOWN
