@@ -8,21 +8,19 @@ from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
-from clinia_async.errors import DecodeError
-from clinia_async.ingest.outcomes.dead_letters import PREFIX
+from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_reader import FhirReader
 from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_strict import opened_letter
 from clinia_async.ingest.readers.table_rows import Block, RowReader, row_of_text
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
-from clinia_async.serialization import exact_json, strict_json
+from clinia_async.serialization import exact_json
 
 LARGEST_LETTER = 16 * 1024 * 1024
 """Bytes of a line."""
-_NEST = 8
-"""Letters in letters, as former versions wrote them, that are opened."""
 _RESOURCE_TYPE = b'"resourceType"'
 
 
@@ -44,22 +42,19 @@ class DeadLetterReader:
         return found
 
     def _read(self, number: int, line: bytes | None) -> Block:
-        for _ in range(_NEST):
-            if line is None or not line.startswith(PREFIX):
-                break
-            try:
-                opened = _opened(number, line)
-            except (DecodeError, UnicodeDecodeError):
-                break  # the line is bad as it stands
-            if isinstance(opened, BadRecord):
-                return [opened]
-            number, line = opened
-        if line is not None and _is_fhir(line):
-            return self.fhir.read_line(number, line)
+        first, text = number, line
+        try:
+            first, text = (number, None) if line is None else opened_letter(number, line)
+        except (DecodeError, InvalidWrite):
+            text = None
+        if text is None:  # the line is bad as it stands
+            return [self.lines.read(number, line)]
+        if _is_fhir(text):
+            return self.fhir.read_line(first, text)
         if self.fhir.is_second:
             return []  # the first pass has read it
-        row = None if line is None else row_of_text(line)
-        return [self.lines.read(number, line)] if row is None else self._read_row(number, line, *row)
+        row = row_of_text(text)
+        return [self.lines.read(first, text)] if row is None else self._read_row(first, text, *row)
 
     def _read_row(
         self, number: int, text: bytes | None, columns: tuple[str, ...], cells: Sequence[object]
@@ -103,18 +98,3 @@ def _own_mapping(columns: tuple[str, ...]) -> ColumnMapping:
 
 def _with_text(item: Item | RecordBatch, text: bytes | None) -> Item | RecordBatch:
     return BadRecord(item.line, item.path, item.reason, text) if isinstance(item, BadRecord) else item
-
-
-def _opened(number: int, line: bytes) -> tuple[int, bytes] | BadRecord:
-    """Return the line number and the text that a letter is about, or what is bad where none was kept."""
-    fields = strict_json.fields(line.decode())
-    about, _ = fields.pop("deadLetter")
-    if not isinstance(about, dict):
-        raise DecodeError("$.deadLetter", "an object")
-    first, text = about.get("line"), about.get("text")
-    number = first if type(first) is int and first > 0 else number
-    if isinstance(text, str) and not fields:
-        path, _, reason = str(about.get("reason")).partition(": ")
-        return (number, text.encode()) if text else BadRecord(number, path, reason)
-    joined = b",".join(exact_json.dumps(name) + b":" + raw.text for name, (_, raw) in fields.items())
-    return number, b"{" + joined + b"}"

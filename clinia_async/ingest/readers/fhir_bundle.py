@@ -132,7 +132,7 @@ class Bundle:
             return "in an entry that stores nothing"
         if self.type == "history" and identity is not None:
             if identity in self._seen:
-                return "in a former version"
+                return "in an earlier version"
             self._seen.add(identity)
             if method == "DELETE":
                 return "in a deleted resource"

@@ -53,7 +53,7 @@ LARGEST_RESOURCE = 16 * 1024 * 1024
 LARGEST_PIPED = 64 * 1024 * 1024
 """Bytes of a document on standard input."""
 LOOK_AHEAD = 1024 * 1024
-"""Bytes at the start of an input that tell lines from a document."""
+"""Bytes at the start of an input that distinguish lines from a document."""
 _LONG = 64 * 1024
 """Bytes of JSON that are parsed in a thread."""
 _TOO_LARGE = f"a FHIR resource may be of {LARGEST_RESOURCE:,} bytes, and so may a Bundle without its entries"

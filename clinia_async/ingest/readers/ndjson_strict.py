@@ -1,4 +1,4 @@
-"""One line of NDJSON, read to the letter: the write that it asks for, or the error that says what is wrong.
+"""One line of NDJSON, read strictly: the write that it asks for, or the error that says what is wrong.
 
     {"type": "practises-at", "from": {"id": "prac-1", "type": "practitioner"},
      "to": {"id": "org-9", "type": "organization"}, "data": {...}, "meta": {...}}
@@ -10,7 +10,7 @@ relationship, `meta` and `contained` of a resource and the `id` of a resource to
 the record, and its ends need no types. The `id` of a relationship may be there too, and must then be
 `{from.id}.{to.id}` as that line has them.
 
-Whatever else a line holds is refused, for it would be lost; only `deadLetter`, which a former run added,
+Whatever else a line holds is refused, for it would be lost; only `deadLetter`, which a previous run added,
 is passed over.
 """
 
@@ -39,13 +39,13 @@ from clinia_async.serialization import converter, exact_json, strict_json
 from clinia_async.serialization.exact_json import RawJson
 
 ACTIONS = {str(action): action for action in Action}
-_ACTION_MEMBERS = ("action", "operation")
+_ACTION_FIELDS = ("action", "operation")
 _LETTER = b'{"deadLetter":'
 _ANY_TYPE = "-"
 """Stands for the type of an end that a line to delete leaves out: it is not sent."""
-_NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_MEMBERS})
+_NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_FIELDS})
 
-Members = Mapping[str, tuple[object, RawJson]]
+Fields = Mapping[str, tuple[object, RawJson]]
 
 
 @frozen
@@ -61,20 +61,20 @@ class Rules:
 class StrictLine:
     write: BatchWrite
     text: bytes
-    """The line, without what a former run wrote into it."""
+    """The line, without what a previous run wrote into it."""
     payload: bytes | None
     """What goes on the wire, in the line's own bytes; None for a delete, which has less to say."""
 
 
 def read_strictly(text: bytes, rules: Rules) -> StrictLine:
     """Raises `DecodeError` for what is no JSON object, and `InvalidWrite` for what is no write."""
-    members = strict_json.fields(_decoded(text))
-    if "deadLetter" in members:
-        return read_strictly(_original(members) or b"", rules)
-    action = _action(members) or rules.action
-    if "from" in members or "to" in members or members.keys() <= _NO_RESOURCE:
-        return _relationship(members, text, action, rules)
-    return _resource(members, text, action, rules)
+    fields = strict_json.fields(_decoded(text))
+    if "deadLetter" in fields:
+        return read_strictly(_original(fields) or b"", rules)
+    action = _action(fields) or rules.action
+    if "from" in fields or "to" in fields or fields.keys() <= _NO_RESOURCE:
+        return _relationship(fields, text, action, rules)
+    return _resource(fields, text, action, rules)
 
 
 def _decoded(raw: bytes) -> str:
@@ -96,106 +96,106 @@ def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None]:
     """
     found: bytes | None = text
     while found is not None and found.lstrip().startswith(_LETTER):
-        members = strict_json.fields(_decoded(found))
-        letter, _ = members["deadLetter"]
+        fields = strict_json.fields(_decoded(found))
+        letter, _ = fields["deadLetter"]
         line = letter.get("line") if isinstance(letter, dict) else None
         number = line if isinstance(line, int) and line > 0 else number
-        found = _original(members)
+        found = _original(fields)
     return number, found
 
 
-def _original(members: Members) -> bytes | None:
+def _original(fields: Fields) -> bytes | None:
     """Return the line as it was before a previous run wrote its reason into it; None if it was not kept."""
-    letter, _ = members["deadLetter"]
+    letter, _ = fields["deadLetter"]
     carried = letter if isinstance(letter, dict) else {}
     if isinstance(carried.get("base64"), str):
         with contextlib.suppress(ValueError):
             return base64.b64decode(carried["base64"], validate=True)
     if isinstance(carried.get("text"), str):
         return str(carried["text"]).encode()
-    if members.keys() == {"deadLetter"}:
+    if fields.keys() == {"deadLetter"}:
         return None
-    return _joined({name: raw for name, (_, raw) in members.items() if name != "deadLetter"})
+    return _joined({name: raw for name, (_, raw) in fields.items() if name != "deadLetter"})
 
 
-def _joined(members: Mapping[str, RawJson]) -> bytes:
-    return b"{" + b",".join(exact_json.dumps(name) + b":" + raw.text for name, raw in members.items()) + b"}"
+def _joined(fields: Mapping[str, RawJson]) -> bytes:
+    return b"{" + b",".join(exact_json.dumps(name) + b":" + raw.text for name, raw in fields.items()) + b"}"
 
 
-def _action(members: Members) -> Action | None:
-    named = [name for name in _ACTION_MEMBERS if name in members]
+def _action(fields: Fields) -> Action | None:
+    named = [name for name in _ACTION_FIELDS if name in fields]
     if len(named) > 1:
         raise InvalidWrite("$.operation", "must not stand beside action")
     for name in named:
-        value, _ = members[name]
+        value, _ = fields[name]
         if not isinstance(value, str) or value not in ACTIONS:
             raise InvalidWrite(f"$.{name}", "must be CREATE, UPSERT or DELETE")
         return ACTIONS[value]
     return None
 
 
-def _relationship(members: Members, text: bytes, action: Action, rules: Rules) -> StrictLine:
-    _nothing_but(members, "type, from, to, data, meta, id and action")
-    type_ = _string(_required(members, "type"), "$.type")
-    ends = [_end(members, name, action) for name in ("from", "to")]
-    if "id" in members and members["id"][0] != relationship_id(*ends):
+def _relationship(fields: Fields, text: bytes, action: Action, rules: Rules) -> StrictLine:
+    _nothing_but(fields, "type, from, to, data, meta, id and action")
+    type_ = _string(_required(fields, "type"), "$.type")
+    ends = [_end(fields, name, action) for name in ("from", "to")]
+    if "id" in fields and fields["id"][0] != relationship_id(*ends):
         raise InvalidWrite("$.id", "must be {from.id}.{to.id}, or be left out")
     from_, to = [_mapped(end, rules.map_id) for end in ends]
     if action == Action.DELETE:
-        _nothing_of(members, "data", "meta")
+        _nothing_of(fields, "data", "meta")
         check_end(from_, "$.from")
         check_end(to, "$.to")
         return StrictLine(DeleteRelationship(rules.source, type_, relationship_id(from_, to)), text, None)
     make = CreateRelationship if action == Action.CREATE else UpsertRelationship
-    write = make(rules.source, type_, from_, to, _data(members), _meta(members))
+    write = make(rules.source, type_, from_, to, _data(fields), _meta(fields))
     changed = {} if [from_, to] == ends else {"from": _end_json(from_), "to": _end_json(to)}
-    return StrictLine(write, text, _payload(members, text, changed, without=(*_ACTION_MEMBERS, "id")))
+    return StrictLine(write, text, _payload(fields, text, changed, without=(*_ACTION_FIELDS, "id")))
 
 
-def _resource(members: Members, text: bytes, action: Action, rules: Rules) -> StrictLine:
-    _nothing_but(members, "type, id, data, meta, contained and action")
-    type_ = _string(_required(members, "type"), "$.type")
+def _resource(fields: Fields, text: bytes, action: Action, rules: Rules) -> StrictLine:
+    _nothing_but(fields, "type, id, data, meta, contained and action")
+    type_ = _string(_required(fields, "type"), "$.type")
     if action == Action.DELETE:
-        _nothing_of(members, "data", "meta", "contained")
-        id_ = _string(_required(members, "id"), "$.id")
+        _nothing_of(fields, "data", "meta", "contained")
+        id_ = _string(_required(fields, "id"), "$.id")
         return StrictLine(DeleteResource(rules.source, type_, id_), text, None)
-    _required(members, "data")
-    data, meta, contained = _data(members) or RawJson(b"{}"), _meta(members), _contained(members)
+    _required(fields, "data")
+    data, meta, contained = _data(fields) or RawJson(b"{}"), _meta(fields), _contained(fields)
     write: BatchWrite
     if action == Action.CREATE:
-        given = _string(members["id"][0], "$.id") if "id" in members else None
+        given = _string(fields["id"][0], "$.id") if "id" in fields else None
         write = CreateResource(rules.source, type_, given, data=data, meta=meta, contained=contained)
     else:
-        id_ = _string(_required(members, "id"), "$.id")
+        id_ = _string(_required(fields, "id"), "$.id")
         write = UpsertResource(rules.source, type_, id_, data=data, meta=meta, contained=contained)
-    return StrictLine(write, text, _payload(members, text, {}, without=_ACTION_MEMBERS))
+    return StrictLine(write, text, _payload(fields, text, {}, without=_ACTION_FIELDS))
 
 
 def _payload(
-    members: Members, text: bytes, changed: Mapping[str, RawJson], *, without: tuple[str, ...]
+    fields: Fields, text: bytes, changed: Mapping[str, RawJson], *, without: tuple[str, ...]
 ) -> bytes:
-    if not changed and not any(name in members for name in without):
+    if not changed and not any(name in fields for name in without):
         return text.strip()
-    kept = {name: raw for name, (_, raw) in members.items() if name not in without}
+    kept = {name: raw for name, (_, raw) in fields.items() if name not in without}
     return _joined({**kept, **changed})
 
 
-def _nothing_but(members: Members, names: str) -> None:
-    known = {*names.replace(" and ", ", ").split(", "), *_ACTION_MEMBERS}
-    if not members.keys() <= known:
+def _nothing_but(fields: Fields, names: str) -> None:
+    known = {*names.replace(" and ", ", ").split(", "), *_ACTION_FIELDS}
+    if not fields.keys() <= known:
         raise InvalidWrite("$", f"must hold nothing but {names}")
 
 
-def _nothing_of(members: Members, *names: str) -> None:
+def _nothing_of(fields: Fields, *names: str) -> None:
     for name in names:
-        if name in members:
+        if name in fields:
             raise InvalidWrite(f"$.{name}", "must be left out of a DELETE")
 
 
-def _required(members: Members, name: str) -> object:
-    if name not in members:
+def _required(fields: Fields, name: str) -> object:
+    if name not in fields:
         raise InvalidWrite(f"$.{name}", "is required")
-    return members[name][0]
+    return fields[name][0]
 
 
 def _string(value: object, path: str) -> str:
@@ -204,8 +204,8 @@ def _string(value: object, path: str) -> str:
     return value
 
 
-def _end(members: Members, name: str, action: Action) -> Ref:
-    value = _required(members, name)
+def _end(fields: Fields, name: str, action: Action) -> Ref:
+    value = _required(fields, name)
     if not isinstance(value, dict):
         raise InvalidWrite(f"$.{name}", "must be an object")
     if action == Action.DELETE:
@@ -226,16 +226,16 @@ def _end_json(end: Ref) -> RawJson:
     return RawJson(converter.encode(end))
 
 
-def _data(members: Members) -> RawJson | None:
+def _data(fields: Fields) -> RawJson | None:
     """The data in its own bytes: no digit of a number changes on the way."""
-    value, raw = members.get("data", (None, None))
+    value, raw = fields.get("data", (None, None))
     if raw is not None and not isinstance(value, dict):
         raise InvalidWrite("$.data", "must be an object")
     return raw
 
 
-def _meta(members: Members) -> Meta | None:
-    value, raw = members.get("meta", (None, None))
+def _meta(fields: Fields) -> Meta | None:
+    value, raw = fields.get("meta", (None, None))
     if raw is None:
         return None
     try:
@@ -245,8 +245,8 @@ def _meta(members: Members) -> Meta | None:
     raise InvalidWrite(path, f"must be {expected}")
 
 
-def _contained(members: Members) -> ContainedIn | None:
-    value, raw = members.get("contained", (None, None))
+def _contained(fields: Fields) -> ContainedIn | None:
+    value, raw = fields.get("contained", (None, None))
     if raw is None:
         return None
     try:

@@ -19,7 +19,7 @@ from clinia_async import (
     TableOptions,
 )
 from clinia_async.ingest.outcomes.dead_letters import dead_letter
-from tests.ingest.reading import Item, read_file, told
+from tests.ingest.reading import Item, read_file, reported
 
 SIMPLE = ColumnMapping.parse("type==t,id=id,data.v=v")
 NUMBERS = ColumnMapping.parse("type==t,id=id,data.v:int=v")
@@ -92,7 +92,7 @@ async def test_a_letter_stays_bad_until_it_is_mended(case: str, tmp_path: Path) 
     for _ in range(3):
         (again,) = await read_file(letters, **options)
         assert isinstance(again, BadRecord)
-        assert again.line == told(first)[0][0]
+        assert again.line == reported(first)[0][0]
         assert again.text == json.loads(written[0])["deadLetter"]["text"].encode()
         (text,) = as_dead_letters([again], letters)
         texts.add(text)
@@ -105,7 +105,7 @@ async def test_a_letter_stays_bad_until_it_is_mended(case: str, tmp_path: Path) 
         letters.write_text(json.dumps(letter, separators=(",", ":")) + "\n")
     (found,) = await read_file(letters, **options)
     assert isinstance(found, Record), found
-    assert found.line == told(first)[0][0]
+    assert found.line == reported(first)[0][0]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_rows_of_dead_letters_need_the_mapping_of_their_run(tmp_path: Path
     # one that lacks a cell is bad for that; a whole one for the column that it lacks
     letters.write_bytes(letters.read_bytes().replace(b'[\\"aa\\"]', b'[\\"aa\\",\\"1\\"]'))
     other = ColumnMapping.parse("type==t,id=ident")
-    assert told(list(await read_file(letters, columns=other))) == [(2, "$", "has no column for id")]
+    assert reported(list(await read_file(letters, columns=other))) == [(2, "$", "has no column for id")]
 
 
 async def test_dead_letters_in_dead_letters_are_opened(tmp_path: Path) -> None:

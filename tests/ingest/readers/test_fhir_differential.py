@@ -15,7 +15,7 @@ import carebundle
 import pytest
 
 from clinia_async import Record, read_records
-from tests.ingest.reading import told
+from tests.ingest.reading import reported
 from tests.ingest.running import SOURCE
 
 Edge = tuple[str, str]
@@ -62,7 +62,7 @@ def walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 async def read(path: Path) -> Counter[Edge]:
     found = [each async for each in read_records(path, SOURCE, format="fhir", map_id=lambda id_: id_)]
-    assert told(found) == []
+    assert reported(found) == []
     lines = [json.loads(each.text or b"") for each in found if isinstance(each, Record)]
     return Counter(
         (f"{line['from']['type']}/{line['from']['id']}", f"{line['to']['type']}/{line['to']['id']}")

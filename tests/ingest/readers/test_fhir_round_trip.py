@@ -20,7 +20,7 @@ from clinia_async import (
     read_records,
 )
 from clinia_async.emulator import Emulator, Settings
-from tests.ingest.reading import Item, told
+from tests.ingest.reading import Item, reported
 from tests.ingest.running import SOURCE, Ran, ran, session_for
 
 FILES = Path(__file__).parents[2] / "data" / "files"
@@ -199,7 +199,7 @@ async def test_requests_of_a_transaction_are_carried_out(path: Path) -> None:
     found = await resources(path, {"resourceType": "Bundle", "type": "transaction", "entry": entries})
     wanted = [("DELETE", "gone"), ("CREATE", None), ("CREATE", "put")]
     assert [(str(each.action), each.write.id) for each in found if isinstance(each, Record)] == wanted
-    assert [path for _, path, _ in told(found)] == ["$.entry[3].request", "$.entry[4].request"]
+    assert [path for _, path, _ in reported(found)] == ["$.entry[3].request", "$.entry[4].request"]
 
 
 async def test_of_a_history_the_last_version_is_stored(path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from clinia_async import BadRecord, ColumnMapping, ConfigError, InputError, Record, RecordStream, rows
 from clinia_async.emulator import Emulator
-from tests.ingest.reading import told
+from tests.ingest.reading import reported
 from tests.ingest.running import SOURCE, run, stored_data
 
 SIMPLE = ColumnMapping.parse("type==t,id=id,data.v=v")
@@ -31,7 +31,7 @@ async def data_of(stream: RecordStream) -> list[object]:
     found = [each async for each in stream]
     assert [each.line for each in found] == [*range(1, len(found) + 1)]
     return [
-        json.loads(each.payload())["data"].get("v") if isinstance(each, Record) else told([each])[0][1:]
+        json.loads(each.payload())["data"].get("v") if isinstance(each, Record) else reported([each])[0][1:]
         for each in found
     ]
 
@@ -128,7 +128,7 @@ async def test_values_of_cursors_are_carried() -> None:
 async def test_a_value_that_no_record_carries_costs_its_row(value: object) -> None:
     found = [each async for each in rows(Fake(["x", value, "y"]), SOURCE, columns=SIMPLE)]
     assert [type(each) for each in found] == [Record, BadRecord, Record]
-    assert told(found)[0][:2] == (2, "$.data.v (column v)")
+    assert reported(found)[0][:2] == (2, "$.data.v (column v)")
 
 
 async def test_local_times_need_a_time_zone_or_are_text() -> None:
