@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,6 +11,9 @@ _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _ENDINGS = (*_COMPRESSED, ".ndjson", ".jsonl", ".csv", ".tsv", ".parquet", ".json", ".fhir")
 
 _LETTERS = ".dead"
+
+HTML = frozenset({".html", ".htm"})
+"""Endings of a report that is a page."""
 
 Files = tuple[Path, ...] | None
 """The files that are read; None for standard input."""
@@ -38,6 +42,16 @@ def check_output_path(path: Path, files: Files, option: str) -> None:
         problem = "is the file that is being read; name another one."
     if problem is not None:
         raise click.BadParameter(problem, param_hint=f"'{option}'")
+
+
+def check_report_path(path: Path, files: Files) -> None:
+    """Raise `click.BadParameter` if a report cannot be written to `path`."""
+    check_output_path(path, files, "--report")
+    if path.suffix.lower() in HTML and find_spec("matplotlib") is None:
+        raise click.BadParameter(
+            "an HTML report needs its extra: pip install 'clinia-async[report]'; or name a .json file.",
+            param_hint="'--report'",
+        )
 
 
 def _is_an_input(path: Path, files: Files) -> bool:

@@ -66,7 +66,8 @@ class Progress:
         return min(read / self.bytes_total, 1.0)
 
     def _service(self, now: float) -> list[str]:
-        parts = [f"{self.limit.in_flight} requests in flight"]
+        in_flight = self.limit.in_flight
+        parts = [f"{in_flight} request{'' if in_flight == 1 else 's'} in flight"]
         wait = self.limit.closed_until - now
         if wait > 0:
             parts.append(f"{self.limit.last_throttle}, next try in {wait:.0f} s")

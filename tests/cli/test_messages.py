@@ -46,7 +46,7 @@ MESSAGES = (
     ('relationship update t id --source s --patch [{"op":1}]', "--patch: $[0].op: must be a string"),
     (
         f'{PUT} --definition {{"properties":{{}},"x":1}}',
-        "--definition: $.x: is no field of the API, or is of another type; correct or",
+        "--definition: $.x: must be left out: the field is unknown",
     ),
     (
         f'{PARTITION} {{"modules":{{}},"source":{{"type":"X"}}}}',
@@ -107,6 +107,9 @@ MESSAGES = (
     (INGEST, "127.0.0.1:1 cannot be reached: connection refused; nothing was sent"),
 )
 ELSEWHERE = {
+    "an HTML report needs its extra: pip install 'clinia-async[report]'; or name a .json file.": (
+        "test_html_report"
+    ),
     "--dead-letters: the file cannot be written: ": "a full disk",
     "--write-profile: the file cannot be written: ": "a full disk",
     "no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.": "test_doctor",

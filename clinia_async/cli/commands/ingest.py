@@ -11,7 +11,7 @@ from clinia_async.cli.connection_options import Connection, connection_options, 
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
-from clinia_async.cli.output_paths import check_output_path, default_dead_letter_path
+from clinia_async.cli.output_paths import check_output_path, check_report_path, default_dead_letter_path
 from clinia_async.cli.param_types import MaxErrors, max_errors, seconds
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
@@ -179,7 +179,7 @@ def ingest(
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
     check_output_path(dead_letter_path, paths, "--dead-letters")
     for report in reports:
-        check_output_path(report, paths, "--report")
+        check_report_path(report, paths)
     request = IngestRequest(
         files=paths,
         source=source,

@@ -17,6 +17,7 @@ from clinia_async.cli.param_types import MaxErrors
 from clinia_async.cli.progress import Progress, shown
 from clinia_async.cli.runs.checks import check_reachable, check_source
 from clinia_async.cli.runs.job_report import RunResult, print_report, write_report
+from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
@@ -227,8 +228,10 @@ class _Run:
                 collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
                 stack.enter_context(self.signals.steps(self._stop(stop_reading), collecting.cancel))
                 progress = Progress(self.job.report, limit, _size_of(self.request.files), position)
-                async with shown(progress.line):
+                timeline = Timeline(self.job.report, limit)
+                async with shown(progress.line), timeline.recorded():
                     await asyncio.wait([collecting])
+            self.result.timeline = timeline.fields()
             if collecting.cancelled():
                 await self.session.aclose(grace=0)
                 # the outcomes of the remaining records are known now that the job has ended

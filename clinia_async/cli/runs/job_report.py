@@ -3,14 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
 
 import click
-from attrs import define, field
+from attrs import asdict, define, field
 
 from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, print_error, report_error
+from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import Disposition, Report
 
@@ -105,6 +108,25 @@ def report_fields(result: RunResult) -> dict[str, object]:
     return fields
 
 
+_PACKAGES = ("clinia-async", "aiohttp", "attrs", "cattrs", "orjson", "pyarrow", "zstandard")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _rendered(fields: Fields, path: Path) -> str:
+    if path.suffix.lower() not in HTML:
+        return json.dumps(fields, indent=1) + "\n"
+    from clinia_async.cli.runs.html_report import render  # noqa: PLC0415  loads matplotlib
+
+    return render(fields)
+
+
 def write_report(result: RunResult, path: Path) -> None:
     """Write the report with its settings and its course to `path`: HTML if its name ends in .html, else JSON.
 
@@ -112,14 +134,18 @@ def write_report(result: RunResult, path: Path) -> None:
     """
     fields = {
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": version("clinia-async"),
+        "versions": _versions(),
         "exit_code": result.code,
         **report_fields(result),
+        "slowest_chunks": [
+            {**asdict(chunk), "task": None if chunk.task is None else str(chunk.task)}
+            for chunk in result.report.slowest
+        ],
         "settings": result.settings,
         "timeline": list(result.timeline),
     }
     try:
-        text = json.dumps(fields, indent=1) + "\n"
+        text = _rendered(fields, path)
         # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
         target = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
         target.write_text(text, encoding="utf-8")

@@ -3,12 +3,26 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
+from clinia_async.ingest.records.chunk import Chunk
+from clinia_async.models.task_id import TaskId
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 MOST_LINES = 5
+MOST_CHUNKS = 10
+
+
+@frozen
+class SlowChunk:
+    """A chunk that took long, from its first request to its outcomes: retries and its task are in it."""
+
+    seconds: float
+    first_line: int
+    records: int
+    requests: int
+    task: TaskId | None
 
 
 @define
@@ -48,6 +62,8 @@ class Report:
     reasons: Counter[tuple[Disposition, str]] = field(factory=Counter)
     first_lines: dict[tuple[Disposition, str], list[int]] = field(factory=dict)
     """For each of the `reasons`, the lines of the first records in this run, at most `MOST_LINES`."""
+    slowest: list[SlowChunk] = field(factory=list)
+    """The chunks of this run that took longest, the slowest first, at most `MOST_CHUNKS`."""
     lag: Lag = field(factory=Lag)
     stopped_by: str | None = None
     """Why the job ended before its input did; None if it did not."""
@@ -91,6 +107,14 @@ class Report:
         while len(lines) < MOST_LINES and finding in outcomes.findings[place + 1 :]:
             place = outcomes.findings.index(finding, place + 1)
             lines.append(outcomes[place].line)
+
+    def add_duration(self, chunk: Chunk, seconds: float) -> None:
+        """Note how long a chunk took."""
+        if len(self.slowest) == MOST_CHUNKS and seconds <= self.slowest[-1].seconds:
+            return
+        line = chunk.records[0].line
+        slow = SlowChunk(seconds, line, len(chunk.records), chunk.requests, chunk.task)
+        self.slowest = sorted([*self.slowest, slow], key=lambda it: it.seconds, reverse=True)[:MOST_CHUNKS]
 
     def add_reported_before(self, disposition: Disposition, count: int = 1) -> None:
         """Count records that landed in a previous run."""

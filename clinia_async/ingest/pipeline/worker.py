@@ -1,5 +1,6 @@
 """Takes a chunk from its plan to its outcomes. How it is sent and read is left to its sender."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Protocol
@@ -94,6 +95,8 @@ class ChunkWorker:
 
     async def _process(self, chunk: Chunk) -> Sequence[Chunk]:
         """Complete a chunk; return the parts of one that cannot be sent as a whole."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
             with self._session.telemetry.span("chunk", clinia__records=len(chunk.records)):
                 outcomes = await self._outcomes(chunk)
@@ -109,6 +112,7 @@ class ChunkWorker:
                 await self._checkpoints.completed(chunk, outcomes)
         finally:  # what is known is reported, even where it cannot be written down
             self._in_flight.complete(chunk, outcomes)
+        self._report.add_duration(chunk, clock() - started)
         self._emit_failed(outcomes)
         await self._in_flight.wait_for_room()
         return ()

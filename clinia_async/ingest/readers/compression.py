@@ -70,7 +70,9 @@ class ReadPosition:
         if self._file is not None:
             with suppress(OSError, ValueError):  # a pipe; closed by now
                 self._last = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-        return None if self._last is None else self._before + self._last
+        if self._last is None and not self._before:
+            return None
+        return self._before + (self._last or 0)
 
 
 READ_POSITION: ContextVar[ReadPosition | None] = ContextVar("clinia_read_position", default=None)
