@@ -149,3 +149,18 @@ def test_its_port_is_taken(cli: Cli) -> None:
         ran = cli("emulator", "--port", taken.getsockname()[1])
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: the emulator cannot start: ")
+
+
+def test_the_dialect_and_the_window(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, variables = _running("--dialect", "go", "--window", "counts")
+    _lead(variables, monkeypatch)
+    assert process.stderr is not None
+    address = process.stderr.readline().decode().removeprefix("window: ").strip()
+    assert address.startswith(variables["CLINIA_BASE_URL"])
+    with urlopen(address) as response:
+        assert b"Clinia emulator" in response.read()
+    request = Request(f"{variables['CLINIA_BASE_URL']}/catalog/v1/partitions")
+    request.add_header("X-Clinia-API-Key", variables["CLINIA_API_KEY"])
+    with urlopen(request) as response:
+        assert json.load(response)["data"] is None
+    assert _stopped(process, signal.SIGTERM).code == 0

@@ -15,6 +15,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from attrs import frozen
@@ -22,9 +23,11 @@ from attrs import frozen
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?( spark)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "sh", "json", "csv", "text"}
 END = "--- end of snippet"
+PLUGIN = "clinia_async.testing.plugin"
+IS_INSTALLED = any(entry.value == PLUGIN for entry in entry_points(group="pytest11"))
 PYTEST = (
     f"{shlex.quote(sys.executable)} -m pytest -q -p no:cacheprovider -W error -o asyncio_mode=auto"
-    " -o asyncio_default_fixture_loop_scope=function --rootdir ."
+    f" -o asyncio_default_fixture_loop_scope=function --rootdir .{'' if IS_INSTALLED else f' -p {PLUGIN}'}"
 )
 
 
