@@ -98,7 +98,8 @@ class CatalogMethods(CallInterface):
             # JSON is taken, and checked
             call = calls.CreatePartition(key, modules, source, stage)  # type: ignore[arg-type]
         else:
-            raise InvalidWrite("$", "must be given as `definition`, or as `modules` and `source`")
+            path = "$" if definition or modules is source else "$.modules" if modules is None else "$.source"
+            raise InvalidWrite(path, "must be given as `definition`, or as `modules` and `source`")
         return self._perform(call, timeout)
 
     def get_partition(
