@@ -18,7 +18,7 @@ from clinia_async.calls.call import (
     path_of,
 )
 from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
-from clinia_async.calls.validation import check_key, check_record_id, validated_by
+from clinia_async.calls.validation import check_key, check_record_id, check_type, validated_by
 from clinia_async.errors import ProtocolError
 from clinia_async.models import Action, Receipt, Relationship, Resource, SubmissionStatus, TaskSubmission
 
@@ -29,7 +29,7 @@ class RecordCall:
 
     route: ClassVar[str]
     source: str = field(validator=validated_by(check_key, "$.source"))
-    type: str = field(validator=validated_by(check_key, "$.type"))
+    type: str = field(validator=validated_by(check_type, "$.type"))
     id: str = field(repr=False, validator=validated_by(check_record_id, "$.id"))
 
     def build_request(self, method: str, body: bytes | None = None) -> Request:

@@ -27,6 +27,7 @@ from clinia_async.calls.validation import (
     check_end,
     check_key,
     check_meta,
+    check_type,
     simple_relationship_id,
     value_of,
 )
@@ -116,7 +117,7 @@ class _RelationshipWrite:
         id_ = simple_relationship_id(source, type, from_, to)
         if id_ is None:
             check_key(source, "$.source")
-            check_key(type, "$.type")
+            check_type(type, "$.type")
             from_, to = value_of(Ref, from_, "$.from"), value_of(Ref, to, "$.to")
             check_end(from_, "$.from")
             check_end(to, "$.to")

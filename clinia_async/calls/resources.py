@@ -24,7 +24,14 @@ from clinia_async.calls.reconciliation import (
     same_json,
     same_meta,
 )
-from clinia_async.calls.validation import check_key, check_known_id, check_meta, check_new_id, validated_by
+from clinia_async.calls.validation import (
+    check_key,
+    check_known_id,
+    check_meta,
+    check_new_id,
+    check_type,
+    validated_by,
+)
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
@@ -130,7 +137,7 @@ class CreateResource(_ResourceWrite):
     target: ClassVar[TargetType] = TargetType.RESOURCE
     action: ClassVar[Action] = Action.CREATE
     source: str = field(validator=validated_by(check_key, "$.source"))
-    type: str = field(validator=validated_by(check_key, "$.type"))
+    type: str = field(validator=validated_by(check_type, "$.type"))
     given_id: str | None = field(default=None, repr=False)
 
     @given_id.validator
@@ -199,7 +206,7 @@ class UpsertResource(_ResourceWrite):
     action: ClassVar[Action] = Action.UPSERT
     duplicate_errors: ClassVar[DuplicateErrors] = ()
     source: str = field(validator=validated_by(check_key, "$.source"))
-    type: str = field(validator=validated_by(check_key, "$.type"))
+    type: str = field(validator=validated_by(check_type, "$.type"))
     id: str = field(repr=False, validator=validated_by(check_known_id, "$.id"))
 
     def request(self) -> Request:

@@ -12,6 +12,7 @@ from clinia_async.models.identifiers import (
     END_RULE,
     KEY_RULE,
     NEW_ID_RULE,
+    RESERVED_TYPE,
     are_keys,
     is_end_id,
     is_key,
@@ -53,6 +54,13 @@ def value_of_document(kind: type[V], document: V | Json | JsonDocument) -> V:
 def check_key(value: str, path: str) -> None:
     if not is_key(value):
         raise InvalidWrite(path, f"must be {KEY_RULE}")
+
+
+def check_type(value: str, path: str) -> None:
+    """Check the type of a record, which stands in its path."""
+    check_key(value, path)
+    if value == RESERVED_TYPE:
+        raise InvalidWrite(path, "must not be `bulk`: the path of such a record is that of the bulk endpoint")
 
 
 def check_record_id(value: str, path: str) -> None:

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
 END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
+RESERVED_TYPE = "bulk"
+"""A key by its pattern; but records of this type would have the paths of the bulk endpoints."""
 _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
 _LONGEST_END = 256
@@ -30,8 +32,8 @@ def _is_key(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def are_keys(*texts: str) -> bool:
-    """Return whether all pass `is_key`; cached, for keys that always come together."""
-    return all(map(is_key, texts))
+    """Return whether all pass `is_key` and none is reserved; cached, for keys that always come together."""
+    return all(map(is_key, texts)) and RESERVED_TYPE not in texts
 
 
 is_simple_relationship_id = re.compile(r"[\w-]{1,256}\.[\w-]{1,256}", re.ASCII).fullmatch

@@ -98,7 +98,8 @@ class CatalogMethods(CallInterface):
             # JSON is taken, and checked
             call = calls.CreatePartition(key, modules, source, stage)  # type: ignore[arg-type]
         else:
-            path = "$" if definition or modules is source else "$.modules" if modules is None else "$.source"
+            path = "$.source" if source is None else "$.modules"
+            path = "$" if definition is not None or (modules is None and source is None) else path
             raise InvalidWrite(path, "must be given as `definition`, or as `modules` and `source`")
         return self._perform(call, timeout)
 

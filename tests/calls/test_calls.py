@@ -17,6 +17,8 @@ from clinia_async import (
     Bulk,
     CreatePartition,
     CreateRelationship,
+    CreateResource,
+    DeleteResource,
     GetPartition,
     GetRelationship,
     GetTask,
@@ -30,6 +32,8 @@ from clinia_async import (
     Session,
     SourceCollection,
     TaskId,
+    UpsertRelationship,
+    UpsertResource,
     escape_dots,
     unescape_dots,
 )
@@ -455,6 +459,21 @@ def test_the_error_for_a_dot_in_an_end_names_escape_dots() -> None:
     with pytest.raises(InvalidWrite, match="escape_dots"):
         write("A00.1")
     assert write(escape_dots("A00.1")).id == "A00_2E1.org-9"
+
+
+def test_a_type_whose_path_is_a_bulk_endpoint_is_refused() -> None:
+    for make in (
+        lambda: CreateRelationship(SOURCE, "bulk", FROM, TO),
+        lambda: UpsertRelationship(SOURCE, "bulk", FROM, TO),
+        lambda: GetRelationship(SOURCE, "bulk", ID),
+        lambda: CreateResource(SOURCE, "bulk", "a1", data={}),
+        lambda: UpsertResource(SOURCE, "bulk", "a1", data={}),
+        lambda: DeleteResource(SOURCE, "bulk", "a1"),
+    ):
+        with pytest.raises(InvalidWrite, match="bulk endpoint") as caught:
+            make()
+        assert caught.value.path == "$.type"
+    assert CreateRelationship("bulk", TYPE, Ref("a", "bulk"), Ref("b", "bulk")).id == "a.b"
 
 
 def test_retry_safety_of_calls() -> None:

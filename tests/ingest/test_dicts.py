@@ -67,6 +67,8 @@ async def test_dicts_of_all_kinds_and_other_items_may_be_mixed(emulator: Emulato
         ({}, "$.type"),
         ({"type": "practises-at"}, "$.from"),
         (line(1, data=[]), "$.data"),
+        ({**line(1), "type": "bulk"}, "$.type"),
+        (person(1) | {"type": "bulk"}, "$.type"),
         (line(1, date={}), "$"),
         (line(1, meta={"createdAt": "CANARY"}), "$.meta.createdAt"),
         (line(1, meta={"createdBy": "CANARY"}), "$.meta.createdBy"),
