@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
 from typing import TypeVar, cast
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from attrs import frozen
 
@@ -37,7 +37,9 @@ _PENDING, _DONE = TaskStatus.PENDING, TaskStatus.SUCCESS
 
 
 @frozen(eq=False, repr=False)
-class _Components:
+class Components:
+    """What an open session works with."""
+
     loop: asyncio.AbstractEventLoop
     transport: Transport
     sender: Sender
@@ -49,15 +51,17 @@ class Engine:
     """What a session does its work with; made when the session is opened, or with its first call."""
 
     def __init__(self, addresses: Addresses, identity: Identity, options: SessionOptions) -> None:
-        self._addresses = addresses
-        self._identity = identity
+        self.addresses = addresses
+        self.identity = identity
         self._options = options
         self.telemetry = Telemetry(options.observers)
-        self._running: _Components | None = None
+        self._running: Components | None = None
         self._states: defaultdict[str, WeakValueDictionary[TaskId, TaskState]] = defaultdict(
             WeakValueDictionary
         )
         self._closing: asyncio.Task[None] | None = None
+        self.pollers: WeakSet[Poller] = WeakSet()
+        """Those of engines that are derived from this one."""
         self.drift = Drift()
         self.submissions = Submissions(options.in_doubt_limit, options.in_doubt_age)
         self._reads: Read = self.read
@@ -69,10 +73,15 @@ class Engine:
             self._coalescer = Coalescer(service, self.submissions)
 
     @property
+    def options(self) -> SessionOptions:
+        """The settings that this was made with."""
+        return self._options
+
+    @property
     def state(self) -> str:
         return "closed" if self._closing else "open" if self._running else "new"
 
-    def open(self) -> _Components:
+    def open(self) -> Components:
         """Return the components, made now if need be. Raises `SessionClosed`."""
         if self._closing is not None:
             raise SessionClosed("the session is closed")
@@ -82,7 +91,8 @@ class Engine:
         if self._closing is None:
             grace = self._options.close_grace if grace is None else grace
             if self._running is not None:
-                self._running.poller.close()  # now, so that no poll finds the session closed
+                for poller in (self._running.poller, *self.pollers):
+                    poller.close()  # now, so that no poll finds the session closed
             self._closing = asyncio.ensure_future(self._close(grace))
         await run_to_end(self._closing)
 
@@ -93,7 +103,7 @@ class Engine:
         """Send a write that is answered at once and without a task; return a task that is done."""
         return await self.submissions.run(call, self._perform(self.open(), call, timeout))
 
-    async def _perform(self, components: _Components, call: Call[R], timeout: float | None) -> Task[R]:
+    async def _perform(self, components: Components, call: Call[R], timeout: float | None) -> Task[R]:
         delivered = await self._deliver(components, call, timeout)
         return self._resolved(delivered, delivered.answer, None, None)
 
@@ -115,7 +125,7 @@ class Engine:
 
     async def _submit(
         self,
-        components: _Components,
+        components: Components,
         write: Write[R],
         timeout: float | None = None,
         *,
@@ -172,7 +182,7 @@ class Engine:
 
     @property
     def registry(self) -> str:
-        return self._addresses.registry
+        return self.addresses.registry
 
     def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
         """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up."""
@@ -189,12 +199,12 @@ class Engine:
             draining.append(self._coalescer.drain(grace))
         await asyncio.gather(*draining)
         if self._running is not None:
-            await self._running.poller.closed()
+            await asyncio.gather(*(each.closed() for each in (self._running.poller, *self.pollers)))
             self._running.sender.limiter.close()
             _log_never_awaited(self._running.reader.never_awaited)
             await self._running.transport.close()
 
-    def _components(self) -> _Components:
+    def _components(self) -> Components:
         loop = asyncio.get_running_loop()
         if self._running is None:
             self._running = self._build(loop)
@@ -202,9 +212,9 @@ class Engine:
             raise ConfigError("this session belongs to another event loop; hand its tasks over by token")
         return self._running
 
-    def _build(self, loop: asyncio.AbstractEventLoop) -> _Components:
+    def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         options = self._options
-        transport = Transport(self._addresses, self._identity, options.transport, options.http_session)
+        transport = Transport(self.addresses, self.identity, options.transport, options.http_session)
         self.telemetry.tracer = open_telemetry(options.open_telemetry)
         sender = Sender(
             transport,
@@ -215,11 +225,11 @@ class Engine:
         )
         poller = Poller(self._poll, options.polling)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
-        return _Components(loop, transport, sender, poller, reader)
+        return Components(loop, transport, sender, poller, reader)
 
     def _deliver(
         self,
-        components: _Components,
+        components: Components,
         call: Call[R],
         timeout: float | None = None,
         *,
@@ -257,7 +267,7 @@ class Engine:
 
     def _new_state(
         self,
-        components: _Components,
+        components: Components,
         id: TaskId | None,
         source: str | None,
         snapshot: TaskSnapshot,

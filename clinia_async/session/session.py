@@ -3,14 +3,19 @@
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
-from clinia_async.calls import Call, GetTask, Write
+from attrs import evolve
+
+from clinia_async.calls import Call, GetTask, Host, Write
+from clinia_async.calls.raw_request import RawRequest
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
+from clinia_async.session.derived_engine import DerivedEngine
 from clinia_async.session.engine import Engine
 from clinia_async.session.options import SessionOptions, with_environment, with_profile
 from clinia_async.session.registry_api import RegistryMethods, as_task_id
@@ -182,6 +187,66 @@ class Session(RegistryMethods, CatalogMethods):
 
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
         return self._engine.read(call, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+        host: Literal["registry", "catalog"] = "registry",
+        idempotent: bool | None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[object, object, object]:
+        """Send a request to an endpoint that has no method here, and return the JSON of its answer.
+
+        It has the credentials, retries, outcomes and secrecy of every other call. Prefer a method of its own
+        where there is one: this one knows nothing of keys, tasks and receipts.
+
+        Args:
+            method: GET, POST, PUT, PATCH or DELETE.
+            path: the path under the host, percent-encoded, without a query. No log shows it.
+            json: what to send, as JSON.
+            params: the query.
+            host: which of the two APIs.
+            idempotent: whether it may be retried; None retries GET, PUT and DELETE alone.
+            timeout: seconds for the call with all its retries; None takes the session's.
+
+        Raises:
+            InvalidWrite: the method, the path or the parameters are none of HTTP, or the body is no JSON.
+            ConfigError: there is no such host.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            SessionClosed: the session is closed.
+        """
+        if host not in tuple(Host):
+            raise ConfigError(f"host must be one of {', '.join(Host)}")
+        call = RawRequest(method, path, json, params, Host(host), idempotent)
+        return self.send(call, timeout=timeout)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        polling: Polling | None = None,
+        read_back: bool | None = None,
+    ) -> Self:
+        """Return the same session with other settings, for one call or for some.
+
+        It shares connections, credentials, limits and `in_doubt` with this one. None keeps a setting. Its
+        writes are not sent together with others. It need not be closed: it ends with this one, and a close of
+        its own ends its waits alone.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        given = {"timeout": timeout, "retry": retry, "polling": polling, "read_back": read_back}
+        changes = {name: value for name, value in given.items() if value is not None}
+        view = copy(self)
+        options = evolve(self._engine.options, coalesce=False, **changes)  # type: ignore[arg-type]  # checked there
+        view._engine = DerivedEngine(self._engine, options)
+        return view
 
     def _perform(self, call: Call[R], timeout: float | None) -> Submission[R]:
         return Submission(self._engine.perform(call, timeout))

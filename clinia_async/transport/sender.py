@@ -5,6 +5,7 @@ The first attempt has nothing wrapped around it; the machinery below starts with
 
 import asyncio
 import re
+from copy import copy
 from typing import Generic, TypeVar, cast
 
 from attrs import define
@@ -70,6 +71,14 @@ class Sender:
         self._budget = RetryBudget.of(policy)
         self.limiter = Limiter(transport.connections)
         RetryWaits(policy)  # loads what the first retry needs now, and not in the middle of a call
+
+    def with_policy(self, policy: RetryPolicy) -> "Sender":
+        """Return a sender with another policy that shares the connections and the limits of this one."""
+        sender = copy(self)
+        sender._policy = policy
+        if (policy.budget, policy.earned) != (self._policy.budget, self._policy.earned):
+            sender._budget = RetryBudget.of(policy)
+        return sender
 
     async def send(
         self, call: Call[R], deadline: float, *, maybe_applied: bool = False, slowest: int | None = None

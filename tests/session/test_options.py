@@ -215,7 +215,7 @@ def test_a_wrong_text_in_the_environment_is_reported(
 )
 def test_a_workspace_is_a_label_or_a_host(workspace: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_WORKSPACE", workspace)
-    addresses = Session.from_env()._engine._addresses
+    addresses = Session.from_env()._engine.addresses
     assert addresses.registry == "https://acme.clinia.cloud"
     assert addresses.catalog == "https://api.acme.clinia.cloud"
 
@@ -223,7 +223,7 @@ def test_a_workspace_is_a_label_or_a_host(workspace: str, environment: pytest.Mo
 def test_a_token_of_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_TOKEN", "t")
     environment.setenv("CLINIA_API_KEY", "")
-    known = Session.from_env()._engine._identity.credentials.known
+    known = Session.from_env()._engine.identity.credentials.known
     assert known is not None
     assert {name: value.reveal() for name, value in known.items()} == {"Authorization": "Bearer t"}
 
@@ -236,7 +236,7 @@ def test_an_argument_goes_before_its_variable_and_those_that_it_excludes(
     made = Session.from_env(timeout=9, retry=RetryPolicy(base=1), token="t", base_url="https://x.example.org")
     assert setting_of(made, "timeout") == 9
     assert setting_of(made, "retry") == RetryPolicy(base=1)
-    assert made._engine._addresses.registry == "https://x.example.org"
+    assert made._engine.addresses.registry == "https://x.example.org"
 
 
 def test_an_empty_variable_is_as_none(environment: pytest.MonkeyPatch) -> None:

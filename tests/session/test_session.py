@@ -56,7 +56,7 @@ async def test_settings_from_the_environment(environment: pytest.MonkeyPatch, em
 def test_a_workspace_from_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_API_KEY", "k")
     environment.setenv("CLINIA_WORKSPACE", "acme")
-    assert Session.from_env()._engine._addresses.registry == "https://acme.clinia.cloud"
+    assert Session.from_env()._engine.addresses.registry == "https://acme.clinia.cloud"
 
 
 def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
@@ -65,13 +65,13 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_BASE_URL", "https://theirs.example.org")
     environment.setenv("CLINIA_SOURCE", "theirs")
     session = Session.from_env("ours", api_key="ours", source="ours")
-    assert session._engine._addresses.registry == "https://ours.clinia.cloud"
-    known = session._engine._identity.credentials.known
+    assert session._engine.addresses.registry == "https://ours.clinia.cloud"
+    known = session._engine.identity.credentials.known
     assert known is not None
     assert known["X-Clinia-API-Key"].reveal() == "ours"
     assert session.source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
-    assert by_url._engine._addresses == Addresses("https://ours.example.org", "https://ours.example.org")
+    assert by_url._engine.addresses == Addresses("https://ours.example.org", "https://ours.example.org")
 
 
 def test_what_is_missing(environment: pytest.MonkeyPatch) -> None:
@@ -474,8 +474,7 @@ def test_a_secret_stays_one() -> None:
             way(secret)
     assert secret.reveal() == KEY
     assert (
-        Session("acme", api_key=secret)._engine._identity.credentials.known["X-Clinia-API-Key"].reveal()
-        == KEY
+        Session("acme", api_key=secret)._engine.identity.credentials.known["X-Clinia-API-Key"].reveal() == KEY
     )
 
 

@@ -16,7 +16,7 @@ def test_the_hosts_are_settings() -> None:
     session = Session(
         "acme", api_key="k", registry_host="{workspace}.example.org:8443", catalog_host="one.example.org"
     )
-    assert session._engine._addresses == Addresses("https://acme.example.org:8443", "https://one.example.org")
+    assert session._engine.addresses == Addresses("https://acme.example.org:8443", "https://one.example.org")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_workspace_is_one_label(workspace: str) -> None:
 
 @pytest.mark.parametrize("workspace", ["a", "7", "a" * 63, "a-b-c", "xn--bcher-kva"])
 def test_workspaces(workspace: str) -> None:
-    assert Session(workspace, api_key="k")._engine._addresses.registry == f"https://{workspace}.clinia.cloud"
+    assert Session(workspace, api_key="k")._engine.addresses.registry == f"https://{workspace}.clinia.cloud"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_base_urls_that_are_refused(url: str) -> None:
     ],
 )
 def test_base_urls(url: str) -> None:
-    addresses = Session(api_key="k", base_url=url)._engine._addresses
+    addresses = Session(api_key="k", base_url=url)._engine.addresses
     assert addresses.registry == addresses.catalog == url.rstrip("/")
 
 

@@ -1,0 +1,33 @@
+"""An engine with other settings, over the connections of a session's own."""
+
+import asyncio
+
+from clinia_async.session.engine import Components, Engine
+from clinia_async.session.options import SessionOptions
+from clinia_async.tasks.poller import Poller
+from clinia_async.tasks.task_state import StateReader
+
+
+class DerivedEngine(Engine):
+    """Shares everything with `parent` but the settings, and the polling of the tasks that it submits."""
+
+    def __init__(self, parent: Engine, options: SessionOptions) -> None:
+        super().__init__(parent.addresses, parent.identity, options)
+        self._parent = parent
+        self.telemetry, self.drift, self.submissions = parent.telemetry, parent.drift, parent.submissions
+
+    def open(self) -> Components:
+        self._parent.open()
+        return super().open()
+
+    def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
+        shared = self._parent.open()
+        sender = shared.sender.with_policy(self._options.retry)
+        poller = Poller(self._poll, self._options.polling)
+        reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
+        self._parent.pollers.add(poller)
+        return Components(loop, shared.transport, sender, poller, reader)
+
+    async def _close(self, grace: float) -> None:
+        if self._running is not None:
+            await self._running.poller.closed()
