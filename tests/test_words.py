@@ -56,7 +56,7 @@ ALLOWED = {
 
 TO_RENAME = {
     *("letters", "OddReceipts", "_odd", "passing", "_holds_letters", "carrier", "_are_letters", "_letters"),
-    *("delivered", "former", "doubt", "law", "_tendency", "tendency", "doubtful", "verdict", "checks"),
+    *("delivered", "former", "doubt", "doubtful", "verdict", "checks"),
 }
 """Names that are still to be changed: this set only shrinks."""
 

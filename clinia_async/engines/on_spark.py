@@ -41,7 +41,7 @@ _APPEND_ONLY = (
 
 
 @frozen
-class Delivered(WriterCommitMessage):
+class PartitionMessage(WriterCommitMessage):
     """What a task of Spark hands to the commit: the receipt of its partition."""
 
     receipt: PartitionReceipt
@@ -134,7 +134,7 @@ class _Writing:
                 stacklevel=2,
             )
 
-    def write(self, iterator: Iterator[object]) -> Delivered:
+    def write(self, iterator: Iterator[object]) -> PartitionMessage:
         """Send the rows of one partition, in an executor. Raises what ends a job: Spark tries again."""
         task = TaskContext.get()
         number, attempt = (task.partitionId(), task.attemptNumber()) if task else (0, 0)
@@ -144,9 +144,9 @@ class _Writing:
             partition=number,
             attempt=attempt,
         )
-        return Delivered(receipt)
+        return PartitionMessage(receipt)
 
-    def _finish(self, messages: Sequence[Delivered | None], batch: int | None) -> None:
+    def _finish(self, messages: Sequence[PartitionMessage | None], batch: int | None) -> None:
         """Poll every task once more, write the report, and fail if a row did not land."""
         receipts = [message.receipt for message in messages if message is not None]
         ended = asyncio.run(_statuses(self._options.config, receipts))
@@ -158,7 +158,7 @@ class _Writing:
                 " a file that says which; with onFailed=report the write does not fail"
             )
 
-    def _give_up(self, messages: Sequence[Delivered | None], batch: int | None) -> None:
+    def _give_up(self, messages: Sequence[PartitionMessage | None], batch: int | None) -> None:
         receipts = [message.receipt for message in messages if message is not None]
         self._write(receipts, batch, state="aborted", tasks={})
         landed = sum(map(_landed, receipts))
@@ -181,11 +181,11 @@ class _Writing:
 class CliniaWriter(_Writing, DataSourceArrowWriter):
     """Writes a DataFrame."""
 
-    def commit(self, messages: Sequence[Delivered | None]) -> None:
+    def commit(self, messages: Sequence[PartitionMessage | None]) -> None:
         """Check what became of all partitions. Raises `CliniaError` if a row did not land."""
         self._finish(messages, None)
 
-    def abort(self, messages: Sequence[Delivered | None]) -> None:
+    def abort(self, messages: Sequence[PartitionMessage | None]) -> None:
         """Report what the partitions that had finished have stored."""
         self._give_up(messages, None)
 
@@ -193,11 +193,11 @@ class CliniaWriter(_Writing, DataSourceArrowWriter):
 class CliniaStreamWriter(_Writing, DataSourceStreamArrowWriter):
     """Writes a stream, one batch after the other."""
 
-    def commit(self, messages: Sequence[Delivered | None], batchId: int) -> None:  # noqa: N803
+    def commit(self, messages: Sequence[PartitionMessage | None], batchId: int) -> None:  # noqa: N803
         """Check what became of all partitions of a batch. Raises `CliniaError` if a row did not land."""
         self._finish(messages, batchId)
 
-    def abort(self, messages: Sequence[Delivered | None], batchId: int) -> None:  # noqa: N803
+    def abort(self, messages: Sequence[PartitionMessage | None], batchId: int) -> None:  # noqa: N803
         """Report what the partitions that had finished have stored."""
         self._give_up(messages, batchId)
 

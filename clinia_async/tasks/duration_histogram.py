@@ -1,12 +1,12 @@
 """How long tasks take, learned from intervals: nobody sees the moment itself at which a task ends.
 
-A look tells that a task was still pending at one age, or that it ended between two. Both are kept by bins of
-age: how many tasks ended in each, and how many were pending at its beginning and might have. The share of
-those that did is what is learned. So the tasks that are pending still count for as long as they were
-seen to take, and a crowd that began in one moment is not judged by the first of it to end.
+A poll shows that a task was still pending at one age, or that it ended between two. Both are kept by bins of
+age: how many tasks ended in each bin, and how many were pending at its beginning (at risk). Their ratio is
+the hazard of the bin. So tasks that are still pending count for as long as they were seen to take, and tasks
+that began together are not judged by the first of them to end.
 
-What ended between two looks is spread over the bins between them, in proportion to what is believed of each
-bin already: an even spread would blur what earlier looks made sharp. Ages are seconds. The bins grow in
+What ended between two polls is spread over the bins between them, in proportion to the weight that each bin
+has already: an even spread would blur what earlier polls have resolved. Ages are seconds. The bins grow in
 proportion to the age, so one set of them serves a tenth of a second as well as an hour.
 """
 
@@ -21,25 +21,26 @@ _PER_E = 1 / math.log(RATIO)
 EDGES = (0.0, *(FIRST * RATIO**number for number in range(int(math.log(LONGEST / FIRST) * _PER_E) + 2)))
 """Bin number i holds the ages from EDGES[i] to EDGES[i + 1]; what took longer counts into the last."""
 
-_DOUBT = 16.0
-"""Completions' worth of belief that is spread evenly over the bins, whatever was seen.
+_PRIOR = 16.0
+"""Prior weight of all bins together, in completions.
 
-Without it what no look ever told apart would stay so for ever, and no look would be spent on a task
+Without it bins that no poll ever resolved would never be polled apart, and no poll would be spent on a task
 that takes longer than all before it.
 """
-_EVENNESS = 4.0
-"""How many times as much of that there is where a completion is spread: belief must not feed on itself."""
+_SPREAD_PRIOR = 4.0
+"""The prior weight where a completion is spread, as a multiple: spreads must not confirm themselves."""
 
 
 def bin_of(age: float) -> int:
+    """Return the number of the bin that holds an age in seconds."""
     if age < FIRST:
         return 0
     return min(int(math.log(age / FIRST) * _PER_E) + 1, len(EDGES) - 2)
 
 
-def doubt(bins: int) -> float:
-    """How much is believed of each of so many bins before anything is seen."""
-    return _DOUBT / bins
+def prior_weight(bins: int) -> float:
+    """Prior weight of one bin of so many, in completions."""
+    return _PRIOR / bins
 
 
 class Durations:
@@ -54,16 +55,16 @@ class Durations:
         self._at_risk = array("d")
         """How many tasks were pending in each bin, apart from what `_steps` adds."""
         self._steps = array("d", [0.0])
-        """By how much more tasks were pending from each bin on: so a stretch takes two entries."""
+        """By how much more tasks were pending from each bin on, so that a range of bins takes two entries."""
 
     def passed(self, after: float, by: float) -> None:
-        """A task was pending at the age of `after` seconds, and still so at the age of `by`."""
+        """Count a task that was pending at the age of `after` seconds, and still at the age of `by`."""
         self._reach(bin_of(by))
         self._pending_from(after, 1.0)
         self._pending_from(by, -1.0)
 
     def add(self, after: float, by: float) -> None:
-        """A task was pending at the age of `after` seconds and had ended at the age of `by`."""
+        """Count a task that was pending at the age of `after` seconds and had ended at the age of `by`."""
         first, last = bin_of(after), bin_of(by)
         self._reach(last)
         if first < last:
@@ -73,8 +74,8 @@ class Durations:
             self._at_risk[last] += 1.0 - _part(after, last)
         self.seen += 1
 
-    def law(self) -> tuple[list[float], float]:
-        """Of a crowd that begins together: how many end in each bin, and how many outlast them all."""
+    def distribution(self) -> tuple[list[float], float]:
+        """Return, of tasks that begin together, how many end in each bin, and how many outlast all bins."""
         weights, pending = list[float](), 0.0
         for ended, at_risk in zip(self._ended, self._all_at_risk(), strict=True):
             pending = pending if weights else at_risk
@@ -84,7 +85,7 @@ class Durations:
         return weights, pending
 
     def fade(self, count: int) -> None:
-        """Forgets the oldest, a little of all, if `count` more would be too many."""
+        """Reduce the weight of what was counted, if `count` more completions would exceed the memory."""
         if sum(self._ended) + count > self._memory:
             keep = max(0.0, 1.0 - count / self._memory)
             for name in ("_ended", "_at_risk", "_steps"):
@@ -106,7 +107,7 @@ class Durations:
 
     def _spread(self, after: float, by: float) -> None:
         ended, first, last = self._ended, bin_of(after), bin_of(by)
-        even = _EVENNESS * doubt(len(ended))
+        even = _SPREAD_PRIOR * prior_weight(len(ended))
         shares = [weight + even for weight in ended[first : last + 1]]
         shares[0] *= 1.0 - _part(after, first)
         shares[-1] *= _part(by, last)
@@ -120,5 +121,5 @@ class Durations:
 
 
 def _part(age: float, number: int) -> float:
-    """How much of a bin lies before an age in it."""
+    """Return the share of a bin that lies before an age in it."""
     return min(1.0, (age - EDGES[number]) / (EDGES[number + 1] - EDGES[number]))

@@ -1,4 +1,4 @@
-"""When to look at a task again, given its kind, its source and its age: seconds throughout, and no clock."""
+"""When to poll a task again, from its kind, its source and its age. All in seconds; no clock is read."""
 
 import math
 from collections import OrderedDict
@@ -13,34 +13,41 @@ from clinia_async.tasks.duration_histogram import Durations
 from clinia_async.tasks.poll_schedule import PollSchedule
 
 Pace = Callable[[TaskKind, float], float]
-"""Seconds until the next look at a task, from its kind and its age in seconds since it was accepted."""
+"""Returns the seconds until the next poll of a task, from its kind and its age since it was accepted."""
 
 _LONG_WORK = frozenset({TaskKind.BULK, TaskKind.BUNDLE, TaskKind.PURGE, TaskKind.LEGACY})
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """A pace that is told how long tasks took; times are ages in seconds since a task was accepted."""
+    """A pace that learns how long tasks take. Times are ages of a task, in seconds since it was accepted."""
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
-        """Seconds until the next look at a task that was still pending at this age."""
+        """Return the seconds until the next poll of a task that was still pending at this age."""
         ...
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        """What a look told: a task was pending at the age of `after`, and by that of `by` it `ended` or not.
+        """Take in the result of a poll.
 
-        `after` is the age at which it was last seen pending, or 0.
+        Args:
+            kind: the kind of the task.
+            source: the source that it is for.
+            after: the age at which the task was last seen pending, or 0.
+            by: its age at this poll.
+            ended: whether this poll found it ended.
         """
         ...
 
 
 @frozen
 class ShareOfAge:
-    """Looks again after a share of the time that the task has taken so far: few looks at long work.
+    """Polls again after a share of the task's age, so that long work costs few polls.
 
-    So the delay in noticing stays in proportion to the work: a quarter of it by default, never
-    less than `least` and never more than `most` seconds (`most_for_long_work` for bulks, bundles
-    and purges).
+    Args:
+        share: the pause, as a share of the task's age; the delay in noticing its end is at most that.
+        least: the shortest pause, in seconds.
+        most: the longest pause, in seconds.
+        most_for_long_work: the same for bulks, bundles and purges.
     """
 
     share: float = 0.25
@@ -60,14 +67,19 @@ _AT_A_TIME = 128
 
 @define(eq=False)
 class LearnedPace:
-    """Looks when a look is worth most, by how long tasks of the same kind and source took.
+    """Polls when a poll is worth most, by how long tasks of the same kind and source took.
 
-    `cost` is how many seconds of delay in noticing one request is worth: 0.067 asks about 2.9 times for
-    each task that takes about 0.4 s; less of it asks more often and notices sooner. Until `enough` tasks
-    have ended it looks every `first` seconds, and ever more seldom once a task is older than two seconds.
-    No pause is longer than `most` seconds. About the last `memory` completions count, for each of the
-    `distinct` pairs of a kind and a source used last. One instance belongs to one thread; sessions that
-    share it learn together.
+    One instance belongs to one thread. Sessions that share it learn together.
+
+    Args:
+        cost: how many seconds of delay in noticing an end one poll is worth. With 0.067 a task that takes
+            about 0.4 s is polled about 2.9 times; a smaller cost polls more often and notices sooner.
+        first: seconds between polls until `enough` tasks have ended; the pauses grow once a task is older
+            than two seconds.
+        enough: how many completions there must be before the pace is planned.
+        most: the longest pause, in seconds.
+        memory: about how many of the last completions count, for each kind and source.
+        distinct: how many pairs of a kind and a source are kept: those used last.
     """
 
     cost: float = 0.067
@@ -82,10 +94,10 @@ class LearnedPace:
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         known = self._known.get((kind, source))
-        if known is None or known.timetable is None:
+        if known is None or known.schedule is None:
             gap = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
         else:
-            gap = known.timetable.gap(age)
+            gap = known.schedule.gap(age)
         return min(max(_LEAST, gap), self.most)
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
@@ -110,17 +122,17 @@ class _Experience:
     durations: Durations
     due: int
     """The number of completions at which to plan next."""
-    timetable: PollSchedule | None = None
+    schedule: PollSchedule | None = None
 
     def plan(self, cost: float) -> None:
         more = min(self.due, _AT_A_TIME)
-        self.timetable = PollSchedule(*self.durations.law(), cost)
+        self.schedule = PollSchedule(*self.durations.distribution(), cost)
         self.durations.fade(more)
         self.due += more
 
 
 @frozen(eq=False, repr=False)
-class _Unlearning:
+class _FixedPace:
     """A plain function as a pace."""
 
     pace: Pace
@@ -129,15 +141,16 @@ class _Unlearning:
         return self.pace(kind, age)
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
-        """Nothing: a function of the kind and the age stays what it is."""
+        """Do nothing: a function of the kind and the age does not learn."""
 
 
 def learner(pace: Pace | Learner | None) -> Learner:
+    """Return `pace` as a learner; a new `LearnedPace` for None."""
     if pace is None:
         return LearnedPace()
-    return pace if isinstance(pace, Learner) else _Unlearning(pace)
+    return pace if isinstance(pace, Learner) else _FixedPace(pace)
 
 
-def jittered(pause: float, share: float, chance: Random) -> float:
-    """So that tasks of one age are not looked at in one moment."""
-    return pause * (1 + share * chance.uniform(-1, 1))
+def jittered(pause: float, share: float, random: Random) -> float:
+    """Vary a pause by up to `share` of it, so that tasks of one age are not polled at the same moment."""
+    return pause * (1 + share * random.uniform(-1, 1))

@@ -134,7 +134,7 @@ def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
         else:
             durations.passed(0, age / 2)
             durations.passed(age / 2, age)
-    weights, rest = durations.law()
+    weights, rest = durations.distribution()
     assert sum(weights) + rest == pytest.approx(100)
     assert rest == pytest.approx(70, abs=7)
 
@@ -145,7 +145,7 @@ def test_what_was_seen_in_full_is_the_distribution() -> None:
         took = chance.uniform(0.2, 0.6)
         durations.passed(0, took * 0.99)
         durations.add(took * 0.99, took)
-    weights, rest = durations.law()
+    weights, rest = durations.distribution()
     assert sum(weights) == pytest.approx(100, abs=1)
     assert rest == pytest.approx(0, abs=1)
 
