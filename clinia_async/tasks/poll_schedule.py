@@ -91,7 +91,7 @@ def _best(weights: Sequence[float], rest: float, cost: float, decay: float) -> "
 
 
 def _sums(weights: Sequence[float]) -> tuple[list[float], list[float], list[float]]:
-    """Return, up to each edge, the sums of the weight, of weight times age, and of weight times its square."""
+    """Return the sums up to each edge of the weight, of weight times age, and of weight times its square."""
     done, ages, squares = [0.0], [0.0], [0.0]
     for number, weight in enumerate(weights):
         age = (EDGES[number] + EDGES[number + 1]) / 2
