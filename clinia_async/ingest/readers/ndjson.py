@@ -66,6 +66,15 @@ class LineReader:
             part = slice(start, start + MAX_BATCH)
             yield from self._read_values(numbers[part], values[part], lines[part])
 
+    def batch(
+        self, target: TargetType, numbers: Sequence[int], keys: list[Key | None], lines: list[bytes]
+    ) -> RecordBatch | None:
+        """Return the records of lines that are known to be right; None where the rules change them."""
+        if self._rules.action is Action.DELETE or self._rules.map_id is not None:
+            return None
+        kind = self._kinds[target, self._rules.action]
+        return RecordBatch(kind, keys, lines, numbers, [None] * len(lines))
+
     def _read_values(
         self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
     ) -> Iterator[Item | RecordBatch]:

@@ -25,6 +25,7 @@ _TYPE, _FROM, _TO, _ID, _DATA = map(itemgetter, ("type", "from", "to", "id", "da
 _RELATIONSHIP_NAME, _RESOURCE_NAME = map(str.__str__, (TargetType.RELATIONSHIP, TargetType.RESOURCE))
 
 Object = dict[str, object]
+Column = Sequence[object]
 FIELDS = frozenset({"type", "from", "to", "id", "data", "action", "operation"})
 """What a line of a batch may hold; a line with anything else is read by itself."""
 
@@ -63,15 +64,25 @@ def relationship_keys(values: Sequence[Object]) -> list[Key | None] | None:
         # what holds such names is an object; now it is seen to hold nothing else
         if set(map(len, froms)) != {2} or set(map(len, tos)) != {2}:
             return None
-        if not _are_keys(types, [*map(_TYPE, froms)], [*map(_TYPE, tos)]):
-            return None
-        from_ids, to_ids = [*map(_ID, froms)], [*map(_ID, tos)]
-        ids: list[str] = [from_ + "." + to for from_, to in zip(from_ids, to_ids, strict=True)]
+        end_types = [*map(_TYPE, froms)], [*map(_TYPE, tos)]
+        return keys_of_relationships(types, end_types, ([*map(_ID, froms)], [*map(_ID, tos)]))
     except (AttributeError, KeyError, TypeError):
         return None
-    if not (are_simple_relationship_ids(ids) or all(map(is_end_id, chain(from_ids, to_ids)))):
+
+
+def keys_of_relationships(
+    types: Column, end_types: tuple[Column, Column], end_ids: tuple[Column, Column]
+) -> list[Key | None] | None:
+    """Return the key of each relationship of columns; None if one of them has none.
+
+    Raises `TypeError` if an id is no text.
+    """
+    if not _are_keys(types, *end_types):
         return None
-    return [*zip(repeat(_RELATIONSHIP_NAME), types, ids)]
+    ids = [from_ + "." + to for from_, to in zip(*end_ids, strict=True)]  # type: ignore[operator]
+    if not (are_simple_relationship_ids(ids) or all(map(is_end_id, chain(*end_ids)))):
+        return None
+    return [*zip(repeat(_RELATIONSHIP_NAME), types, ids)]  # type: ignore[list-item]
 
 
 def end_ids(values: Sequence[Object]) -> list[str]:
@@ -101,11 +112,16 @@ def resource_keys(values: Sequence[Object]) -> list[Key | None] | None:
         types, ids = [*map(_TYPE, values)], [*map(_ID, values)]
         if set(map(len, values)) != {3} or set(map(type, map(_DATA, values))) != {dict}:
             return None
-        if not (_are_keys(types) and all(map(is_new_id, ids))):
-            return None
+        return keys_of_resources(types, ids)
     except (KeyError, TypeError):
         return None
-    return [*zip(repeat(_RESOURCE_NAME), types, ids)]
+
+
+def keys_of_resources(types: Column, ids: Column) -> list[Key | None] | None:
+    """Return the key of each resource of columns; None if one of them has none."""
+    if not (_are_keys(types) and all(map(is_new_id, ids))):
+        return None
+    return [*zip(repeat(_RESOURCE_NAME), types, ids)]  # type: ignore[list-item]
 
 
 def rewritten(values: Sequence[Object]) -> list[bytes]:
@@ -118,7 +134,7 @@ def are_verbatim(values: Sequence[Object], lines: Sequence[bytes]) -> bool:
     return [*map(orjson.dumps, values)] == [*map(bytes.strip, lines)]
 
 
-def _are_keys(*columns: list[object]) -> bool:
+def _are_keys(*columns: Column) -> bool:
     if all(column.count(column[0]) == len(column) for column in columns):  # as most are: nothing is hashed
         return are_keys(*(column[0] for column in columns))
     return all(are_keys(*each) for each in set(zip(*columns, strict=True)))

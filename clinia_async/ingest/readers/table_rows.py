@@ -17,8 +17,9 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedFiel
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_batch import parse_lines
+from clinia_async.ingest.readers.table_template import RowTemplate, Tree
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
-from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.serialization import exact_json, strict_json
 from clinia_async.serialization.exact_json import trimmed
 
@@ -30,7 +31,6 @@ _EXACT = json.JSONDecoder(parse_float=orjson.Fragment)
 _TRUTH = {"true": True, "false": False}
 
 Block = list[Item | RecordBatch]
-Tree = dict[str, "int | Tree"]
 
 
 @frozen
@@ -57,6 +57,7 @@ class RowReader:
         self._tree: Tree = {}
         for place, each in enumerate(mapping.fields):
             _put(self._tree, each.path.split("."), place)
+        self._template = RowTemplate.of(mapping, self._tree)
 
     def field_of(self, column: str) -> str:
         """Return the first field that the column is for."""
@@ -99,6 +100,9 @@ class RowReader:
         return converted, bad
 
     def _read(self, numbers: Sequence[int], converted: Sequence[Column], columns: Sequence[Column]) -> Block:
+        batch = self._template.batch(self._lines, numbers, converted, LARGEST_LINE)
+        if batch is not None:
+            return [batch.cut(start, start + MAX_BATCH) for start in range(0, len(batch), MAX_BATCH)]
         records = _objects(self._tree, converted, len(numbers))
         if self._mapping.is_of_resources:
             for record in records:
