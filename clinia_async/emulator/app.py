@@ -1,4 +1,4 @@
-"""The way of every request: counted, let in or not, struck by a fault or served, and recorded."""
+"""The way of every request: counted, let in or not, answered by a fault or served, and recorded."""
 
 import asyncio
 from collections import Counter
@@ -34,7 +34,7 @@ class App:
     """Where requests are recorded, if they are."""
 
     own_pages: Mapping[str, Page] = field(repr=False)
-    """By path: no fault strikes them, and they are neither counted nor recorded."""
+    """By path: no fault applies to them, and they are neither counted nor recorded."""
 
     _late: set[asyncio.TimerHandle] = field(init=False, factory=set, repr=False)
     """Executions that are yet to come."""

@@ -1,4 +1,4 @@
-"""Which fault strikes which request: faults from text, chaos by a seed, and scripted steps."""
+"""Which fault applies to which request: faults from text, chaos by a seed, and scripted steps."""
 
 import math
 from collections import Counter, defaultdict, deque
@@ -80,20 +80,20 @@ _LATER = ("too-many-requests", "unavailable", "unavailable-executed")
 """The kinds that may have a Retry-After."""
 
 _CHAOS_PROBABILITY = 0.008
-"""Of each kind in a chaos: together they strike about one request in eight."""
+"""Of each kind in a chaos: together they affect about one request in eight."""
 
 
 class Faults:
-    """The faults in force; the first one added that strikes wins, after scripted steps.
+    """The faults in force; the first one added that applies wins, after scripted steps.
 
-    Whether a fault strikes is decided by the seed, by the content of the request, and by how many equal
+    Whether a fault applies is decided by the seed, by the content of the request, and by how many equal
     requests came before it. So concurrent requests may arrive in any order: each has its own fate, and
     the same requests replay the same faults.
     """
 
     def __init__(self, seed: int, initial: Iterable[Fault] = ()) -> None:
         self.played: Counter[Fault] = Counter()
-        """How often each fault has struck."""
+        """How often each fault has been played."""
         self._seed = seed
         self._initial = tuple(initial)
         self.reset()
@@ -129,7 +129,7 @@ class Faults:
         self._steps.clear()
 
     def choose(self, request: Request) -> tuple[Fault, Random] | None:
-        """Return the fault that strikes this request, and its chances. Count it as played."""
+        """Return the fault that applies to this request, and its chances. Count it as played."""
         if steps := self._steps.get(request.route):
             fault = steps.popleft()
             return None if fault is None else self._play(fault, self._chances(request))
@@ -160,7 +160,7 @@ class Faults:
 def faults_from_text(text: str) -> Iterator[Fault]:
     """Yield the faults of `KIND:ROUTE[:PROBABILITY[:RETRY-AFTER]]`, such as `lost-reply:bundle:0.1`.
 
-    `*` is every route that can have the fault, and a fault without a probability always strikes.
+    `*` is every route that can have the fault, and a fault without a probability always applies.
     Raises `ValueError`.
     """
     kind, _, rest = text.partition(":")

@@ -77,7 +77,7 @@ class Emulator:
     """0 picks a free one, which `url` shows."""
 
     seed: int = 0
-    """Decides the ids that the registry makes, the latencies, and which requests the faults strike."""
+    """Decides the ids that the registry makes, the latencies, and which requests meet the faults."""
 
     default: Mode = field(factory=Persisted)
     """How single writes of types that are not in `modes` are executed."""

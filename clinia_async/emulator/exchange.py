@@ -58,7 +58,7 @@ class Request:
     """How to execute this write; without it, as the emulator is set."""
 
     fault: str | None = None
-    """The name of the fault that strikes it."""
+    """The name of the fault that applies to it."""
 
     lag: float = 0.0
     """Seconds that this read lags behind, as from a replica."""
@@ -117,7 +117,7 @@ class Received:
     """Of the answer; None if there was none."""
 
     fault: str | None
-    """The name of the fault that struck it."""
+    """The name of the fault that applied to it."""
 
     @classmethod
     def of(cls, request: Request, reply: Reply | None) -> Self:
@@ -179,7 +179,7 @@ class Exchange:
     """Of the request; None if it was answered without reading it, so of a GET too."""
 
     fault: str | None
-    """The name of the fault that struck the request."""
+    """The name of the fault that applied to the request."""
 
     status: int
     answer_headers: CIMultiDictProxy[str] = field(repr=False)

@@ -1,7 +1,7 @@
 """Faults between a client and the registry, on purpose.
 
 A fault decides whether and how a request is executed, and what the client sees instead of its answer.
-It strikes only requests that were let in, so a wrong key uses none up.
+It applies only to requests that were let in, so a wrong key uses none up.
 """
 
 from abc import abstractmethod
@@ -24,7 +24,7 @@ _not_negative = validators.ge(0.0)
 
 @frozen(kw_only=True)
 class Attempt:
-    """A request that a fault strikes."""
+    """A request that a fault applies to."""
 
     request: Request
     random: Random
@@ -40,10 +40,10 @@ class Attempt:
 @frozen(kw_only=True, eq=False)
 class Fault:
     route: str
-    """The name of the route it strikes, such as `create_relationship`."""
+    """The name of the route it applies to, such as `create_relationship`."""
 
     times: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
-    """How often it strikes before it is used up; None for no end."""
+    """How often it applies before it is used up; None for no end."""
 
     probability: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
     executed: bool = field(default=False, init=False)

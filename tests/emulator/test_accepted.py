@@ -135,8 +135,8 @@ async def test_a_bulk_is_always_accepted_and_done_in_order(raw: Raw) -> None:
     await asyncio.sleep(0.06)
     task = (await raw.task(task_id)).body
     assert task["status"] == "FAILURE"
-    told = [(r["action"], r["id"], r["status"], r.get("error", {}).get("type")) for r in task["receipts"]]
-    assert told == [
+    found = [(r["action"], r["id"], r["status"], r.get("error", {}).get("type")) for r in task["receipts"]]
+    assert found == [
         ("CREATE", "prac-1.org-9", "SUCCESS", None),
         ("CREATE", "prac-1.org-9", "FAILURE", "ALREADY_EXISTS"),
         ("UPSERT", "prac-1.org-9", "SUCCESS", None),

@@ -17,8 +17,8 @@ async def test_a_persisted_bundle_lists_what_it_did(raw: Raw, emulator: Emulator
     assert (reply.status, reply.body["status"]) == (201, "PERSISTED")
     assert reply.body["taskId"].startswith("bd_")
     assert reply.body.keys() == {"taskId", "status", "operations"}
-    told = [(one["action"], one["targetType"], one["type"], one["id"]) for one in reply.body["operations"]]
-    assert told == [
+    found = [(one["action"], one["targetType"], one["type"], one["id"]) for one in reply.body["operations"]]
+    assert found == [
         ("UPSERT", "RESOURCE", "practitioner", "prac-1"),
         ("CREATE", "RESOURCE", "organization", "org-9"),
         ("DELETE", "RESOURCE", "practitioner", "old-1"),

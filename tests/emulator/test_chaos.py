@@ -1,4 +1,4 @@
-"""Faults from text, and chaos: of every kind, seldom, and told by a seed."""
+"""Faults from text, and chaos: of every kind, seldom, and decided by a seed."""
 
 import asyncio
 from collections import Counter

@@ -36,8 +36,8 @@ async def test_a_contained_resource_is_put_and_answered_with_its_root(raw: Raw, 
     assert record["meta"]["updatedAt"] > root["meta"]["updatedAt"]
     assert (await raw.resource("prac-1")).body == record
     (receipt,) = (await raw.task(reply.body["taskId"])).body["receipts"]
-    told = [receipt[name] for name in ("action", "targetType", "type", "id", "status")]
-    assert told == ["UPDATE", "RESOURCE", "practitioner", "prac-1", "SUCCESS"]
+    found = [receipt[name] for name in ("action", "targetType", "type", "id", "status")]
+    assert found == ["UPDATE", "RESOURCE", "practitioner", "prac-1", "SUCCESS"]
 
 
 async def test_a_put_replaces_in_place(raw: Raw) -> None:

@@ -1,4 +1,4 @@
-"""Listeners: told of every answer that was given in full, and of nothing else."""
+"""Listeners: they get every answer that was given in full, and nothing else."""
 
 import asyncio
 import json
@@ -116,7 +116,7 @@ async def test_every_emulator_calls_every_listener(reported: list[Exchange]) -> 
     assert reported[:2] == also
 
 
-async def test_a_listener_that_raises_is_heard_of(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_of_a_listener_is_logged(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Exchange) -> None:
         raise RuntimeError("the contract is broken")
 
@@ -131,5 +131,5 @@ async def test_a_listener_that_raises_is_heard_of(raw: Raw, caplog: pytest.LogCa
 
 
 @pytest.mark.off_contract
-def test_by_default_nobody_listens() -> None:
+def test_by_default_there_is_no_listener() -> None:
     assert Emulator.listeners == []

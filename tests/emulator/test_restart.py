@@ -1,4 +1,4 @@
-"""An emulator that is killed again and again: nothing that it answered is lost, nothing is done twice."""
+"""An emulator that is killed again and again: nothing that it answered is lost, nothing is executed twice."""
 
 import http.client
 import json
@@ -55,8 +55,8 @@ def serving(folder: Path, port: int) -> Iterator[Server]:
     command = [sys.executable, "-m", "clinia_async", "emulator", *files, "--port", str(port), *OPTIONS]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
-    told = process.stdout.readline().decode()
-    connection = http.client.HTTPConnection("127.0.0.1", int(told.strip().rpartition(":")[2]), timeout=30)
+    line = process.stdout.readline().decode()
+    connection = http.client.HTTPConnection("127.0.0.1", int(line.strip().rpartition(":")[2]), timeout=30)
     try:
         yield Server(process, connection)
     finally:
@@ -116,7 +116,7 @@ class Writer:
         self.patchable += self.bulks[answer.body["taskId"]]
 
     def _patch(self, server: Server) -> None:
-        """Each record is patched once at most, so that its list tells how often it was done."""
+        """Each record is patched once at most, so that its list shows how often it was executed."""
         if self.patchable:
             change = [{"op": "add", "path": "/list/-", "value": "once"}]
             id_ = self.patchable.pop(0)

@@ -109,19 +109,19 @@ async def test_a_bulk_waits_only_for_what_is_reviewed(approved: bool) -> None:
             resource("CREATE", "org-2", type="organization"),
         )
         await asyncio.sleep(1)
-        status, told = await receipts(raw, accepted)
+        status, found = await receipts(raw, accepted)
         assert status == "PENDING"
-        assert [receipt["status"] for receipt in told] == ["SUCCESS", "PENDING", "FAILURE", "PENDING"]
+        assert [receipt["status"] for receipt in found] == ["SUCCESS", "PENDING", "FAILURE", "PENDING"]
         assert [one.id for one in emulator.stored_resources()] == ["prac-1"]
-        first_done = told[0]
+        first_done = found[0]
         await asyncio.sleep(10)
         (emulator.approve if approved else emulator.reject)(accepted.body["taskId"])
-        status, told = await receipts(raw, accepted)
+        status, found = await receipts(raw, accepted)
         assert status == "FAILURE"
-        assert [receipt["status"] for receipt in told] == ["SUCCESS", "SUCCESS", "FAILURE", "SUCCESS"]
-        assert told[0] == first_done
-        assert told[1]["completedAt"] > first_done["completedAt"]
-        ids = {receipt["pipelineExecution"]["id"] for receipt in told if "pipelineExecution" in receipt}
+        assert [receipt["status"] for receipt in found] == ["SUCCESS", "SUCCESS", "FAILURE", "SUCCESS"]
+        assert found[0] == first_done
+        assert found[1]["completedAt"] > first_done["completedAt"]
+        ids = {receipt["pipelineExecution"]["id"] for receipt in found if "pipelineExecution" in receipt}
         assert len(ids) == 2
         assert [one.id for one in emulator.stored_resources()] == (
             ["org-1", "org-2", "prac-1"] if approved else ["prac-1"]
@@ -132,16 +132,16 @@ async def test_a_bulk_waits_only_for_what_is_reviewed(approved: bool) -> None:
 async def test_a_bundle_is_reviewed_as_a_whole(approved: bool) -> None:
     async with Emulator(bundle=Review()) as emulator, Raw(emulator) as raw:
         accepted = await raw.bundle([resource("CREATE", "prac-1"), resource("CREATE", "prac-2")])
-        _, told = await receipts(raw, accepted)
-        assert [receipt["pipelineExecution"]["status"] for receipt in told] == ["IN_REVIEW"] * 2
+        _, found = await receipts(raw, accepted)
+        assert [receipt["pipelineExecution"]["status"] for receipt in found] == ["IN_REVIEW"] * 2
         (emulator.approve if approved else emulator.reject)(accepted.body["taskId"])
         assert (await receipts(raw, accepted))[0] == "SUCCESS"
         assert emulator.resources() == (2 if approved else 0)
         failing = await raw.bundle([resource("CREATE", "prac-3"), resource("DELETE", "absent")])
         assert emulator.resources() == (2 if approved else 0)
         emulator.approve(failing.body["taskId"])
-        status, told = await receipts(raw, failing)
-        assert (status, [receipt["status"] for receipt in told]) == ("FAILURE", ["CANCELLED", "FAILURE"])
+        status, found = await receipts(raw, failing)
+        assert (status, [receipt["status"] for receipt in found]) == ("FAILURE", ["CANCELLED", "FAILURE"])
         assert emulator.resources() == (2 if approved else 0)
 
 
@@ -177,7 +177,7 @@ async def test_a_review_outlives_a_restart(tmp_path: Any) -> None:
         await asyncio.sleep(1)
         assert await receipts(raw, accepted) == before
         emulator.approve(accepted.body["taskId"])
-        status, told = await receipts(raw, accepted)
-        assert (status, [receipt["status"] for receipt in told]) == ("SUCCESS", ["SUCCESS", "SUCCESS"])
-        assert told[0] == before[1][0]
+        status, found = await receipts(raw, accepted)
+        assert (status, [receipt["status"] for receipt in found]) == ("SUCCESS", ["SUCCESS", "SUCCESS"])
+        assert found[0] == before[1][0]
         assert emulator.resources() == 2
