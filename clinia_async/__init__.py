@@ -45,10 +45,10 @@ _HOME_OF = home_of(
             " Partition PartitionJson PartitionStatus Patch PatchJson PatchOp Period PeriodJson"
             " PipelineExecution PipelineStatus Profile ProfileJson ProfileType PurgeOperation Receipt"
             " ReconciliationRules ReconciliationRulesJson ReconciliationType Ref RefJson Relationship"
-            " RelationshipConnection RelationshipConnectionJson RelationshipDefinition"
-            " RelationshipDefinitionJson RelationshipJson Resource ResourceJson SearchModule Source"
-            " SourceCollection SourceCollectionJson SourceMapping SourceMappingJson SourceType"
-            " TargetType TaskSnapshot TaskStatus Value"
+            " RelationshipBodyJson RelationshipConnection RelationshipConnectionJson"
+            " RelationshipDefinition RelationshipDefinitionJson RelationshipJson Resource"
+            " ResourceJson SearchModule Source SourceCollection SourceCollectionJson SourceMapping"
+            " SourceMappingJson SourceType TargetType TaskSnapshot TaskStatus Value"
         ),
         "tasks.pacing": "LearnedPace Learner Pace ShareOfAge",
         "tasks.poller": "Polling",

@@ -158,6 +158,7 @@ from clinia_async.models import ReconciliationType as ReconciliationType
 from clinia_async.models import Ref as Ref
 from clinia_async.models import RefJson as RefJson
 from clinia_async.models import Relationship as Relationship
+from clinia_async.models import RelationshipBodyJson as RelationshipBodyJson
 from clinia_async.models import RelationshipConnection as RelationshipConnection
 from clinia_async.models import RelationshipConnectionJson as RelationshipConnectionJson
 from clinia_async.models import RelationshipDefinition as RelationshipDefinition

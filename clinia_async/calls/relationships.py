@@ -35,6 +35,7 @@ from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     Action,
     Json,
+    JsonDocument,
     Meta,
     MetaJson,
     Patch,
@@ -49,6 +50,7 @@ from clinia_async.models import (
 )
 from clinia_async.models.value import checked, maker
 from clinia_async.serialization import converter, exact_json
+from clinia_async.serialization.documents import read_fields
 from clinia_async.serialization.exact_json import RawJson
 
 
@@ -136,6 +138,36 @@ class _RelationshipWrite:
         _set_id(self, id_)
 
     @classmethod
+    def from_body(cls, source: str, type: str, body: Json | JsonDocument) -> Self:
+        """Make a write of the body that the reference page shows: `from`, `to`, `data` and `meta`.
+
+        A relationship as the service answers it is taken, too: its `id` and `type` must fit, and what it
+        includes is not sent.
+
+        Args:
+            source: the key of the source.
+            type: the key of the relationship definition.
+            body: a dict, JSON text, or the path of a file. Of text, `data` is sent in its own bytes.
+
+        Raises:
+            InvalidWrite: it is not strict JSON, or not of this shape; `path` says where.
+        """
+        fields = read_fields(body)
+        unknown = fields.keys() - {"from", "to", "data", "meta", "id", "type", "includes"}
+        if unknown:
+            raise InvalidWrite(f"$.{min(unknown)}" if min(unknown).isidentifier() else "$.*", "is unknown")
+        for name in ("from", "to"):
+            if name not in fields:
+                raise InvalidWrite(f"$.{name}", "is required")
+        from_, to = (value_of(Ref, _parsed(fields[name]), f"$.{name}") for name in ("from", "to"))
+        data, meta = fields.get("data"), _parsed(fields.get("meta"))
+        write = cls(source, type, from_, to, data, meta)  # type: ignore[arg-type]  # they are checked
+        for name, own in (("id", write.id), ("type", type)):
+            if fields.get(name, own) != own:
+                raise InvalidWrite(f"$.{name}", "must be that of this relationship, or be left out")
+        return write
+
+    @classmethod
     def from_line(cls, source: str, line: bytes) -> Self:
         """Parse a write from one line of NDJSON that `to_line` made."""
         members = cast("Mapping[str, object]", exact_json.loads(line))
@@ -204,6 +236,10 @@ class _RelationshipWrite:
         if not isinstance(found, Relationship) or not self.equals(found):
             return None
         return TaskSubmission(SubmissionStatus.PERSISTED, relationship=found)
+
+
+def _parsed(value: object) -> object:
+    return value.value() if isinstance(value, RawJson) else value
 
 
 def _ends(write: _RelationshipWrite) -> str:

@@ -71,6 +71,18 @@ RelationshipJson = TypedDict(
 """The JSON of `Relationship`."""
 
 
+RelationshipBodyJson = TypedDict(
+    "RelationshipBodyJson",
+    {
+        "from": RefJson,
+        "to": RefJson,
+        "data": NotRequired[Json | None],
+        "meta": NotRequired[MetaJson | None],
+    },
+)
+"""The body that creates a relationship."""
+
+
 class ResourceJson(TypedDict):
     """The JSON of `Resource`."""
 

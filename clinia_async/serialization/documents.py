@@ -66,6 +66,19 @@ def read_document(document: object) -> Json:
     raise InvalidWrite("$", rule)
 
 
+def read_fields(document: object) -> dict[str, object]:
+    """Parse a JSON object as `read_document` does, but leave objects in text as they are, in their own bytes.
+
+    Raises:
+        InvalidWrite: it is not one strict JSON object, or the file cannot be read.
+    """
+    if isinstance(document, Mapping):
+        return dict(document)
+    parsed = read_document(document)
+    raw = strict_json.fields(_text_of(document).decode())  # type: ignore[arg-type]  # it is a document
+    return {name: raw[name][1] if type(value) is dict else value for name, value in parsed.items()}
+
+
 def _text_of(document: str | bytes | os.PathLike[str]) -> bytes:
     if isinstance(document, bytes):
         return document

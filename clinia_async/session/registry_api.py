@@ -21,7 +21,7 @@ from clinia_async.calls import (
     UpdateRelationship,
     UpsertResource,
 )
-from clinia_async.errors import ConfigError
+from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.models import (
     CollectionType,
     Contained,
@@ -53,10 +53,11 @@ class RegistryMethods(CallInterface):
         source: str,
         type: str,
         *,
-        from_: Ref | models.RefJson,
-        to: Ref | models.RefJson,
+        from_: Ref | models.RefJson | None = None,
+        to: Ref | models.RefJson | None = None,
         data: Json | RawJson | None = None,
         meta: Meta | models.MetaJson | None = None,
+        body: models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None = None,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Relationship]:
@@ -64,13 +65,29 @@ class RegistryMethods(CallInterface):
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
 
+        Args:
+            source: the key of the source.
+            type: the key of the relationship definition.
+            from_: one end, or its JSON.
+            to: the other end, or its JSON.
+            data: the properties, as a JSON object.
+            meta: times and identifiers, or their JSON.
+            body: all of these as the reference page shows them: a dict, JSON text, or the path of a file.
+            timeout: seconds for all attempts together.
+            read_back: read the stored record after a task (the default), or take it as it was sent.
+
         Raises:
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             AlreadyExists: there is a relationship of these two.
             WriteConflict: an answer was lost, and another record has the key.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        write = CreateRelationship(source, type, from_, to, data, meta)
+        if body is None:
+            write = CreateRelationship(source, type, from_, to, data, meta)  # type: ignore[arg-type]
+        elif (from_, to, data, meta) == (None, None, None, None):
+            write = CreateRelationship.from_body(source, type, body)
+        else:
+            raise InvalidWrite("$", "must be given as `body`, or in parts")
         return self.submit(write, timeout=timeout, read_back=read_back)
 
     def get_relationship(
