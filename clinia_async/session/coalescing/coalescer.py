@@ -105,7 +105,9 @@ class _Turn:
 @define(eq=False, repr=False)
 class _Batch:
     group: Group
-    timer: asyncio.TimerHandle
+    timer: asyncio.Handle
+    expected: int
+    """Writes of the batch before it: when as many are there again, no more are waited for."""
     turn: _Turn = field(factory=_Turn)
     writes: list[PendingWrite] = field(factory=list)
     size: int = 0
@@ -119,6 +121,8 @@ class Coalescer:
         self._submissions = submissions
         self._gathering: dict[Group, _Batch] = {}
         self._backoffs: defaultdict[Group, EarlyPollBackoff] = defaultdict(EarlyPollBackoff)
+        self._sizes: dict[Group, int] = {}
+        """Writes of the last batch of each group."""
         self._queued: dict[Collection, bool] = {}
         """Whether single writes are queued (ACCEPTED) or stored at once (PERSISTED), where that was seen."""
         self._turns: dict[Name, _Turn] = {}
@@ -173,17 +177,23 @@ class Coalescer:
         group = (write.source, write.target, self._queued.get(_collection(write), False))
         batch = self._gathering.get(group)
         if batch is None:
-            timer = asyncio.get_running_loop().call_later(GATHER_FOR, self._send, group)
-            batch = self._gathering[group] = _Batch(group, timer)
+            loop, expected = asyncio.get_running_loop(), self._sizes.get(group, MOST)
+            timer = loop.call_later(GATHER_FOR, self._send, group)
+            batch = self._gathering[group] = _Batch(group, timer, expected)
         self._turns[pending.name] = batch.turn
         batch.writes.append(pending)
         batch.size += len(pending.operation)
         if len(batch.writes) >= MOST or batch.size >= LARGEST:
             self._send(group)
+        elif len(batch.writes) == batch.expected:
+            # all who came last time are there: whoever else is ready in this turn of the loop may come along
+            batch.timer.cancel()
+            batch.timer = asyncio.get_running_loop().call_soon(self._send, group)
 
     def _send(self, group: Group) -> None:
         batch = self._gathering.pop(group)
         batch.timer.cancel()
+        self._sizes[group] = len(batch.writes)
         self._own(self._send_batch(batch), then=partial(self._end_turns, batch))
         if len(self._turns) > self._sweep_at:
             over = {turn for turn in set(self._turns.values()) if turn.is_over()}
@@ -229,12 +239,12 @@ class Coalescer:
                 await self._await_longer(batch, task)
         finally:
             self._pass_turns_on(batch, task)
-            failed = [each for each in batch.writes if task.done() and not bulk.has_stored(each.write)]
-            if failed and not batch.group[2]:
-                batch.writes = [each for each in batch.writes if bulk.has_stored(each.write)]
-            else:
-                failed = []
+            failed: list[PendingWrite] = []
+            if task.done() and not batch.group[2]:
+                failed = [each for each in batch.writes if not bulk.has_stored(each.write)]
             writes, batch.writes = batch.writes, failed
+            if failed:
+                writes = [each for each in writes if bulk.has_stored(each.write)]
             wake_together(handed_over(writes, bulk), asyncio.get_running_loop())
         if failed:
             await asyncio.gather(*(self._resolve_alike(each, bulk) for each in failed))
@@ -268,6 +278,8 @@ class Coalescer:
         pending.resolve(task)
 
     def _pass_turns_on(self, batch: _Batch, task: Task[Record]) -> None:
+        if not self._waiting:
+            return
         for name in [each.name for each in batch.writes if each.name in self._waiting]:
             self._pass_on(name, task)
 
