@@ -172,15 +172,15 @@ class RequestError(CliniaError):
 
 
 class ConnectionFailed(RequestError, ConnectionError):
-    """`passing` is False where trying again cannot help, such as a bad certificate."""
+    """`transient` is False where trying again cannot help, such as a bad certificate."""
 
-    def __init__(self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, passing: bool = True) -> None:
+    def __init__(self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, transient: bool = True) -> None:
         super().__init__(message, outcome=outcome)
-        self.passing = passing
+        self.transient = transient
 
     @property
     def is_transient(self) -> bool:
-        return self.passing
+        return self.transient
 
 
 class RequestTimeout(RequestError, TimeoutError):
@@ -198,14 +198,14 @@ class RedirectRefused(RequestError):
 class ProtocolError(RequestError):
     """An answer that does not follow the contract of the service.
 
-    `passing` is False where sending again cannot help, as the answer could not be found out about either.
+    `transient` is False where sending again cannot help, as the answer could not be found out about either.
     """
 
-    passing: bool = True
+    transient: bool = True
 
     @property
     def is_transient(self) -> bool:
-        return self.passing
+        return self.transient
 
 
 class DecodeError(ProtocolError, ValueError):

@@ -76,10 +76,10 @@ def _name(instance: object, attribute: _Attribute) -> str:
     return f"{owner}.{attribute.name}"
 
 
-def refuse_unknown_options(**former: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function refuse an unknown option with a `TypeError` that names the one that may be meant.
 
-    `former` are names that options had before: they are taken, with a `DeprecationWarning`.
+    `renamed` gives the present name of each former one, which is taken with a `DeprecationWarning`.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -89,9 +89,9 @@ def refuse_unknown_options(**former: str) -> Callable[[Callable[P, R]], Callable
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in tuple(kwargs):
-                if name in former:
-                    warn(f"{owner}: {name!r} is now {former[name]!r}", DeprecationWarning, stacklevel=2)
-                    kwargs[former[name]] = kwargs.pop(name)
+                if name in renamed:
+                    warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=2)
+                    kwargs[renamed[name]] = kwargs.pop(name)
                 elif name not in known:
                     close = get_close_matches(name, known, n=1)
                     hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"

@@ -55,7 +55,7 @@ def samples() -> Iterator[CliniaError]:
     yield InvalidWrite("$.from.id", "rule")
     yield SessionClosed("text", outcome=Outcome.UNKNOWN, token="{}")
     yield RequestError("text", outcome=Outcome.REJECTED, retry_after=3.0)
-    yield ConnectionFailed("text", outcome=Outcome.NOT_SENT, passing=False)
+    yield ConnectionFailed("text", outcome=Outcome.NOT_SENT, transient=False)
     yield RequestTimeout("text", outcome=Outcome.NOT_SENT)
     yield RedirectRefused("text")
     yield ProtocolError("text", outcome=Outcome.DONE)

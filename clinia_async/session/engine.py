@@ -104,8 +104,8 @@ class Engine:
         return await self.submissions.run(call, self._perform(self.open(), call, timeout))
 
     async def _perform(self, components: Components, call: Call[R], timeout: float | None) -> Task[R]:
-        delivered = await self._deliver(components, call, timeout)
-        return self._resolved(delivered, delivered.answer, None, None)
+        delivery = await self._deliver(components, call, timeout)
+        return self._resolved(delivery, delivery.answer, None, None)
 
     async def submit(
         self,
@@ -132,15 +132,15 @@ class Engine:
         maybe_applied: bool = False,
         read_back: bool | None = None,
     ) -> Task[R]:
-        delivered = await self._deliver(components, write, timeout, maybe_applied=maybe_applied)
-        submission = delivered.answer
+        delivery = await self._deliver(components, write, timeout, maybe_applied=maybe_applied)
+        submission = delivery.answer
         if submission.status != _ACCEPTED:
-            return self._resolved(delivered, write.result(submission), submission.task_id, write.source)
+            return self._resolved(delivery, write.result(submission), submission.task_id, write.source)
         state = self._state(submission.task_id, write.source)
         self._emit_accepted(state)
         state.wants_receipts = polls_for_receipts(write)
         resolve = self._resolver(write, read_back)
-        return Task(state, resolve, maybe_applied=delivered.maybe_applied, attempts=delivered.attempts)
+        return Task(state, resolve, maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
 
     def _resolver(self, write: Write[R], read_back: bool | None) -> ResultResolver[R]:
         reads_back = self._options.read_back if read_back is None else read_back
@@ -152,15 +152,15 @@ class Engine:
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
         return await self._submit(self._components(), cast("Write[Record]", write))
 
-    def _sent_bulk(self, delivered: Delivery[TaskSubmission], source: str) -> SharedBulk:
-        id_, is_done = delivered.answer.task_id, delivered.answer.status != _ACCEPTED
+    def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> SharedBulk:
+        id_, is_done = delivery.answer.task_id, delivery.answer.status != _ACCEPTED
         if is_done:
             state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
         else:
             state = self._state(id_, source)
             self._emit_accepted(state)
             state.wants_receipts = True
-        return SharedBulk(state, self._reads, delivered.maybe_applied, delivered.attempts, is_done)
+        return SharedBulk(state, self._reads, delivery.maybe_applied, delivery.attempts, is_done)
 
     def resume(
         self, id: TaskId, source: str, resolve: ResultResolver[R], *, maybe_applied: bool = False
@@ -240,12 +240,12 @@ class Engine:
         deadline, slowest = components.loop.time() + self._options.timeout, self._options.transport.slowest
         return components.sender.send(call, deadline, maybe_applied=maybe_applied, slowest=slowest)
 
-    def _resolved(self, delivered: Delivery[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
+    def _resolved(self, delivery: Delivery[T], result: R, id: TaskId | None, source: str | None) -> Task[R]:
         now = asyncio.get_running_loop().time()
         task = Task.resolved(result, id, source, at=now, state_of_done=self._state_of_done)
-        task.attempts = delivered.attempts
-        task.maybe_applied = delivered.maybe_applied
-        task.reconciled = delivered.reconciled
+        task.attempts = delivery.attempts
+        task.maybe_applied = delivery.maybe_applied
+        task.reconciled = delivery.reconciled
         return task
 
     def _state(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:

@@ -219,7 +219,7 @@ def failure_of(error: Exception, request: Request, *, sent: bool, host: str) -> 
     failure = ConnectionFailed(
         f"{where}: {_reason(error, host)}",
         outcome=outcome,
-        passing=not (is_lasting or _is_unknown_host(error)),
+        transient=not (is_lasting or _is_unknown_host(error)),
     )
     failure.__cause__ = _safe_cause(error)
     return failure

@@ -124,7 +124,7 @@ class Sender:
             return answer
         failure.request_id = response.request_id
         # where it cannot be found out what was done, sending it again may do it again
-        failure.passing = request.method != "POST" or hasattr(call, "reconciled")
+        failure.transient = request.method != "POST" or hasattr(call, "reconciled")
         raise failure
 
     async def read(self, call: Call[R], deadline: float) -> R:

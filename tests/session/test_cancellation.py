@@ -32,14 +32,14 @@ async def test_a_cancelled_post_loses_no_id() -> None:
     )
     async with Hostile(otherwise=script) as server, session_at(server) as session:
         await cancelled(create(session), 1)
-        (doubt,) = session.in_doubt
-        assert (doubt.task, doubt.error) == (None, None)
-        assert doubt.call == write()
+        (entry,) = session.in_doubt
+        assert (entry.task, entry.error) == (None, None)
+        assert entry.call == write()
         await asyncio.sleep(5)
-        assert session.in_doubt == (doubt,)
-        assert doubt.task is not None
-        assert str(doubt.task.id) == "s_7"
-        assert (await doubt.task).id == ID  # type: ignore[attr-defined]
+        assert session.in_doubt == (entry,)
+        assert entry.task is not None
+        assert str(entry.task.id) == "s_7"
+        assert (await entry.task).id == ID  # type: ignore[attr-defined]
         assert len(server.requests) == 3
 
 
@@ -47,9 +47,9 @@ async def test_a_cancelled_post_that_was_persisted() -> None:
     async with Hostile([after(5, persisted)]) as server, session_at(server) as session:
         await cancelled(create(session), 1)
         await asyncio.sleep(5)
-        (doubt,) = session.in_doubt
-        assert doubt.task is not None
-        assert doubt.task.done()
+        (entry,) = session.in_doubt
+        assert entry.task is not None
+        assert entry.task.done()
 
 
 @pytest.mark.parametrize("call", ["bulk", "partition"])
@@ -95,11 +95,11 @@ async def test_what_stays_unknown_stays_on_the_list() -> None:
     async with Hostile([after(5, close)]) as server, session_at(server, retry=ONCE) as session:
         await cancelled(create(session), 1)
         await asyncio.sleep(5)
-        (doubt,) = session.in_doubt
-        assert isinstance(doubt.error, RequestError)
-        assert doubt.error.outcome is Outcome.UNKNOWN
-        assert ID not in repr(doubt)
-        assert isinstance(doubt, InDoubt)
+        (entry,) = session.in_doubt
+        assert isinstance(entry.error, RequestError)
+        assert entry.error.outcome is Outcome.UNKNOWN
+        assert ID not in repr(entry)
+        assert isinstance(entry, InDoubt)
 
 
 async def test_a_cancelled_write_goes_on_to_be_reconciled(session: Session, emulator: Emulator) -> None:
@@ -111,9 +111,9 @@ async def test_a_cancelled_write_goes_on_to_be_reconciled(session: Session, emul
     with pytest.raises(asyncio.CancelledError):
         await waiter
     await asyncio.sleep(5)
-    (doubt,) = session.in_doubt
-    assert doubt.task is not None
-    assert doubt.task.reconciled
+    (entry,) = session.in_doubt
+    assert entry.task is not None
+    assert entry.task.reconciled
     assert emulator.relationships() == 1
 
 
@@ -143,17 +143,17 @@ async def test_closing_waits_for_what_was_cancelled() -> None:
     async with Hostile([after(5, accepted("s_9"))]) as server:
         async with session_at(server) as session:
             await cancelled(create(session), 1)
-        (doubt,) = session.in_doubt
-        assert doubt.task is not None
-        assert "s_9" in doubt.task.token()
+        (entry,) = session.in_doubt
+        assert entry.task is not None
+        assert "s_9" in entry.task.token()
 
 
 async def test_closing_gives_up_on_what_was_cancelled() -> None:
     async with Hostile([stall]) as server:
         async with session_at(server, close_grace=2) as session:
             await cancelled(create(session), 1)
-        (doubt,) = session.in_doubt
-        assert (doubt.task, doubt.error) == (None, None)
+        (entry,) = session.in_doubt
+        assert (entry.task, entry.error) == (None, None)
 
 
 async def test_a_cancel_during_the_closing_is_a_cancel() -> None:
@@ -273,10 +273,10 @@ async def test_a_cancel_at_every_suspension(scenario: Scenario, mode: str, gap: 
                 await asyncio.wait({work})
                 await asyncio.sleep(10)
                 assert work.cancelled() or work.exception() is None
-                for doubt in session.in_doubt:
-                    assert doubt.error is None
-                    assert doubt.task is not None
-                    await doubt.task  # whatever became of its twin, its result is a good one
+                for entry in session.in_doubt:
+                    assert entry.error is None
+                    assert entry.task is not None
+                    await entry.task  # whatever became of its twin, its result is a good one
                 assert (await (await create(session, "afterwards"))).from_.id == "afterwards"
                 assert session._engine.open().poller.scheduled == 0
             stored = [one.id for one in emulator.stored()]

@@ -118,12 +118,12 @@ def test_an_unknown_option_is_refused_and_the_right_one_named(option: str, said:
 
 
 @pytest.mark.parametrize(
-    ("former", "name", "value"),
+    ("before", "name", "value"),
     [("wire", "transport", TransportOptions(attempt=3)), ("settle_within", "reconcile_timeout", 3.0)],
 )
-def test_a_previous_name_of_an_option_is_taken_with_a_warning(former: str, name: str, value: object) -> None:
-    with pytest.warns(DeprecationWarning, match=f"'{former}' is now '{name}'"):
-        made = session(**{former: value})
+def test_a_previous_name_of_an_option_is_taken_with_a_warning(before: str, name: str, value: object) -> None:
+    with pytest.warns(DeprecationWarning, match=f"'{before}' is now '{name}'"):
+        made = session(**{before: value})
     assert getattr(made._engine._options, name) == value
 
 

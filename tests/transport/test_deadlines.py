@@ -86,9 +86,9 @@ async def test_a_write_that_left_its_caller_keeps_its_deadline() -> None:
         with pytest.raises(asyncio.CancelledError):
             await writer
         await asyncio.sleep(4)
-        (doubt,) = session.in_doubt
-        assert isinstance(doubt.error, RequestTimeout)
-        assert doubt.error.outcome is Outcome.UNKNOWN
+        (entry,) = session.in_doubt
+        assert isinstance(entry.error, RequestTimeout)
+        assert entry.error.outcome is Outcome.UNKNOWN
 
 
 async def test_closing_releases_those_who_still_wait() -> None:

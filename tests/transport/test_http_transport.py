@@ -365,7 +365,7 @@ async def test_a_certificate_that_nobody_signed_is_not_sent_and_not_tried_again(
         with pytest.raises(ConnectionFailed) as caught:
             await create(session)
         assert caught.value.outcome is Outcome.NOT_SENT
-        assert not caught.value.passing
+        assert not caught.value.transient
         assert server.requests == []
 
 

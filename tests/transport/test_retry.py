@@ -281,7 +281,7 @@ def test_the_budget_never_goes_below_zero(events: list[str]) -> None:
 def test_without_a_key_only_what_did_not_run_is_retried(outcome: Outcome, keyed: bool) -> None:
     error = ConnectionFailed("x", outcome=outcome)
     assert may_be_repeated(error, keyed=keyed) is (keyed or outcome in {Outcome.NOT_SENT, Outcome.REJECTED})
-    assert not may_be_repeated(ConnectionFailed("x", outcome=outcome, passing=False), keyed=keyed)
+    assert not may_be_repeated(ConnectionFailed("x", outcome=outcome, transient=False), keyed=keyed)
 
 
 @given(
