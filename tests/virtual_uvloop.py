@@ -50,7 +50,7 @@ class JumpingUvloop(uvloop.Loop):  # type: ignore[misc, name-defined, unused-ign
             call(callback, *args, context=context)
 
         heapq.heappush(self._due, (when, next(self._number), handle, fire))
-        self._watch()
+        self._arm()
         return handle
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
@@ -73,7 +73,7 @@ class JumpingUvloop(uvloop.Loop):  # type: ignore[misc, name-defined, unused-ign
     def _thread_done(self, _: object) -> None:
         self._threads -= 1
 
-    def _state(self) -> None:
+    def _arm(self) -> None:
         if self._round is None:
             self._round = super().call_later(0.001, self._go_round)
 
@@ -87,7 +87,7 @@ class JumpingUvloop(uvloop.Loop):  # type: ignore[misc, name-defined, unused-ign
             self._busy -= bool(self._busy)
         else:
             self._jump()
-        self._watch()
+        self._arm()
 
     def _jump(self) -> None:
         self._now = max(self._now, self._due[0][0])

@@ -137,7 +137,7 @@ class Campaign:
     def _send(self, case: Any, id_: str, mode: GenerationMode) -> None:
         """Collects what is wrong and goes on: a fault must not hide the next one."""
         if mode is GenerationMode.POSITIVE:
-            self._settle(case, id_)
+            self._reconcile(case, id_)
         key = {"X-Clinia-API-Key": self.emulator.key}
         try:
             response = case.call(base_url=self.emulator.url, session=self._session, headers=key)

@@ -127,7 +127,7 @@ class Nemesis:
     def reconciled(self) -> dict[tuple[str, str], object]:
         """What is stored once everything that was accepted is done. It must be closed."""
         found = self.folder / "stored.json"
-        life = Life.begin(lambda: self._settle(found), self.folder / "settled")
+        life = Life.begin(lambda: self._reconcile(found), self.folder / "settled")
         life.wait(time.monotonic() + 30)
         life.kill()
         assert life.code == 0, f"what is stored cannot be read, see {self.folder}/settled.err"

@@ -140,7 +140,7 @@ class Job:
             again = self._once_more()
         finally:
             self.nemesis.close()
-        self._judge(report, again)
+        self._decide(report, again)
         return self.score
 
     def _to_its_end(self) -> dict[str, object] | None:
@@ -227,7 +227,7 @@ class Job:
         return "+".join(sorted(open_)) or ("SETTLED" if states else "nothing planned")
 
     def _decide(self, report: dict[str, object] | None, again: dict[str, object] | None) -> None:
-        stored = self.nemesis.settled()
+        stored = self.nemesis.reconciled()
         if report is not None and again is not None:
             for name in ("read", "blank", "landed", "by_disposition", "complete"):
                 if report[name] != again[name]:

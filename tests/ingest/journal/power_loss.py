@@ -68,7 +68,7 @@ class Loss:
         if kind == self.kind:
             self.count -= 1
             if self.count <= 0:
-                self.strike()
+                self.apply()
 
 
 def drawn(random: Random) -> Loss:
@@ -191,7 +191,7 @@ async def collected(job: Ingestion) -> Reported:
 async def _until_over(running: asyncio.Task[None], loss: Loss) -> None:
     timer = None
     if loss.kind == "time":
-        timer = asyncio.get_running_loop().call_later(loss.count / 20, loss.strike)
+        timer = asyncio.get_running_loop().call_later(loss.count / 20, loss.apply)
     failing = asyncio.create_task(loss.over.wait())
     await asyncio.wait([running, failing], return_when=asyncio.FIRST_COMPLETED)
     failing.cancel()

@@ -192,7 +192,7 @@ class JournalStates(RuleBasedStateMachine):
         last = max(self.known.unfinished)
         self.do(self.checkpoints.completed(mine, outcomes))
         self.gone(mine)
-        self.settle(mine, outcomes)
+        self.reconcile(mine, outcomes)
         self.leave(mine, outcomes, self.checkpoints_numbers(last, outcomes))
 
     def checkpoints_numbers(self, last: int, outcomes: Sequence[RecordOutcome]) -> list[int]:
