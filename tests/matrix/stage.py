@@ -22,7 +22,7 @@ from clinia_async import CliniaError, DataSource, Modules, Outcome, Ref, Session
 from tests.factories import KEY, ONCE, SOURCE, TYPE, session_at, write
 from tests.hostile import Behaviour, Hostile, nothing_left, persisted
 
-CHECK_LOCALS = False
+CHECK_LOCALS = True
 PERSON = "CANARY-PERSON-91d0"
 ID = f"{PERSON}.org-9"
 TESTS = Path(__file__).parents[1]
