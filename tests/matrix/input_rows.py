@@ -35,7 +35,7 @@ from tests.ingest.running import ran, run, session_for, writes
 from tests.ingest.witness import witnessed
 from tests.matrix.stage import PERSON, Stage, create, row
 
-_NAIVE = datetime(2020, 1, 1)  # noqa: DTZ001
+_NAIVE = datetime(2020, 1, 1)
 NOT_SENT = Outcome.NOT_SENT
 WRONG_KEYS = [
     *(
