@@ -16,6 +16,7 @@ Tree = dict[str, "int | Tree"]
 Column = Sequence[object]
 _ENDS = {"from.id", "from.type", "to.id", "to.type"}
 _NUMBERS = frozenset({int, float, bool})
+_NESTED = frozenset({list, dict})
 
 
 @define
@@ -98,10 +99,10 @@ def _is_text(each: MappedField) -> bool:
 
 
 def _encoded(column: Column) -> list[bytes] | None:
-    """Return each value of a column as JSON, if they are texts or numbers; else None.
+    """Return each value of a column as JSON, where all are alike and none is missing; else None.
 
-    They are encoded together and cut apart. Where a comma in a value makes a cut too many, their number
-    says so.
+    Texts and numbers are encoded together and cut apart. Where a comma in a value makes a cut too many, their
+    number says so.
     """
     kinds = set(map(type, column))
     try:
@@ -111,7 +112,9 @@ def _encoded(column: Column) -> list[bytes] | None:
             return [*map(b'"%b"'.__mod__, cells)] if len(cells) == len(column) else None
         if kinds <= _NUMBERS or kinds == {orjson.Fragment}:
             cells = orjson.dumps(column)[1:-1].split(b",")
-            return cells if len(cells) == len(column) else None
+            return cells if len(cells) == len(column) else [*map(orjson.dumps, column)]
+        if kinds <= _NESTED:
+            return [*map(orjson.dumps, column)]
     except TypeError:
         pass  # a number beyond 64 bits, or a text that is none
     return None

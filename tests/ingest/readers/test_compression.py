@@ -1,4 +1,4 @@
-"""Packed inputs: told by their first bytes, unpacked as they are read, and refused if they are damaged."""
+"""Compressed inputs: known by their first bytes, decompressed as they are read, refused if damaged."""
 
 import gzip
 import subprocess
