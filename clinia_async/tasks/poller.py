@@ -264,7 +264,7 @@ class Poller:
 
     def _fail_waiters(self, state: TaskState, reason: str, status: int | None = None) -> None:
         text = f"{state.kind} task {fingerprint(state.id)}: {reason}"
-        token = token_of(state.known_id, state.source)
+        token = token_of(state.known_id, state.source, maybe_applied=state.maybe_applied)
         error = TaskPollError(text, id=state.known_id, state=state.snapshot.status, token=token)
         error.status = status
         state.fail_waiters(error)
@@ -289,7 +289,7 @@ def _is_refusal(error: RequestError) -> bool:
 
 
 def _closed(state: TaskState) -> SessionClosed:
-    token = token_of(state.known_id, state.source)
+    token = token_of(state.known_id, state.source, maybe_applied=state.maybe_applied)
     return SessionClosed("the session is closed; the task goes on", outcome=Outcome.UNKNOWN, token=token)
 
 

@@ -87,6 +87,7 @@ class Task(Generic[R]):
         self._result: R
         self._error: CliniaError | None = None
         self._lock: asyncio.Lock | None = None
+        state.maybe_applied = state.maybe_applied or maybe_applied
         self.maybe_applied = maybe_applied
         """An answer to this write was lost and it was sent again, so it may have been carried out twice."""
         self.attempts = attempts

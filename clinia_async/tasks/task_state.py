@@ -96,6 +96,7 @@ class TaskState:
         "done_at",
         "id",
         "kept_receipts",
+        "maybe_applied",
         "polls",
         "resumed",
         "retrieved",
@@ -129,6 +130,8 @@ class TaskState:
         self.bad_answers: BadAnswerStreak | None = None
         self.wants_receipts = False
         """Whether polls ask for receipts, so that the one that sees the end brings the proof with it."""
+        self.maybe_applied = False
+        """Whether an answer to the write was lost, as its handles say; tokens keep it."""
         self.retrieved = stats.resumed
         """Whether anybody asked how the task ended, or took its token."""
         self._reader = reader

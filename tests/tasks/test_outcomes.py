@@ -21,6 +21,7 @@ from clinia_async import (
     Task,
     TaskDropped,
     TaskFailed,
+    TaskPollError,
     TaskStatus,
     TaskUnconfirmed,
 )
@@ -262,6 +263,12 @@ async def test_a_token_keeps_that_an_answer_was_lost() -> None:
         with pytest.raises(TaskFailed) as caught:
             await resumed
         assert caught.value.outcome is Outcome.UNKNOWN
+    refused = {"/tasks/": [refusal(403, "PERMISSION_DENIED")], "/": [close, accepted()]}
+    async with against(refused) as (session, _):
+        made = await session.submit(join())
+        with pytest.raises(TaskPollError) as lost:
+            await made
+        assert lost.value.token == made.token()
     async with against(script("FAILURE", [entry])) as (session, _):
         assert "maybeApplied" not in (await session.submit(join())).token()
         with pytest.raises(ConfigError):
