@@ -170,8 +170,8 @@ class _RelationshipWrite:
     @classmethod
     def from_line(cls, source: str, line: bytes) -> Self:
         """Parse a write from one line of NDJSON that `to_line` made."""
-        members = cast("Mapping[str, object]", exact_json.loads(line))
-        found = converter.structure({**members, "id": ""}, Relationship)
+        fields = cast("Mapping[str, object]", exact_json.loads(line))
+        found = converter.structure({**fields, "id": ""}, Relationship)
         return cls(source, found.type, found.from_, found.to, found.data, found.meta)
 
     def to_line(self) -> bytes:

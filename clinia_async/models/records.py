@@ -25,9 +25,8 @@ class Ref(Value):
     type: str = field(metadata=REQUIRED_IN_ANSWERS)
 
     def __init__(self, id: str, type: str, *, unknown_fields: Json | None = None) -> None:
-        if id.__class__ is not str:
+        if not id.__class__ is type.__class__ is str:
             _check_text(id, "$.id")
-        if type.__class__ is not str:
             _check_text(type, "$.type")
         if unknown_fields is not None:
             _check_unknown(unknown_fields, "$.unknownFields")

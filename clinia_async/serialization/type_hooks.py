@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 
 def time_hook(text: object, _: Any) -> datetime:
+    """Read a timestamp; a datetime in a dict that a program made is taken as it is."""
     if isinstance(text, datetime):  # in a dict that a program made
         return text
     try:
@@ -37,16 +38,19 @@ def strictly(kind: type[T], name: str) -> Callable[[object, Any], T]:
 
 
 def as_it_is(value: object, _: Any = None) -> object:
+    """Return a value as it is."""
     return value
 
 
 def json_object_hook(value: object, _: Any) -> object:
+    """Read a JSON object that is opaque here."""
     if type(value) is not dict:
         raise Unreadable("an object")
     return value
 
 
 def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnum:
+    """Read the member of an enum; an unknown value is kept, and noted."""
     if not isinstance(value, str):
         raise Unreadable("a string")
     member = kind(value)
@@ -56,6 +60,7 @@ def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnu
 
 
 def task_id_hook(value: object, _: Any) -> TaskId:
+    """Read a task id."""
     try:
         return TaskId(value)  # type: ignore[arg-type]
     except ValueError:
@@ -69,10 +74,12 @@ def is_named(*names: str) -> Callable[[Any], bool]:
 
 
 def is_sequence(kind: Any) -> bool:
+    """Return whether a type is a list of something."""
     return get_origin(kind) is Sequence
 
 
 def is_mapping(kind: Any) -> bool:
+    """Return whether a type is an object whose values have a type."""
     return get_origin(kind) is Mapping and kind != models.Json
 
 
@@ -88,6 +95,7 @@ def _item(hook: Hook, value: object, hint: Any, step: str) -> Any:
 
 
 def list_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+    """Make the hook of a list. In an answer, items that cannot be read are left out."""
     (hint,) = get_args(kind)
     hook = converter.get_structure_hook(hint)
 
@@ -115,6 +123,7 @@ def _readable(hook: Hook, values: list[object], hint: Any) -> Any:
 
 
 def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+    """Make the hook of an object. In an answer, entries that cannot be read are left out."""
     _, hint = get_args(kind)
     hook = converter.get_structure_hook(hint)
 
@@ -138,6 +147,8 @@ _SOURCES: Mapping[str, Any] = {tag: kind for kind, tag in TAGS.items()}
 
 
 def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    """Make the hook of the source of a partition, which its `type` decides."""
+
     def structure_source(value: object, _: Any) -> object:
         if type(value) is not dict:
             raise Unreadable("an object with a type")
@@ -153,6 +164,8 @@ def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
 
 
 def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    """Make the hook of a record: one with two ends is a relationship."""
+
     def structure_record(value: object, _: Any) -> models.Resource | models.Relationship | models.OtherRecord:
         if type(value) is not dict:
             raise Unreadable("an object with a type")
@@ -171,6 +184,7 @@ def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
 
 
 def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+    """Make the hook of a hit, whose record stands under one of two names."""
     read_record = record_hook(converter, is_lenient=is_lenient)
 
     def structure_hit(value: object, _: Any) -> models.Hit:
@@ -210,6 +224,8 @@ def hit_writer(converter: Converter) -> Callable[[Any], dict[str, object]]:
 
 
 def source_collection_hook(as_object: Hook) -> Hook:
+    """Make the hook of a collection of a source."""
+
     def structure_collection(value: object, hint: Any) -> Any:
         # The older pages of the API list plain keys where the newer ones list objects.
         return models.SourceCollection(value) if type(value) is str else as_object(value, hint)
@@ -218,6 +234,7 @@ def source_collection_hook(as_object: Hook) -> Hook:
 
 
 def execution_hook(converter: Converter) -> Hook:
+    """Make the hook of a pipeline execution in an answer."""
     as_object = lenient_object(models.PipelineExecution, converter)
 
     def structure_execution(value: object, hint: Any) -> Any:
@@ -231,6 +248,7 @@ def execution_hook(converter: Converter) -> Hook:
 
 
 def purge_hook(converter: Converter) -> Hook:
+    """Make the hook of a purge in an answer."""
     as_object = lenient_object(models.PurgeOperation, converter)
 
     def structure_purge(value: object, hint: Any) -> Any:
