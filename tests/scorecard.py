@@ -1,0 +1,69 @@
+"""Every campaign in one table: what it claims, how much was run, and whether it held.
+
+python -m tests.scorecard            as much as by hand, for hours
+python -m tests.scorecard --quick    CI's slice
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+
+from attrs import frozen
+
+
+@frozen
+class Campaign:
+    """A claim, the command that tries to refute it, and how much of it is run: by hand, and by CI."""
+
+    claim: str
+    command: tuple[str, ...]
+    whole: tuple[str, ...]
+    slice: tuple[str, ...]
+
+    def arguments(self, *, quick: bool) -> list[str]:
+        return [*self.command, *(self.slice if quick else self.whole)]
+
+
+CAMPAIGNS = [
+    Campaign("every row of the fault matrix", ("pytest", "-q", "tests/matrix"), ("-n", "2"), ("-n", "2")),
+    Campaign(
+        "0 untrue, 0 lost, 0 doubled against a scripted registry",
+        ("tests.truth", "--seeds"),
+        ("100000",),
+        ("2000",),
+    ),
+    Campaign("0 outcomes changed by a field of an answer", ("tests.mutations",), (), ()),
+    Campaign("only typed errors, nothing over 100 ms", ("tests.fuzz", "--count"), ("2000000",), ("20000",)),
+    Campaign("memory, descriptors, tasks and threads are flat", ("tests.soak", "--minutes"), ("30",), ("1",)),
+    Campaign("0 lost, 0 doubled by kills", ("tests.ingest.journal.kills", "--kills"), ("3000",), ("50",)),
+    Campaign("0 lost by power losses", ("tests.ingest.journal.power_loss", "--trials"), ("1000",), ("20",)),
+]
+
+
+def run(campaign: Campaign, *, quick: bool) -> bool:
+    """Run one campaign in an interpreter of its own, print its row, and its output where it failed."""
+    arguments = campaign.arguments(quick=quick)
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+    amount = " ".join(arguments)
+    held = "held" if done.returncode == 0 else "FAILED"
+    print(f"{held:<8}{time.monotonic() - begun:>7.0f} s  {campaign.claim}  ({amount})", flush=True)
+    if done.returncode:
+        print((done.stdout + done.stderr)[-4000:])
+    elif lines := done.stdout.strip().splitlines():
+        print(f"{'':<18}{lines[-1][:140]}")
+    return done.returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.scorecard", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="as much of each as CI runs")
+    quick = parser.parse_args().quick
+    held = [run(each, quick=quick) for each in CAMPAIGNS]
+    print(f"{sum(held)} of {len(held)} held")
+    return not all(held)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
