@@ -22,6 +22,7 @@ from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.pipeline.chunker import Chunker
 from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.pipeline.input_reader import InputReader, Item
+from clinia_async.ingest.pipeline.pending_chunks import PendingChunks
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue
 from clinia_async.ingest.pipeline.worker import ChunkWorker, Sender
 from clinia_async.ingest.records.chunk import ChunkLimits
@@ -29,7 +30,7 @@ from clinia_async.ingest.senders.bulk_sender import BulkSender
 from clinia_async.ingest.senders.conflicts import OnExisting
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.single_sender import SingleSender
-from clinia_async.ingest.senders.worker_pool import run_workers, wait_until_ended
+from clinia_async.ingest.senders.worker_pool import WorkerPool, wait_until_ended
 from clinia_async.session.session import Session
 from clinia_async.settings import refuse_unknown_options
 from clinia_async.tasks.early_poll import EarlyPollBackoff
@@ -260,6 +261,10 @@ class Ingestion:
             self._session, options.patience, resend=options.on_unknown is OnUnknown.RESEND
         )
         sender, early_polls = self._sender(session), EarlyPollBackoff()
+        # After a failure the other workers finish what they hold: they complete it, or meet the same
+        # failure themselves and then know the outcome of their records.
+        pool = WorkerPool(grace=_GRACE, on_failure=in_flight.stop)
+        pending = PendingChunks(pool)
 
         async def work() -> None:
             chunker = Chunker(in_flight, options.chunk_limits, mixed=options.via is Via.BUNDLE)
@@ -272,12 +277,13 @@ class Ingestion:
                 report=self.report,
                 on_unknown=options.on_unknown,
                 early_polls=early_polls,
+                pending=pending,
             )
             await worker.work()
 
-        # After a failure the other workers finish what they hold: they complete it, or meet the same
-        # failure themselves and then know the outcome of their records.
-        await run_workers(work, options.worker_count, grace=_GRACE, on_failure=in_flight.stop)
+        for _ in range(options.worker_count):
+            pool.start(work())
+        await pool.join()
 
     def _sender(self, session: RetryingSession) -> Sender:
         if self._options.via is Via.SINGLE:

@@ -135,7 +135,9 @@ class Sender:
         self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, maybe_applied: bool
     ) -> Delivery[R]:
         waits, attempts, failed_at = RetryWaits(self._policy), 1, _now()
+        gateways = 0
         while True:
+            gateways += isinstance(failure, GatewayError)
             deadline += failure.waited
             if maybe_applied and is_duplicate(failure, call):
                 answer = await self._reconcile(call, deadline, attempts)
@@ -146,7 +148,10 @@ class Sender:
             is_last = not self._policy.allows(attempts, failing_for=_now() - failed_at)
             pause = None if is_last else self._pause_before_retry(call, failure, waits, deadline)
             if pause is None:
-                raise _final_error(failure, attempts, maybe_applied=maybe_applied)
+                final = _final_error(failure, attempts, maybe_applied=maybe_applied)
+                if isinstance(final, GatewayError):
+                    final.is_final = attempts == gateways > 1
+                raise final
             emit_retry(self._telemetry, request, failure, pause)
             await asyncio.sleep(pause)
             attempts += 1
@@ -197,8 +202,6 @@ def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -
     failure = copy_for_raise(failure)
     if maybe_applied:
         failure.outcome = Outcome.UNKNOWN
-    if isinstance(failure, GatewayError):
-        failure.is_final = True
     failure.attempts = attempts
     return failure
 

@@ -160,7 +160,7 @@ class Tale:
     plan: Plan
     witness: Witness
     resent: int = 0
-    told: dict[int, RecordOutcome] = field(factory=dict)
+    reported: dict[int, RecordOutcome] = field(factory=dict)
     """By position, as the last run told it."""
     landed: dict[int, Disposition] = field(factory=dict)
     """As the journal says it."""

@@ -31,6 +31,7 @@ from clinia_async.emulator import (
     TruncatedBody,
     Unavailable,
 )
+from clinia_async.ingest.pipeline import pending_chunks
 from clinia_async.ingest.pipeline.ready_queue import READ_AHEAD
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatches
 from tests.ingest.running import (
@@ -230,12 +231,13 @@ async def test_what_is_no_record_is_refused() -> None:
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)
-async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
+async def test_the_source_is_never_pulled_far_ahead(via: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_chunks, "MOST_RECORDS", 200)
     pulled = 0
 
     def counted() -> Iterator[CreateRelationship]:
         nonlocal pulled
-        for each in writes(5000):
+        for each in writes(2000):
             pulled += 1
             yield each
 
@@ -245,8 +247,8 @@ async def test_the_source_is_never_pulled_far_ahead(via: str) -> None:
         async with job:
             async for _ in job:
                 ahead = max(ahead, pulled - job.report.completed)
-    assert pulled == 5000
-    assert ahead <= 3 * 10 + READ_AHEAD
+    assert pulled == 2000
+    assert ahead <= 200 + 3 * 10 + READ_AHEAD
 
 
 async def test_all_who_wait_for_records_hear_of_many() -> None:

@@ -68,7 +68,7 @@ exists already counts as landed.
     "--chunk-operations",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most records in one bulk or bundle.  [default: 5000]",
+    help="The most records in one bulk or bundle.  [default: 1000]",
 )
 @click.option(
     "--chunk-bytes",

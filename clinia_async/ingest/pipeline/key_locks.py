@@ -74,6 +74,11 @@ class KeyLocks:
                 followers.append(queue.popleft())
         return followers
 
+    @property
+    def has_followers(self) -> bool:
+        """Whether records wait for a key that may still be released."""
+        return self._waiting_count > 0
+
     def waiting(self) -> list[Record]:
         """The records that wait for a key."""
         return [record for queue in self._waiting.values() for record in queue or ()]

@@ -109,10 +109,10 @@ class ReadyQueue:
     async def wait_for_records(self, until: float | None) -> bool:
         """Wait for something to take; False if there will be nothing more, or not before `until`.
 
-        A worker that holds keys gives `until`. It gets False, too, while too many records wait for a key:
-        it would wait for itself.
+        A worker that holds keys gives `until`. It gets False, too, where the input has ended, and while too
+        many records wait for a key: it would wait for itself.
         """
-        if self._is_over() or (until is not None and self.keys.is_crowded):
+        if self._is_over() or (until is not None and (self._is_empty() or self.keys.is_crowded)):
             return False
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
@@ -150,6 +150,8 @@ class ReadyQueue:
         for batch in reversed(RecordBatches.of(self.keys.release(keys)).pieces):
             self.add(batch, first=True)
         self._room.set()
+        if self._is_over():
+            self._wake_all()  # nothing more can be released
 
     def stop(self) -> None:
         """Give nothing more out."""
@@ -182,7 +184,10 @@ class ReadyQueue:
         self._offer(RecordBatch.of(record), first=True)
 
     def _is_over(self) -> bool:
-        return self.is_stopped or (self._ended and not (self._ready or self._unfinished or self._fenced))
+        return self.is_stopped or (self._is_empty() and not self.keys.has_followers)
+
+    def _is_empty(self) -> bool:
+        return self._ended and not (self._ready or self._unfinished or self._fenced)
 
     def _offer(self, batch: RecordBatch, *, first: bool = False) -> None:
         ready = self._ready

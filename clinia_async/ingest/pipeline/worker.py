@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 from clinia_async.calls import RetrySafety, Write
 from clinia_async.errors import (
@@ -23,6 +24,7 @@ from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.pipeline.chunker import Chunker
 from clinia_async.ingest.pipeline.in_flight import InFlight
+from clinia_async.ingest.pipeline.pending_chunks import PendingChunks
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from clinia_async.ingest.senders.retrying_session import JobStopped, RetryingSession
@@ -31,6 +33,8 @@ from clinia_async.models.task_id import TaskId
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
 from clinia_async.telemetry import ChunkSent, RecordFailed
+
+F = TypeVar("F")
 
 MAYBE_APPLIED = "it may have arrived, and a second one would be a second record"
 _SENDS = 3
@@ -68,6 +72,7 @@ class ChunkWorker:
         report: Report,
         on_unknown: OnUnknown,
         early_polls: EarlyPollBackoff,
+        pending: PendingChunks,
     ) -> None:
         self._chunker = chunker
         self._sender = sender
@@ -77,6 +82,7 @@ class ChunkWorker:
         self._report = report
         self._on_unknown = on_unknown
         self._early_polls = early_polls
+        self._pending = pending
 
     async def work(self) -> None:
         """Process chunks to the end of the input.
@@ -86,23 +92,34 @@ class ChunkWorker:
             JournalError: the journal cannot be written.
             SessionClosed: the session was closed under the job.
         """
-        while (chunk := await self._chunker.next()) is not None:
+        while True:
+            await self._pending.wait_for_room()
+            chunk = await self._chunker.next()
+            if chunk is None:
+                return
             if not chunk.number:
                 await self._checkpoints.planned(chunk)
-            chunks = [chunk]
-            while chunks:
-                chunks.extend(await self._process(chunks.pop()))
+            await self._process([chunk])
 
-    async def _process(self, chunk: Chunk) -> Sequence[Chunk]:
-        """Complete a chunk; return the parts of one that cannot be sent as a whole."""
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        try:
-            with self._session.telemetry.span("chunk", clinia__records=len(chunk.records)):
-                outcomes = await self._outcomes(chunk)
-        except (JobStopped, SessionClosed) as stop:
-            await self._stopped(chunk, stop)
-            raise
+    async def _process(self, chunks: list[Chunk]) -> None:
+        """Send chunks, and complete them unless their tasks are pending: those are waited for elsewhere."""
+        while chunks:
+            chunk = chunks.pop()
+            chunk.began = asyncio.get_running_loop().time()
+            found = await self._outcomes(chunk, self._send(chunk))
+            if isinstance(found, Task):
+                self._pending.add(chunk, partial(self._finish, chunk, found))
+            else:
+                chunks += await self._complete(chunk, found)
+
+    async def _finish(self, chunk: Chunk, task: Task[object]) -> None:
+        """Wait for the task of a chunk, and complete it."""
+        await self._process(
+            [*await self._complete(chunk, await self._outcomes(chunk, self._wait(chunk, task)))]
+        )
+
+    async def _complete(self, chunk: Chunk, outcomes: ChunkOutcomes | None) -> Sequence[Chunk]:
+        """Write down and report the outcomes of a chunk; without any, return its parts."""
         if outcomes is None:
             return await self._split(chunk)
         try:
@@ -112,7 +129,7 @@ class ChunkWorker:
                 await self._checkpoints.completed(chunk, outcomes)
         finally:  # what is known is reported, even where it cannot be written down
             self._in_flight.complete(chunk, outcomes)
-        self._report.add_duration(chunk, clock() - started)
+        self._report.add_duration(chunk, asyncio.get_running_loop().time() - chunk.began)
         self._emit_failed(outcomes)
         await self._in_flight.wait_for_room()
         return ()
@@ -124,11 +141,18 @@ class ChunkWorker:
                 RecordFailed(line=outcome.line, disposition=outcome.disposition, reason=outcome.reason)
             )
 
-    async def _outcomes(self, chunk: Chunk) -> ChunkOutcomes | None:
-        """Return None where the records cannot go together, and so must be split."""
+    async def _outcomes(self, chunk: Chunk, work: Coroutine[object, object, F]) -> F | ChunkOutcomes | None:
+        """Return what `work` returns, or what its error means for the chunk.
+
+        That is None where the records cannot go together, and so must be split.
+        """
         try:
-            return await self._send(chunk)
-        except (JobStopped, JournalError, SessionClosed):
+            with self._session.telemetry.span("chunk", clinia__records=len(chunk.records)):
+                return await work
+        except (JobStopped, SessionClosed) as stop:
+            await self._stopped(chunk, stop)
+            raise
+        except JournalError:
             raise
         except (ContentTooLarge, InvalidWrite) as error:
             if len(chunk.records) > 1:
@@ -160,25 +184,37 @@ class ChunkWorker:
         else:
             self._in_flight.fail(chunk, (Disposition.UNKNOWN, str(stop), Evidence.NONE))
 
-    async def _send(self, chunk: Chunk) -> ChunkOutcomes:
+    async def _send(self, chunk: Chunk) -> "ChunkOutcomes | Task[object]":
+        """Send a chunk; return its outcomes, or its task if that is pending."""
         write = self._sender.write(chunk)
+        if chunk.task is None and self._may_not_repeat(chunk, write):
+            return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, MAYBE_APPLIED, Evidence.NONE))
+        task = await self._submit(chunk, write)
+        if len(chunk.records) > 1:
+            await early_poll(task, self._early_polls)
+        return await self._outcomes_of(chunk, task) if task.done() else task
+
+    async def _wait(self, chunk: Chunk, task: Task[object]) -> ChunkOutcomes:
+        """Wait for a task and return the outcomes; a chunk whose task the service loses is sent again."""
         for sends_left in reversed(range(_SENDS)):
-            if chunk.task is None and self._may_not_repeat(chunk, write):
-                return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, MAYBE_APPLIED, Evidence.NONE))
-            task = await self._submit(chunk, write)
-            if len(chunk.records) > 1:
-                await early_poll(task, self._early_polls)
             try:
                 await self._session.wait_for(task.wait)
             except TaskPollError as error:
                 if error.status != _NOT_FOUND or not sends_left:
                     raise
-                await self._checkpoints.lost(chunk)
-                continue
-            chunk.has_ended = True
-            self._note_lag(task)
-            return await self._sender.outcomes(chunk, task)
+            else:
+                return await self._outcomes_of(chunk, task)
+            await self._checkpoints.lost(chunk)
+            sent = await self._send(chunk)
+            if not isinstance(sent, Task):
+                return sent
+            task = sent
         raise AssertionError("the last send has an outcome")
+
+    async def _outcomes_of(self, chunk: Chunk, task: Task[object]) -> ChunkOutcomes:
+        chunk.has_ended = True
+        self._note_lag(task)
+        return await self._sender.outcomes(chunk, task)
 
     async def _submit(self, chunk: Chunk, write: Write[object]) -> Task[object]:
         if chunk.task is not None:

@@ -38,7 +38,7 @@ class ChunkLimits:
         ConfigError: a number is outside its range.
     """
 
-    operations: int = field(default=5000, validator=Number(least=1, whole=True))
+    operations: int = field(default=1000, validator=Number(least=1, whole=True))
     bytes: int = field(default=8 * 1024 * 1024, validator=Number(least=1, whole=True))
     linger: float = field(default=1.0, validator=Number(least=0))
 
@@ -66,5 +66,7 @@ class Chunk:
     """This run has put it on the wire, and it may have arrived."""
     ranges: Sequence[Range] = ()
     """The positions that a previous run planned, where some of its records now wait for their keys."""
+    began: float = 0.0
+    """When it was put on its way, on the clock of the event loop."""
     resent: bool = False
     """This run has sent it again though a second record of each may have been made."""

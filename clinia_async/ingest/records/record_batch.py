@@ -206,6 +206,10 @@ class RecordBatches(Sequence[Record]):
         """Return the operations of each batch, joined."""
         return [piece.content() for piece in self.pieces]
 
+    def size(self) -> int:
+        """Return the bytes of the operations, with a separator for each."""
+        return sum(piece.size() for piece in self.pieces)
+
     def ranges(self) -> list[Range]:
         """Return the positions of the records, in no order."""
         return [found for piece in self.pieces for found in _ranges(piece.positions)]

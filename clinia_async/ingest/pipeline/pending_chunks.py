@@ -1,0 +1,47 @@
+"""Chunks whose tasks are pending: they hold no worker, and are bounded by number and by bytes."""
+
+import asyncio
+from collections.abc import Callable
+
+from clinia_async.ingest.records.chunk import Chunk
+from clinia_async.ingest.senders.worker_pool import Work, WorkerPool
+
+MOST_RECORDS = 10_000
+"""Records of pending chunks, at most, or one chunk: each holds its key, and its bytes in memory."""
+MOST_BYTES = 16 * 1024 * 1024
+MOST_CHUNKS = 100
+
+
+class PendingChunks:
+    """Waits for each chunk in a task of its own, and makes workers wait while there are too many."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._records = self._bytes = self._chunks = 0
+        self._room = asyncio.Event()
+
+    def add(self, chunk: Chunk, work: Callable[[], Work]) -> None:
+        """Run `work`, which completes the chunk."""
+        self._count(chunk, 1)
+        self._pool.start(self._run(chunk, work))
+
+    async def wait_for_room(self) -> None:
+        while self._is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._records >= MOST_RECORDS or self._bytes >= MOST_BYTES or self._chunks >= MOST_CHUNKS
+
+    async def _run(self, chunk: Chunk, work: Callable[[], Work]) -> None:
+        try:
+            await work()
+        finally:
+            self._count(chunk, -1)
+            self._room.set()
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        self._chunks += sign
+        self._records += sign * len(chunk.records)
+        self._bytes += sign * chunk.records.size()
