@@ -139,7 +139,7 @@ def test_the_parameters_of_a_command_are_those_of_its_method(row: ApiCommand) ->
         given = given - {"partition"} | {"modules", "source"}
     taken = inspect.signature(getattr(Session, row.method)).parameters.keys()
     assert given | {"self"} <= taken
-    assert taken - given <= {"self", "timeout", "read_back", "type"} | (
+    assert taken - given <= {"self", "timeout", "read_back", "type", "body", "definition"} | (
         {"id"} if "id" not in given else set()
     )
 

@@ -64,6 +64,7 @@ CODES: dict[ExitCode, list[clinia.CliniaError]] = {
         clinia.ProtocolError("t"),
         clinia.DecodeError("$", "JSON"),
         _api(clinia.Internal, 500, UNKNOWN),
+        _api(errors.GatewayError, 403, UNKNOWN),
         _api(clinia.ApiError, 429, REJECTED),
         _api(clinia.AlreadyExists, 409, UNKNOWN),
         _task(clinia.TaskTimeout),
