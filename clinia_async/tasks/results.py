@@ -25,6 +25,7 @@ from clinia_async.calls import (
     Read,
     Reconcilable,
     RetrySafety,
+    UpdateRelationship,
     UpsertResource,
     Write,
 )
@@ -186,6 +187,8 @@ class RecordResult(Generic[R]):
             self._raise_done(back.missing, receipt)
         if isinstance(self.write, UpsertResource):
             return cast("R", self._as_sent(receipt))  # a replica lags, or somebody has changed it since
+        if isinstance(self.write, UpdateRelationship) and not self._leaves_no_trace:
+            self._raise_done(ProtocolError("the record read back does not show the change"), receipt)
         return cast("R", back.found)
 
     async def _after_pipeline(self, task: Task[R], receipt: Receipt) -> R:

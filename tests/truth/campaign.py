@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
+from random import seed as reseed
 from typing import Any
 
 from attrs import define, field
@@ -308,6 +309,7 @@ async def play(seed: int) -> tuple[Run, list[str]]:
 
 
 def run_seed(seed: int) -> tuple[Run, list[str]]:
+    reseed(seed)  # the client's own jitter, too
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(play(seed))
 
