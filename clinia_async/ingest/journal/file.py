@@ -78,7 +78,7 @@ def check_file(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """Whole under another name first: whoever is stopped in here leaves no journal that says nothing."""
+    """Make it whole under another name first: a stop in here leaves no journal that says nothing."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))

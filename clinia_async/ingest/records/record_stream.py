@@ -8,7 +8,7 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 
 
 class RecordStream(AsyncIterator[Item]):
-    """What is read of a file, one item after the other. Whoever leaves it before its end closes it."""
+    """The items that are read of a file, one after the other. Close it if you leave it before its end."""
 
     def __init__(self, blocks: AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None]) -> None:
         self.blocks = blocks

@@ -140,7 +140,7 @@ def _finding(chunk: Chunk, receipt: Receipt | None) -> Finding | None:
 def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Finding | None]:
     """Return what receipts prove where the service makes some of the ids.
 
-    Receipts of such creates cannot be told apart. So all of a type share one finding, or are unknown.
+    Receipts of such creates cannot be distinguished. So all of a type share one finding, or are unknown.
     """
     records = chunk.records
     wanted = Counter(record.write.type for record in records if record.key is None)
