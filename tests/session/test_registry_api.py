@@ -244,6 +244,8 @@ async def test_an_answer_that_is_no_submission(send: Send, document: Any) -> Non
 @pytest.mark.parametrize(("send", "_m", "_t", "body", "place"), MADE)
 async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body: Any, place: str) -> None:
     record = next(iter(body.values()))
+    changes = {"role": "nurse", "in": {"deep": None}} if send is update else {}
+    record = {**record, "data": {**record["data"], **changes}}
     script = {
         "withReceipts": [task("PENDING"), task("SUCCESS", receipts=[receipt(record["id"])])],
         "GET": [answer(record)],
@@ -253,7 +255,7 @@ async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body
         made = await send(session)
         assert not made.done()
         found = await made
-        assert found.data == {"a": 1}
+        assert found.data == {"a": 1, **changes}
         assert server.seen()[-1] == ("GET", place)
         assert made.evidence is Evidence.RECEIPT
         assert server.count("GET", "/tasks/") == 2, "the poll that sees the end brings the receipt"
