@@ -9,9 +9,9 @@ import pytest
 
 import clinia_async as clinia
 from clinia_async.emulator import Accepted, Constant
-from tests.cli.odd_servers import SILENCE, Answer, OddServer, date, envelope, reply, service
 from tests.cli.program import Cli, ended, start
 from tests.cli.served import Served
+from tests.cli.unusual_servers import SILENCE, Answer, UnusualServer, date, envelope, reply, service
 
 KEY = "a-key-that-is-secret"
 
@@ -115,9 +115,9 @@ ODD: dict[str, tuple[Answer, int, str, bool | None, str]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_server_is_seen_for_what_it_is(name: str, cli: Cli) -> None:
+def test_an_unusual_server_is_seen_for_what_it_is(name: str, cli: Cli) -> None:
     answer, code, finding, is_good, text = ODD[name]
-    with OddServer(answer) as server:
+    with UnusualServer(answer) as server:
         ran = cli("doctor", "--base-url", server.url, "--json", "--write-profile", "p.env")
         requests = len(server.requests)
         found = _findings(ran.json)[finding]
@@ -130,7 +130,7 @@ def test_an_odd_server_is_seen_for_what_it_is(name: str, cli: Cli) -> None:
 
 
 def test_the_first_base_url_that_answers_is_taken(cli: Cli) -> None:
-    with OddServer(lambda _: b"no") as odd, OddServer(service) as good:
+    with UnusualServer(lambda _: b"no") as odd, UnusualServer(service) as good:
         urls = [
             argument for url in ("http://127.0.0.1:1", odd.url, good.url) for argument in ("--base-url", url)
         ]
@@ -140,7 +140,7 @@ def test_the_first_base_url_that_answers_is_taken(cli: Cli) -> None:
 
 
 def test_a_pipeline_says_that_writes_are_queued(cli: Cli) -> None:
-    with OddServer(service) as server:
+    with UnusualServer(service) as server:
         ran = cli("doctor", "--base-url", server.url, "--source", "ehr", "--collection", "patient", "--json")
     assert _findings(ran.json)["writes to patient"] == (True, "are ACCEPTED as tasks: it has a pipeline")
 
@@ -212,7 +212,7 @@ def test_without_write_nothing_is_changed(cli: Cli, served: Served, monkeypatch:
 
 
 def test_it_is_interrupted_at_once() -> None:
-    with OddServer(lambda _: SILENCE) as server:
+    with UnusualServer(lambda _: SILENCE) as server:
         process = start("doctor", "--base-url", server.url)
         while not server.requests:
             pass

@@ -30,7 +30,7 @@ async def _outcome(session: clinia.Session, number: int) -> clinia.Outcome | Non
     return None
 
 
-async def _settled(emulator: Emulator) -> set[str]:
+async def _completed(emulator: Emulator) -> set[str]:
     """What is stored after everything that was executed late."""
     await asyncio.sleep(10)
     emulator.faults.clear()
@@ -47,7 +47,7 @@ async def test_single_writes_under_chaos(seed: int, dialect: Dialect, coalesce: 
             for start in range(0, CALLS, TOGETHER):
                 together = (_outcome(session, number) for number in range(start, start + TOGETHER))
                 outcomes += await asyncio.gather(*together)
-        stored = await _settled(emulator)
+        stored = await _completed(emulator)
     said = {f"p-{number}.org-9": outcome for number, outcome in enumerate(outcomes)}
     assert {id_ for id_, outcome in said.items() if outcome is None} <= stored
     assert not {id_ for id_, outcome in said.items() if outcome in PROVED_ABSENT} & stored
@@ -69,7 +69,7 @@ async def test_jobs_under_chaos(seed: int, dialect: Dialect) -> None:
     async with Emulator(chaos=seed, dialect=dialect) as emulator:
         async with clinia.Session(api_key=emulator.key, base_url=emulator.url) as session:
             outcomes = [one async for one in _job(session, writes)]
-        stored = await _settled(emulator)
+        stored = await _completed(emulator)
     ids = {disposition: set[str]() for disposition in clinia.Disposition}
     for outcome in outcomes:
         write = outcome.record.write

@@ -15,8 +15,8 @@ from clinia_async.cli.connection_options import Connection, SessionSettings
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.param_types import MaxErrors
 from clinia_async.cli.progress import Progress, shown
-from clinia_async.cli.runs.checks import check_reachable, check_source
 from clinia_async.cli.runs.job_report import RunResult, print_report, write_report
+from clinia_async.cli.runs.source_checks import check_reachable, check_source
 from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin

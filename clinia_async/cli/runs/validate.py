@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from clinia_async.cli.distinct_keys import DistinctKeys
 from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error
 from clinia_async.cli.input_options import InputOptions
-from clinia_async.cli.runs.checks import check_source
+from clinia_async.cli.runs.source_checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import BadRecord, Blank, DeadLetters, Disposition, InputError, Record, RecordOutcome

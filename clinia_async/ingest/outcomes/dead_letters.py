@@ -56,7 +56,7 @@ class DeadLetters:
         """
         if self._file is not None:
             self._file.close()
-        elif all_landed and _holds_letters(self.path):
+        elif all_landed and _holds_dead_letters(self.path):
             self.path.unlink()
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ def _made(path: Path) -> IO[bytes]:
     return file
 
 
-def _holds_letters(path: Path) -> bool:
+def _holds_dead_letters(path: Path) -> bool:
     """Whether a file of a previous run is there, and nothing else that the user may want to keep."""
     _check(path)
     try:

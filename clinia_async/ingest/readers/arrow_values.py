@@ -46,11 +46,11 @@ Convert = Callable[[object], object]
 
 @frozen
 class ColumnReader:
-    """Reads columns of one type: cast to `carrier`, then converted value by value where that is needed."""
+    """Reads columns of one type: cast to `container`, then converted value by value where that is needed."""
 
-    carrier: object
+    container: object
     binary: object
-    """The carrier with the bytes of texts in their place."""
+    """The container with the bytes of texts in their place."""
     convert: Convert | None
     convert_binary: Convert
 
@@ -58,7 +58,7 @@ class ColumnReader:
         """Return the values. Raises what Arrow raises for a column that is damaged."""
         convert = self.convert
         try:
-            values = column.cast(self.carrier).to_pylist()
+            values = column.cast(self.container).to_pylist()
         except UnicodeDecodeError:  # one of its texts is none, but the others are
             values, convert = column.cast(self.binary).to_pylist(), self.convert_binary
         return values if convert is None else [None if value is None else convert(value) for value in values]
@@ -72,8 +72,8 @@ def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_
     zone = None if timezone is None else ZoneInfo(timezone)
     kinds = _Kinds(arrow, zone, as_text=as_text)
     return ColumnReader(
-        kinds.carrier(type_, as_binary=False),
-        kinds.carrier(type_, as_binary=True),
+        kinds.container(type_, as_binary=False),
+        kinds.container(type_, as_binary=True),
         kinds.convert(type_, as_binary=False),
         kinds.convert(type_, as_binary=True) or _same,
     )
@@ -87,12 +87,12 @@ class _Kinds:
     zone: ZoneInfo | None
     as_text: bool
 
-    def carrier(self, type_: object, *, as_binary: bool) -> object:
+    def container(self, type_: object, *, as_binary: bool) -> object:
         """Return the type that a type is cast to: of what Python reads without loss."""
         arrow, is_ = self.arrow, self.arrow.types
 
         def of(inner: object) -> object:
-            return self.carrier(inner, as_binary=as_binary)
+            return self.container(inner, as_binary=as_binary)
 
         makers: Sequence[tuple[Callable[[object], bool], Callable[[_Type], object]]] = (
             (lambda t: is_.is_timestamp(t) or is_.is_time64(t) or is_.is_date64(t), lambda _: arrow.int64()),
@@ -109,7 +109,7 @@ class _Kinds:
         return type_ if make is None else make(type_)  # type: ignore[arg-type]
 
     def convert(self, type_: object, *, as_binary: bool, depth: int = 0) -> Convert | None:
-        """Return what is done to each value of the carrier; None if nothing is. Raises `UnsupportedType`."""
+        """Return what is done to each value of the container; None if nothing is. Raises `UnsupportedType`."""
         is_ = self.arrow.types
 
         def of(inner: object, levels: int = 1) -> Convert | None:

@@ -103,7 +103,11 @@ def read_records(
     """
     asked = format_asked(format)
     formats = {asked or format_by_name(each) for each in _listed(path)}
-    if columns is not None and not formats <= TABLES | {InputFormat.DEAD_LETTERS} and not _are_letters(path):
+    if (
+        columns is not None
+        and not formats <= TABLES | {InputFormat.DEAD_LETTERS}
+        and not _are_dead_letters(path)
+    ):
         raise ConfigError("columns are for CSV and Parquet")
     content = _fhir_content(fhir)
     if content is FhirContent.BOTH and None in _listed(path):
@@ -211,7 +215,7 @@ def _fhir_content(content: FhirContent | str) -> FhirContent:
     raise ConfigError("fhir must be references, resources or both")
 
 
-def _are_letters(path: Paths) -> bool:
+def _are_dead_letters(path: Paths) -> bool:
     """Return whether all files are dead letters, under whatever name."""
     paths = [each for each in _listed(path) if each is not None and each.is_file()]
     return bool(paths) and all(_begins_with_letter(each) for each in paths)
@@ -258,7 +262,9 @@ class _Files:
     def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
         readers: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
             InputFormat.NDJSON: lambda stream: _read_lines(stream, self.lines, LARGEST_LINE),
-            InputFormat.DEAD_LETTERS: lambda stream: _read_lines(stream, self._letters(), LARGEST_LETTER),
+            InputFormat.DEAD_LETTERS: lambda stream: _read_lines(
+                stream, self._dead_letters(), LARGEST_LETTER
+            ),
             InputFormat.JSON: lambda stream: read_json(stream, self.lines),
             InputFormat.FHIR: self.fhir.read,
             InputFormat.FHIR_NDJSON: self.fhir.read_lines,
@@ -270,7 +276,7 @@ class _Files:
         }
         return readers[format_](stream)
 
-    def _letters(self) -> DeadLetterReader:
+    def _dead_letters(self) -> DeadLetterReader:
         return DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)
 
     def _rows(self, mapping: ColumnMapping) -> RowReader:

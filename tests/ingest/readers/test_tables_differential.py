@@ -165,7 +165,7 @@ def test_every_cell_of_csv_is_stored(
         assert all(same(wanted[name], data[name]) for name in wanted), (wanted, data)
 
 
-def test_the_test_tells_values_apart() -> None:
+def test_the_test_distinguishes_values() -> None:
     assert not same(1, True)
     assert not same(1.0, 1.5)
     assert not same("1", 1)

@@ -14,7 +14,7 @@ Answer = Callable[[bytes], bytes]
 SILENCE = b""
 
 
-class OddServer:
+class UnusualServer:
     """Sends what `answer` makes of a request and closes the connection; for `SILENCE` it waits."""
 
     def __init__(self, answer: Answer) -> None:
