@@ -246,7 +246,7 @@ def test_nor_is_it_where_it_comes_by_standard_input() -> None:
 def test_dead_letters_that_cannot_be_written(
     cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(letters: DeadLetters, outcome: object) -> None:
+    def full(dead_letters: DeadLetters, outcome: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(DeadLetters, "add", full)

@@ -17,9 +17,9 @@ file, with the number of the line where it first stood.
 """
 
 
-def _retry(dead_letters: Path, **options: object) -> int:
+def _retry(failed_records: Path, **options: object) -> int:
     assert ingest.callback is not None
-    code: int = ingest.callback(files=(dead_letters,), format="dead-letters", **options)
+    code: int = ingest.callback(files=(failed_records,), format="dead-letters", **options)
     return code
 
 
@@ -27,7 +27,7 @@ retry = click.Command(
     "retry",
     callback=_retry,
     params=[
-        click.Argument(["dead_letters"], metavar="LETTERS", type=EXISTING_FILE),
+        click.Argument(["failed_records"], metavar="LETTERS", type=EXISTING_FILE),
         *(each for each in ingest.params if each.name not in {"files", "format"}),
     ],
     help=_HELP,

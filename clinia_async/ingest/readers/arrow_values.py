@@ -109,7 +109,7 @@ class _Kinds:
         return type_ if make is None else make(type_)  # type: ignore[arg-type]
 
     def convert(self, type_: object, *, as_binary: bool, depth: int = 0) -> Convert | None:
-        """Return what is done to each value of the container; None if nothing is. Raises `UnsupportedType`."""
+        """Return what is done to each value of it; None if nothing is. Raises `UnsupportedType`."""
         is_ = self.arrow.types
 
         def of(inner: object, levels: int = 1) -> Convert | None:
