@@ -1,6 +1,6 @@
 """Calls about partitions of the catalog."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from attrs import frozen
@@ -9,7 +9,7 @@ from clinia_async.calls.addressing import CatalogCall, Deletion
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors, same_definition
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import InvalidWrite
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import (
     DataSource,
     Json,
@@ -22,8 +22,11 @@ from clinia_async.models import (
     Receipt,
 )
 from clinia_async.models.value import checked
-from clinia_async.serialization import converter
+from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_document
+
+_OF_A_PARTITION = ("key", "modules", "source")
+"""Fields of which the answer to a PUT has at least one: any other JSON does not say that it was made."""
 
 
 class GetPartition(CatalogCall):
@@ -100,6 +103,9 @@ class CreatePartition(CatalogCall):
     def decode_response(self, body: bytes) -> Partition:
         found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
+        document = exact_json.loads(body)
+        if isinstance(document, Mapping) and not any(document.get(name) for name in _OF_A_PARTITION):
+            raise ProtocolError("the answer does not hold a partition")
         return found
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> "GetPartition":

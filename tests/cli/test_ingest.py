@@ -201,6 +201,14 @@ def test_a_host_that_cannot_be_reached_ends_it_before_anything_is_sent(cli: Cli)
     assert not Path("j.db").exists()
 
 
+def test_a_host_behind_a_proxy_is_not_looked_up_here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", "key")
+    monkeypatch.setenv("CLINIA_PROXY", "http://127.0.0.1:1")
+    ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
+    assert ran.code == 4
+    assert ran.messages == ["error: 127.0.0.1:1 cannot be reached: connection refused; nothing was sent"]
+
+
 def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_API_KEY", "key")
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")

@@ -15,12 +15,14 @@ from clinia_async import (
     Modules,
     NotFound,
     OtherSource,
+    Outcome,
     Partition,
     PartitionStatus,
     ProtocolError,
     ReconciliationRules,
     ReconciliationType,
     RelationshipConnection,
+    RetryPolicy,
     SearchModule,
     Session,
     SourceCollection,
@@ -113,3 +115,14 @@ async def test_by_hand(session: Session) -> None:
     sent = await session.send(call)
     assert await session.send(GetPartition("clinics")) == sent
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "body", [{"status": "PERSISTED"}, {"status": "PERSISTED", "relationship": {"id": "a.b"}}, {}]
+)
+async def test_an_answer_without_a_partition_does_not_say_that_one_was_made(body: object) -> None:
+    once = RetryPolicy(attempts=1)
+    async with Hostile([answer(body)]) as server, session_at(server, retry=once) as session:
+        with pytest.raises(ProtocolError) as caught:
+            await create_partition(session)
+    assert caught.value.outcome is Outcome.UNKNOWN

@@ -25,11 +25,11 @@ def check_source(source: str) -> None:
 
 
 async def check_reachable(origin: str) -> None:
-    """Connect to the host of `origin`, and close the connection.
+    """Connect to the host of `origin`, or to the proxy that stands before it, and close the connection.
 
     Raises `NetworkGivenUp` with the host and the reason in words after three attempts.
     """
-    url = urlsplit(origin)
+    url = urlsplit(os.environ.get("CLINIA_PROXY", "").strip() or origin)
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     reason = ""
     for attempt in range(_ATTEMPTS):
