@@ -164,20 +164,15 @@ def black_hole() -> Iterator[str]:
 async def never_connected(stage: Stage) -> None:
     with black_hole() as url:
         for options in ({"timeout": 3.0}, {"transport": TransportOptions(connect=2.0)}):
-            async with session(url, retry=ONCE, **_transport(options)) as one:
+            async with session(url, retry=ONCE, **options) as one:
                 for call in CALLS.values():
                     await stage.fails(call(one), RequestError, NOT_SENT)
 
 
-def _transport(options: dict[str, Any]) -> dict[str, Any]:
-    """`wire` is the name of the setting for `TransportOptions`."""
-    return {"wire" if name == "transport" else name: value for name, value in options.items()}
-
-
 @row(6, "the pool of connections is exhausted")
 async def no_connection_is_free(stage: Stage) -> None:
-    wire = TransportOptions(connections=1, attempt=50)
-    async with stage.against(after(20, persisted), otherwise=persisted, wire=wire) as (one, server):
+    transport = TransportOptions(connections=1, attempt=50)
+    async with stage.against(after(20, persisted), otherwise=persisted, transport=transport) as (one, server):
         first = asyncio.ensure_future(create(one))
         await asyncio.sleep(0.1)
         await stage.fails(create(one, "other", timeout=5), RequestTimeout, NOT_SENT)
@@ -215,8 +210,8 @@ async def no_certificate_to_trust(stage: Stage) -> None:
 async def no_handshake(stage: Stage) -> None:
     loop = asyncio.get_running_loop()
     async with Hostile(mute=True) as server:
-        wire = TransportOptions(connect=3)
-        async with session(f"https://127.0.0.1:{server.port}", retry=ONCE, wire=wire) as one:
+        transport = TransportOptions(connect=3)
+        async with session(f"https://127.0.0.1:{server.port}", retry=ONCE, transport=transport) as one:
             for call in CALLS.values():
                 began = loop.time()
                 await stage.fails(call(one), RequestError, NOT_SENT)
@@ -303,7 +298,7 @@ async def slow_head(stage: Stage) -> None:
 @row(17, "the body of an answer at one byte every 200 ms")
 async def slow_body(stage: Stage) -> None:
     slow = trickled(head(200, length=10**6) + b" " * 4000, pause=0.2)
-    await stage.fails_at_all("TG", slow, RequestTimeout, wire=TransportOptions(attempt=20))
+    await stage.fails_at_all("TG", slow, RequestTimeout, transport=TransportOptions(attempt=20))
 
 
 @row(18, "the peer stops reading during an upload")
