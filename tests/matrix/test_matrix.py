@@ -17,7 +17,7 @@ from tests.matrix.stage import NOT_HERE, ROWS, Stage, assert_no_canary
 
 pytestmark = pytest.mark.off_contract
 LAST = 126
-AWAITED = {5, 77}
+AWAITED = {77}
 """Rows whose defence is still to come."""
 
 
