@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from types import ModuleType
 
 
 def home_of(homes: Mapping[str, str]) -> dict[str, str]:
@@ -18,8 +17,3 @@ def load(package: str, home_of: Mapping[str, str], name: str) -> object:
     value: object = getattr(import_module(f"{package}.{home_of[name]}"), name)
     setattr(sys.modules[package], name, value)
     return value
-
-
-def load_module(name: str) -> ModuleType:
-    """Import a module of this package that stands above the caller, when the caller is first used."""
-    return import_module(f"clinia_async.{name}")

@@ -16,7 +16,6 @@ FLOORS = [
     {"models"},
     {"errors"},
     {"telemetry"},
-    {"settings"},
     {"serialization"},
     {"calls"},
     {"transport", "tasks"},

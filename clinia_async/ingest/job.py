@@ -11,6 +11,7 @@ from typing import Self
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import refuse_unknown_options
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
@@ -32,7 +33,6 @@ from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.single_sender import SingleSender
 from clinia_async.ingest.senders.worker_pool import WorkerPool, wait_until_ended
 from clinia_async.session.session import Session
-from clinia_async.settings import refuse_unknown_options
 from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 

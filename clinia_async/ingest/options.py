@@ -7,9 +7,9 @@ from attrs import evolve, frozen
 
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import Number, refuse_unknown_options
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.conflicts import OnExisting
-from clinia_async.settings import Number, refuse_unknown_options
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 E = TypeVar("E", bound=StrEnum)

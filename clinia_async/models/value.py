@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
+from importlib import import_module
 from operator import or_
 from types import NoneType, UnionType
 from typing import NoReturn, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from attrs import Attribute, field, fields, frozen
 
-from clinia_async._lazy_loading import load_module
 from clinia_async.models.open_enum import OpenEnum
 
 V = TypeVar("V")
@@ -53,7 +53,7 @@ def register_codec(codec: JsonCodec) -> None:
 def codec() -> JsonCodec:
     """Return the codec of all values; it is loaded when it is first needed."""
     if not _registered:
-        load_module("serialization.documents")
+        import_module("clinia_async.serialization.documents")  # it stands above, and registers itself
     return _registered[0]
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from attrs import field, fields, frozen
 
 from clinia_async.errors import ConfigError
-from clinia_async.settings import InstanceOf, Number
+from clinia_async.errors.settings import InstanceOf, Number
 from clinia_async.tasks.poller import Polling
 from clinia_async.telemetry import Observer, observers_of
 from clinia_async.transport import HttpSession, TransportOptions

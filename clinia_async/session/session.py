@@ -12,6 +12,7 @@ from attrs import evolve
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.raw_request import RawRequest
 from clinia_async.errors import CliniaError, ConfigError
+from clinia_async.errors.settings import refuse_unknown_options
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
@@ -20,7 +21,6 @@ from clinia_async.session.engine import Engine
 from clinia_async.session.options import SessionOptions, with_environment, with_profile
 from clinia_async.session.registry_api import RegistryMethods, as_task_id
 from clinia_async.session.submissions import InDoubt, Submission
-from clinia_async.settings import refuse_unknown_options
 from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
 from clinia_async.tasks.task import Task

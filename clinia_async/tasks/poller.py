@@ -28,9 +28,9 @@ from clinia_async.errors import (
     SessionClosed,
     TaskPollError,
 )
+from clinia_async.errors.settings import Number
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
-from clinia_async.settings import Number
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 

@@ -17,7 +17,7 @@ from enum import Enum
 from attrs import define, field, frozen
 
 from clinia_async.errors import ConfigError
-from clinia_async.settings import Number
+from clinia_async.errors.settings import Number
 
 _QUICKENING = 0.01
 """By how much more of itself the limit grows with each good answer since the last throttle."""

@@ -19,8 +19,8 @@ from yarl import URL
 from clinia_async import __version__
 from clinia_async.calls import Host, Request
 from clinia_async.errors import ConfigError, RequestError, Unauthenticated
+from clinia_async.errors.settings import Number
 from clinia_async.models.secret import Secret
-from clinia_async.settings import Number
 from clinia_async.transport import connections
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.connections import (

@@ -19,7 +19,7 @@ from clinia_async.errors import (
     Outcome,
     RequestError,
 )
-from clinia_async.settings import Number
+from clinia_async.errors.settings import Number
 
 TOO_MANY_REQUESTS = 429
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})

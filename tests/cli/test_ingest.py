@@ -201,7 +201,7 @@ def test_a_host_that_cannot_be_reached_ends_it_before_anything_is_sent(cli: Cli)
     assert not Path("j.db").exists()
 
 
-def test_a_host_behind_a_proxy_is_not_looked_up_here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_proxy_the_proxy_has_to_be_reached(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_API_KEY", "key")
     monkeypatch.setenv("CLINIA_PROXY", "http://127.0.0.1:1")
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")

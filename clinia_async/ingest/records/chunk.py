@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from attrs import define, field, frozen
 
+from clinia_async.errors.settings import Number
 from clinia_async.ingest.records.position_ranges import Range
 from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
-from clinia_async.settings import Number
 
 
 class ChunkState(StrEnum):
