@@ -43,6 +43,9 @@ class JsonCodec(Protocol):
 
 
 _registered: list[JsonCodec] = []
+_CODEC = "clinia_async.serialization.documents"
+"""The module that registers the codec. It stands above this room, and so is loaded by name and only at need:
+a value that was unpickled in a new process has to find it, too."""
 
 
 def register_codec(codec: JsonCodec) -> None:
@@ -53,7 +56,7 @@ def register_codec(codec: JsonCodec) -> None:
 def codec() -> JsonCodec:
     """Return the codec of all values; it is loaded when it is first needed."""
     if not _registered:
-        import_module("clinia_async.serialization.documents")  # it stands above, and registers itself
+        import_module(_CODEC)
     return _registered[0]
 
 
