@@ -1,7 +1,7 @@
 """An asyncio-first client for the Clinia health-data platform.
 
 Names are loaded when they are first used, so that the command line can show its help without
-loading an HTTP client. `__init__.pyi` tells type checkers where each name lives.
+loading an HTTP client. Type checkers read in `__init__.pyi` where each name is defined.
 """
 
 from clinia_async._lazy_loading import home_of, load

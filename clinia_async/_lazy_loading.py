@@ -1,4 +1,4 @@
-"""Packages that load a name when it is first used. `__init__.pyi` tells type checkers where each lives."""
+"""Packages that load a name when it is first used. Type checkers read `__init__.pyi`."""
 
 import sys
 from collections.abc import Mapping

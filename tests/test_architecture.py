@@ -1,6 +1,7 @@
 """Import rules: a room imports only from rooms below its own, however and wherever it imports."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -155,3 +156,42 @@ def test_any_is_for_serialization_alone() -> None:
 def test_nothing_is_imported_for_types_only() -> None:
     for name, tree in TREES.items():
         assert "TYPE_CHECKING" not in ast.dump(tree), name
+
+
+ENTRIES, BODY = 16, 40
+NEVER = re.compile(r"\b(not|never|nothing|neither|no|only|belongs?)\b", re.IGNORECASE)
+"""What the last part of a room's docstring says: what does not belong there, or belongs elsewhere."""
+
+
+def test_the_top_of_the_package_can_be_read_at_a_glance() -> None:
+    entries = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert len(entries) <= ENTRIES, sorted(entries)
+
+
+def test_no_function_is_long() -> None:
+    """A function's docstring does not count: it is as long as its parameters need."""
+    long = [
+        f"{name}:{node.lineno} {node.name}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _lines_of_code(node) > BODY
+    ]
+    assert long == []
+
+
+def _lines_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    code = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return code[-1].end_lineno - code[0].lineno + 1 if code else 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in TREES if name and (PACKAGE / name.replace(".", "/")).is_dir())
+)
+def test_a_room_says_what_it_is_what_it_may_import_and_what_never_belongs_there(name: str) -> None:
+    text = " ".join((ast.get_docstring(TREES[name]) or "").split())
+    what, _, rules = text.partition("May import ")
+    assert what.strip(), "what it is"
+    assert rules, "what it may import"
+    assert NEVER.search(rules.partition(". ")[2]), "what never belongs there"

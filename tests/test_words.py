@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import clinia_async
+from tests.cli.test_help import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(clinia_async.__file__).parent
@@ -92,3 +94,45 @@ def is_wrong(name: str) -> bool:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_no_private_word_names_anything(folder: Path) -> None:
     assert leftovers(folder) == []
+
+
+PRIVATE = re.compile(
+    r"\b(looks?|looked|tells?|told|repeat(s|ed|ing|able)?|members?|doubt(s|ful)?|whoever|settle[sd]?|settling)\b",
+    re.IGNORECASE,
+)
+"""Private senses: poll is not look, report not tell, retry not repeat, fields are not members."""
+EVERYDAY = re.compile(r"\blook(s|ed)? up\b", re.IGNORECASE)
+"""What is done with a word, a name or a reference."""
+CODE = re.compile(r"`[^`\n]+`")
+"""Names are the business of the tests above."""
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def private(text: str) -> list[str]:
+    """Return the lines in which a private word stands."""
+    return [line for line in text.splitlines() if PRIVATE.search(EVERYDAY.sub("", CODE.sub("", line)))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_private_word_is_in_a_document(path: Path) -> None:
+    assert private(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_no_private_word_is_in_the_help_of_a_command(path: tuple[str, ...]) -> None:
+    assert private(COMMANDS[path].get_help(click.Context(COMMANDS[path]))) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_no_private_word_is_in_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert private("\n".join(docstrings(tree))) == []
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    """Yield the strings that stand alone: of modules, classes and functions, and below fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)

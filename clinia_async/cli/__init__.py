@@ -1,6 +1,7 @@
 """The command line, `clinia-async`.
 
 May import everything. The library and the HTTP client are loaded when a command runs, and not for its help.
+Rules about records and answers do not belong here.
 """
 
 import sys

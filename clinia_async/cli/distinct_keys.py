@@ -1,4 +1,4 @@
-"""Exact count of repeated keys in an input of any size, on a temporary database."""
+"""Exact count of keys that occur again in an input of any size, on a temporary database."""
 
 import os
 import sqlite3

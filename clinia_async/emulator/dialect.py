@@ -1,7 +1,7 @@
 """Two ways to write the same answer: as the API's pages show it, or as a service in Go writes it.
 
-In Go a list that is empty and a member that is absent are `null`, unless a type says otherwise. The table
-names every member of every answer, so that in this dialect none is ever left out. What clients store,
+In Go a list that is empty and a field that is absent are `null`, unless a type says otherwise. The table
+names every field of every answer, so that in this dialect none is ever left out. What clients store,
 such as the data of a record, is written as it came.
 """
 
@@ -30,7 +30,7 @@ class MapOf:
 
 @frozen
 class Members:
-    """An object with these members."""
+    """An object with these fields."""
 
     shapes: Mapping[str, "Shape"]
 
@@ -159,7 +159,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def go(document: object, shape: Shape) -> object:
-    """Return a document with null for every list that is empty and every member that is absent."""
+    """Return a document with null for every list that is empty and every field that is absent."""
     if isinstance(shape, _Plain):
         return document
     if isinstance(document, Fragment):

@@ -100,7 +100,7 @@ class Emulator:
 
     dialect: Dialect = field(factory=lambda: Emulator.default_dialect)
     """How answers are written: as the pages show them, or as a service in Go writes them, with null for
-    every list that is empty and every member that is absent."""
+    every list that is empty and every field that is absent."""
 
     recording: bool = False
     """Whether `received` keeps every request, its body included."""

@@ -18,7 +18,7 @@ CODES = {
 class ApiError(Exception):
     """A refusal, as an HTTP answer or in a receipt.
 
-    The message names fields and rules and never repeats a value: values are health data.
+    The message names fields and rules and never quotes a value: values are health data.
     `kind` is the envelope's `type`; without one the answer plays a gateway in front of the
     API, which knows none of the documented types.
     """

@@ -145,7 +145,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with an envelope. Neither answer nor log repeats what a client sent."""
+        """Answer with an envelope. Neither answer nor log quotes what a client sent."""
         self.keep_alive(False)
         if isinstance(exc, HttpProcessingError):
             LOGGER.error("a request was not valid HTTP")

@@ -24,7 +24,8 @@
         ├── TaskTimeout             (TimeoutError) we stopped waiting; the task goes on
         └── TaskPollError           the task can no longer be polled
 
-No text here holds a key, an id or a piece of a record: routes, types, statuses and counts only.
+May import models. When an error is raised does not belong here. No text here holds a key, an id or a
+piece of a record: routes, types, statuses and counts only.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ class Outcome(StrEnum):
 
 
 class Evidence(OpenEnum):
-    """What proves an outcome. More members may follow."""
+    """What proves an outcome. More values may follow."""
 
     ENVELOPE = "ENVELOPE"
     """The service's own answer to the request: PERSISTED, or an error in its envelope."""

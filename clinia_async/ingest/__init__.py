@@ -1,4 +1,8 @@
-"""Ingestion: many records, one outcome each, and a report that is true on every exit."""
+"""Ingestion: many records, one outcome each, and a report that is true on every exit.
+
+May import session and what is below. What proves an outcome belongs to calls, and the sending of one request
+to session and transport.
+"""
 
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.journal.file import JournalBusy, JournalError, JournalMismatch

@@ -69,7 +69,7 @@ class Ingestion:
         via: `single`, `bulk` or `bundle`: see `Via`.
         on_existing: what becomes of a create whose key is taken: `compare`, `keep` or `fail`.
         on_unknown: `stop` or `resend`, for creates whose id the service makes: only those could be stored
-            twice by a repeat.
+            twice by a retry.
         workers: requests that are prepared at once; without it 32 single ones, or 4 chunks.
         chunk: how large a chunk may become, and how old.
         patience: seconds without a single good answer after which the job is given up. What the service asks

@@ -27,7 +27,7 @@ class Via(StrEnum):
 
 
 class OnUnknown(StrEnum):
-    """What becomes of a write that may have arrived, and that a repeat could store twice."""
+    """What becomes of a write that may have arrived, and that a retry could store twice."""
 
     STOP = "stop"
     """It is reported as unknown, and not sent again: at most once."""
@@ -126,7 +126,7 @@ def checked_options(
 
 
 def _choice(kind: type[E], name: str, value: str) -> E:
-    """Return the member of an enum of options. Raises `ConfigError` for what is none."""
+    """Return the value of an enum of options. Raises `ConfigError` for any other text."""
     try:
         return kind(value)
     except ValueError:

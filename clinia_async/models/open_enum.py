@@ -7,7 +7,7 @@ from typing import Self
 class OpenEnum(StrEnum):
     """A string enum whose lookup keeps unknown values: the service's lists are known to be incomplete.
 
-    An unknown value becomes a member named `UNKNOWN` that equals its text.
+    An unknown value becomes an instance named `UNKNOWN` that equals its text.
     """
 
     # Enum hashes by name, so a member and the equal string would be two keys of one dict.

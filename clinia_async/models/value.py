@@ -120,7 +120,7 @@ def wire_name(attribute: str) -> str:
 def checked(cls: type, attributes: list["Attribute[object]"]) -> list["Attribute[object]"]:
     """Let a class check its fields by their annotated types: pass it to attrs as `field_transformer`.
 
-    A list becomes a tuple, the text of an enum its member, and the JSON of a value that value. Fields that
+    A list becomes a tuple, the text of an enum its value, and the JSON of a value that value. Fields that
     have a converter or a validator are left to it.
     """
     return [

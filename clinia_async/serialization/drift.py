@@ -1,6 +1,6 @@
 """Drift: how answers of the service differ from what is documented, by path, kind and count.
 
-Values are never kept. Names of unknown fields are, if they look like names.
+Values are never kept. Names of unknown fields are, if they have the form of names.
 """
 
 import re

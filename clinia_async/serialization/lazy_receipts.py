@@ -29,7 +29,7 @@ E = TypeVar("E", bound=OpenEnum)
 
 
 def values_of(kind: type[E]) -> Mapping[object, E]:
-    """Return the members of an enum by their values."""
+    """Return the constants of an enum by their texts."""
     return {member.value: member for member in kind}
 
 

@@ -50,7 +50,7 @@ def json_object_hook(value: object, _: Any) -> object:
 
 
 def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnum:
-    """Read the member of an enum; an unknown value is kept, and noted."""
+    """Read a constant of an enum; an unknown value is kept, and noted."""
     if not isinstance(value, str):
         raise Unreadable("a string")
     member = kind(value)

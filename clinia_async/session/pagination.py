@@ -25,7 +25,10 @@ async def all_hits(read: calls.Read, browse: "calls.Browse") -> AsyncIterator["m
 async def all_pages(
     read_page: Callable[[str], Awaitable["models.Page[T]"]], per_page: int | None
 ) -> AsyncIterator[T]:
-    """Every entry of a list. Whether pages count from 0 or from 1 is not documented: the answers tell."""
+    """Yield every entry of a list.
+
+    Whether pages count from 0 or from 1 is not documented: it is inferred from the answers.
+    """
     size = "" if per_page is None else f"perPage={per_page}"
     if per_page is not None and (type(per_page) is not int or per_page < 1):
         raise InvalidWrite("$.perPage", "must be 1 or more")

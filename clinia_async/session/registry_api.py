@@ -277,8 +277,8 @@ class RegistryMethods(CallInterface):
     ) -> Submission[BatchResult]:
         """Create, upsert and delete in one request, each for itself and in order.
 
-        The task's result raises `TaskFailed` if one is not stored; `error.result` tells of each. For more
-        than a few thousand use `Ingestion`, which splits, retries and reports by record.
+        The task's result raises `TaskFailed` if one is not stored; `error.result` has each outcome. For
+        more than a few thousand use `Ingestion`, which splits, retries and reports by record.
 
         https://docs.clinia.com/api-reference/bulk/bulk-create-upsert-or-delete-resources
 

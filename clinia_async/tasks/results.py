@@ -131,7 +131,7 @@ def polls_for_receipts(write: object) -> bool:
 
 @frozen(eq=False, repr=False)
 class RecordResult(Generic[R]):
-    """The result of a write of one record, sent alone or as a member of a bulk."""
+    """The result of a write of one record, sent alone or as an operation of a bulk."""
 
     write: RecordWrite[R]
     read: Read
@@ -284,7 +284,7 @@ class BatchTaskResult:
         raise self._error(task, snapshot, result, proofs)
 
     async def _proofs(self, task: Task[BatchResult], result: BatchResult) -> list[Proof]:
-        """What each receipt proves, after reading back the records that only reading can tell of."""
+        """Return what each receipt proves, after reading back the records for which it proves nothing."""
         proofs = [proof_of(receipt, maybe_applied=task.maybe_applied) for receipt in result.receipts]
         to_read = [place for place, proof in enumerate(proofs) if proof is Proof.READ_BACK_NEEDED]
         limit = asyncio.Semaphore(_READS_AT_ONCE)

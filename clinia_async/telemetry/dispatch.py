@@ -52,7 +52,7 @@ class Tracer(Protocol):
 
 @define(eq=False)
 class Telemetry:
-    """The one seam of a session to whoever watches it."""
+    """Hands the events of a session to observers, to `logging` and to OpenTelemetry."""
 
     observers: Sequence[Observer] = ()
     tracer: Tracer | None = None
@@ -60,7 +60,7 @@ class Telemetry:
 
     @property
     def active(self) -> bool:
-        """Whether events of single requests go anywhere. False costs one look at a logger."""
+        """Whether events of single requests go anywhere. False costs one query of a logger."""
         return bool(self.observers) or self.tracer is not None or ROOT.isEnabledFor(logging.DEBUG)
 
     def emit(self, event: Event) -> None:

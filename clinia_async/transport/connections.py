@@ -206,7 +206,7 @@ class PooledRequester:
             raise aiohttp.ConnectionTimeoutError from error
 
     def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, Secret]:
-        """What tells the pool where to connect, and the headers that are always the same."""
+        """Return the request that names the host to the pool, and the headers that are always the same."""
         request = aiohttp.ClientRequest(
             "GET", origin, headers=self._client.headers, loop=asyncio.get_running_loop(), session=self._client
         )

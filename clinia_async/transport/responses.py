@@ -38,7 +38,7 @@ from clinia_async.serialization import converter
 from clinia_async.transport.retry import parse_retry_after
 
 _NOT_CARRIED_OUT = frozenset({411, 413, 414, 429, 431})
-"""Statuses that say in themselves that the request was not carried out, whoever sends them."""
+"""Statuses that say in themselves that the request was not carried out, from the service or from a proxy."""
 
 _MAY_BE_CARRIED_OUT = frozenset({408, 499})
 """Statuses of 4xx after which the request may have been carried out, though the service says them."""

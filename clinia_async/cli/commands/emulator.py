@@ -63,16 +63,16 @@ def _key(key: str | None, path: Path | None) -> str | None:
     envvar="CLINIA_EMULATOR_DIALECT",
     default="documented",
     show_default=True,
-    help="How answers are written: as documented, or with null for every empty list and absent member.",
+    help="How answers are written: as documented, or with null for every empty list and absent field.",
 )
-@click.option("--seed", type=int, default=0, help="Tells the ids of tasks.  [default: 0]")
+@click.option("--seed", type=int, default=0, help="Determines the ids of tasks.  [default: 0]")
 @click.option(
     "--accept",
     type=_accepted,
     multiple=True,
     metavar=f"TYPE={_LATENCY}",
     help="Accept single writes of TYPE and carry them out after so long: always the same, or drawn from"
-    " a log-normal distribution. May be repeated.",
+    " a log-normal distribution. May be given several times.",
 )
 @click.option(
     "--accept-all",
@@ -86,7 +86,8 @@ def _key(key: str | None, path: Path | None) -> str | None:
     "--fault",
     multiple=True,
     metavar="KIND:ROUTE[:PROBABILITY[:RETRY-AFTER]]",
-    help="What goes wrong, such as lost-reply:bulk_relationships:0.1; * is every route. May be repeated.",
+    help="What goes wrong, such as lost-reply:bulk_relationships:0.1; * is every route. May be given several"
+    " times.",
 )
 @click.option(
     "--chaos",

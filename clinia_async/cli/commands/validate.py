@@ -16,7 +16,7 @@ _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
 {INPUT_HELP}
 The report counts lines, blank ones, good and bad records with the reasons, and records whose key occurred
-before. Repeated keys are no error; they are counted exactly, in a few MiB of memory and a temporary
+before. Such keys are no error; they are counted exactly, in a few MiB of memory and a temporary
 file of about 20 MB per million records.
 """
 

@@ -53,7 +53,7 @@ class DoctorRequest:
 
 @frozen
 class Finding:
-    """One thing that was looked at. `is_good` is None where it could not be found out."""
+    """One thing that was checked. `is_good` is None where it could not be found out."""
 
     name: str
     is_good: bool | None

@@ -1,4 +1,4 @@
-"""Ids that look like the service's: 27 letters and digits, decided by the seed."""
+"""Ids of the service's form: 27 letters and digits, decided by the seed."""
 
 import re
 from functools import lru_cache
@@ -37,7 +37,7 @@ class Ids:
         return self._last, f"{prefix}{_base62(self._last)}{rest}"
 
     def record(self) -> str:
-        """Return a new id. A restart does not repeat it, because every stored record has used up a number."""
+        """Return a new id. It is new after a restart too, for every stored record has used up a number."""
         return self._digest(f"{self._last}:{next(self._records)}", _LENGTH)
 
     def execution(self, number: int, index: int) -> str:

@@ -23,7 +23,7 @@ from clinia_async.serialization import exact_json
 Item = BatchWrite | Record | BadRecord | Blank | Json
 """A write, a record that was read, or a dict as a line of NDJSON holds it."""
 _COMPLETION_CHECK = 0.02
-"""Seconds between two looks at whether all records are completed, at a barrier."""
+"""Seconds between two checks whether all records are completed, at a barrier."""
 Publish = Callable[[ChunkOutcomes], Awaitable[None]]
 
 

@@ -1,7 +1,7 @@
 """The bytes of an input, block by block: plain, or compressed by gzip, bzip2, xz or zstd, or a zip archive
 of one file, known by their first bytes.
 
-What is compressed is decompressed as it is read, several members or frames one after another too. No block
+What is compressed is decompressed as it is read, several streams or frames one after another too. No block
 and no window is larger than a bound, whatever the archive says about itself.
 """
 
@@ -255,11 +255,11 @@ class _Codec:
     step: Callable[[_Decompressor, bytes], tuple[bytes, bytes]]
     errors: tuple[type[Exception], ...]
     padding: bytes = b""
-    """What may stand between two members or frames."""
+    """What may stand between two streams or frames."""
 
 
 class _Decoder:
-    """Members or frames one after another. What was decompressed before damage is given before its error."""
+    """Streams or frames one after another. What was decompressed before damage is given before its error."""
 
     def __init__(self, source: ByteStream, codec: _Codec) -> None:
         self._source = source

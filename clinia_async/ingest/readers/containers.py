@@ -36,7 +36,7 @@ _NAMES = (
 
 
 def is_known(start: bytes) -> bool:
-    """Return whether `start` is enough to tell what the file is."""
+    """Return whether `start` is long enough to determine the format of the file."""
     if len(start) >= START:
         return True
     # text that begins as JSON, or whose first line is whole, is no archive

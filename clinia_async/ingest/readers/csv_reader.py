@@ -3,8 +3,8 @@
 Rows are counted as a spreadsheet counts them: where the first row names the columns, the first record is
 row 2. Cells are text; an empty one leaves its field out, and a row of empty cells alone is blank. Rows end
 with a line feed, with or without a carriage return before it; in a file without a single line feed at its
-start, with a carriage return. A row over 1 MiB costs itself. Where a quotation mark is out of place nobody
-can tell where the row ends: the input is not read on.
+start, with a carriage return. A row over 1 MiB costs itself. Where a quotation mark is out of place the end
+of the row is unknown: the input is not read on.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class ChosenColumns:
         return self._rows.read(_range(found), self._columns(good), others)
 
     def _are_whole(self, rows: Rows) -> bool:
-        """Return whether each row has a cell for each column, and is neither blank nor in doubt."""
+        """Return whether each row has a cell for each column, and is neither blank nor ambiguous."""
         cells = rows.cells
         if not rows.are_text or None in cells:
             return False

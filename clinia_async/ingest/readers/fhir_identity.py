@@ -22,7 +22,7 @@ _FOREIGN = re.compile(r"(.+?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
 
 @define
 class Servers:
-    """Tells the ids of one input apart by their server.
+    """Distinguishes the ids of one input by their server.
 
     Home is what was given; else the base of the first `fullUrl`, or of the first absolute reference if no
     relative one stood before it.

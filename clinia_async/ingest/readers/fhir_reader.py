@@ -7,7 +7,7 @@ read twice, so one on standard input may be of 64 MiB only.
 
 * The ends are the resource that holds the reference, the innermost one, and the one that is referred to.
   Their types are those of FHIR, such as `Patient`, and their ids those of the resources; where an entry has
-  no id, it is what its `fullUrl` ends with. `fhir_identity` says how other servers are told apart.
+  no id, it is what its `fullUrl` ends with. `fhir_identity` says how other servers are distinguished.
 * A reference is literal if it is `Type/id`, an absolute URL that ends so (`/_history/n` after it is left
   out), or the `fullUrl` of an entry, such as a `urn:uuid:`. `fhir_bundle` says which entries count.
 * The type of the relationship is made of the type of the one end, the path of the reference and the type

@@ -83,7 +83,7 @@ def _note_reference(value: Object, path: Path, resource: Resource) -> None:
 
 
 def _extension_name(url: str) -> str:
-    """Return what tells an extension: the end of its URL, and a hash of all of it."""
+    """Return the name of an extension: the end of its URL, and a hash of all of it."""
     name = _SEPARATORS.split(url.rstrip("/"))[-1]
     return f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 

@@ -94,8 +94,8 @@ def read_records(
         passed_over: Counts, by reason, the references of FHIR that are no relationships.
         fhir: What of FHIR becomes records: `references` as relationships, `resources`, or `both`, for which
             the files are read twice, and the relationships wait until the resources are stored.
-        fhir_base: The base URL of the server whose FHIR ids stay as they are; those of others are told
-            apart. None is the first server that the input names.
+        fhir_base: The base URL of the server whose FHIR ids stay as they are; those of others get
+            the URL of theirs as a suffix. None is the first server that the input names.
 
     Raises:
         ConfigError: At once, for options that do not go together.

@@ -1,7 +1,7 @@
 """A JSON document cut into the elements of one list, without holding the document.
 
 The list is the document itself, or the one that stands under a given name in the outermost object. Only
-strings and brackets are looked at, so an element that is no JSON is cut out like any other, and its
+strings and brackets are examined, so an element that is no JSON is cut out like any other, and its
 neighbours are read.
 """
 
@@ -18,7 +18,7 @@ _TO_BRACKET = re.compile(
 """Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
 _KEY = re.compile(rb'"([^"\\]*)"[ \t\r\n]*:[ \t\r\n]*\Z')
 _LONGEST_KEY = 256
-"""Bytes before a list in which its name is looked for."""
+"""Bytes before a list in which its name is searched."""
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _OPEN_LIST, _OPEN_OBJECT = b'"[{'
 _OPENING = frozenset(b"[{")
@@ -70,7 +70,7 @@ class ElementScanner:
     _start: int = field(default=0, init=False)
     """Where the bytes begin that are still to be given out."""
     _pos: int = field(default=0, init=False)
-    """Where the bytes begin that were not looked at."""
+    """Where the bytes begin that were not examined."""
     _depth: int = field(default=0, init=False)
     _list_depth: int = field(default=-1, init=False)
     """The depth inside the list whose elements are cut out; -1 outside of it."""
@@ -171,7 +171,7 @@ class ElementScanner:
         self._start = stop
 
     def _let_go(self) -> None:
-        """Drop what was looked at and need not be given out."""
+        """Drop what was examined and need not be given out."""
         if self._element_depth >= 0:
             self._is_too_large = self._is_too_large or self._pos - self._start > self.largest
             if self._is_too_large:

@@ -302,7 +302,7 @@ def _json(cell: object) -> object:
 
 
 def _numbers(column: Sequence[str], _: "Makers") -> Column | None:
-    """Return the numbers of texts that are all whole; None where each must be looked at."""
+    """Return the numbers of texts that are all whole; None where each must be read alone."""
     return [*map(orjson.Fragment, column)] if all(map(_WHOLE.fullmatch, column)) else None
 
 

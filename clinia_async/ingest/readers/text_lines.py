@@ -16,8 +16,8 @@ _PEEKED = 64 * 1024
 class TextLines:
     """Gives lines with their ends. A longer line than `LARGEST_LINE` bytes comes in pieces, without an end.
 
-    What is not in the encoding stands as surrogates, as `surrogateescape` has it, where lines can be told
-    apart in spite of it. Raises `InputError` where they cannot.
+    What is not in the encoding stands as surrogates, as `surrogateescape` has it, where lines can be
+    separated in spite of it. Raises `InputError` where they cannot.
     """
 
     def __init__(self, stream: InputStream, encoding: str) -> None:

@@ -18,7 +18,7 @@ _source, _type, _id = attrgetter("source"), attrgetter("type"), attrgetter("id")
 
 
 def encode_batch(items: Sequence[object], first: int) -> RecordBatch | None:
-    """All of the items, numbered from `first`; None where they must be looked at one by one."""
+    """All of the items, numbered from `first`; None where they must be read one by one."""
     try:
         return _of_records(items) if _are_records(items) else _of_writes(items, first)
     except InvalidWrite:

@@ -27,7 +27,7 @@ async def iter_batches(
     """Yield the items in batches of up to `most`, and then raise what the source raises.
 
     A batch is smaller where `weigh` says that its items take many bytes, or where the source needs time.
-    No more than one item is pulled ahead of what is asked for. `clock` tells seconds, and goes on while the
+    No more than one item is pulled ahead of what is asked for. `clock` returns seconds, and goes on while the
     source computes.
     """
     bounds = _Bounds(most, weigh, clock)

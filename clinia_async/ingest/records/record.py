@@ -48,7 +48,7 @@ RELATIONSHIP_WRITES = (CreateRelationship, UpsertRelationship)
 
 @lru_cache(maxsize=256)
 def record_kind(write: type[BatchWrite], source: str, is_keyed: bool) -> RecordKind:
-    """Return the kind of the writes of one class. Whether they may be repeated depends on their ids."""
+    """Return the kind of the writes of one class. Whether they may be retried depends on their ids."""
     retry_safety = RetrySafety.IDEMPOTENT
     if write.action is Action.CREATE:
         retry_safety = RetrySafety.KEYED if is_keyed else RetrySafety.ONCE

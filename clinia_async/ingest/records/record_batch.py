@@ -16,7 +16,7 @@ from clinia_async.ingest.records.record import Record, RecordKind
 from clinia_async.models.batch_result import Key
 
 MAX_BATCH = 128
-"""Records that are taken together, at most: one that needs a closer look slows down no more than these."""
+"""Records that are taken together, at most: one that must be read alone slows down no more than these."""
 _NO_PREVIOUS_RUN = (None, 0)
 
 

@@ -1,4 +1,5 @@
 """How a chunk is sent, by bulk, bundle or single requests, and what its answers mean for its records.
 
-May import ingest.records, ingest.outcomes. What an answer proves is in `clinia_async.calls.reconciliation`.
+May import ingest.records and ingest.outcomes. What an answer proves belongs to
+`clinia_async.calls.reconciliation`.
 """

@@ -121,7 +121,7 @@ class BulkSender:
 
 
 def _finding(chunk: Chunk, receipt: Receipt | None) -> Finding | None:
-    """Return what a receipt proves, or None where only reading the record back can tell."""
+    """Return what a receipt proves, or None where only the record itself, read back, can prove it."""
     proof = proof_of(receipt, maybe_applied=chunk.maybe_applied)
     if proof is Proof.STORED:
         return _STORED

@@ -46,7 +46,7 @@ class NetworkGivenUp(JobStopped):
 class RetryingSession:
     """Retries what the session gave up on, until no request has succeeded for `patience` seconds.
 
-    A write that a repeat could store twice is sent again only where it provably did not arrive, or with
+    A write that a retry could store twice is sent again only where it provably did not arrive, or with
     `resend`. An answer that was lost is remembered: a key that is then found taken is read back.
     """
 

@@ -1,1 +1,4 @@
-"""session/coalescing: say what it is, what it may import, and what never belongs here."""
+"""Writes that are made at the same time, sent together in one bulk.
+
+May import session.submissions, tasks, transport and what is below. What an answer proves belongs to calls.
+"""

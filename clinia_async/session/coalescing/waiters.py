@@ -12,7 +12,7 @@ from typing import TypeVar
 W = TypeVar("W")
 
 End = Future[None]
-"""What a waiter is told with: a future that is done, well or badly."""
+"""How a waiter is woken: with a future that is done, well or badly."""
 
 
 class Waiter:
