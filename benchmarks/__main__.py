@@ -23,6 +23,7 @@ MEASURES = {
     "imports": "importing, and the help of the command line",
     "growth": "the cost of a record and of a pending task by their number",
     "emulator": "the emulator against a bare server",
+    "lost-replies": "creates whose replies are lost, against aiohttp-retry, backoff, azure-core and httpx",
     "check": "the slice for CI: exit code 1 where a figure is beyond its fail figure",
 }
 ALIASES = {"import": "imports"}
@@ -41,7 +42,7 @@ def main() -> int:
     with serving(arguments.seed) as stub:
         plan = Plan(stub, arguments.rounds, arguments.quick, arguments.million)
         command = ALIASES.get(arguments.command, arguments.command)
-        tables: list[Table] = importlib.import_module(f"benchmarks.measures.{command}").measure(plan)
+        tables: list[Table] = importlib.import_module(f"benchmarks.measures.{_module(command)}").measure(plan)
     notes = [stub.warning] if stub.warning else []
     print("\n\n".join(table.text() for table in tables))
     failed = [line for table in tables for line in table.failed]
@@ -52,6 +53,10 @@ def main() -> int:
         page.write(page.Section(command, date, [*machine.description(), *notes], tables))
         print(f"written to {page.FOLDER}")
     return 1 if failed and command == "check" else 0
+
+
+def _module(command: str) -> str:
+    return command.replace("-", "_")
 
 
 def _parsed() -> argparse.Namespace:
