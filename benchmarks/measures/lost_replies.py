@@ -25,7 +25,7 @@ NOTES = (
     "3 % of answers are a 502; half of those creates were carried out",
     "2 % of the keys are taken by another record before: the right answer is that they are refused",
     "a false error says refused or failed of a record that is stored; unknown says that it may be",
-    "five attempts at most for each contender; ours with its defaults",
+    "five attempts at most for each contender; ours with its defaults, of which a budget of retries is one",
 )
 
 

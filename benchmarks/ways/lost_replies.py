@@ -204,15 +204,14 @@ async def azure_core(count: int, seed: int) -> dict[str, float]:
     tally = Tally(count, seed)
 
     async def run(url: str) -> None:
-        policy = AsyncRetryPolicy(
-            retry_total=ATTEMPTS - 1, retry_backoff_factor=0.05, retry_on_methods=frozenset({"POST"})
-        )
+        policy = AsyncRetryPolicy(retry_total=ATTEMPTS - 1, retry_backoff_factor=0.05)
         async with AsyncPipelineClient(url, policies=[policy]) as client:
 
             async def create(number: int) -> Answer:
                 request = HttpRequest("POST", url + _PATH, json=workload.body(number))
                 try:
-                    return _answer_of((await client.send_request(request)).status_code)
+                    answer = await client.send_request(request, retry_on_methods=["POST"])
+                    return _answer_of(answer.status_code)
                 except AzureError:
                     return Answer.FAILED
 
@@ -267,7 +266,7 @@ class Tally:
         await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
 
     async def of(self, run: Callable[[str], Awaitable[None]]) -> dict[str, float]:
-        """Run the creates and count: a false error denies what is stored, a false success claims what is not."""
+        """Count: A false error denies what is stored, a false success claims what is not."""
         registry = Registry(self.seed)
         registry.take_keys(self.count)
         async with _serving(registry) as url:

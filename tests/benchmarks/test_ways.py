@@ -40,6 +40,12 @@ def test_against_the_stub(stub: Stub, way: str, given: dict[str, object], figure
     assert set(found) == figures
 
 
+def test_ours_denies_nothing_that_is_stored_after_a_lost_reply() -> None:
+    found = sample(Contender("it", "lost_replies:ours"), count=100, seed=1)
+    assert (found["false_errors"], found["false_successes"], found["doubles"]) == (0, 0, 0)
+    assert found["right"] + found["unknown"] == 100
+
+
 def test_a_file_goes_through_the_command_line(stub: Stub) -> None:
     with ndjson(20) as path:
         found = sample(Contender("it", "bulk:file", {"path": path}), url=stub.url, count=20)
