@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from clinia_async import (
     Action,
@@ -49,8 +50,10 @@ from clinia_async.calls.reconciliation import (
     is_duplicate,
     is_key_taken,
     outcome_of,
+    outcome_without_receipts,
     proof_of,
     read_back,
+    receipt_for,
     same_json,
 )
 
@@ -137,7 +140,41 @@ def test_what_receipts_prove_together(receipts: list[Receipt], expected: tuple[O
     assert outcome_of(receipts, maybe_applied=True) == (Outcome.UNKNOWN, Evidence.NONE)
 
 
+@pytest.mark.parametrize(
+    ("status", "is_single", "expected"),
+    [
+        ("CANCELLED", False, (Outcome.REJECTED, Evidence.TASK)),
+        ("CANCELLED", True, (Outcome.REJECTED, Evidence.TASK)),
+        ("FAILURE", True, (Outcome.REJECTED, Evidence.TASK)),
+        ("FAILURE", False, (Outcome.UNKNOWN, Evidence.NONE)),
+        ("NEW_WORD", True, (Outcome.UNKNOWN, Evidence.NONE)),
+    ],
+)
+def test_what_a_status_proves_without_receipts(
+    status: str, is_single: bool, expected: tuple[Outcome, Evidence]
+) -> None:
+    status_ = TaskStatus(status)
+    assert outcome_without_receipts(status_, maybe_applied=False, is_single=is_single) == expected
+    after_a_lost_answer = outcome_without_receipts(status_, maybe_applied=True, is_single=is_single)
+    assert after_a_lost_answer == (Outcome.UNKNOWN, Evidence.NONE)
+
+
 CREATE = CreateRelationship("ehr", "works-at", REF, ORG, {"a": 1})
+
+
+def test_receipts_of_one_write_that_contradict_each_other_are_no_receipt() -> None:
+    succeeded, failed = receipt("SUCCESS"), receipt("FAILURE")
+    assert receipt_for(CREATE, [succeeded, succeeded]) is succeeded
+    assert receipt_for(CREATE, [succeeded, failed]) is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "prac-2.org-9"}, {"type": "knows"}, {"target_type": TargetType.RESOURCE}]
+)
+def test_a_receipt_of_another_record_is_no_receipt_of_a_write(change: dict[str, Any]) -> None:
+    assert receipt_for(CREATE, [evolve(receipt("SUCCESS"), **change)]) is None
+
+
 UPSERT = UpsertRelationship("ehr", "works-at", REF, ORG, {"a": 1})
 DELETE = DeleteRelationship("ehr", "works-at", "prac-1.org-9")
 UPDATE = UpdateRelationship("ehr", "works-at", "prac-1.org-9", [Patch(PatchOp.REPLACE, "/a", 1)])

@@ -1,0 +1,155 @@
+"""Mutants of jobs, chunks, journals and dead letters."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "chunk_forgets_the_lost_answer",
+        "clinia_async/ingest/senders/bulk_sender.py",
+        "proof = proof_of(receipt, maybe_applied=chunk.maybe_applied)",
+        "proof = proof_of(receipt, maybe_applied=False)",
+        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+    ),
+    Mutant(
+        "missing_receipt_of_a_chunk_is_stored",
+        "clinia_async/ingest/senders/bulk_sender.py",
+        "        return Disposition.UNKNOWN, LOST_ANSWER if is_final else NO_RECEIPT, Evidence.NONE",
+        "        return _STORED",
+        [
+            "tests/ingest/test_evidence.py",
+            "tests/ingest/test_promises.py",
+            "tests/ingest/senders/test_receipts.py",
+        ],
+    ),
+    Mutant(
+        "absent_record_after_a_lost_answer_is_failed",
+        "clinia_async/ingest/senders/conflicts.py",
+        "        return Disposition.UNKNOWN, NOT_FOUND, Evidence.NONE",
+        "        return Disposition.FAILED, NOT_FOUND, Evidence.NONE",
+        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+    ),
+    Mutant(
+        "unknown_error_of_a_chunk_is_rejected",
+        "clinia_async/ingest/senders/error_outcomes.py",
+        "case ApiError(outcome=Outcome.REJECTED):",
+        "case ApiError():",
+        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+    ),
+    Mutant(
+        "split_halves_forget_the_lost_answer",
+        "clinia_async/ingest/pipeline/worker.py",
+        "                maybe_applied=chunk.maybe_applied,\n                reported_before",
+        "                reported_before",
+        [
+            "tests/ingest/pipeline/test_chunks.py",
+            "tests/ingest/test_evidence.py",
+            "tests/ingest/test_promises.py",
+        ],
+    ),
+    Mutant(
+        "stopped_chunk_that_may_have_arrived_is_unsent",
+        "clinia_async/ingest/pipeline/worker.py",
+        "in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.maybe_applied",
+        "in {Outcome.NOT_SENT, Outcome.REJECTED}",
+        ["tests/ingest/test_stopping.py", "tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+    ),
+    Mutant(
+        "chunk_of_mixed_kinds_takes_one_too_many",
+        "clinia_async/ingest/pipeline/chunker.py",
+        "if opened.count >= self._limits.operations else None",
+        "if opened.count > self._limits.operations else None",
+        ["tests/ingest/pipeline/test_chunks.py"],
+    ),
+    Mutant(
+        "mixed_chunk_has_the_room_of_an_empty_one",
+        "clinia_async/ingest/pipeline/chunker.py",
+        "self._limits.operations - opened.count, self._limits.bytes",
+        "self._limits.operations, self._limits.bytes",
+        ["tests/ingest/pipeline/test_chunks.py"],
+    ),
+    Mutant(
+        "what_may_have_arrived_goes_with_the_rest",
+        "clinia_async/ingest/pipeline/chunker.py",
+        "batch.maybe_applied\n",
+        "False\n",
+        [
+            "tests/ingest/pipeline/test_chunks.py",
+            "tests/ingest/journal/test_journal_states.py",
+            "tests/ingest/test_jobs.py",
+        ],
+    ),
+    Mutant(
+        "followers_of_a_key_are_last_first",
+        "clinia_async/ingest/pipeline/key_locks.py",
+        "followers.append(queue.popleft())",
+        "followers.append(queue.pop())",
+        [
+            "tests/ingest/pipeline/test_chunks.py",
+            "tests/ingest/test_actions.py",
+            "tests/ingest/test_jobs.py",
+            "tests/ingest/test_promises.py",
+        ],
+    ),
+    Mutant(
+        "two_writes_of_a_key_are_in_flight",
+        "clinia_async/ingest/pipeline/key_locks.py",
+        "        if key not in self._waiting:\n            self._waiting[key] = None\n            return True",
+        "        if True:\n            self._waiting[key] = None\n            return True",
+        [
+            "tests/ingest/pipeline/test_chunks.py",
+            "tests/ingest/test_actions.py",
+            "tests/ingest/test_jobs.py",
+            "tests/ingest/test_promises.py",
+        ],
+    ),
+    Mutant(
+        "changed_row_of_a_journal_is_read",
+        "clinia_async/ingest/journal/rows.py",
+        "    if checksum_of(row[:-1]) != row[-1]:\n",
+        "    if False:\n",
+        [
+            "tests/ingest/journal/test_damage.py",
+            "tests/ingest/journal/test_journal.py",
+            "tests/ingest/journal/test_journal_states.py",
+        ],
+    ),
+    Mutant(
+        "folder_of_a_new_journal_is_not_synced",
+        "clinia_async/ingest/journal/file.py",
+        "        _sync(path.parent)\n",
+        "",
+        [
+            "tests/ingest/journal/test_power_loss.py",
+            "tests/ingest/journal/test_journal.py",
+            "tests/ingest/journal/test_disk_trouble.py",
+        ],
+    ),
+    Mutant(
+        "damaged_journal_is_not_checked",
+        "clinia_async/ingest/journal/file.py",
+        'if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):',
+        "if False:",
+        ["tests/ingest/journal/test_damage.py", "tests/ingest/journal/test_journal.py"],
+    ),
+    Mutant(
+        "journal_loses_commits_with_the_power",
+        "clinia_async/ingest/journal/file.py",
+        'SYNCHRONOUS = "FULL"',
+        'SYNCHRONOUS = "NORMAL"',
+        ["tests/ingest/journal/test_power_loss.py", "tests/ingest/journal/test_journal.py"],
+    ),
+    Mutant(
+        "journal_is_readable_by_all",
+        "clinia_async/ingest/journal/file.py",
+        "os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)",
+        "os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)",
+        ["tests/ingest/journal/test_journal.py", "tests/ingest/journal/test_journal_states.py"],
+    ),
+    Mutant(
+        "dead_letters_are_readable_by_all",
+        "clinia_async/ingest/outcomes/dead_letters.py",
+        'os.O_NOFOLLOW, 0o600), "wb")',
+        'os.O_NOFOLLOW, 0o644), "wb")',
+        ["tests/ingest/outcomes/test_dead_letters.py"],
+    ),
+]

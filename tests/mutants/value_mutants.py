@@ -1,0 +1,80 @@
+"""Mutants of ids, JSON and the time of the emulator."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "id_with_a_line_end_is_valid",
+        "clinia_async/models/identifiers.py",
+        "_NEW_ID.fullmatch(text)",
+        "_NEW_ID.match(text)",
+        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+    ),
+    Mutant(
+        "key_of_other_digits_is_valid",
+        "clinia_async/models/identifiers.py",
+        '_KEY = re.compile(r"[a-zA-Z0-9-][\\w-]{0,61}", re.ASCII)',
+        '_KEY = re.compile(r"[a-zA-Z0-9-][\\w-]{0,61}")',
+        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+    ),
+    Mutant(
+        "end_with_a_dot_is_valid",
+        "clinia_async/models/identifiers.py",
+        'return character == "." or _is_invisible(character)',
+        "return _is_invisible(character)",
+        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+    ),
+    Mutant(
+        "escaped_dots_collide",
+        "clinia_async/models/identifiers.py",
+        'return identifier.replace("_", "_5F").replace(".", "_2E")',
+        'return identifier.replace(".", "_2E")',
+        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+    ),
+    Mutant(
+        "task_id_may_change_the_path",
+        "clinia_async/models/task_id.py",
+        "not _SAFE_IN_A_PATH.fullmatch(value)",
+        "not _SAFE_IN_A_PATH.match(value)",
+        ["tests/models/test_task_id.py"],
+    ),
+    Mutant(
+        "deprecated_id_is_of_any_task",
+        "clinia_async/models/task_id.py",
+        'return self.kind is TaskKind.LEGACY and other.value in {f"bk_{self.value}", f"bd_{self.value}"}',
+        "return self.kind is TaskKind.LEGACY",
+        ["tests/models/test_task_id.py", "tests/tasks/test_task.py"],
+    ),
+    Mutant(
+        "null_is_not_absent",
+        "clinia_async/serialization/object_hooks.py",
+        "        return value is None or (\n            type(value) in _EMPTY_TYPES",
+        "        return (\n            type(value) in _EMPTY_TYPES",
+        ["tests/serialization/test_answer_shapes.py", "tests/serialization/test_converter.py"],
+    ),
+    Mutant(
+        "key_given_twice_is_read",
+        "clinia_async/serialization/strict_json.py",
+        "return again == text or (again.count(b'\"') == text.count(b'\"') and b\"\\\\u0022\" not in text)",
+        "return True",
+        [
+            "tests/serialization/test_converter.py",
+            "tests/ingest/readers/test_ndjson.py",
+            "tests/ingest/readers/test_ndjson_batch.py",
+        ],
+    ),
+    Mutant(
+        "timestamps_of_the_emulator_go_back",
+        "clinia_async/emulator/clock.py",
+        "self._ahead = max(self._ahead, time() - self.now())",
+        "self._ahead = time() - self.now()",
+        ["tests/emulator/test_clock.py"],
+    ),
+    Mutant(
+        "timestamps_of_a_restart_go_back",
+        "clinia_async/emulator/clock.py",
+        "else max(time(), datetime.fromisoformat(earliest).timestamp())",
+        "else time()",
+        ["tests/emulator/test_clock.py", "tests/emulator/test_restart.py"],
+    ),
+]
