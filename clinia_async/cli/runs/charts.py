@@ -18,7 +18,7 @@ _STYLE = Path(__file__).with_name("report.mplstyle")
 
 def throughput(samples: Samples) -> str:
     """Draw the records that landed and failed, per second, over time."""
-    figure, axes = _figure("records per second", samples)
+    figure, axes = _figure("records/s", samples)
     for name, color in (("landed", BLUE), ("failed", RED)):
         times, rates = _rates(samples, name)
         axes.step(times, rates, where="post", color=color, label=name, linewidth=1.6)
