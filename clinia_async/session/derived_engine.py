@@ -23,7 +23,8 @@ class DerivedEngine(Engine):
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         shared = self._parent.open()
         sender = shared.sender.with_policy(self._options.retry)
-        poller = Poller(self._poll, self._options.polling)
+        clock = sender.limiter.patience_clock
+        poller = Poller(self._poll, self._options.polling, patience_clock=clock.time)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         self._parent.pollers.add(poller)
         return Components(loop, shared.transport, sender, poller, reader)

@@ -27,6 +27,7 @@ from clinia_async.transport import Transport
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.http_transport import Identity
+from clinia_async.transport.retry import PatienceClock
 from clinia_async.transport.sender import Delivery, Sender
 
 R = TypeVar("R")
@@ -184,6 +185,11 @@ class Engine:
     def registry(self) -> str:
         return self.addresses.registry
 
+    @property
+    def patience_clock(self) -> PatienceClock:
+        """The clock that leaves out the time for which the service asks to wait."""
+        return self.open().sender.limiter.patience_clock
+
     def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
         """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up."""
         return self.open().sender.limiter.limit(limits)
@@ -223,7 +229,7 @@ class Engine:
             reconcile_timeout=options.reconcile_timeout,
             drift=self.drift,
         )
-        poller = Poller(self._poll, options.polling)
+        poller = Poller(self._poll, options.polling, patience_clock=sender.limiter.patience_clock.time)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         return Components(loop, transport, sender, poller, reader)
 

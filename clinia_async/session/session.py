@@ -31,7 +31,7 @@ from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimi
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
 from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
 from clinia_async.transport.http_transport import RESERVED_HEADERS, Identity
-from clinia_async.transport.retry import RetryPolicy
+from clinia_async.transport.retry import PatienceClock, RetryPolicy
 
 R = TypeVar("R")
 
@@ -376,6 +376,11 @@ class Session(RegistryMethods, CatalogMethods):
     def telemetry(self) -> Telemetry:
         """Where what the session does is reported."""
         return self._engine.telemetry
+
+    @property
+    def patience_clock(self) -> PatienceClock:
+        """The clock that leaves out the time for which the service asks to wait (Retry-After)."""
+        return self._engine.patience_clock
 
     # Life
 

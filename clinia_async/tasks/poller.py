@@ -52,7 +52,8 @@ class Polling:
     polls of a session.
 
     `grace` is how long after acceptance a 404 is taken for a task that the service does not show yet.
-    `patience` is how long a task may bring nothing but bad answers before the wait is given up.
+    `patience` is how long a task may bring nothing but bad answers before the wait is given up. The time that
+    a Retry-After asks for does not count.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -72,16 +73,22 @@ class Polling:
 
 
 class Poller:
-    """Polls the tasks that somebody waits for; `poll` sends one GET, without retries."""
+    """Polls the tasks that somebody waits for; `poll` sends one GET, without retries.
+
+    `patience_clock` returns the time in seconds without that for which the service asks to wait.
+    """
 
     def __init__(
         self,
         poll: Callable[[TaskState, bool], Awaitable[TaskSnapshot]],
         settings: Polling,
         random: Random | None = None,
+        *,
+        patience_clock: Callable[[], float] | None = None,
     ) -> None:
         self._poll = poll
         self._settings = settings
+        self._patience_time = patience_clock or _now
         self._pace = learner(settings.pace)
         self._random = random or Random(default_seed())
         self._wheel: dict[int, list[TaskState]] = {}
@@ -249,12 +256,12 @@ class Poller:
 
     def _after_bad_answer(self, error: RequestError, state: TaskState, *, receipts: bool) -> float | None:
         """When to poll again after an answer that brought no status, or None if that is of no use."""
-        now, before = _now(), state.bad_answers
-        streak = BadAnswerStreak(before.count + 1, before.since) if before else BadAnswerStreak(1, now)
+        now, at = _now(), self._patience_time()
+        streak = BadAnswerStreak.after(state.bad_answers, at, has_asked_to_wait=bool(error.retry_after))
         state.bad_answers = streak
         if receipts and _is_refusal(error):
             return now  # it may be only the receipts that are refused: the next poll goes without
-        reason = self._why_hopeless(error, now - state.submitted_at, now - streak.since)
+        reason = self._why_hopeless(error, now - state.submitted_at, streak.lasted)
         if reason is not None:
             self._fail_waiters(state, reason, error.status if isinstance(error, ApiError) else None)
             return None

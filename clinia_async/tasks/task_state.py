@@ -26,10 +26,26 @@ from clinia_async.telemetry import TaskEnded, Telemetry
 
 @frozen(eq=False, repr=False)
 class BadAnswerStreak:
-    """Consecutive polls of one task that brought no status; `since` is on the loop's clock, in seconds."""
+    """Consecutive polls of one task that brought no status, up to the last of them.
+
+    `at` is on the poller's patience clock. `lasted` are the seconds that count against the patience: those
+    that follow an answer with a Retry-After do not.
+    """
 
     count: int
-    since: float
+    at: float
+    lasted: float
+    has_asked_to_wait: bool
+
+    @classmethod
+    def after(
+        cls, before: "BadAnswerStreak | None", at: float, *, has_asked_to_wait: bool
+    ) -> "BadAnswerStreak":
+        """Return the streak with one more bad answer."""
+        if before is None:
+            return cls(1, at, 0.0, has_asked_to_wait)
+        silence = 0.0 if before.has_asked_to_wait else at - before.at
+        return cls(before.count + 1, at, before.lasted + silence, has_asked_to_wait)
 
     def pause(self, planned: float) -> float:
         """Seconds until the next poll: longer with each bad answer, in proportion to the planned pause.

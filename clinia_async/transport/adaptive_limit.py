@@ -18,12 +18,12 @@ from attrs import define, field, frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import Number
+from clinia_async.transport.retry import RETRY_AFTER_JITTER
 
 _QUICKENING = 0.01
 """By how much more of itself the limit grows with each good answer since the last throttle."""
 
 _SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
-_JITTER = 0.2
 _CAUTION = 4.0
 """After a Retry-After, for how many times its length the limit stays below the one that was too much."""
 
@@ -130,14 +130,19 @@ class AdaptiveLimit:
         """When the last Retry-After ends, on the clock that the methods are given; in the past if it has."""
         return self._opens_at
 
+    @property
+    def next_at(self) -> float:
+        """When the next request may be sent where it does not have to wait for the end of another one."""
+        spacing = max(self._gap, 1 / self.limits.rate if self.limits.rate else 0.0)
+        return max(self._opens_at, self._entered_at + spacing)
+
     def opens_at(self, size: int) -> float:
         """Return when a request of `size` bytes may be sent; infinity if another one has to end first."""
         is_full = self.in_flight + 1 > self.limit
         is_heavy = self.in_flight > 0 and self.bytes_in_flight + size > self.limits.bytes
         if self.is_key_refused or is_full or is_heavy:
             return math.inf
-        spacing = max(self._gap, 1 / self.limits.rate if self.limits.rate else 0.0)
-        return max(self._opens_at, self._entered_at + spacing)
+        return self.next_at
 
     def enter(self, size: int, now: float) -> Permit:
         """Admit a request, where `opens_at` is not later than `now`. Each one admitted has to `leave`."""
@@ -206,5 +211,5 @@ class AdaptiveLimit:
     def _pause(self, now: float, retry_after: float) -> None:
         """Admit nothing for as long as a Retry-After says, and then one request at a time at first."""
         self.limit = float(self.limits.least)
-        self._opens_at = max(self._opens_at, now + retry_after * (1 + _JITTER * self.jitter()))
+        self._opens_at = max(self._opens_at, now + retry_after * (1 + RETRY_AFTER_JITTER * self.jitter()))
         self._careful_until = self._opens_at + retry_after * _CAUTION

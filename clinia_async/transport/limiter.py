@@ -29,7 +29,7 @@ from clinia_async.transport.adaptive_limit import (
     LoadSignal,
     Permit,
 )
-from clinia_async.transport.retry import is_throttled
+from clinia_async.transport.retry import RETRY_AFTER_JITTER, PatienceClock, is_throttled
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class Limiter:
 
     def __init__(self, connections: float) -> None:
         self.adaptive: AdaptiveLimit | None = None
+        self.patience_clock = PatienceClock()
         self._users = 0
         self._free = connections
         self._polls: deque[_Waiter] = deque()
@@ -81,7 +82,7 @@ class Limiter:
             arrived, is_adaptive = _now(), self.adaptive is not None
             permit = await self._acquire(request, size, math.inf if is_adaptive else deadline)
             waited = _now() - arrived if is_adaptive else 0.0
-        signal, retry_after = LoadSignal.NEITHER, None
+        signal, retry_after, sent_at = LoadSignal.NEITHER, None, _now()
         try:
             answer = await attempt(request, deadline + waited)
             signal = LoadSignal.GOOD
@@ -95,6 +96,8 @@ class Limiter:
             raise
         finally:
             self._release(permit, signal, retry_after)
+            if retry_after and signal is LoadSignal.THROTTLED:
+                self._leave_out(sent_at, retry_after)
         return answer
 
     def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
@@ -191,6 +194,13 @@ class Limiter:
             elif not waiter.permit.done() and self._refusal is not None:
                 waiter.permit.set_exception(_not_sent(self._refusal))
             queue.popleft()
+
+    def _leave_out(self, sent_at: float, retry_after: float) -> None:
+        """Leave out what an answer asked to wait, and what the adaptive limit adds."""
+        until = _now() + retry_after * (1 + RETRY_AFTER_JITTER)
+        if self.adaptive is not None:
+            until = max(until, self.adaptive.next_at)
+        self.patience_clock.leave_out(sent_at, until)
 
     def _next_queue(self) -> deque[_Waiter] | None:
         if self._polls and (self._in_a_row < _POLLS_IN_A_ROW or not self._others):

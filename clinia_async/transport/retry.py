@@ -4,6 +4,7 @@ The only module that imports `backoff`: its generators give the waits, and nothi
 used. Its decorators time by the wall clock, jitter a Retry-After downwards and log values.
 """
 
+import asyncio
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ class RetryPolicy:
     Args:
         attempts: how often a request is sent at most, the first time included; None sets no bound.
         patience: how long nothing but failures may come before a request is given up; None sets no bound.
+            The time that a Retry-After asks for does not count.
         base: the first wait is at most this long, and each one at most twice as long as the one before.
         throttled_base: the same, after an answer that says the service is overloaded (429 or 503).
         cap: no wait is longer, but for one that a Retry-After asks for.
@@ -142,7 +144,35 @@ class RetryWaits:
         step = self._jitter(next(self._throttled if is_throttled(error) else self._plain))
         if not error.retry_after:
             return step  # "at once" is no reason to hammer
-        return error.retry_after + min(step, error.retry_after * 0.2)
+        return error.retry_after + min(step, error.retry_after * RETRY_AFTER_JITTER)
+
+
+RETRY_AFTER_JITTER = 0.2
+"""The most that jitter adds to what a Retry-After asks for, as a share of it."""
+
+
+class PatienceClock:
+    """A clock for patience: the time for which the service asks to wait does not pass on it.
+
+    One for all requests of a session: where several answers ask to wait at the same time, that time is left
+    out once. It is the event loop's clock without the time from when a request was sent that was answered
+    with a Retry-After until the wait that this asks for is over, the jitter on top of it included.
+    """
+
+    def __init__(self) -> None:
+        self._left_out = 0.0
+        self._until = -math.inf
+
+    def time(self) -> float:
+        """Return the seconds on this clock. Only their differences have a meaning."""
+        now = asyncio.get_running_loop().time()
+        return now - self._left_out + max(0.0, self._until - now)
+
+    def leave_out(self, since: float, until: float) -> None:
+        """Leave out the time between two times of the loop's clock, where it is not left out already."""
+        if until > self._until:
+            self._left_out += until - max(since, self._until)
+            self._until = until
 
 
 LONGEST_RETRY_AFTER = 3600.0

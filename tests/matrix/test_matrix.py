@@ -17,17 +17,9 @@ from tests.matrix.stage import NOT_HERE, ROWS, Stage, assert_no_canary
 
 pytestmark = pytest.mark.off_contract
 LAST = 126
-AWAITED = {77}
-"""Rows whose defence is still to come."""
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(each, marks=[pytest.mark.xfail(strict=False)] * (each in AWAITED))
-        for each in sorted(ROWS)
-    ],
-)
+@pytest.mark.parametrize("number", sorted(ROWS))
 @pytest.mark.timeout(300)
 async def test_row(
     number: int,

@@ -161,6 +161,16 @@ async def test_a_good_answer_renews_the_patience() -> None:
         assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
 
 
+async def test_the_time_that_a_retry_after_asks_for_does_not_count_against_the_patience() -> None:
+    throttled = refusal(429, headers={"Retry-After": "40"})
+    polls = by_target({"/tasks/": [*[throttled] * 50, task("SUCCESS")]}, accepted())
+    async with (
+        Hostile(otherwise=polls) as server,
+        session_at(server, polling=Polling(patience=60)) as session,
+    ):
+        assert (await (await create(session)).wait()).status is TaskStatus.SUCCESS
+
+
 async def test_a_retry_after_holds_all_polls() -> None:
     throttled = refusal(429, headers={"Retry-After": "40"})
     script = {"s_1": [throttled, task("SUCCESS")], "s_2": [task("PENDING", "s_2")]}

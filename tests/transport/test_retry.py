@@ -24,6 +24,7 @@ from clinia_async import (
 )
 from clinia_async.transport.retry import (
     LONGEST_RETRY_AFTER,
+    PatienceClock,
     RetryBudget,
     RetryWaits,
     may_be_repeated,
@@ -369,3 +370,28 @@ def test_a_retry_policy_refuses_a_wrong_number(name: str, value: Any) -> None:
 def test_a_retry_policy_ends_some_time() -> None:
     with pytest.raises(ConfigError, match="attempts or patience"):
         RetryPolicy(attempts=None)
+
+
+async def test_the_patience_clock_leaves_out_what_several_answers_ask_for_once() -> None:
+    loop, clock = asyncio.get_running_loop(), PatienceClock()
+    began, sent_at = clock.time(), loop.time()
+    await asyncio.sleep(2)
+    assert clock.time() - began == pytest.approx(2)
+    for _ in range(50):
+        clock.leave_out(sent_at, loop.time() + 12)
+    clock.leave_out(sent_at, loop.time() + 3)
+    assert clock.time() == pytest.approx(began), "the request was answered"
+    await asyncio.sleep(12)
+    assert clock.time() == pytest.approx(began)
+    await asyncio.sleep(5)
+    assert clock.time() - began == pytest.approx(5)
+
+
+async def test_a_retry_after_does_not_count_against_the_patience_of_a_policy() -> None:
+    policy = RetryPolicy(attempts=None, patience=10)
+    throttled = refusal(429, headers={"Retry-After": "7"})
+    async with (
+        Hostile([throttled] * 20, otherwise=persisted) as server,
+        session_at(server, retry=policy, timeout=3600) as session,
+    ):
+        assert (await create(session)).attempts == 21

@@ -48,6 +48,7 @@ class RetryingSession:
 
     A write that a retry could store twice is sent again only where it provably did not arrive, or with
     `resend`. An answer that was lost is remembered: a key that is then found taken is read back.
+    The time that a Retry-After asks for, of this request or another one of the session, does not count.
     """
 
     def __init__(self, session: Session, patience: float, *, resend: bool = False) -> None:
@@ -55,7 +56,8 @@ class RetryingSession:
         # the session has waited by its own policy before: these waits come on top of that
         self._policy = RetryPolicy(attempts=None, patience=patience, base=1.0, cap=5.0, budget=None)
         self._resend = resend
-        self._last_success = asyncio.get_running_loop().time()
+        self._clock = session.patience_clock
+        self._last_success = self._clock.time()
         self.telemetry = session.telemetry
 
     async def submit(
@@ -103,17 +105,13 @@ class RetryingSession:
             JobStopped: the key was refused, or no good answer came.
             RequestError: the service refuses them still.
         """
-        loop, policy = (
-            asyncio.get_running_loop(),
-            RetryPolicy(attempts=None, patience=READ_BACK_FOR, base=1.0),
-        )
-        waits, began, attempts = RetryWaits(policy), loop.time(), 0
+        waits, began, attempts = RetryWaits(_RECEIPTS), self._clock.time(), 0
         while True:
             try:
                 return await self._retry(lambda _: task.receipts())
             except RequestError as error:
                 attempts += 1
-                if not policy.allows(attempts, failing_for=loop.time() - began):
+                if not _RECEIPTS.allows(attempts, failing_for=self._clock.time() - began):
                     raise
                 wait = waits.after(error)
             await asyncio.sleep(wait)
@@ -144,8 +142,6 @@ class RetryingSession:
                     raise
                 attempts += 1
                 maybe_applied = maybe_applied or error.outcome is Outcome.UNKNOWN
-                # time that the service asks for does not count as its silence
-                self._last_success += error.retry_after or 0.0
                 self._check_patience(error, attempts, maybe_applied=maybe_applied)
                 wait = waits.after(error)
             else:
@@ -154,10 +150,10 @@ class RetryingSession:
             await asyncio.sleep(wait)
 
     def _note_success(self) -> None:
-        self._last_success = asyncio.get_running_loop().time()
+        self._last_success = self._clock.time()
 
     def _check_patience(self, error: RequestError, attempts: int, *, maybe_applied: bool) -> None:
-        failing_for = asyncio.get_running_loop().time() - self._last_success
+        failing_for = self._clock.time() - self._last_success
         if not self._policy.allows(attempts, failing_for=failing_for):
             given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({error})")
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
