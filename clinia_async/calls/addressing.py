@@ -33,10 +33,16 @@ class RecordCall:
     id: str = field(repr=False, validator=validated_by(check_record_id, "$.id"))
 
     def build_request(self, method: str, body: bytes | None = None) -> Request:
+        """Return the request for the path of the record."""
         path = path_of(self.route, source=self.source, type=self.type, id=self.id)
         return Request(method, Host.REGISTRY, self.route, path, body=body)
 
     def check_answer(self, found: Relationship | Resource) -> None:
+        """Check that the answer is about the record of this call.
+
+        Raises:
+            ProtocolError: it is about another record.
+        """
         # by an identifier any id may come; by an id only this one
         if found.type != self.type or (":" not in self.id and found.id != self.id):
             raise ProtocolError("the answer is about another record")
@@ -81,9 +87,15 @@ class CatalogCall:
     key: str = field(validator=validated_by(check_key, "$.key"))
 
     def build_request(self, method: str, query: str = "", body: bytes | None = None) -> Request:
+        """Return the request for the path of the entry."""
         return Request(method, Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
 
     def check_answer(self, key: str | None) -> None:
+        """Check the key in the answer, if there is one.
+
+        Raises:
+            ProtocolError: it is another key.
+        """
         _check_key(key, self.key)
 
 
@@ -97,10 +109,16 @@ class SourceCall:
     key: str = field(validator=validated_by(check_key, "$.key"))
 
     def build_request(self, method: str, body: bytes | None = None) -> Request:
+        """Return the request for the path of the definition."""
         path = path_of(self.route, source=self.source, key=self.key)
         return Request(method, Host.REGISTRY, self.route, path, body=body)
 
     def check_answer(self, key: str | None) -> None:
+        """Check the key in the answer, if there is one.
+
+        Raises:
+            ProtocolError: it is another key.
+        """
         _check_key(key, self.key)
 
 

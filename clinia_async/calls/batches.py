@@ -104,6 +104,7 @@ class Bulk:
 
     @property
     def target(self) -> TargetType:
+        """Whether the writes are of relationships or of resources."""
         return self.writes[0].target
 
     def request(self) -> Request:

@@ -30,6 +30,13 @@ class BundleBuilder:
     ) -> Ref:
         """Add a create; return the `Ref` of the resource, whose id is a token if none was given.
 
+        Args:
+            type: the key of the profile.
+            data: the properties, as a JSON object.
+            id: the id; without one the service makes it.
+            meta: times and identifiers.
+            contained: contained resources, by the key of the property that holds them.
+
         Raises:
             InvalidWrite: the write breaks a rule of the API.
         """
@@ -41,6 +48,13 @@ class BundleBuilder:
         self, type: str, *, from_: Ref, to: Ref, data: Json | RawJson | None = None, meta: Meta | None = None
     ) -> CreateRelationship:
         """Add and return the create of a relationship; its ends may be `Ref`s that `create` returned.
+
+        Args:
+            type: the key of the relationship definition.
+            from_: one end.
+            to: the other end.
+            data: the properties, as a JSON object.
+            meta: times and identifiers.
 
         Raises:
             InvalidWrite: the write breaks a rule of the API.

@@ -59,9 +59,17 @@ class Call(Protocol[R]):
     """One request of the API whose response decodes to `R`."""
 
     @property
-    def retry_safety(self) -> RetrySafety: ...
+    def retry_safety(self) -> RetrySafety:
+        """What may happen if the call is sent twice."""
+        ...
 
-    def request(self) -> Request: ...
+    def request(self) -> Request:
+        """Return the HTTP request, without credentials.
+
+        Raises:
+            InvalidWrite: the content cannot be sent as JSON.
+        """
+        ...
 
     def decode_response(self, body: bytes) -> R:
         """Decode the body of a successful response.

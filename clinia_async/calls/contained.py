@@ -37,6 +37,7 @@ class _ContainedCall(RecordCall):
         check_place(self.place, "$.place")
 
     def path(self) -> str:
+        """Return the percent-encoded path of the contained resource, or of the list that it is added to."""
         root = GetResource(self.source, self.type, self.id).request().path
         return "/".join([root, *(path_of("{part}", part=part) for part in self.place)])
 

@@ -73,14 +73,23 @@ class Reconcilable(Call[R_co], Protocol[R_co]):
     """A write whose lost answer can be found out by reading back what it was about."""
 
     @property
-    def duplicate_errors(self) -> DuplicateErrors: ...
+    def duplicate_errors(self) -> DuplicateErrors:
+        """The errors that say that an earlier attempt may have been carried out."""
+        ...
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]:
-        """The call that reads what this write leaves. Raises `ProtocolError` if no receipt names it."""
+        """Return the call that reads what this write leaves.
+
+        Raises:
+            ProtocolError: the service makes the id, and no receipt names it.
+        """
         ...
 
     def reconciled(self, found: object) -> R_co | None:
-        """The answer that was lost, if `found` is what this write leaves; `found` is None for no record."""
+        """Return the answer that was lost, if `found` is what this write leaves.
+
+        `found` is None where there is no record.
+        """
         ...
 
 
@@ -225,7 +234,7 @@ class ReadBack(Generic[R]):
 
     match: Match
     answer: R | None = None
-    """The answer that was lost, if `match` is SAME."""
+    """Return the answer that was lost, if `match` is SAME."""
     found: object = None
     """The record as it was read last; None if there was none."""
     missing: NotFound | None = None

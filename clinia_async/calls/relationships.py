@@ -207,6 +207,7 @@ class _RelationshipWrite:
         return [b"%b%b%b}" % (end.encode(), _DATA, text) for end, text in zip(ends, texts, strict=True)]
 
     def body(self) -> dict[str, object]:
+        """Return the JSON object to send, without the key of the type."""
         body: dict[str, object] = {"from": _end(self.from_), "to": _end(self.to)}
         if self.meta is not None:
             body["meta"] = converter.fragment(self.meta)

@@ -78,8 +78,11 @@ class _ResourceWrite:
     """The content of a resource to write."""
 
     data: Json | RawJson = field(repr=False)
+    """The properties, as a JSON object."""
     meta: Meta | None = field(default=None, repr=False)
+    """Times and identifiers."""
     contained: ContainedIn | None = field(default=None, repr=False)
+    """Contained resources, by the key of the property that holds them."""
 
     @data.validator
     def _an_object(self, _: object, data: Json | RawJson) -> None:
@@ -90,6 +93,7 @@ class _ResourceWrite:
         check_meta(self.meta, "$.meta")
 
     def body(self) -> dict[str, object]:
+        """Return the JSON object to send."""
         body: dict[str, object] = {"data": exact_json.fragment(self.data, "$.data")}
         if self.meta is not None:
             body["meta"] = converter.fragment(self.meta)
@@ -160,6 +164,7 @@ class CreateResource(_ResourceWrite):
         return Request("POST", Host.REGISTRY, self.route, path, body=body)
 
     def operation(self) -> bytes:
+        """Encode this write as an operation of a bulk or bundle."""
         return operation(self.action, {**self._identity(), "type": self.type, **self.body()})
 
     def decode_response(self, body: bytes) -> TaskSubmission:
@@ -214,6 +219,7 @@ class UpsertResource(_ResourceWrite):
         return Request("PUT", Host.REGISTRY, self.route, path, body=exact_json.dumps(self.body()))
 
     def operation(self) -> bytes:
+        """Encode this write as an operation of a bulk or bundle."""
         return operation(self.action, {"id": self.id, "type": self.type, **self.body()})
 
     def decode_response(self, body: bytes) -> TaskSubmission:

@@ -73,8 +73,8 @@ class Evidence(OpenEnum):
 class CliniaError(Exception):
     """The base of everything that this library raises.
 
-    `request_id` is the id under which the service, or what is before it, logged the request that failed,
-    where its answer had one (`X-Request-Id` and the like).
+    `outcome` says what may have happened to the write. `request_id` is the id under which the service, or
+    what is before it, logged the request that failed, where its answer had one (`X-Request-Id` and the like).
     """
 
     outcome: Outcome = Outcome.UNKNOWN
@@ -119,6 +119,8 @@ def copy_for_raise(error: _E) -> _E:
 
 
 class ConfigError(CliniaError, ValueError):
+    """A setting or an argument is wrong; nothing was sent."""
+
     outcome = Outcome.NOT_SENT
 
 
@@ -234,6 +236,7 @@ class ApiError(RequestError):
 
     https://docs.clinia.com/explanation/errors
 
+    `status` is the HTTP status, and `info` the body of the answer.
     `message` and `details` are the service's own words, which may quote the record: they are
     attributes, and no part of the text of this error.
     """
@@ -264,14 +267,20 @@ class ApiError(RequestError):
 
     @property
     def type(self) -> ErrorType | None:
+        """The documented kind of the error; None where the answer has none."""
+
         return self.info.type
 
     @property
     def message(self) -> str | None:
+        """The service's own text. It may quote the record: do not log it."""
+
         return self.info.message
 
     @property
     def details(self) -> Sequence[ErrorInfo]:
+        """The service's own details, such as one for each wrong field. They may quote the record."""
+
         return self.info.details
 
 
@@ -291,47 +300,50 @@ class GatewayError(ApiError):
 
 
 class AlreadyExists(ApiError, type=ErrorType.ALREADY_EXISTS):
-    pass
+    """The key is taken: a record with it exists."""
 
 
 class ContentTooLarge(ApiError, type=ErrorType.CONTENT_TOO_LARGE):
-    pass
+    """The body is larger than the service accepts: send fewer operations at once."""
 
 
 class FailedPrecondition(ApiError, type=ErrorType.FAILED_PRECONDITION):
-    pass
+    """The state of the service does not allow it, such as a definition that is missing."""
 
 
 class Internal(ApiError, type=ErrorType.INTERNAL):
-    pass
+    """The service failed; whether it carried out a write is not known."""
 
 
 class InvalidArgument(ApiError, type=ErrorType.INVALID_ARGUMENT):
-    pass
+    """The service refused the content; `details` names the fields."""
 
 
 class NotFound(ApiError, type=ErrorType.NOT_FOUND):
-    pass
+    """There is no such record, task or definition."""
 
 
 class OutOfRange(ApiError, type=ErrorType.OUT_OF_RANGE):
-    pass
+    """A value is outside the range that the service accepts."""
 
 
 class PermissionDenied(ApiError, type=ErrorType.PERMISSION_DENIED):
-    pass
+    """The key is valid and may not do this."""
 
 
 class Unauthenticated(ApiError, type=ErrorType.UNAUTHENTICATED):
-    pass
+    """The key is missing, wrong or expired."""
 
 
 class Unimplemented(ApiError, type=ErrorType.UNIMPLEMENTED):
-    pass
+    """The service does not offer this."""
 
 
 class TaskError(CliniaError):
-    """`token` picks the task up again, in this process or another: `session.task(error.token)`."""
+    """`token` picks the task up again, in this process or another: `session.task(error.token)`.
+
+    `id` is that of the task, and `state` its last known status.
+    """
 
     def __init__(
         self, message: str, *, id: TaskId, state: TaskStatus, token: str, outcome: Outcome = Outcome.UNKNOWN
@@ -344,6 +356,8 @@ class TaskError(CliniaError):
 
     @property
     def kind(self) -> TaskKind:
+        """The kind of the task, such as a bulk or a purge."""
+
         return self.id.kind
 
 

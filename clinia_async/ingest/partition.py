@@ -104,7 +104,9 @@ class RowFailure:
 class PartitionReceipt:
     """What became of a partition. `failures` may be cut off; `counts` covers all rows.
 
-    `tasks` are the ids of the tasks that the service made, so that a coordinator can ask for them again.
+    `attempt` is the number that the engine gave, from 0. `reconciled` is how many rows were proven by reading
+    the record back, and `seconds` how long it took. `tasks` are the ids of the tasks that the service made,
+    so that a coordinator can ask for them again.
     """
 
     partition: int | str
@@ -129,6 +131,8 @@ def ingest_partition(
 
     `rows` are lines, objects or writes; a table of Arrow; or its batches, one after the other. Where an event
     loop is running already, as in an async task of an engine, it stands still until the end.
+
+    `config` says how to connect and what to do, and is the same for all partitions.
 
     `attempt` counts from 0. In a later one an equal record that exists is taken for what the attempt before
     has sent: its answers are lost, but not what it did. Creates whose id the service makes would be stored

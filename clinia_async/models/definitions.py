@@ -8,6 +8,8 @@ from clinia_async.models.value import Json, Value, checked
 
 
 class SourceType(OpenEnum):
+    """What a source is for."""
+
     REGISTRY = "registry"
 
 
@@ -23,6 +25,8 @@ class Source(Value):
 
 
 class Cardinality(OpenEnum):
+    """How many records an end of a relationship may have: the least and the most."""
+
     ZERO_OR_ONE = "0:1"
     ONE = "1:1"
     ANY = "0:*"
@@ -53,6 +57,8 @@ class RelationshipDefinition(Value):
 
 
 class ProfileType(OpenEnum):
+    """Whether a profile is of whole records or of resources inside others."""
+
     ROOT = "ROOT"
     CONTAINED = "CONTAINED"
 

@@ -68,7 +68,7 @@ RelationshipJson = TypedDict(
         "includes": NotRequired[Json | None],
     },
 )
-"""The JSON of `Relationship`."""
+RelationshipJson.__doc__ = "The JSON of `Relationship`."
 
 
 RelationshipBodyJson = TypedDict(
@@ -80,7 +80,7 @@ RelationshipBodyJson = TypedDict(
         "meta": NotRequired[MetaJson | None],
     },
 )
-"""The body that creates a relationship."""
+RelationshipBodyJson.__doc__ = "The body that creates a relationship."
 
 
 class ResourceJson(TypedDict):
@@ -166,7 +166,7 @@ RelationshipConnectionJson = TypedDict(
         "reconciliationRules": NotRequired[ReconciliationRulesJson | None],
     },
 )
-"""The JSON of `RelationshipConnection`."""
+RelationshipConnectionJson.__doc__ = "The JSON of `RelationshipConnection`."
 
 
 class MdmJson(TypedDict):
@@ -205,7 +205,7 @@ RelationshipDefinitionJson = TypedDict(
         "properties": NotRequired[Json | None],
     },
 )
-"""The JSON of `RelationshipDefinition`."""
+RelationshipDefinitionJson.__doc__ = "The JSON of `RelationshipDefinition`."
 
 
 class ProfileJson(TypedDict):

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 
 class HitType(OpenEnum):
+    """Whether a hit of a browse is a resource or a relationship."""
+
     RESOURCE = "RESOURCE"
     RELATIONSHIP = "RELATIONSHIP"
 

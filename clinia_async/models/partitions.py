@@ -9,6 +9,8 @@ from clinia_async.models.value import Json, Value, checked
 
 
 class PartitionStatus(OpenEnum):
+    """Whether a partition can still be changed."""
+
     READY = "STATUS_READY"
     """Immutable."""
     STAGE = "STATUS_STAGE"
@@ -18,11 +20,15 @@ class PartitionStatus(OpenEnum):
 
 
 class SearchModule(OpenEnum):
+    """Which search a partition has."""
+
     STANDARD = "STANDARD"
     HEALTH_GRADE_SEARCH = "HEALTH_GRADE_SEARCH"
 
 
 class ReconciliationType(OpenEnum):
+    """How records of different sources are matched."""
+
     SYSTEM = "SYSTEM"
     CLINIA_FUNCTION = "CLINIA_FUNCTION"
 

@@ -112,6 +112,8 @@ class OtherRecord(Value):
 
 
 class PatchOp(OpenEnum):
+    """What a patch does at its path, as in RFC 6902."""
+
     ADD = "add"
     REMOVE = "remove"
     REPLACE = "replace"

@@ -16,6 +16,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
+        """Return the secret as text: for the header of a request, and not for logs."""
         return self._value
 
     def __repr__(self) -> str:

@@ -47,6 +47,7 @@ class TaskId:
 
     @property
     def kind(self) -> TaskKind:
+        """The kind of the task, which the prefix of its id says."""
         prefix, separator, _ = self.value.partition("_")
         if prefix in _KINDS and separator:
             return _KINDS[prefix]

@@ -40,12 +40,16 @@ _TERMINAL = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCEL
 
 
 class Action(OpenEnum):
+    """What is done with a record."""
+
     CREATE = "CREATE"
     UPSERT = "UPSERT"
     DELETE = "DELETE"
 
 
 class TargetType(OpenEnum):
+    """What kind of record a write or a receipt is about."""
+
     RELATIONSHIP = "RELATIONSHIP"
     RESOURCE = "RESOURCE"
     OBJECT = "OBJECT"
@@ -77,6 +81,8 @@ class ErrorInfo(Value):
 
 
 class PipelineStatus(OpenEnum):
+    """How far a record has come in the pipeline of its source."""
+
     IN_REVIEW = "IN_REVIEW"
     """A person has to approve or to reject the record; that takes as long as it takes."""
     SUCCESSFUL = "SUCCESSFUL"
@@ -147,6 +153,8 @@ class TaskSnapshot(Value):
 
 
 class CollectionType(OpenEnum):
+    """What kind of records a collection holds."""
+
     RESOURCES = "resources"
     RELATIONSHIPS = "relationships"
     OBJECTS = "objects"

@@ -40,6 +40,7 @@ class RawJson:
     text: bytes = field(repr=False)
 
     def value(self) -> object:
+        """Return the JSON as Python objects."""
         return loads(self.text)
 
 

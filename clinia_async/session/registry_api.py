@@ -153,6 +153,16 @@ class RegistryMethods(CallInterface):
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
 
+        Args:
+            source: the key of the source.
+            type: the key of the profile.
+            data: the properties, as a JSON object.
+            id: the id; without one the service makes it.
+            meta: times and identifiers, or their JSON.
+            contained: contained resources, by the key of the property that holds them.
+            timeout: seconds for all attempts together.
+            read_back: read the stored record after a task (the default), or take it as it was sent.
+
         Raises:
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             AlreadyExists: there is a resource with this id.
@@ -177,6 +187,16 @@ class RegistryMethods(CallInterface):
         """Create a resource or replace it whole. May be retried.
 
         https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
+
+        Args:
+            source: the key of the source.
+            type: the key of the profile.
+            data: the properties, as a JSON object.
+            id: the id.
+            meta: times and identifiers, or their JSON.
+            contained: contained resources, by the key of the property that holds them.
+            timeout: seconds for all attempts together.
+            read_back: read the stored record after a task (the default), or take it as it was sent.
 
         Raises:
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
@@ -312,7 +332,7 @@ class RegistryMethods(CallInterface):
     ) -> Coroutine[object, object, TaskSnapshot]:
         """Read a bulk by its own endpoint, for deprecated bare ids. May be retried.
 
-        `session.task(id)` waits for any other.
+        `session.task(id)` waits for any other. `with_receipts` asks for the receipt of each operation.
 
         https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
 
@@ -361,6 +381,8 @@ class RegistryMethods(CallInterface):
     ) -> Coroutine[object, object, TaskSnapshot]:
         """Poll a task once. To wait for it, use `session.task(id)`. May be retried.
 
+        `with_receipts` asks for the receipt of each operation, which makes the answer larger.
+
         https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
 
         Raises:
@@ -379,10 +401,18 @@ class RegistryMethods(CallInterface):
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
     ) -> AsyncIterator["models.Hit"]:
-        """Iterate over every record of these collections, at most 1,000 in one request. May be retried.
+        """Iterate over every record of these collections. May be retried.
 
         The service keeps its place for five minutes from one page to the next. A caller that takes longer
         meets `NotFound` and has to begin again: pages cannot be asked for by number.
+
+        Args:
+            source: the key of the source.
+            collection_keys: the keys of profiles or relationship definitions.
+            per_page: records in one answer, up to 1,000.
+            filter: the filter, as a JSON object.
+            include: the properties that the records come with; None is all.
+            exclude: properties that they come without.
 
         https://docs.clinia.com/api-reference/browse/browse-accross-resource-or-relationship-collections-in-the-registry
 

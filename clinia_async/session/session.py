@@ -257,6 +257,9 @@ class Session(RegistryMethods, CatalogMethods):
 
         The limit adapts to what the service bears. Blocks within each other, or side by side, share the
         first one's. Once the service refuses the key, nothing more is sent within the block.
+
+        Raises:
+            SessionClosed: the session is closed.
         """
         limit = self._engine.limit(limits)
         try:
@@ -313,6 +316,9 @@ class Session(RegistryMethods, CatalogMethods):
 
         At most `limit` handles are taken from `tasks` ahead. Where `tasks` raises, the handles that it gave
         before are yielded first.
+
+        Raises:
+            Exception: whatever `tasks` raises.
         """
         return completion.as_completed(tasks, limit=limit)
 

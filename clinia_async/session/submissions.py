@@ -41,12 +41,15 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
         return self._steps.__await__()
 
     def send(self, value: object) -> object:
+        """Continue the coroutine, as an `await` does."""
         return self._steps.send(value)
 
     def throw(self, *error: object) -> object:
+        """Raise an error in the coroutine, as a cancel does."""
         return self._steps.throw(*error)  # type: ignore[call-overload]
 
     def close(self) -> None:
+        """End the coroutine; one that was never awaited sends nothing."""
         self._steps.close()
 
 

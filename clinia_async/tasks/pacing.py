@@ -93,6 +93,7 @@ class LearnedPace:
     )
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
+        """Return the seconds until the next poll of a task that was still pending at this age."""
         known = self._known.get((kind, source))
         if known is None or known.schedule is None:
             gap = self.first * math.sqrt(max(1.0, age / _EVEN_FOR))
@@ -101,6 +102,7 @@ class LearnedPace:
         return min(max(_LEAST, gap), self.most)
 
     def learn(self, kind: TaskKind, source: str, after: float, by: float, *, ended: bool) -> None:
+        """Take in the result of a poll. `ended` says whether it found the task ended; ages are in seconds."""
         known = self._known.get((kind, source))
         if known is None:
             known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)

@@ -53,6 +53,9 @@ class Task(Generic[R]):
 
     Cancelling an `await`, or letting it time out, ends only that wait: the service has no call that
     stops a task. Awaiting again costs nothing once the task has ended.
+
+    `maybe_applied` is True where an answer to the write was lost, and `attempts` is how often
+    it was sent here.
     """
 
     __slots__ = (
@@ -101,7 +104,10 @@ class Task(Generic[R]):
     def resolved(
         cls, result: R, id: TaskId | None, source: str | None, *, at: float, state_of_done: StateOfDone
     ) -> "Task[R]":
-        """Make the handle of a write that is carried out already; its state is made when it is asked for."""
+        """Make the handle of a write that is carried out already; its state is made when it is asked for.
+
+        `at` is the time of the answer, on the clock of the loop; `state_of_done` makes the state.
+        """
         task = cls.__new__(cls)
         task.id = id
         task.source_key = source
@@ -133,6 +139,7 @@ class Task(Generic[R]):
 
     @property
     def kind(self) -> TaskKind:
+        """The kind of the task, such as a bulk or a purge."""
         return self._state.kind
 
     @property
@@ -142,6 +149,7 @@ class Task(Generic[R]):
 
     @property
     def stats(self) -> TaskStats:
+        """How often the task was polled, and when."""
         return self._state.stats
 
     @property
@@ -202,7 +210,7 @@ class Task(Generic[R]):
         return await (ended if timeout is None else self._within(timeout, ended))
 
     async def refresh(self, *, receipts: bool = False) -> TaskSnapshot:
-        """Poll once: exactly one GET.
+        """Poll once: exactly one GET. With `receipts` the answer holds the receipt of each operation.
 
         Raises:
             RequestError: the poll brought no status.

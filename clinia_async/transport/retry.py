@@ -62,13 +62,16 @@ class RetryPolicy:
             raise ConfigError("RetryPolicy needs attempts or patience: without both it would never give up")
 
     def allows(self, attempts: int, *, failing_for: float = 0.0) -> bool:
-        """Return whether one more attempt may follow `attempts` of them, all of which failed for so long."""
+        """Return whether one more attempt may follow `attempts` that failed for `failing_for` seconds."""
         if self.attempts is not None and attempts >= self.attempts:
             return False
         return self.patience is None or failing_for <= self.patience
 
     def waits(self, *, throttled: bool = False) -> Iterator[float]:
-        """Return the upper bounds of the waits, in order, without end."""
+        """Return the upper bounds of the waits in seconds, in order, without end.
+
+        `throttled` is for answers that say that the service is overloaded: the waits are longer.
+        """
         import backoff  # noqa: PLC0415  loaded when a session opens, and not when it is imported
 
         generator = backoff.expo(factor=self.throttled_base if throttled else self.base, max_value=self.cap)

@@ -49,7 +49,7 @@ class DeadLetters:
         self.count += 1
 
     def close(self, *, all_landed: bool = False) -> None:
-        """Close the file. Where all records landed, remove the file that a previous run has left.
+        """Close the file. With `all_landed`, remove the file that a previous run has left.
 
         Raises:
             OSError: what was added last cannot be written.

@@ -87,6 +87,7 @@ class RecordOutcome:
 
     @property
     def record(self) -> Record | BadRecord:
+        """The record, or the line that is none."""
         return self._of[self._place] if isinstance(self._of, RecordBatches) else self._of
 
     @property

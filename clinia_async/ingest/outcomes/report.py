@@ -92,6 +92,7 @@ class Report:
         self._limits.clear()
 
     def add(self, outcomes: ChunkOutcomes) -> None:
+        """Count the outcomes of a chunk."""
         for finding, count in outcomes.counts.items():
             disposition, reason, _ = finding
             self.by_disposition[disposition] += count
@@ -140,10 +141,12 @@ class Report:
 
     @property
     def most_in_flight(self) -> int:
+        """The highest number of requests in flight at once."""
         return self._measured()[2]
 
     @property
     def most_bytes_in_flight(self) -> int:
+        """The highest number of bytes in flight at once."""
         return self._measured()[3]
 
     @property
@@ -153,10 +156,12 @@ class Report:
 
     @property
     def landed(self) -> int:
+        """The number of records about which nothing needs to be done (`Disposition.has_landed`)."""
         return sum(count for disposition, count in self.by_disposition.items() if disposition.has_landed)
 
     @property
     def all_landed(self) -> bool:
+        """Whether the job was not stopped and every record that was read landed."""
         return self.stopped_by is None and self.landed == self.read
 
     @property

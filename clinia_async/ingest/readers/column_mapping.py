@@ -107,6 +107,7 @@ class ColumnMapping:
 
     @property
     def is_of_resources(self) -> bool:
+        """Whether the rows are resources: no column is an end of a relationship."""
         return not any(each.path.startswith(("from.", "to.")) for each in self.fields)
 
     def field_at(self, json_path: str) -> MappedField | None:

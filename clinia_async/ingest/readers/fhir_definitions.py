@@ -42,7 +42,13 @@ async def fhir_definitions(
     The properties of a profile are guessed from the values in the files. What cannot be read is passed
     over, for reading the records names it. Memory is bounded by the number of types and of their fields.
 
+    Args:
+        path: A file or several.
+        format: `fhir`, `fhir-ndjson` or `fhir-document`.
+        fhir_base: The base URL of the server whose ids stay as they are, as in `read_records`.
+
     Raises:
+        ConfigError: The format is none of FHIR.
         InputError: A file cannot be read on, or is no FHIR.
     """
     found = _Collected()

@@ -57,10 +57,20 @@ def read_ndjson(
     map_id: IdMapping | None = None,
     largest_line: int = LARGEST_LINE,
 ) -> RecordStream:
-    """The records of an NDJSON file, plain, gzip or zstd; None reads standard input.
+    """Return the records of an NDJSON file, plain, gzip or zstd; None reads standard input.
 
-    `action` is for lines that name none. Nothing is sent for a line that is wrong: it comes as a
-    `BadRecord`. Raises `InputError` where the file itself cannot be read on.
+    Nothing is sent for a line that is wrong: it comes as a `BadRecord`.
+
+    Args:
+        path: The file.
+        source: The key of the source that the records belong to.
+        action: The action of lines that name none.
+        map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
+        largest_line: The most bytes of a line; a longer one comes as a `BadRecord`.
+
+    Raises:
+        ConfigError: At once, if the action is none.
+        InputError: From the stream, where the file cannot be read on.
     """
     return RecordStream(_read_ndjson(path, _line_reader(source, action, map_id), largest_line))
 
@@ -163,7 +173,12 @@ async def identity_of(
 ) -> str | None:
     """Return a SHA-256 of the files and of all that changes what their records are; None for standard input.
 
-    A `map_id` counts by its name. Raises `InputError`.
+    `format`, `columns`, `table`, `action`, `map_id`, `fhir` and `fhir_base` are those of `read_records`. A
+    `map_id` counts by its name.
+
+    Raises:
+        ConfigError: an option is wrong.
+        InputError: a file cannot be read.
     """
     paths = _listed(path)
     if None in paths:

@@ -111,27 +111,36 @@ class Record:
 
     @property
     def source(self) -> str:
+        """The key of the source that the record belongs to."""
         return self.kind.source
 
     @property
     def target(self) -> TargetType:
+        """Whether it is a relationship or a resource."""
         return self.kind.target
 
     @property
     def action(self) -> Action:
+        """Whether it is created, upserted or deleted."""
         return self.kind.action
 
     @property
     def is_create(self) -> bool:
+        """Whether it is a create."""
         return self.kind.action is Action.CREATE
 
     @property
     def retry_safety(self) -> RetrySafety:
+        """What may happen if it is sent twice."""
         return self.kind.retry_safety
 
     @property
     def write(self) -> BatchWrite:
-        """The write that was given, or is made once of what was read or sent."""
+        """The write that was given, or is made once of what was read or sent.
+
+        Raises:
+            InvalidWrite: neither was kept.
+        """
         if self._write is None:
             origin = self.text if self.kind.as_text else self._payload
             if self.kind.write_of is None or origin is None:

@@ -19,6 +19,7 @@ class RecordStream(AsyncIterator[Item]):
         return await anext(self._items)
 
     async def aclose(self) -> None:
+        """Stop reading and close the files. May be called again."""
         await self._items.aclose()
         await self.blocks.aclose()
 

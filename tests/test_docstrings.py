@@ -1,0 +1,144 @@
+"""Public classes, functions and methods say what they do, what they raise and what their keywords mean."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from types import FunctionType
+
+import pytest
+from attrs import frozen
+
+import clinia_async
+from clinia_async import Session
+from clinia_async.calls.call import Call, Write
+from clinia_async.calls.reconciliation import Reconcilable
+
+CLASSES = {
+    name: value for name in clinia_async.__all__ if inspect.isclass(value := getattr(clinia_async, name))
+}
+FUNCTIONS = {
+    name: value for name in clinia_async.__all__ if inspect.isfunction(value := getattr(clinia_async, name))
+}
+INTERFACES = (Reconcilable, Write, Call)
+"""What every call has: documented here once, for all of them."""
+RAISE_NOTHING = {
+    "Session.aclose": "a close may be called at any time",
+    "Session.take_in_doubt": "takes from a list",
+    "Session.wait": "a task that failed has ended, and is returned",
+}
+"""Methods of a session that raise nothing of this library, each with the reason."""
+
+
+@frozen
+class Documented:
+    """A public function or method, with the docstrings that help shows for it."""
+
+    name: str
+    function: FunctionType
+    owner: type | None = None
+
+    @property
+    def own(self) -> str:
+        """The docstring, that of the method it overrides, or that of the interface it is of."""
+        name = self.function.__name__
+        bases = self.owner.__mro__ if self.owner else ()
+        places = [*filter(is_ours, bases), *INTERFACES]
+        texts = [self.function.__doc__, *(vars(each)[name].__doc__ for each in places if name in vars(each))]
+        return next(filter(None, texts), "")
+
+    @property
+    def all(self) -> str:
+        return "\n".join([self.own, *map(docstring, self.owner.__mro__ if self.owner else ())])
+
+    def raised(self) -> set[str]:
+        """Return the classes that the body raises by name."""
+        tree = ast.parse(textwrap.dedent(inspect.getsource(self.function)))
+        raises = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise))
+        named = (exc.func if isinstance(exc, ast.Call) else exc for exc in raises)
+        return {each.id for each in named if isinstance(each, ast.Name) and each.id[0].isupper()}
+
+    def keywords(self) -> list[str]:
+        parameters = inspect.signature(self.function).parameters.values()
+        return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+
+
+def is_ours(kind: type) -> bool:
+    return kind.__module__.startswith("clinia_async")
+
+
+def docstring(kind: type) -> str:
+    """Return the docstring of a class and the names of its fields that have one below them."""
+    if not is_ours(kind):
+        return ""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    documented = [
+        ast.unparse(field.target)
+        for field, text in zip(tree.body, tree.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    ]
+    return "\n".join([ast.get_docstring(tree) or "", *documented])
+
+
+def documented() -> Iterator[Documented]:
+    for name, function in FUNCTIONS.items():
+        yield Documented(name, inspect.unwrap(function))
+    for name, kind in CLASSES.items():
+        for base in filter(is_ours, kind.__mro__):
+            yield from methods(name, kind, base)
+
+
+def methods(name: str, kind: type, base: type) -> Iterator[Documented]:
+    for attribute, member in vars(base).items():
+        function = function_of(member)
+        is_public = attribute == "__init__" or not attribute.startswith("_")
+        is_used = function is function_of(inspect.getattr_static(kind, attribute))
+        if function and is_public and is_used and function.__module__.startswith("clinia_async"):
+            yield Documented(f"{name}.{attribute}", inspect.unwrap(function), kind)
+
+
+def function_of(member: object) -> FunctionType | None:
+    """Return the function of a method or property, and None for any other attribute."""
+    if isinstance(member, property):
+        member = member.fget
+    if isinstance(member, classmethod | staticmethod):
+        member = member.__func__
+    return member if isinstance(member, FunctionType) else None
+
+
+def is_property(each: Documented) -> bool:
+    assert each.owner
+    return isinstance(vars(each.owner).get(each.function.__name__), property)
+
+
+PUBLIC = list(documented())
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_has_a_docstring(name: str) -> None:
+    assert vars(CLASSES[name]).get("__doc__")
+
+
+def test_every_public_function_and_method_has_a_docstring() -> None:
+    assert [each.name for each in PUBLIC if not each.own and each.function.__name__ != "__init__"] == []
+
+
+def test_docstrings_name_what_the_body_raises() -> None:
+    missing = {each.name: {kind for kind in each.raised() if kind not in each.all} for each in PUBLIC}
+    assert {name: kinds for name, kinds in missing.items() if kinds} == {}
+
+
+def test_methods_of_a_session_say_what_they_raise() -> None:
+    methods = [each for each in PUBLIC if each.owner is Session and not is_property(each)]
+    silent = {each.name for each in methods if "Raises:" not in (each.own or docstring(Session))}
+    assert silent == set(RAISE_NOTHING)
+
+
+def test_docstrings_name_every_keyword() -> None:
+    missing = {
+        each.name: [name for name in each.keywords() if not re.search(rf"\b{name}\b", each.all)]
+        for each in PUBLIC
+    }
+    assert {name: keywords for name, keywords in missing.items() if keywords} == {}
