@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -350,6 +351,17 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_run(cli: Cli, ser
     ran = cli("ingest", _file(line("a")), "--report", "/dev/full", "--json")
     assert (ran.code, ran.json["landed"]) == (2, 1)
     assert ran.messages == ["error: --report: /dev/full cannot be written: No space left on device"]
+
+
+def test_a_copied_journal_is_resumed_only_where_the_command_says_so(cli: Cli, served: Served) -> None:
+    path = _file(line("a"), line("b"))
+    assert cli("ingest", path, "--journal", "j.db").code == 0
+    shutil.copy("j.db", "copy.db")
+    command = ("ingest", path, "--journal", "copy.db", "--json")
+    refused = cli(*command)
+    assert (refused.code, "the journal is a copy" in refused.err) == (2, True)
+    resumed = cli(*command, "--journal-is-copy")
+    assert (resumed.code, resumed.json["sent"], resumed.json["reported_before"]) == (0, 0, 2)
 
 
 def test_an_emulator_with_a_journal_is_resumed(cli: Cli) -> None:

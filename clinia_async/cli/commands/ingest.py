@@ -43,6 +43,12 @@ exists already counts as landed.
     " and no key. `clinia-async journal show` prints its state.",
 )
 @click.option(
+    "--journal-is-copy",
+    is_flag=True,
+    help="Resume from a journal that was copied or restored from a backup. Only where no run has used the"
+    " original since.",
+)
+@click.option(
     "--on-existing",
     type=click.Choice(["compare", "keep", "fail"]),
     default="compare",
@@ -152,6 +158,7 @@ def ingest(
     input_options: InputOptions,
     via: str,
     journal: Path | None,
+    journal_is_copy: bool,
     on_existing: str,
     on_unknown: str,
     workers: int | None,
@@ -185,6 +192,7 @@ def ingest(
         source=source,
         via=via,
         journal=journal,
+        journal_is_copy=journal_is_copy,
         on_existing=on_existing,
         on_unknown=on_unknown,
         workers=workers,

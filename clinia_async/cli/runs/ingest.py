@@ -46,6 +46,7 @@ class IngestRequest:
     source: str
     via: str
     journal: Path | None
+    journal_is_copy: bool
     on_existing: str
     on_unknown: str
     workers: int | None
@@ -192,6 +193,7 @@ class _Run:
             request.source,
             RecordStream(self.input.blocks()),
             journal=request.journal,
+            journal_is_copy=request.journal_is_copy,
             input_id=self.input_id,
             service=_EMULATOR if request.connection is None else None,
             via=request.via,
