@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from clinia_async import (
     Evidence,
     FailedPrecondition,
     InvalidWrite,
+    Meta,
     NotFound,
     Outcome,
     Patch,
@@ -49,12 +51,14 @@ from clinia_async.calls.reconciliation import (
     Proof,
     is_duplicate,
     is_key_taken,
+    is_older,
     outcome_of,
     outcome_without_receipts,
     proof_of,
     read_back,
     receipt_for,
     same_json,
+    same_meta,
 )
 
 STORED, DROPPED, NOT_APPLIED = Proof.STORED, Proof.DROPPED, Proof.NOT_APPLIED
@@ -166,6 +170,28 @@ def test_receipts_of_one_write_that_contradict_each_other_are_no_receipt() -> No
     succeeded, failed = receipt("SUCCESS"), receipt("FAILURE")
     assert receipt_for(CREATE, [succeeded, succeeded]) is succeeded
     assert receipt_for(CREATE, [succeeded, failed]) is None
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(0, True), (0.0004, True), (0.002, False), (1, False)])
+def test_times_are_the_same_to_the_millisecond(seconds: float, same: bool) -> None:
+    found = Meta(created_at=NOON + timedelta(seconds=seconds))
+    assert same_meta(Meta(created_at=NOON), found) is same
+    assert not same_meta(Meta(updated_at=NOON), found)
+
+
+@pytest.mark.parametrize(
+    ("updated", "older"), [(None, False), (-60, True), (-1.5, True), (-0.5, False), (0, False), (60, False)]
+)
+def test_a_record_is_older_than_a_write_that_came_in_after_its_last_change(
+    updated: float | None, older: bool
+) -> None:
+    meta = None if updated is None else Meta(updated_at=NOON + timedelta(seconds=updated))
+    found = Relationship("prac-1.org-9", "works-at", REF, ORG, meta=meta)
+    assert is_older(found, evolve(receipt("SUCCESS"), received_at=NOON)) is older
+    assert not is_older(found, receipt("SUCCESS"))
 
 
 @pytest.mark.parametrize(
