@@ -8,7 +8,9 @@ MUTANTS = [
         "clinia_async/ingest/senders/bulk_sender.py",
         "proof = proof_of(receipt, maybe_applied=chunk.maybe_applied)",
         "proof = proof_of(receipt, maybe_applied=False)",
-        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+        [
+            "tests/ingest/test_evidence.py::test_what_was_stored_by_an_attempt_whose_answer_was_lost_is_proven_by_reading_it"
+        ],
     ),
     Mutant(
         "missing_receipt_of_a_chunk_is_stored",
@@ -16,9 +18,7 @@ MUTANTS = [
         "        return Disposition.UNKNOWN, LOST_ANSWER if is_final else NO_RECEIPT, Evidence.NONE",
         "        return _STORED",
         [
-            "tests/ingest/test_evidence.py",
-            "tests/ingest/test_promises.py",
-            "tests/ingest/senders/test_receipts.py",
+            "tests/ingest/test_evidence.py::test_a_failure_after_a_lost_answer_is_no_proof_that_nothing_was_stored"
         ],
     ),
     Mutant(
@@ -26,14 +26,14 @@ MUTANTS = [
         "clinia_async/ingest/senders/conflicts.py",
         "        return Disposition.UNKNOWN, NOT_FOUND, Evidence.NONE",
         "        return Disposition.FAILED, NOT_FOUND, Evidence.NONE",
-        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+        ["tests/ingest/test_evidence.py::test_a_record_that_was_deleted_or_changed_since_is_unknown"],
     ),
     Mutant(
         "unknown_error_of_a_chunk_is_rejected",
         "clinia_async/ingest/senders/error_outcomes.py",
         "case ApiError(outcome=Outcome.REJECTED):",
         "case ApiError():",
-        ["tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+        ["tests/ingest/test_evidence.py::test_a_record_that_was_deleted_or_changed_since_is_unknown"],
     ),
     Mutant(
         "split_halves_forget_the_lost_answer",
@@ -41,9 +41,7 @@ MUTANTS = [
         "                maybe_applied=chunk.maybe_applied,\n                reported_before",
         "                reported_before",
         [
-            "tests/ingest/pipeline/test_chunks.py",
-            "tests/ingest/test_evidence.py",
-            "tests/ingest/test_promises.py",
+            "tests/ingest/pipeline/test_chunks.py::test_halves_of_a_chunk_whose_answer_was_lost_may_have_been_applied"
         ],
     ),
     Mutant(
@@ -51,7 +49,9 @@ MUTANTS = [
         "clinia_async/ingest/pipeline/worker.py",
         "in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.maybe_applied",
         "in {Outcome.NOT_SENT, Outcome.REJECTED}",
-        ["tests/ingest/test_stopping.py", "tests/ingest/test_evidence.py", "tests/ingest/test_promises.py"],
+        [
+            "tests/ingest/test_evidence.py::test_a_type_that_is_named_as_the_bulk_endpoint_is_refused_alone_and_sent_in_a_bulk"
+        ],
     ),
     Mutant(
         "chunk_of_mixed_kinds_takes_one_too_many",
@@ -136,7 +136,7 @@ MUTANTS = [
         "clinia_async/ingest/journal/file.py",
         'SYNCHRONOUS = "FULL"',
         'SYNCHRONOUS = "NORMAL"',
-        ["tests/ingest/journal/test_power_loss.py", "tests/ingest/journal/test_journal.py"],
+        ["tests/ingest/journal/test_power_loss.py::test_what_was_acknowledged_is_there_after_a_power_loss"],
     ),
     Mutant(
         "journal_is_readable_by_all",

@@ -6,7 +6,7 @@ import pytest
 
 from clinia_async import ConfigError, Session
 from tests.factories import create, session_at
-from tests.hostile import Hostile, after, persisted, stall
+from tests.hostile import Hostile, after, persisted, refusal, stall
 
 
 async def cancel_creates(session: Session, count: int, start: int = 0) -> None:
@@ -41,6 +41,31 @@ async def test_answered_writes_are_dropped_before_those_under_way() -> None:
         await asyncio.sleep(2)
         await cancel_creates(session, 2, start=2)
         assert [entry.task is None for entry in session.in_doubt] == [False, True, True]
+
+
+async def test_an_answered_write_is_dropped_before_an_older_one_under_way() -> None:
+    script = [after(500, persisted), after(1, persisted)]
+    async with (
+        Hostile(script, otherwise=after(500, persisted)) as server,
+        session_at(server, in_doubt_limit=2, close_grace=0.1) as session,
+    ):
+        await cancel_creates(session, 1)
+        await cancel_creates(session, 1, start=1)
+        await asyncio.sleep(2)
+        await cancel_creates(session, 1, start=2)
+        kept = [entry.call.from_.id for entry in session.in_doubt]  # type: ignore[attr-defined]
+        assert kept == ["p0", "p2"]
+
+
+async def test_a_write_that_was_refused_is_not_in_doubt() -> None:
+    async with (
+        Hostile(otherwise=after(1, refusal(400, "INVALID_ARGUMENT"))) as server,
+        session_at(server) as session,
+    ):
+        await cancel_creates(session, 2)
+        assert len(session.in_doubt) == 2
+        await asyncio.sleep(2)
+        assert session.in_doubt == ()
 
 
 async def test_answered_writes_can_be_taken_out() -> None:
