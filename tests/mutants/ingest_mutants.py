@@ -45,27 +45,22 @@ MUTANTS = [
         ],
     ),
     Mutant(
-        "stopped_chunk_that_may_have_arrived_is_unsent",
-        "clinia_async/ingest/pipeline/worker.py",
-        "in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.maybe_applied",
-        "in {Outcome.NOT_SENT, Outcome.REJECTED}",
-        [
-            "tests/ingest/test_evidence.py::test_a_type_that_is_named_as_the_bulk_endpoint_is_refused_alone_and_sent_in_a_bulk"
-        ],
-    ),
-    Mutant(
         "chunk_of_mixed_kinds_takes_one_too_many",
         "clinia_async/ingest/pipeline/chunker.py",
-        "if opened.count >= self._limits.operations else None",
-        "if opened.count > self._limits.operations else None",
-        ["tests/ingest/pipeline/test_chunks.py"],
+        "fitting = batch.fitting(most, largest)",
+        "fitting = batch.fitting(most + 1, largest)",
+        [
+            "tests/ingest/pipeline/test_chunks.py::test_no_chunk_holds_more_than_its_limit_where_kinds_are_mixed"
+        ],
     ),
     Mutant(
         "mixed_chunk_has_the_room_of_an_empty_one",
         "clinia_async/ingest/pipeline/chunker.py",
         "self._limits.operations - opened.count, self._limits.bytes",
         "self._limits.operations, self._limits.bytes",
-        ["tests/ingest/pipeline/test_chunks.py"],
+        [
+            "tests/ingest/pipeline/test_chunks.py::test_no_chunk_holds_more_than_its_limit_where_kinds_are_mixed"
+        ],
     ),
     Mutant(
         "what_may_have_arrived_goes_with_the_rest",
