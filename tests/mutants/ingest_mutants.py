@@ -63,50 +63,25 @@ MUTANTS = [
         ],
     ),
     Mutant(
-        "what_may_have_arrived_goes_with_the_rest",
-        "clinia_async/ingest/pipeline/chunker.py",
-        "batch.maybe_applied\n",
-        "False\n",
-        [
-            "tests/ingest/pipeline/test_chunks.py",
-            "tests/ingest/journal/test_journal_states.py",
-            "tests/ingest/test_jobs.py",
-        ],
-    ),
-    Mutant(
         "followers_of_a_key_are_last_first",
         "clinia_async/ingest/pipeline/key_locks.py",
         "followers.append(queue.popleft())",
         "followers.append(queue.pop())",
-        [
-            "tests/ingest/pipeline/test_chunks.py",
-            "tests/ingest/test_actions.py",
-            "tests/ingest/test_jobs.py",
-            "tests/ingest/test_promises.py",
-        ],
+        ["tests/ingest/test_jobs.py::test_two_writes_of_one_key_never_fly_together_and_keep_their_order"],
     ),
     Mutant(
         "two_writes_of_a_key_are_in_flight",
         "clinia_async/ingest/pipeline/key_locks.py",
         "        if key not in self._waiting:\n            self._waiting[key] = None\n            return True",
         "        if True:\n            self._waiting[key] = None\n            return True",
-        [
-            "tests/ingest/pipeline/test_chunks.py",
-            "tests/ingest/test_actions.py",
-            "tests/ingest/test_jobs.py",
-            "tests/ingest/test_promises.py",
-        ],
+        ["tests/ingest/test_jobs.py::test_a_key_that_is_taken_is_reconciled_as_asked"],
     ),
     Mutant(
         "changed_row_of_a_journal_is_read",
         "clinia_async/ingest/journal/rows.py",
         "    if checksum_of(row[:-1]) != row[-1]:\n",
         "    if False:\n",
-        [
-            "tests/ingest/journal/test_damage.py",
-            "tests/ingest/journal/test_journal.py",
-            "tests/ingest/journal/test_journal_states.py",
-        ],
+        ["tests/ingest/journal/test_damage.py::test_a_flipped_bit_changes_nothing_or_is_refused"],
     ),
     Mutant(
         "folder_of_a_new_journal_is_not_synced",
