@@ -10,6 +10,7 @@ from clinia_async import (
     CreateRelationship,
     Disposition,
     Evidence,
+    InvalidWrite,
     NetworkGivenUp,
     RecordOutcome,
     Ref,
@@ -231,14 +232,10 @@ async def test_an_unusual_receipt_costs_its_own_record_and_no_other() -> None:
 # ------------------------------------------------------------------------------ a type that cannot go alone
 
 
-async def test_a_type_that_is_named_as_the_bulk_endpoint_is_refused_alone_and_sent_in_a_bulk() -> None:
-    item = CreateRelationship(SOURCE, "bulk", Ref("a", "x"), Ref("b", "y"))
-    async with Emulator() as emulator:
-        found = await run(emulator, [item], via="single")
-        assert not emulator.requests
-        assert [(each.disposition, each.evidence) for each in found.outcomes] == [(D.INVALID, E.NOT_SENT)]
-        assert "`bulk`" in str(found.outcomes[0].reason)
-        assert (await run(emulator, [item], via="bulk")).report.all_landed
+def test_a_type_that_is_named_as_the_bulk_endpoint_is_refused_when_it_is_made() -> None:
+    with pytest.raises(InvalidWrite, match="`bulk`") as caught:
+        CreateRelationship(SOURCE, "bulk", Ref("a", "x"), Ref("b", "y"))
+    assert (caught.value.path, caught.value.evidence) == ("$.type", E.NOT_SENT)
 
 
 def test_an_outcome_without_a_proof_says_so() -> None:

@@ -115,7 +115,7 @@ class ChunkWorker:
     async def _finish(self, chunk: Chunk, task: Task[object]) -> None:
         """Wait for the task of a chunk, and complete it."""
         await self._process(
-            [*await self._complete(chunk, await self._outcomes(chunk, self._wait(chunk, task)))]
+            [*await self._complete(chunk, await self._outcomes(chunk, self._wait(chunk, task), "chunk wait"))]
         )
 
     async def _complete(self, chunk: Chunk, outcomes: ChunkOutcomes | None) -> Sequence[Chunk]:
@@ -141,13 +141,15 @@ class ChunkWorker:
                 RecordFailed(line=outcome.line, disposition=outcome.disposition, reason=outcome.reason)
             )
 
-    async def _outcomes(self, chunk: Chunk, work: Coroutine[object, object, F]) -> F | ChunkOutcomes | None:
-        """Return what `work` returns, or what its error means for the chunk.
+    async def _outcomes(
+        self, chunk: Chunk, work: Coroutine[object, object, F], span: str = "chunk"
+    ) -> F | ChunkOutcomes | None:
+        """Return what `work` returns, within a span, or what its error means for the chunk.
 
         That is None where the records cannot go together, and so must be split.
         """
         try:
-            with self._session.telemetry.span("chunk", clinia__records=len(chunk.records)):
+            with self._session.telemetry.span(span, clinia__records=len(chunk.records)):
                 return await work
         except (JobStopped, SessionClosed) as stop:
             await self._stopped(chunk, stop)
