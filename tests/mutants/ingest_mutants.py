@@ -89,9 +89,7 @@ MUTANTS = [
         "        _sync(path.parent)\n",
         "",
         [
-            "tests/ingest/journal/test_power_loss.py",
-            "tests/ingest/journal/test_journal.py",
-            "tests/ingest/journal/test_disk_trouble.py",
+            "tests/ingest/journal/test_damage.py::test_a_new_journal_and_its_name_are_synced_before_anything_is_sent"
         ],
     ),
     Mutant(
@@ -99,7 +97,7 @@ MUTANTS = [
         "clinia_async/ingest/journal/file.py",
         'if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):',
         "if False:",
-        ["tests/ingest/journal/test_damage.py", "tests/ingest/journal/test_journal.py"],
+        ["tests/ingest/journal/test_damage.py::test_the_pages_of_a_journal_are_checked_when_it_is_opened"],
     ),
     Mutant(
         "journal_loses_commits_with_the_power",
@@ -113,13 +111,13 @@ MUTANTS = [
         "clinia_async/ingest/journal/file.py",
         "os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)",
         "os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o644)",
-        ["tests/ingest/journal/test_journal.py", "tests/ingest/journal/test_journal_states.py"],
+        ["tests/ingest/journal/test_journal.py::test_a_job_goes_on_where_it_was_cut_off"],
     ),
     Mutant(
         "dead_letters_are_readable_by_all",
         "clinia_async/ingest/outcomes/dead_letters.py",
         'os.O_NOFOLLOW, 0o600), "wb")',
         'os.O_NOFOLLOW, 0o644), "wb")',
-        ["tests/ingest/outcomes/test_dead_letters.py"],
+        ["tests/ingest/outcomes/test_dead_letters.py::test_the_file_is_its_owners_alone_and_follows_no_link"],
     ),
 ]

@@ -22,7 +22,7 @@ MUTANTS = [
         "clinia_async/models/identifiers.py",
         'return character == "." or _is_invisible(character)',
         "return _is_invisible(character)",
-        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+        ["tests/calls/test_calls.py::test_invalid_end_ids_are_refused_before_sending"],
     ),
     Mutant(
         "escaped_dots_collide",
@@ -36,7 +36,7 @@ MUTANTS = [
         "clinia_async/models/task_id.py",
         "not _SAFE_IN_A_PATH.fullmatch(value)",
         "not _SAFE_IN_A_PATH.match(value)",
-        ["tests/models/test_task_id.py"],
+        ["tests/models/test_task_id.py::test_task_ids_that_cannot_stand_in_a_path_are_refused"],
     ),
     Mutant(
         "deprecated_id_is_of_any_task",
@@ -50,7 +50,7 @@ MUTANTS = [
         "clinia_async/serialization/object_hooks.py",
         "        return value is None or (\n            type(value) in _EMPTY_TYPES",
         "        return (\n            type(value) in _EMPTY_TYPES",
-        ["tests/serialization/test_answer_shapes.py", "tests/serialization/test_converter.py"],
+        ["tests/serialization/test_answer_shapes.py::test_a_field_that_cannot_be_read_costs_itself_alone"],
     ),
     Mutant(
         "key_given_twice_is_read",
@@ -58,9 +58,7 @@ MUTANTS = [
         "return again == text or (again.count(b'\"') == text.count(b'\"') and b\"\\\\u0022\" not in text)",
         "return True",
         [
-            "tests/serialization/test_converter.py",
-            "tests/ingest/readers/test_ndjson.py",
-            "tests/ingest/readers/test_ndjson_batch.py",
+            "tests/ingest/readers/test_ndjson.py::test_what_is_wrong_is_named_by_place_and_rule_and_never_quoted"
         ],
     ),
     Mutant(
@@ -68,13 +66,13 @@ MUTANTS = [
         "clinia_async/emulator/clock.py",
         "self._ahead = max(self._ahead, time() - self.now())",
         "self._ahead = time() - self.now()",
-        ["tests/emulator/test_clock.py"],
+        ["tests/emulator/test_clock.py::test_timestamps_never_go_back"],
     ),
     Mutant(
         "timestamps_of_a_restart_go_back",
         "clinia_async/emulator/clock.py",
         "else max(time(), datetime.fromisoformat(earliest).timestamp())",
         "else time()",
-        ["tests/emulator/test_clock.py", "tests/emulator/test_restart.py"],
+        ["tests/emulator/test_clock.py::test_timestamps_do_not_go_back_with_a_restart"],
     ),
 ]
