@@ -25,8 +25,12 @@ from clinia_async.models.value import checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_document
 
-_OF_A_PARTITION = ("key", "modules", "source")
-"""Fields of which the answer to a PUT has at least one: any other JSON does not say that it was made."""
+
+def _is_partition(document: Json) -> bool:
+    """Whether an answer to a PUT says that a partition was made, and is not one about something else."""
+    if any(document.get(name) for name in ("key", "modules", "source")):
+        return True
+    return str(document.get("status") or "").startswith("STATUS_")
 
 
 class GetPartition(CatalogCall):
@@ -104,7 +108,7 @@ class CreatePartition(CatalogCall):
         found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
         document = exact_json.loads(body)
-        if isinstance(document, Mapping) and not any(document.get(name) for name in _OF_A_PARTITION):
+        if isinstance(document, Mapping) and not _is_partition(document):
             raise ProtocolError("the answer does not hold a partition")
         return found
 

@@ -418,9 +418,9 @@ BAD: list[tuple[Exchange, list[str]]] = [
     ),
     (
         answering("put_partition", PARTITION | {"status": "STATUS_STAGE"}),
-        ["answer body /status: stage-tells-status"],
+        ["answer body /status: stage-names-status"],
     ),
-    (altered("put_partition", query="stage=true"), ["answer body /status: stage-tells-status"]),
+    (altered("put_partition", query="stage=true"), ["answer body /status: stage-names-status"]),
     (asking("browse", BROWSE | {"params": {"perPage": 1}}), ["answer body /hits: page-within-per-page"]),
     (
         altered(
