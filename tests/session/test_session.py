@@ -440,7 +440,7 @@ async def test_thousands_of_waits_are_no_coroutines(emulator: Emulator) -> None:
         waiting = asyncio.ensure_future(session.wait(tasks))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) < 20
+        assert len(asyncio.all_tasks()) < 100, "those of polls, which are 64 at most"
         await waiting
 
 
