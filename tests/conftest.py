@@ -97,7 +97,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _is_whole(config: pytest.Config) -> bool:
     """Whether this run is the whole suite: what all tests together exercise is known only then."""
     chosen = ("keyword", "markexpr", "ignore", "ignore_glob", "deselect", "lf", "collectonly")
-    return config.args == config.getini("testpaths") and not any(config.getoption(name, None) for name in chosen)
+    is_narrowed = any(config.getoption(name, None) for name in chosen)
+    return config.args == config.getini("testpaths") and not is_narrowed
 
 
 @pytest.fixture(autouse=True)
