@@ -63,11 +63,13 @@ def test_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
         ran = ended(process)
     report = ran.json
     assert (ran.code, report["complete"]) == (130, False)
-    assert report["by_disposition"]["unknown"] == 10
-    assert report["by_disposition"]["unsent"] == 20
+    # the chunk that was polled, and those that went out while its task was pending
+    unknown = report["by_disposition"]["unknown"]
+    assert unknown in {10, 20, 30}
+    assert report["by_disposition"].get("unsent", 0) == 30 - unknown
     assert report["read"] == report["completed"] == 30
     letters = [json.loads(text) for text in Path("records.dead.ndjson").read_text().splitlines()]
-    assert [letter["deadLetter"]["disposition"] for letter in letters] == ["unknown"] * 10
+    assert [letter["deadLetter"]["disposition"] for letter in letters] == ["unknown"] * unknown
 
 
 def test_a_signal_while_a_task_is_waited_for(served: Served) -> None:
