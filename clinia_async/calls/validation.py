@@ -52,6 +52,7 @@ def value_of_document(kind: type[V], document: V | Json | JsonDocument) -> V:
 
 
 def check_key(value: str, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_key(value):
         raise InvalidWrite(path, f"must be {KEY_RULE}")
 
@@ -64,21 +65,25 @@ def check_type(value: str, path: str) -> None:
 
 
 def check_record_id(value: str, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_record_id(value):
         raise InvalidWrite(path, "must be the id of a record, or an identifier `{system}:{value}:{use}`")
 
 
 def check_new_id(value: str, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_new_id(value) and not is_token(value):
         raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
 
 
 def check_known_id(value: str, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_new_id(value):
         raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
 
 
 def check_place(place: Sequence[str], path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not place:
         raise InvalidWrite(path, "must be a list of keys and ids, such as ['offices', 'main']")
     for index, part in enumerate(place):
@@ -86,6 +91,7 @@ def check_place(place: Sequence[str], path: str) -> None:
 
 
 def check_end(value: Ref, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_end_id(value.id):
         hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
         raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
@@ -147,6 +153,7 @@ def _is_instant(moment: object) -> bool:
 
 
 def check_data(data: Json | RawJson | None, path: str) -> None:
+    """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if data is not None and not isinstance(data, Mapping | RawJson):
         raise InvalidWrite(path, "must be an object")
 
