@@ -57,6 +57,7 @@ ALTERING = {"ByteOrderMark", "EmptyResponse", "OddReceipts", "ProxyResponse"}
 def pytest_configure(config: pytest.Config) -> None:
     Emulator.default_dialect = config.getoption("dialect")
     os.environ["CLINIA_EMULATOR_DIALECT"] = Emulator.default_dialect
+    config.addinivalue_line("markers", 'campaign: a slice of a long search, run by CI with -m ""')
     config.addinivalue_line("markers", "off_contract: the emulator is set to answer what no page says")
     config.addinivalue_line("markers", "queued: the emulator carries out writes of one record in turn")
     config.addinivalue_line("markers", "rivals: two writes of one record are under way at the same time")

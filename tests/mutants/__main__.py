@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutants.mutant import ROOT, Mutant
+from tests.mutants.mutant import PACKAGE, TESTS, Mutant
 from tests.mutants.table import MUTANTS
 
-PARTS = ("clinia_async", "tests", "pyproject.toml")
+PARTS = (PACKAGE, TESTS, TESTS.parent / "pyproject.toml")
 TIMEOUT = 600
 _TESTS_FAILED = 1
 """The exit code of pytest: others say that it could not run, which kills nothing."""
@@ -42,15 +42,15 @@ def main() -> int:
 
 def _copy(root: Path) -> None:
     for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        if part.is_dir():
+            shutil.copytree(part, root / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(ROOT / part, root / part)
+            shutil.copy(part, root / part.name)
 
 
 def _report(mutant: Mutant, root: Path) -> bool:
     began = time.monotonic()
-    result = mutant.fault(root) or _result(mutant, root)
+    result = mutant.fault(root, root) or _result(mutant, root)
     print(f"{result:<9} {mutant.name} ({time.monotonic() - began:.1f} s)", flush=True)
     return result == "killed"
 

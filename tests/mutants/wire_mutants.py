@@ -52,7 +52,7 @@ MUTANTS = [
     Mutant(
         "jitter_is_taken_off_retry_after",
         "clinia_async/transport/retry.py",
-        "return error.retry_after + min(step, error.retry_after * 0.2)",
+        "return error.retry_after + min(step, error.retry_after * RETRY_AFTER_JITTER)",
         "return step",
         ["tests/transport/test_retry.py::test_retry_after_is_the_least_wait"],
     ),
