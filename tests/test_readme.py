@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import clinia_async
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.record import Record
@@ -44,7 +45,8 @@ def test_files_that_contributing_names_exist() -> None:
     page = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|yaml|md))`", page))
     assert named
-    roots = (DOCS.parent, DOCS.parent / "clinia_async")
+    package = Path(clinia_async.__file__).parent
+    roots = (DOCS.parent, package.parent, package)
     assert [name for name in sorted(named) if not any((root / name).exists() for root in roots)] == []
 
 

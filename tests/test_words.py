@@ -76,7 +76,7 @@ def named(tree: ast.Module) -> Iterator[tuple[str, int]]:
 def leftovers(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*.py")):
-        where = path.relative_to(ROOT)
+        where = path.relative_to(folder.parent)
         if (path.stem in MODULES and folder == PACKAGE) or is_wrong(path.stem):
             found.append(f"{where}: the module")
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -65,3 +65,9 @@ def ended(process: subprocess.Popen[bytes], text: bytes | None = None) -> Ran:
 def line(from_: str, to: str = "org-1", **more: Any) -> str:
     ends = {"from": {"id": from_, "type": "practitioner"}, "to": {"id": to, "type": "organization"}}
     return json.dumps({"type": "practises-at", **ends, **more}) + "\n"
+
+
+def read_line(process: subprocess.Popen[bytes]) -> str:
+    """The next line that it writes to standard error."""
+    assert process.stderr is not None
+    return process.stderr.readline().decode()

@@ -114,7 +114,9 @@ ODD: dict[str, tuple[Answer, int, str, bool | None, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.campaign) if name == "silent" else name for name in ODD]
+)  # silence is waited for in real time
 def test_an_unusual_server_is_seen_for_what_it_is(name: str, cli: Cli) -> None:
     answer, code, finding, is_good, text = ODD[name]
     with UnusualServer(answer) as server:

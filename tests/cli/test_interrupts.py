@@ -13,13 +13,8 @@ from clinia_async.cli.runs.writes import OUTCOME_UNKNOWN, WAITING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
 from tests.cli.held import Held
-from tests.cli.program import MIXED, PATIENCE, ended, line, start
+from tests.cli.program import MIXED, PATIENCE, ended, line, read_line, start
 from tests.cli.served import Served
-
-
-def _read_line(process: subprocess.Popen[bytes]) -> str:
-    assert process.stderr is not None
-    return process.stderr.readline().decode()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -58,7 +53,7 @@ def test_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
         process = start("ingest", records, "--workers", "1", "--chunk-operations", "10", "--json")
         served.arrivals.wait("get_task")
         process.send_signal(signal.SIGINT)
-        assert _read_line(process) == f"{STOPPING}\n"
+        assert read_line(process) == f"{STOPPING}\n"
         process.send_signal(signal.SIGINT)
         ran = ended(process)
     report = ran.json
@@ -116,7 +111,7 @@ def test_two_signals_before_the_answer_say_that_the_outcome_is_unknown(
         process = start(*RELATE)
         assert held.arrived.wait(PATIENCE)
         process.send_signal(number)
-        assert _read_line(process) == f"{WAITING}\n"
+        assert read_line(process) == f"{WAITING}\n"
         process.send_signal(number)
         assert ended(process) == (code, "", f"{OUTCOME_UNKNOWN}\n")
 
@@ -130,7 +125,7 @@ def test_the_token_of_an_answer_after_the_signal_is_printed(
         process = start(*RELATE)
         assert held.arrived.wait(PATIENCE)
         process.send_signal(number)
-        assert _read_line(process) == f"{WAITING}\n"
+        assert read_line(process) == f"{WAITING}\n"
         held.release.set()
         ran = ended(process)
     assert (ran.code, ran.out) == (code, "")
@@ -157,7 +152,7 @@ def test_a_partition_before_the_answer(number: int, code: int, monkeypatch: pyte
         process = start("partition", "create", "clinics", "--definition", definition)
         assert held.arrived.wait(PATIENCE)
         process.send_signal(number)
-        assert _read_line(process) == f"{WAITING}\n"
+        assert read_line(process) == f"{WAITING}\n"
         process.send_signal(number)
         assert ended(process) == (code, "", f"{OUTCOME_UNKNOWN}\n")
 

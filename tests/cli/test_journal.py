@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.emulator import Constant
 from clinia_async.ingest import JournalError
 from clinia_async.ingest.journal.snapshot import read_snapshot
 from tests.cli.conftest import lead_to
-from tests.cli.program import Cli, ended, line, start
+from tests.cli.program import Cli, ended, line, read_line, start
 from tests.cli.served import Served
 
 
@@ -29,6 +30,7 @@ def test_a_job_is_shown_while_it_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch)
         served.arrivals.wait("get_task")
         shown = cli("journal", "show", "j.db", "--json")
         process.send_signal(signal.SIGINT)
+        assert read_line(process) == f"{STOPPING}\n"  # two signals that wait are one
         process.send_signal(signal.SIGINT)
         assert ended(process).code == 130
     assert (shown.code, shown.err) == (0, "")

@@ -8,6 +8,8 @@ import pytest
 from .campaign import Campaign, answered, report, serving
 from .contract import Contract
 
+pytestmark = pytest.mark.campaign
+
 TOLERATED = re.compile(
     # Nothing says that the service refuses parameters it does not know.
     r"\w+: request query \*: no such parameter"

@@ -13,6 +13,8 @@ import clinia_async
 from tests.docs.snippets import missing_output, script, snippets
 from tests.readme_commands import commands
 
+pytestmark = pytest.mark.campaign
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 HEAVY = set(commands((ROOT / "README.md").read_text(encoding="utf-8")))

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+pytestmark = pytest.mark.campaign
+
 PROGRAM = """
 import asyncio, sys, tracemalloc
 from pathlib import Path

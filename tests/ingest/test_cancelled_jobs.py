@@ -13,6 +13,8 @@ from tests.ingest.journal.power_loss import Case, against_everything, collected,
 from tests.ingest.truth import check
 from tests.virtual_time import VirtualTimeLoop
 
+pytestmark = pytest.mark.campaign
+
 RECORDS = 3
 _SLICES = 4
 """Each takes every fourth step; together they take all."""

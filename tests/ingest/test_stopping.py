@@ -43,6 +43,7 @@ def slow_service() -> Emulator:
 # ------------------------------------------------------------------------------ stop()
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("via", WAYS)
 @pytest.mark.parametrize("source", [endless, endless_async])
 async def test_a_job_that_is_asked_to_stop_reads_nothing_more(via: str, source: Callable[[], object]) -> None:
@@ -122,6 +123,7 @@ async def cancel_many_times(running: "asyncio.Task[object]") -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("via", WAYS)
 @pytest.mark.parametrize("cancel", [cancel_twice, cancel_many_times])
 async def test_the_block_is_left_when_the_job_has_ended_however_often_it_is_cancelled(

@@ -81,6 +81,7 @@ def check_reported(found: Ran, emulator: Emulator) -> None:
     assert all(bool(each.attempts) is each.disposition.has_landed for each in found.outcomes)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("via", WAYS)
 @pytest.mark.parametrize("done_first", [False, True])
 async def test_a_fault_at_any_statement_stops_the_job_and_loses_nothing(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
+import pytest
 from attrs import define, field
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -306,4 +307,4 @@ class JournalStates(RuleBasedStateMachine):
 
 
 JournalStates.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
-TestJournalStates = JournalStates.TestCase
+TestJournalStates = pytest.mark.campaign(JournalStates.TestCase)

@@ -26,6 +26,8 @@ from tests.ingest.journal.lossy_disk import NoSuchLibrary, library, recording, r
 from tests.ingest.journal.power_loss import run_one
 from tests.ingest.running import SOURCE, writes
 
+pytestmark = pytest.mark.campaign
+
 JOB = JobIdentity(SOURCE, "http://127.0.0.1:1", "bulk", None)
 _WORKERS, _CHUNKS = 3, 4
 _TOLD = (Disposition.SUCCEEDED, Disposition.PERSISTED, Disposition.EXISTING, Disposition.FAILED)
