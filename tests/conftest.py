@@ -50,7 +50,7 @@ def pytest_asyncio_loop_factories(
     return factories(config.getoption("loop"))
 
 
-ALTERING = {"ByteOrderMark", "EmptyResponse", "OddReceipts", "ProxyResponse"}
+ALTERING = {"ByteOrderMark", "EmptyResponse", "MalformedReceipts", "ProxyResponse"}
 """Faults whose answers no page describes."""
 
 

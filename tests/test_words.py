@@ -52,9 +52,6 @@ ALLOWED = {
     "InDoubt": "its class",
     "DeadLetters": "the field's word for records that could not be delivered",
     "dead_letters": "the same",
-    "OddReceipts": "a public fault of the emulator",
-    "_odd": "its answer",
-    "doubtful": "the former public name of Task.maybe_applied",
     "look_up": "what is done with a name",
 }
 

@@ -19,7 +19,7 @@ from clinia_async.emulator.faults import (
     Fault,
     LateExecution,
     LostReply,
-    OddReceipts,
+    MalformedReceipts,
     ProxyResponse,
     StaleRead,
     TooManyRequests,
@@ -49,7 +49,9 @@ _EVERYWHERE: dict[str, _Make] = {
     "byte-order-mark": ByteOrderMark,
 }
 _WRITES: dict[str, _Make] = {"late-execution": LateExecution, "double-execution": DoubleExecution}
-_RECEIPTS: dict[str, _Make] = {f"receipts-{form}": partial(OddReceipts, form=form) for form in RECEIPT_FORMS}
+_RECEIPTS: dict[str, _Make] = {
+    f"receipts-{form}": partial(MalformedReceipts, form=form) for form in RECEIPT_FORMS
+}
 _ONLY: dict[str, tuple[str, ...]] = {
     **{
         name: tuple(n for n, method in _METHODS.items() if method != "GET" and n != "browse")

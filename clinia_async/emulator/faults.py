@@ -220,12 +220,12 @@ RECEIPT_FORMS: tuple[ReceiptForm, ...] = (
 
 
 @frozen(kw_only=True, eq=False)
-class OddReceipts(Fault):
+class MalformedReceipts(Fault):
     """Receipts of a task are not as documented, in one of several forms."""
 
     form: ReceiptForm = field(default="null-details", validator=validators.in_(RECEIPT_FORMS))
     share: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
-    """Of the receipts that are odd, drawn by the seed; the others stay as they are."""
+    """Of the receipts that are malformed, drawn by the seed; the others stay as they are."""
 
     executed: bool = field(default=True, init=False)
 
@@ -240,10 +240,16 @@ class OddReceipts(Fault):
             return {**document, "receipts": None}
         receipts = [(receipt, random.random() < self.share) for receipt in document["receipts"]]
         if self.form == "missing":
-            return {**document, "receipts": [receipt for receipt, is_odd in receipts if not is_odd]}
-        return {**document, "receipts": [self._odd(one) if is_odd else one for one, is_odd in receipts]}
+            return {
+                **document,
+                "receipts": [receipt for receipt, is_malformed in receipts if not is_malformed],
+            }
+        return {
+            **document,
+            "receipts": [self._malformed(one) if is_malformed else one for one, is_malformed in receipts],
+        }
 
-    def _odd(self, receipt: dict[str, object]) -> dict[str, object]:
+    def _malformed(self, receipt: dict[str, object]) -> dict[str, object]:
         match self.form:
             case "no-id" | "no-type":
                 return {name: value for name, value in receipt.items() if name != self.form[3:]}

@@ -13,7 +13,7 @@ from clinia_async.emulator.faults import (
     Fault,
     LateExecution,
     LostReply,
-    OddReceipts,
+    MalformedReceipts,
     ProxyResponse,
     ReceiptForm,
     Refusal,
@@ -121,7 +121,7 @@ class Script:
 
     def alter_receipts(self, form: ReceiptForm = "null-details") -> Self:
         """Answer with receipts that are not as documented."""
-        return self._add(OddReceipts(route=self._route, form=form))
+        return self._add(MalformedReceipts(route=self._route, form=form))
 
     def _as(self, mode: Mode, *, polls: int | None = None, failure: Failure | None = None) -> Self:
         plan = Plan(mode=mode, polls=polls, failure=failure)

@@ -152,11 +152,6 @@ class Task(Generic[R]):
         """How often the task was polled, and when."""
         return self._state.stats
 
-    @property
-    def doubtful(self) -> bool:
-        """The former name of `maybe_applied`."""
-        return self.maybe_applied
-
     def done(self) -> bool:
         """Whether the task is known to have ended; sends nothing."""
         return self.state.is_terminal

@@ -16,7 +16,7 @@ from clinia_async.emulator import (
     Fault,
     LateExecution,
     LostReply,
-    OddReceipts,
+    MalformedReceipts,
     ProxyResponse,
     StaleRead,
     TooManyRequests,
@@ -259,7 +259,7 @@ async def test_unusual_receipts(raw: Raw, emulator: Emulator, form: Any) -> None
     id_ = (await raw.bulk(operation("CREATE", "a"), operation("CREATE", "b"))).body["taskId"]
     await asyncio.sleep(1)
     usual = (await raw.task(id_)).body
-    emulator.faults.add(OddReceipts(route="get_task", form=form))
+    emulator.faults.add(MalformedReceipts(route="get_task", form=form))
     odd = (await raw.task(id_)).body
     assert odd != usual
     assert {**odd, "receipts": None} == {**usual, "receipts": None}
@@ -268,5 +268,5 @@ async def test_unusual_receipts(raw: Raw, emulator: Emulator, form: Any) -> None
 async def test_a_share_of_unusual_receipts_is_decided_by_the_seed(raw: Raw, emulator: Emulator) -> None:
     id_ = (await raw.bulk(*(operation("CREATE", f"p-{n}") for n in range(100)))).body["taskId"]
     await asyncio.sleep(1)
-    emulator.faults.add(OddReceipts(route="get_task", form="missing", share=0.5))
+    emulator.faults.add(MalformedReceipts(route="get_task", form="missing", share=0.5))
     assert 30 < len((await raw.task(id_)).body["receipts"]) < 70
