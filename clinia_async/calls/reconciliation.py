@@ -13,7 +13,7 @@ so a single write, a coalesced one, a bulk, a bundle and a job say the same of t
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
@@ -247,20 +247,22 @@ async def read_back(
     until: float,
     *,
     receipts: Sequence[Receipt] = (),
-    until_there: bool = False,
+    is_final: Callable[[object], bool] | None = None,
 ) -> ReadBack[R]:
     """Read what `write` was about and compare, again with growing pauses until it is the same.
 
     `until` is a time of the event loop's clock, in seconds. A record that is not there is read again: a
-    replica may lag, or an earlier attempt may still be carried out. So is one that differs, unless the write
-    is a create, which never replaces a record; `until_there` takes the first record that is found. May be
-    called again at any time.
+    replica may lag, or an earlier attempt may still be carried out. So is one that differs, unless `is_final`
+    says of it that to read again is of no use; by default it says so of all that a create finds, which never
+    replaces a record. May be called again at any time.
 
     Raises:
         RequestError: a read failed other than by `NotFound`.
     """
     loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
     call = write.readback(receipts)
+    if is_final is None:
+        is_final = _is_final_for_creates(write)
     while True:
         found, missing = None, None
         try:
@@ -271,11 +273,14 @@ async def read_back(
         if answer is not None:
             return ReadBack(Match.SAME, answer, found)
         match = Match.ABSENT if found is None else Match.DIFFERENT
-        is_final = until_there or AlreadyExists in write.duplicate_errors
-        if (match is Match.DIFFERENT and is_final) or loop.time() + pause >= until:
+        if (match is Match.DIFFERENT and is_final(found)) or loop.time() + pause >= until:
             return ReadBack(match, None, found, missing)
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _is_final_for_creates(write: Reconcilable[R]) -> Callable[[object], bool]:
+    return lambda _: AlreadyExists in write.duplicate_errors
 
 
 # ------------------------------------------------------------------------------ comparing
@@ -359,10 +364,22 @@ def contained_at(root: Json, place: Sequence[str]) -> object:
 
 def is_older(found: object, receipt: Receipt) -> bool:
     """Whether the record was last changed before the write came in, by the service's own times."""
+    after = _changed_after(found, receipt)
+    return after is not None and after < -_CLOCK_SKEW
+
+
+def is_newer(found: object, receipt: Receipt) -> bool:
+    """Whether the record was last changed after the write came in, by the service's own times."""
+    after = _changed_after(found, receipt)
+    return after is not None and after >= 0
+
+
+def _changed_after(found: object, receipt: Receipt) -> float | None:
+    """How many seconds after the write came in the record was changed last; None where no times say it."""
     meta = getattr(found, "meta", None)
     if not isinstance(meta, Meta) or meta.updated_at is None or receipt.received_at is None:
-        return False
-    return meta.updated_at.timestamp() < receipt.received_at.timestamp() - _CLOCK_SKEW
+        return None
+    return meta.updated_at.timestamp() - receipt.received_at.timestamp()
 
 
 def shows_patches(patches: Sequence[Patch], data: Json) -> bool:

@@ -24,8 +24,6 @@ from clinia_async.calls import (
     Purge,
     Read,
     Reconcilable,
-    RetrySafety,
-    UpdateRelationship,
     UpsertResource,
     Write,
 )
@@ -38,6 +36,7 @@ from clinia_async.calls.reconciliation import (
     Proof,
     ReadBack,
     are_consistent,
+    is_newer,
     is_older,
     outcome_of,
     outcome_without_receipts,
@@ -84,6 +83,7 @@ MOST_RECEIPTS_PER_POLL = 1000
 """Operations of a bulk up to which each poll asks for receipts; those of a larger one are read at its end."""
 _READS_AT_ONCE = 16
 _ABSENT_AFTER_SUCCESS = "it succeeded, and the record is not there to be read"
+_NOT_SHOWN = "it succeeded, and the record that was read back does not show it"
 _UNCONFIRMED = "it succeeded, and neither its receipt nor the record proves that the write was carried out"
 
 
@@ -177,7 +177,7 @@ class RecordResult(Generic[R]):
                 self.read,
                 _until(REPLICA_LAG),
                 receipts=[receipt],
-                until_there=self._leaves_no_trace,
+                is_final=lambda found: self._is_final(found, receipt),
             )
         except RequestError as error:
             self._raise_done(error, receipt)
@@ -185,11 +185,15 @@ class RecordResult(Generic[R]):
             return self.write.result(back.answer)
         if back.missing is not None:
             self._raise_done(back.missing, receipt)
-        if isinstance(self.write, UpsertResource):
-            return cast("R", self._as_sent(receipt))  # a replica lags, or somebody has changed it since
-        if isinstance(self.write, UpdateRelationship) and not self._leaves_no_trace:
-            self._raise_done(ProtocolError("the record read back does not show the change"), receipt)
-        return cast("R", back.found)
+        if self.write.id is None or is_newer(back.found, receipt):
+            return cast("R", back.found)  # somebody has changed it since, or the service writes it otherwise
+        if (sent := self._as_sent(receipt)) is not None:
+            return sent
+        raise _done(ProtocolError(_NOT_SHOWN), Evidence.RECEIPT)
+
+    def _is_final(self, found: object, receipt: Receipt) -> bool:
+        """Whether to read again is of no use, though the record does not show the write."""
+        return is_newer(found, receipt) or (is_create(self.write) and not is_older(found, receipt))
 
     async def _after_pipeline(self, task: Task[R], receipt: Receipt) -> R:
         """The result where a pipeline ran and the receipt does not say whether a reviewer refused it."""
@@ -231,11 +235,6 @@ class RecordResult(Generic[R]):
             raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN) from failure
         task.evidence = Evidence.READ_BACK
         return self.write.result(back.answer)
-
-    @property
-    def _leaves_no_trace(self) -> bool:
-        """Whether the record cannot show that this write was carried out, such as one that adds to a list."""
-        return self.write.retry_safety is RetrySafety.ONCE
 
     def _as_sent(self, receipt: Receipt) -> R | None:
         """The record as it was sent, under the id that the receipt names; None where that is not known."""
@@ -442,7 +441,11 @@ def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
 
 
 async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
-    """Read a record, again for a while if a stale replica answers: without it, or with an older state."""
+    """Read a record, again for a while if a stale replica answers: without it, or with an older state.
+
+    Raises:
+        ProtocolError: the record is of a time before the write, still.
+    """
     until, pause = _until(REPLICA_LAG), 0.1
     while True:
         is_last = asyncio.get_running_loop().time() + pause >= until
@@ -452,8 +455,10 @@ async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
             if is_last:
                 raise
         else:
-            if is_last or not is_older(found, receipt):
+            if not is_older(found, receipt):
                 return found
+            if is_last:
+                raise ProtocolError(_NOT_SHOWN)
         await asyncio.sleep(pause)
         pause *= 2
 

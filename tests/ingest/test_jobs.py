@@ -16,6 +16,7 @@ from clinia_async import (
     NetworkGivenUp,
     Polling,
     Ref,
+    RetryPolicy,
     Session,
 )
 from clinia_async.emulator import (
@@ -171,6 +172,29 @@ async def test_an_outage_shorter_than_the_patience_costs_nothing(via: str) -> No
         found = await run(emulator, writes(50), via=via, patience=600)
         assert stored_data(emulator) == {each.id: each.data for each in writes(50)}
     assert found.reported == {Disposition.PERSISTED: 50}
+
+
+@pytest.mark.parametrize("via", BOTH_WAYS)
+async def test_the_patience_counts_from_the_first_failure_and_not_from_an_idle_time_before(via: str) -> None:
+    route = {"single": "create_relationship", "bulk": "bulk_relationships"}[via]
+    async with Emulator() as emulator, session_for(emulator, retry=RetryPolicy(attempts=1)) as session:
+        at = asyncio.get_running_loop().time
+
+        async def source() -> AsyncIterator[CreateRelationship]:
+            yield write("a", "1")
+            await asyncio.sleep(1000)
+            emulator.faults.add(DroppedRequest(route=route, times=1))
+            yield write("a", "2")
+            await asyncio.sleep(1000)
+            emulator.faults.add(DroppedRequest(route=route))
+            failing.append(at())
+            yield write("a", "3")
+
+        failing: list[float] = []
+        found = await ran(session, source(), via=via, patience=20, chunk=ChunkLimits(linger=0.1))
+        assert isinstance(found.error, NetworkGivenUp)
+        assert found.reported == {Disposition.PERSISTED: 2, Disposition.UNKNOWN: 1}
+        assert 20 < at() - failing[0] < 40
 
 
 @pytest.mark.parametrize("via", BOTH_WAYS)

@@ -39,6 +39,7 @@ from clinia_async import (
 from clinia_async.calls import RetrySafety
 from tests.exchanges import (
     ANA,
+    AT,
     EHR,
     OFFICE,
     ORG,
@@ -245,9 +246,9 @@ async def test_an_answer_that_is_no_submission(send: Send, document: Any) -> Non
 async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body: Any, place: str) -> None:
     record = next(iter(body.values()))
     changes = {"role": "nurse", "in": {"deep": None}} if send is update else {}
-    record = {**record, "data": {**record["data"], **changes}}
+    record = {**record, "data": {**record["data"], **changes}, "meta": {"updatedAt": AT}}
     script = {
-        "withReceipts": [task("PENDING"), task("SUCCESS", receipts=[receipt(record["id"])])],
+        "withReceipts": [task("PENDING"), task("SUCCESS", receipts=[receipt(record["id"], receivedAt=AT)])],
         "GET": [answer(record)],
         "/": [accepted()],
     }

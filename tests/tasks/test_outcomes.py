@@ -16,7 +16,10 @@ from clinia_async import (
     GatherError,
     NotFound,
     Outcome,
+    Patch,
+    PatchOp,
     Polling,
+    ProtocolError,
     Session,
     Task,
     TaskDropped,
@@ -26,7 +29,7 @@ from clinia_async import (
     TaskUnconfirmed,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
-from tests.exchanges import EHR, against, drop, held, join, joined, new, part, put, receipt
+from tests.exchanges import AT, EHR, OFFICE, against, drop, held, join, joined, new, part, put, receipt
 from tests.factories import create, session_at
 from tests.hostile import accepted, answer, close, refusal, reply, task
 
@@ -72,6 +75,78 @@ async def test_an_old_state_is_not_the_result_of_an_upsert() -> None:
         sent = script("SUCCESS", [receipt("prac-1", action="UPSERT")], read=reads)
         async with against(sent) as (session, _):
             assert (await (await session.submit(put(data={"a": 1})))).data == {"a": 1}
+
+
+BEFORE, AFTER = {"meta": {"updatedAt": "2025-05-13T14:03:20Z"}}, {"meta": {"updatedAt": AT}}
+ROLE = Patch(PatchOp.REPLACE, "/role", "nurse")
+ITEM = Patch(PatchOp.ADD, "/list/-", "nurse")
+OFFICES = {"contained": {"offices": [{"id": "main", "type": "office", "data": {"room": 4}}]}}
+
+
+def change(session: Session) -> Any:
+    return session.update_relationship(EHR, "works-at", "prac-1.org-9", [ROLE])
+
+
+def add(session: Session) -> Any:
+    return session.update_relationship(EHR, "works-at", "prac-1.org-9", [ITEM])
+
+
+def contain(session: Session) -> Any:
+    return session.create_contained(EHR, "practitioner", "prac-1", ["offices"], OFFICE)
+
+
+def contain_main(session: Session) -> Any:
+    return session.upsert_contained(EHR, "practitioner", "prac-1", ["offices", "main"], OFFICE)
+
+
+def remove_main(session: Session) -> Any:
+    return session.delete_contained(EHR, "practitioner", "prac-1", ["offices", "main"])
+
+
+CHANGES = [(change, joined()), (add, joined()), (contain, held()), (contain_main, held())]
+CHANGES += [(remove_main, held(**OFFICES))]
+
+
+@pytest.mark.parametrize("times", [{}, BEFORE], ids=["without times", "of before the write"])
+@pytest.mark.parametrize(("send", "old"), CHANGES)
+async def test_a_record_that_does_not_show_the_write_is_never_its_result(
+    send: Any, old: dict[str, Any], times: dict[str, Any]
+) -> None:
+    entry = receipt(old["id"], action="UPDATE", receivedAt=AT)
+    async with against(script("SUCCESS", [entry], read=[answer({**old, **times})])) as (session, server):
+        made = await send(session)
+        with pytest.raises(ProtocolError, match="does not show it") as caught:
+            await made
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.DONE, Evidence.RECEIPT)
+        assert server.count("GET") > 3, "a replica may lag"
+
+
+@pytest.mark.parametrize(("send", "old"), CHANGES)
+async def test_a_record_that_was_changed_after_the_write_came_in_is_its_result(
+    send: Any, old: dict[str, Any]
+) -> None:
+    reads = [answer({**old, **BEFORE}), answer({**old, **AFTER})]
+    sent = script("SUCCESS", [receipt(old["id"], action="UPDATE", receivedAt=AT)], read=reads)
+    async with against(sent) as (session, _):
+        assert (await (await send(session))).meta.updated_at is not None
+
+
+async def test_the_record_of_a_create_is_as_sent_where_another_is_read_back() -> None:
+    entry = receipt("prac-1.org-9", receivedAt=AT)
+    for times in (BEFORE, {}):
+        read = [answer(joined(data={"a": "of another life"}, **times))]
+        async with against(script("SUCCESS", [entry], read=read)) as (session, _):
+            assert (await (await session.submit(join(data={"a": 1})))).data == {"a": 1}
+
+
+async def test_a_resumed_write_has_no_result_that_is_older_than_the_write() -> None:
+    entry = receipt("prac-1", action="UPSERT", receivedAt=AT)
+    old = answer(held(meta={"updatedAt": "2025-05-13T14:03:11Z"}))
+    async with against(script("SUCCESS", [entry], read=[old])) as (session, _):
+        resumed = session.task((await session.submit(put(data={"a": 1}))).token())
+        with pytest.raises(ProtocolError, match="does not show it") as caught:
+            await resumed
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.DONE, Evidence.RECEIPT)
 
 
 async def test_a_delete_with_a_receipt_needs_no_read() -> None:

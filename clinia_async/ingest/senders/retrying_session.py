@@ -44,8 +44,10 @@ class NetworkGivenUp(JobStopped):
 
 
 class RetryingSession:
-    """Retries what the session gave up on, until no request has succeeded for `patience` seconds.
+    """Retries what the session gave up on, until a call brings nothing but failures for `patience` seconds.
 
+    The time counts from when the first attempt of the call that failed began, or from the last good answer to
+    any other call since; for the wait for a task, which may be long and go well, from its first failure.
     A write that a retry could store twice is sent again only where it provably did not arrive, or with
     `resend`. An answer that was lost is remembered: a key that is then found taken is read back.
     The time that a Retry-After asks for, of this request or another one of the session, does not count.
@@ -118,13 +120,18 @@ class RetryingSession:
 
     async def wait_for(self, wait: Callable[[], Awaitable[R]]) -> R:
         """Wait for a task, and for what is read when it has ended. Raises as `submit` does."""
-        return await self._retry(lambda _: _checking_access(wait))
+        return await self._retry(lambda _: _checking_access(wait), is_wait=True)
 
     async def _retry(
-        self, attempt: Callable[[bool], Awaitable[R]], *, keyed: bool = True, is_write: bool = False
+        self,
+        attempt: Callable[[bool], Awaitable[R]],
+        *,
+        keyed: bool = True,
+        is_write: bool = False,
+        is_wait: bool = False,
     ) -> R:
         # that a read was refused says nothing of the write that it is about
-        maybe_applied, attempts = not is_write, 0
+        maybe_applied, attempts, began = not is_write, 0, self._clock.time()
         waits = RetryWaits(self._policy)
         while True:
             try:
@@ -142,7 +149,9 @@ class RetryingSession:
                     raise
                 attempts += 1
                 maybe_applied = maybe_applied or error.outcome is Outcome.UNKNOWN
-                self._check_patience(error, attempts, maybe_applied=maybe_applied)
+                if is_wait and attempts == 1:
+                    began = self._clock.time()
+                self._check_patience(error, attempts, began, maybe_applied=maybe_applied)
                 wait = waits.after(error)
             else:
                 self._note_success()
@@ -152,8 +161,10 @@ class RetryingSession:
     def _note_success(self) -> None:
         self._last_success = self._clock.time()
 
-    def _check_patience(self, error: RequestError, attempts: int, *, maybe_applied: bool) -> None:
-        failing_for = self._clock.time() - self._last_success
+    def _check_patience(
+        self, error: RequestError, attempts: int, began: float, *, maybe_applied: bool
+    ) -> None:
+        failing_for = self._clock.time() - max(began, self._last_success)
         if not self._policy.allows(attempts, failing_for=failing_for):
             given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({error})")
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
