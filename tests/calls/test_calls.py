@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clinia_async import (
@@ -139,6 +139,39 @@ async def test_invalid_keys_are_refused_before_sending(
     with pytest.raises(InvalidWrite):
         Bulk(key, [write()])
     assert not emulator.requests
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "",
+        "a",
+        "_ab",
+        "a.b",
+        "a b",
+        "ab\n",
+        "ab\r\nX: y",
+        "ab\0",
+        "ab/..",
+        "\u0661\u0662",
+        "\u00e9a",
+        "x" * 94,
+    ],
+)
+async def test_invalid_ids_of_new_resources_are_refused_before_sending(
+    emulator: Emulator, session: Session, identifier: str
+) -> None:
+    for attempt in (session.create_resource, session.upsert_resource):
+        with pytest.raises(InvalidWrite) as caught:
+            await attempt(SOURCE, TYPE, id=identifier, data={})
+        assert caught.value.path == "$.id"
+        assert says_nothing(caught.value, identifier)
+    assert not emulator.requests
+
+
+@pytest.mark.parametrize("identifier", ["ab", "a_", "-b", "7-", "x" * 93])
+async def test_ids_of_new_resources_reach_the_service(session: Session, identifier: str) -> None:
+    assert (await (await session.create_resource(SOURCE, TYPE, id=identifier, data={}))).id == identifier
 
 
 @pytest.mark.parametrize("identifier", BAD_ENDS)
@@ -449,6 +482,9 @@ def test_every_valid_end_id_makes_one_path_segment(text: str) -> None:
 
 
 @given(st.text())
+@example("A00_2E1")  # an id that looks as if it was escaped
+@example("a_5Fb")
+@example("_.")
 def test_unescape_dots_reverses_escape_dots(text: str) -> None:
     escaped = escape_dots(text)
     assert "." not in escaped

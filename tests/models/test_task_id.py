@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinia_async import ConfigError, GetTask, Session, TaskId, TaskKind
-from tests.factories import SOURCE, session_at
-from tests.hostile import Hostile, task
+from clinia_async import ConfigError, GetPurge, GetTask, ProtocolError, Session, TaskId, TaskKind
+from tests.factories import ONCE, SOURCE, session_at
+from tests.hostile import Hostile, answer, task
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,40 @@ async def test_task_ids_that_cannot_stand_in_a_path_are_refused(session: Session
     assert not text.strip(". ") or len(text) == 1 or text not in str(caught.value)
     with pytest.raises(ConfigError):
         await session.get_task(SOURCE, text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "is_same"),
+    [
+        ("s_1", "s_1", True),
+        ("s_1", "s_2", False),
+        ("s_1", "bk_1", False),
+        ("7", "bk_7", True),
+        ("7", "bd_7", True),
+        ("7", "bk_8", False),
+        ("7", "s_7", False),
+        ("7", "8", False),
+        ("7", "bk_77", False),
+        ("purge:a", "pg_a", True),
+        ("purge:a", "pg_b", False),
+        ("purge:a", "bk_a", False),
+    ],
+)
+async def test_an_answer_about_another_task_than_was_asked_for_is_refused(
+    asked: str, answered: str, is_same: bool
+) -> None:
+    call = GetPurge if asked.startswith("purge:") else GetTask
+    purge = {"collectionType": "resources", "collectionKey": "c"}
+    document = {"status": "SUCCESS", "taskId": answered, **(purge if call is GetPurge else {})}
+    async with (
+        Hostile(otherwise=answer(document)) as server,
+        session_at(server, retry=ONCE) as session,
+    ):
+        if is_same:
+            await session.send(call(SOURCE, TaskId(asked)))
+        else:
+            with pytest.raises(ProtocolError):
+                await session.send(call(SOURCE, TaskId(asked)))
 
 
 @pytest.mark.parametrize("value", [None, 7, b"s_1", ["s_1"]])

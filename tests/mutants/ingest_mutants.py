@@ -120,4 +120,13 @@ MUTANTS = [
         'os.O_NOFOLLOW, 0o644), "wb")',
         ["tests/ingest/outcomes/test_dead_letters.py::test_the_file_is_its_owners_alone_and_follows_no_link"],
     ),
+    Mutant(
+        "patience_counts_from_the_last_success",
+        "clinia_async/ingest/senders/retrying_session.py",
+        "max(began, self._last_success)",
+        "self._last_success",
+        [
+            "tests/ingest/test_jobs.py::test_the_patience_counts_from_the_first_failure_and_not_from_an_idle_time_before"
+        ],
+    ),
 ]

@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant(
         "read_back_does_not_wait_for_a_replica",
         "clinia_async/calls/reconciliation.py",
-        "if (match is Match.DIFFERENT and is_final) or loop.time() + pause >= until:",
+        "if (match is Match.DIFFERENT and is_final(found)) or loop.time() + pause >= until:",
         "if match is not Match.SAME:",
         ["tests/calls/test_reconciliation.py::test_a_record_is_read_again_until_it_is_the_same"],
     ),
@@ -195,5 +195,26 @@ MUTANTS = [
         "if all(stored) and not _lacks_receipts(result) and len(receipts) >= len(self.write.writes):",
         "if all(stored):",
         ["tests/session/test_batches.py::test_a_write_without_a_receipt_is_not_taken_for_stored"],
+    ),
+    Mutant(
+        "record_of_before_the_write_is_its_result",
+        "clinia_async/tasks/results.py",
+        "if self.write.id is None or is_newer(back.found, receipt):",
+        "if True:",
+        ["tests/tasks/test_outcomes.py::test_a_record_that_does_not_show_the_write_is_never_its_result"],
+    ),
+    Mutant(
+        "any_record_with_times_is_newer_than_a_write",
+        "clinia_async/calls/reconciliation.py",
+        "return after is not None and after >= 0",
+        "return after is not None",
+        ["tests/tasks/test_outcomes.py::test_a_record_that_does_not_show_the_write_is_never_its_result"],
+    ),
+    Mutant(
+        "resumed_write_has_the_record_of_before_it",
+        "clinia_async/tasks/results.py",
+        "                raise ProtocolError(_NOT_SHOWN)\n",
+        "                return found\n",
+        ["tests/tasks/test_outcomes.py::test_a_resumed_write_has_no_result_that_is_older_than_the_write"],
     ),
 ]

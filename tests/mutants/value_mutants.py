@@ -8,7 +8,7 @@ MUTANTS = [
         "clinia_async/models/identifiers.py",
         "_NEW_ID.fullmatch(text)",
         "_NEW_ID.match(text)",
-        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+        ["tests/calls/test_calls.py::test_invalid_ids_of_new_resources_are_refused_before_sending"],
     ),
     Mutant(
         "key_of_other_digits_is_valid",
@@ -29,7 +29,7 @@ MUTANTS = [
         "clinia_async/models/identifiers.py",
         'return identifier.replace("_", "_5F").replace(".", "_2E")',
         'return identifier.replace(".", "_2E")',
-        ["tests/models/test_values.py", "tests/calls/test_calls.py"],
+        ["tests/calls/test_calls.py::test_unescape_dots_reverses_escape_dots"],
     ),
     Mutant(
         "task_id_may_change_the_path",
@@ -43,7 +43,7 @@ MUTANTS = [
         "clinia_async/models/task_id.py",
         'return self.kind is TaskKind.LEGACY and other.value in {f"bk_{self.value}", f"bd_{self.value}"}',
         "return self.kind is TaskKind.LEGACY",
-        ["tests/models/test_task_id.py", "tests/tasks/test_task.py"],
+        ["tests/models/test_task_id.py::test_an_answer_about_another_task_than_was_asked_for_is_refused"],
     ),
     Mutant(
         "null_is_not_absent",

@@ -133,4 +133,48 @@ MUTANTS = [
         "    return False\n",
         ["tests/transport/test_connections.py::test_a_connection_with_an_unread_answer_is_not_used_again"],
     ),
+    Mutant(
+        "key_stands_in_a_local_while_the_answer_is_waited_for",
+        "clinia_async/transport/connections.py",
+        "            protocol = _write(connection, _head(place, request, template[1], credentials), request.body)\n",
+        "            head = _head(place, request, template[1], credentials)\n            protocol = _write(connection, head, request.body)\n",
+        ["tests/session/test_secrecy_of_locals.py::test_no_frame_of_ours_holds_them_while_it_waits"],
+    ),
+    Mutant(
+        "record_stands_in_a_local_while_the_answer_is_waited_for",
+        "clinia_async/transport/connections.py",
+        "        template = self._template(place.origin)\n        connection = await",
+        "        template, body = self._template(place.origin), request.body\n        connection = await",
+        ["tests/session/test_secrecy_of_locals.py::test_no_frame_of_ours_holds_them_while_it_waits"],
+    ),
+    Mutant(
+        "key_stands_in_a_local_of_the_public_way",
+        "clinia_async/transport/connections.py",
+        "        _bytes_sent.set(sent)\n        return await self._client.request(",
+        "        _bytes_sent.set(sent)\n        headers = self._headers(request.headers, credentials, everything=True)\n        return await self._client.request(",
+        ["tests/session/test_secrecy_of_locals.py::test_no_frame_of_ours_holds_them_while_it_waits"],
+    ),
+    Mutant(
+        "record_stands_in_a_local_of_the_sender",
+        "clinia_async/transport/sender.py",
+        "        request = call.request()\n        if slowest",
+        "        request = call.request()\n        body = request.body\n        if slowest",
+        ["tests/session/test_secrecy_of_locals.py::test_no_frame_of_ours_holds_them_while_it_waits"],
+    ),
+    Mutant(
+        "cancel_keeps_the_frames_of_the_request",
+        "clinia_async/transport/http_transport.py",
+        "failure = asyncio.CancelledError(*error.args)",
+        "failure = error",
+        [
+            "tests/session/test_secrecy_of_locals.py::test_no_traceback_of_a_call_that_is_ended_from_outside_holds_them"
+        ],
+    ),
+    Mutant(
+        "failure_has_the_foreign_error_as_its_context",
+        "clinia_async/transport/http_transport.py",
+        "            failure = failure_of(error, request, sent=sent.happened, host=host)\n        failure.__context__ = None\n",
+        "            failure = failure_of(error, request, sent=sent.happened, host=host)\n            failure.__cause__ = error\n",
+        ["tests/session/test_secrecy_of_locals.py::test_no_traceback_of_a_failure_holds_them"],
+    ),
 ]
