@@ -134,7 +134,7 @@ MUTANTS = [
     Mutant(
         "older_record_counts_as_fresh",
         "clinia_async/calls/reconciliation.py",
-        "return meta.updated_at.timestamp() < receipt.received_at.timestamp() - _CLOCK_SKEW",
+        "return after is not None and after < -_CLOCK_SKEW",
         "return False",
         [
             "tests/calls/test_reconciliation.py::test_a_record_is_older_than_a_write_that_came_in_after_its_last_change"
