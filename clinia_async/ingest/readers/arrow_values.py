@@ -17,6 +17,7 @@ import orjson
 from attrs import frozen
 
 from clinia_async.ingest.readers.table_rows import BadCell
+from clinia_async.ingest.readers.table_template import present
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -58,10 +59,13 @@ class ColumnReader:
         """Return the values. Raises what Arrow raises for a column that is damaged."""
         convert = self.convert
         try:
-            values = column.cast(self.container).to_pylist()
+            same = column.type == self.container
+            values = (column if same else column.cast(self.container)).to_pylist()
         except UnicodeDecodeError:  # one of its texts is none, but the others are
             values, convert = column.cast(self.binary).to_pylist(), self.convert_binary
-        return values if convert is None else [None if value is None else convert(value) for value in values]
+        if convert is None or (convert is _finite and _are_finite(values)):
+            return values
+        return [None if value is None else convert(value) for value in values]
 
 
 def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_text: bool) -> ColumnReader:
@@ -238,6 +242,11 @@ def _finite(number: object) -> object:
     if isinstance(number, float) and not math.isfinite(number):
         return BadCell(_NOT_FINITE.reason, repr(number))
     return number
+
+
+def _are_finite(numbers: Sequence[object]) -> bool:
+    """Return whether each number that is there is finite."""
+    return all(map(math.isfinite, present(numbers)))  # type: ignore[arg-type]
 
 
 def _text_of_bytes(value: object) -> object:

@@ -11,7 +11,6 @@ import asyncio
 import csv
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
 
 from attrs import frozen
 
@@ -24,7 +23,7 @@ from clinia_async.ingest.readers.text_lines import TextLines
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 
-_ROWS = 512
+_ROWS = 1024
 """Rows at once, at most."""
 _NOT_TEXT = re.compile(r"[\udc80-\udcff]")
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
@@ -116,11 +115,9 @@ class ChosenColumns:
         return None
 
     def _columns(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[object]]:
-        columns: list[Sequence[object]] = []
-        for place in self._places:
-            column: list[object] = [*map(itemgetter(place), rows)]
-            columns.append([cell or None for cell in column] if "" in column else column)
-        return columns
+        columns = [*zip(*rows, strict=True)] or [()] * len(self._header)
+        chosen = [columns[place] for place in self._places]
+        return [[cell or None for cell in column] if "" in column else column for column in chosen]
 
 
 def _range(numbers: list[int]) -> Sequence[int]:

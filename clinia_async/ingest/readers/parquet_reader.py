@@ -16,7 +16,7 @@ from clinia_async.ingest.readers.compression import BLOCK, InputError
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import Block, RowReader
 
-_ROWS = 512
+_ROWS = 1024
 """Rows at once, at most."""
 _BATCH = 4 * 1024 * 1024
 """Bytes of rows at once, as the file says their size, unless a row is larger."""

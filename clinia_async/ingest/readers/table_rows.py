@@ -17,7 +17,14 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedFiel
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_batch import parse_lines
-from clinia_async.ingest.readers.table_template import RowTemplate, Tree
+from clinia_async.ingest.readers.table_template import (
+    Column,
+    JsonColumn,
+    RowTemplate,
+    Tree,
+    present,
+    spread,
+)
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.serialization import exact_json, strict_json
@@ -25,10 +32,16 @@ from clinia_async.serialization.exact_json import trimmed
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WHOLES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+),)*+")
+_NUMBERS = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?,)*+")
+"""Numbers with a comma behind each."""
 _GROUPED = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _EXACT = json.JSONDecoder(parse_float=orjson.Fragment)
+_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
+"""No string of JSON holds line ends as they are."""
 _TRUTH = {"true": True, "false": False}
+_TRUTH_TEXTS = {"true": b"true", "false": b"false"}
 
 Block = list[Item | RecordBatch]
 
@@ -39,9 +52,6 @@ class BadCell:
 
     reason: str
     text: str | None = None
-
-
-Column = Sequence[object]
 
 
 class RowReader:
@@ -57,7 +67,7 @@ class RowReader:
         self._tree: Tree = {}
         for place, each in enumerate(mapping.fields):
             _put(self._tree, each.path.split("."), place)
-        self._template = RowTemplate.of(mapping, self._tree)
+        self._template = RowTemplate(mapping, self._tree)
 
     def field_of(self, column: str) -> str:
         """Return the first field that the column is for."""
@@ -79,31 +89,34 @@ class RowReader:
                 found.append(BadRecord(numbers[row], self._with_column(path), reason, text))
             good = [row not in bad for row in range(len(numbers))]
             numbers = [*compress(numbers, good)]
-            converted = [[*compress(column, good)] for column in converted]
+            converted = [_where(column, good) for column in converted]
             columns = [[*compress(column, good)] for column in columns]
         return _in_order([*found, *self._read(numbers, converted, columns)]) if numbers else _in_order(found)
 
     def _converted(
         self, count: int, columns: Sequence[Column]
-    ) -> tuple[list[Column], dict[int, tuple[str, str]]]:
+    ) -> tuple[list[Column | JsonColumn], dict[int, tuple[str, str]]]:
         """Return the values of each field, and the path and reason of each row that has a bad one."""
         bad: dict[int, tuple[str, str]] = {}
-        converted: list[Column] = []
+        converted: list[Column | JsonColumn] = []
         for each in self._mapping.fields:
             column = [each.constant] * count if each.column is None else columns[self._places[each.column]]
             values = _values(each, column, self._makers)
-            if BadCell in set(map(type, values)):
+            if not isinstance(values, JsonColumn) and BadCell in set(map(type, values)):
                 for row, value in enumerate(values):
                     if isinstance(value, BadCell):
                         bad.setdefault(row, (each.json_path, value.reason))
             converted.append(values)
         return converted, bad
 
-    def _read(self, numbers: Sequence[int], converted: Sequence[Column], columns: Sequence[Column]) -> Block:
+    def _read(
+        self, numbers: Sequence[int], converted: Sequence[Column | JsonColumn], columns: Sequence[Column]
+    ) -> Block:
         batch = self._template.batch(self._lines, numbers, converted, LARGEST_LINE)
         if batch is not None:
             return [batch.cut(start, start + MAX_BATCH) for start in range(0, len(batch), MAX_BATCH)]
-        records = _objects(self._tree, converted, len(numbers))
+        values = [each.values() if isinstance(each, JsonColumn) else each for each in converted]
+        records = _objects(self._tree, values, len(numbers))
         if self._mapping.is_of_resources:
             for record in records:
                 record.setdefault("data", {})
@@ -235,14 +248,20 @@ def _inner(child: int | Tree, columns: Sequence[Column], count: int) -> Column:
     return [each or None for each in _objects(child, columns, count)]
 
 
-def _values(each: MappedField, column: Column, makers: "Makers") -> Column:
+def _where(column: Column | JsonColumn, chosen: Sequence[bool]) -> Column | JsonColumn:
+    return column.where(chosen) if isinstance(column, JsonColumn) else [*compress(column, chosen)]
+
+
+def _values(each: MappedField, column: Column, makers: "Makers") -> Column | JsonColumn:
     kinds = set(map(type, column))
     if each.kind is None:
         return column
     if kinds <= _AS_THEY_ARE[each.kind]:
         return column
-    if kinds == {str} and (values := _BY_COLUMN[each.kind](column, makers)) is not None:  # type: ignore[arg-type]
-        return values
+    if kinds <= {str, type(None)}:
+        values = _BY_COLUMN[each.kind](present(column), makers)  # type: ignore[arg-type]
+        if values is not None:
+            return JsonColumn(spread(values, column))
     make, rule = makers[each.kind]
     return [cell if cell is None or type(cell) is BadCell else _made(make, rule, cell) for cell in column]
 
@@ -298,35 +317,45 @@ def _json(cell: object) -> object:
         fields = strict_json.fields(f'{{"value":{cell}}}')
     except DecodeError:
         return None
-    return orjson.Fragment(fields["value"][1].text) if fields.keys() == {"value"} else None
+    if fields.keys() != {"value"}:
+        return None
+    return orjson.Fragment(fields["value"][1].text.translate(_LINE_ENDS))  # a record is one line
 
 
-def _numbers(column: Sequence[str], _: "Makers") -> Column | None:
+def _numbers(column: Sequence[str], _: "Makers") -> list[bytes] | None:
     """Return the numbers of texts that are all whole; None where each must be read alone."""
-    return [*map(orjson.Fragment, column)] if all(map(_WHOLE.fullmatch, column)) else None
+    return _encoded_if(_WHOLES, column)
 
 
-def _fractions(column: Sequence[str], makers: "Makers") -> Column | None:
-    if makers is not _MAKERS or not all(map(_NUMBER.fullmatch, column)):
+def _fractions(column: Sequence[str], makers: "Makers") -> list[bytes] | None:
+    if makers is not _MAKERS:
         return _numbers(column, makers)
-    return [*map(orjson.Fragment, column)] if all(map(math.isfinite, map(float, column))) else None
+    encoded = _encoded_if(_NUMBERS, column)
+    return encoded if encoded is None or all(map(math.isfinite, map(float, column))) else None
 
 
-def _truths(column: Sequence[str], _: "Makers") -> Column | None:
-    return [*map(_TRUTH.get, column)] if set(column) <= _TRUTH.keys() else None
+def _encoded_if(pattern: re.Pattern[str], column: Sequence[str]) -> list[bytes] | None:
+    """Return texts as they stand, if each of them, with a comma behind it, is as `pattern` repeats."""
+    joined = "".join([cell + "," for cell in column])
+    texts = joined.encode(errors="replace").split(b",")[:-1]
+    return texts if len(texts) == len(column) and pattern.fullmatch(joined) else None
 
 
-def _documents(column: Sequence[str], _: "Makers") -> Column | None:
-    """Return the JSON of texts that are all plainly right."""
+def _truths(column: Sequence[str], _: "Makers") -> list[bytes] | None:
+    texts = [*map(_TRUTH_TEXTS.get, column)]
+    return None if None in texts else texts  # type: ignore[return-value]
+
+
+def _documents(column: Sequence[str], _: "Makers") -> list[bytes] | None:
+    """Return the JSON of texts that are all plainly right, each on one line."""
     try:
-        texts = [text.encode() for text in column]
+        texts = [text.encode().translate(_LINE_ENDS) for text in column]
     except UnicodeEncodeError:
         return None
-    return None if parse_lines(texts) is None else [*map(orjson.Fragment, texts)]
+    return None if parse_lines([*{*texts}]) is None else texts
 
 
-_BY_COLUMN: Mapping[str, Callable[[Sequence[str], "Makers"], Column | None]] = {
-    "str": lambda column, _: column,
+_BY_COLUMN: Mapping[str, Callable[[Sequence[str], "Makers"], list[bytes] | None]] = {
     "int": _numbers,
     "float": _fractions,
     "bool": _truths,

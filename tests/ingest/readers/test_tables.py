@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -545,3 +546,58 @@ async def test_a_bad_text_costs_its_row(tmp_path: Path) -> None:
         ["fine"],
         [(2, "$.data.v (column v)", "must be text in UTF-8")],
     )
+
+
+WHOLE = "type==t,id=id,data.first={},data.s=s,data.in.i:int=i,data.in.f:float=f,data.b:bool=b,data.j:json=j,data.n=n"
+CELLS = {
+    "s": ["x", 'a "b", % \\ é\n', "", "%b%%s"],
+    "i": ["0", "-12", "", "9" * 40],
+    "f": ["1.50", "-1e5", "", "3"],
+    "b": ["true", "", "false", "TRUE"],
+    "j": ['{"a":\n[1, 2]}', "", '"x,y"', "[]"],
+    "n": ["", "1,2", '","', ""],
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("first", ["id", "s"], ids=["present", "absent"])
+async def test_a_row_is_read_alike_alone_and_among_others(seed: int, first: str, sheet: Path) -> None:
+    chance = random.Random(seed)
+    kinds = {name: chance.sample(cells, chance.randint(1, 4)) for name, cells in CELLS.items()}
+    rows = [[f"id-{n}", *(chance.choice(cells) for cells in kinds.values())] for n in range(12)]
+    mapping = ColumnMapping.parse(f"{WHOLE.format(first)},data.p==50%,data.c:int==7")
+
+    async def read(chosen: list[list[str]]) -> list[object]:
+        with sheet.open("w", newline="") as file:
+            csv.writer(file).writerows([["id", *kinds], *chosen])
+        return sent(await read_file(sheet, columns=mapping, format="csv"))
+
+    alone = [value for row in rows for value in await read([row])]
+    assert await read(rows) == alone
+    assert len(alone) == len(rows)
+
+
+async def test_a_record_stands_on_one_line_whatever_its_cells_hold(sheet: Path) -> None:
+    mapping = ColumnMapping.parse("type==t,id=id,data.j:json=j")
+    for cell in ('"{""a"":\n\r\n1}"', '"[""\\u00e9"",\n1.10]"'):
+        put(sheet, f"id,j\naa,{cell}\nbb,{cell}\n")
+        found = await read_file(sheet, columns=mapping, format="csv")
+        assert [isinstance(each, Record) and b"\n" not in each.payload() for each in found] == [True, True]
+
+
+async def test_columns_of_parquet_with_and_without_nulls_are_read_alike(tmp_path: Path) -> None:
+    mapping = ColumnMapping.parse("type==t,id=id,data.n=n,data.f=f,data.l=l,data.z=z")
+    columns = {
+        "id": ["aa", "bb", "cc"],
+        "n": [1, None, 3],
+        "f": [None, 0.5, 2.0],
+        "l": [[1, None], None, []],
+        "z": pa.nulls(3),
+    }
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert [value["data"] for value in sent(await read_file(path, columns=mapping))] == [  # type: ignore[index]
+        {"n": 1, "l": [1, None]},
+        {"f": 0.5},
+        {"n": 3, "f": 2.0, "l": []},
+    ]
