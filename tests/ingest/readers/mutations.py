@@ -192,7 +192,7 @@ async def read(path: Path, options: Mapping[str, Any]) -> Found:
     return found
 
 
-def told(*arguments: object) -> tuple[int, str, str]:
+def run_command_line(*arguments: object) -> tuple[int, str, str]:
     """Return exit code, stdout and stderr of the command line, which runs in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -209,7 +209,7 @@ def check(path: Path, options: Mapping[str, Any], *, load: bool = False) -> Foun
     """Read a file by the library and by the command line. Fails where they differ, or either breaks."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = asyncio.run(read(path, options))
-    code, out, err = told("validate", path, "--json", *given_options(options))
+    code, out, err = run_command_line("validate", path, "--json", *given_options(options))
     report = json.loads(out)
     assert (report["good"], report["bad"], report["blank"]) == (found.good, found.bad, found.blank)
     assert report["complete"] is not found.is_unreadable
@@ -217,7 +217,7 @@ def check(path: Path, options: Mapping[str, Any], *, load: bool = False) -> Foun
     if load:
         letters = path.with_name("letters")
         emulator = ["--source", SOURCE, "--emulator", "--dead-letters", letters]
-        code, _, err = told("ingest", path, *emulator, *given_options(options))
+        code, _, err = run_command_line("ingest", path, *emulator, *given_options(options))
         letters.unlink(missing_ok=True)
         # of two records with one key one may be refused
         _check_end(code, err, found, also=1 if found.good > 1 and code == 1 else code)
