@@ -335,7 +335,7 @@ def _fractions(column: Sequence[str], makers: "Makers") -> list[bytes] | None:
 
 
 def _encoded_if(pattern: re.Pattern[str], column: Sequence[str]) -> list[bytes] | None:
-    """Return texts as they stand, if each of them, with a comma behind it, is as `pattern` repeats."""
+    """Return the texts as they stand, or None if `pattern` does not match them with a comma behind each."""
     joined = "".join([cell + "," for cell in column])
     texts = joined.encode(errors="replace").split(b",")[:-1]
     return texts if len(texts) == len(column) and pattern.fullmatch(joined) else None
