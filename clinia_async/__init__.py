@@ -18,6 +18,7 @@ _HOME_OF = home_of(
             " PutRelationshipDefinition Repeat RetrySafety UpdateRelationship UpsertContained"
             " UpsertRelationship UpsertResource"
         ),
+        "calls.conflicts": "Existing OnExisting",
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
             " DecodeError Evidence FailedPrecondition GatewayError GatherError Internal InvalidArgument"
@@ -31,7 +32,7 @@ _HOME_OF = home_of(
             "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition FhirContent"
             " FhirDefinitions Ingestion IngestionOptions InputError InputFormat JobStopped JournalBusy"
             " JournalError JournalMismatch"
-            " NetworkGivenUp OnExisting OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
+            " NetworkGivenUp OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
             " RecordStream Report RowFailure SourceCancelled TableOptions Via fhir_address fhir_definitions"
             " identity_of ingest_partition read_ndjson read_records rows"
         ),
@@ -58,6 +59,8 @@ _HOME_OF = home_of(
         "session.session": "Session",
         "serialization.drift": "DriftKind",
         "serialization.exact_json": "RawJson",
+        "session.ensured": "Ensured",
+        "session.source_session": "SourceSession",
         "session.submissions": "InDoubt Submission",
         "models.task_id": "TaskId TaskKind",
         "tasks.task": "Task",

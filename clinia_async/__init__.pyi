@@ -35,6 +35,8 @@ from clinia_async.calls import UpsertContained as UpsertContained
 from clinia_async.calls import UpsertRelationship as UpsertRelationship
 from clinia_async.calls import UpsertResource as UpsertResource
 from clinia_async.calls.bundle_builder import BundleBuilder as BundleBuilder
+from clinia_async.calls.conflicts import Existing as Existing
+from clinia_async.calls.conflicts import OnExisting as OnExisting
 from clinia_async.errors import AlreadyExists as AlreadyExists
 from clinia_async.errors import ApiError as ApiError
 from clinia_async.errors import CliniaError as CliniaError
@@ -86,7 +88,6 @@ from clinia_async.ingest import JournalBusy as JournalBusy
 from clinia_async.ingest import JournalError as JournalError
 from clinia_async.ingest import JournalMismatch as JournalMismatch
 from clinia_async.ingest import NetworkGivenUp as NetworkGivenUp
-from clinia_async.ingest import OnExisting as OnExisting
 from clinia_async.ingest import OnUnknown as OnUnknown
 from clinia_async.ingest import PartitionConfig as PartitionConfig
 from clinia_async.ingest import PartitionReceipt as PartitionReceipt
@@ -185,7 +186,9 @@ from clinia_async.models.task_id import TaskId as TaskId
 from clinia_async.models.task_id import TaskKind as TaskKind
 from clinia_async.serialization.drift import DriftKind as DriftKind
 from clinia_async.serialization.exact_json import RawJson as RawJson
+from clinia_async.session.ensured import Ensured as Ensured
 from clinia_async.session.session import Session as Session
+from clinia_async.session.source_session import SourceSession as SourceSession
 from clinia_async.session.submissions import InDoubt as InDoubt
 from clinia_async.session.submissions import Submission as Submission
 from clinia_async.tasks.pacing import LearnedPace as LearnedPace

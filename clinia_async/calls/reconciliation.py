@@ -172,6 +172,11 @@ def is_key_taken(answer: BaseException | Receipt) -> bool:
     return isinstance(answer, AlreadyExists)
 
 
+def is_keyed_create(write: object) -> bool:
+    """Whether the write never replaces what is there, and its key is known before it is sent."""
+    return AlreadyExists in getattr(write, "duplicate_errors", ())
+
+
 def outcome_of(receipts: Iterable[Receipt], *, maybe_applied: bool) -> tuple[Outcome, Evidence]:
     """What the receipts of a task that failed or was cancelled prove about its operations taken together."""
     proofs = {proof_of(receipt, maybe_applied=maybe_applied) for receipt in receipts}
@@ -280,7 +285,7 @@ async def read_back(
 
 
 def _is_final_for_creates(write: Reconcilable[R]) -> Callable[[object], bool]:
-    return lambda _: AlreadyExists in write.duplicate_errors
+    return lambda _: is_keyed_create(write)
 
 
 # ------------------------------------------------------------------------------ comparing

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import wraps
 from inspect import signature
 from typing import ParamSpec, Protocol, TypeVar
@@ -15,6 +16,7 @@ from clinia_async.errors import ConfigError
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 
 class _Attribute(Protocol):
@@ -69,6 +71,15 @@ class InstanceOf:
             return
         what = f"of the class {self._kind.__name__}" + " or None" * self._optional
         raise ConfigError(f"{_name(instance, attribute)} must be {what}, not {type(value).__name__}")
+
+
+def choice(kind: type[E], name: str, value: str) -> E:
+    """Return the value of an enum of options. Raises `ConfigError` for any other text."""
+    try:
+        return kind(value)
+    except ValueError:
+        pass
+    raise ConfigError(f"{name} must be one of {', '.join(kind)}")
 
 
 def _name(instance: object, attribute: _Attribute) -> str:

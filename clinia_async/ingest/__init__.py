@@ -24,7 +24,6 @@ from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record import BadRecord, Blank, Record
 from clinia_async.ingest.records.record_stream import RecordStream
-from clinia_async.ingest.senders.conflicts import OnExisting
 from clinia_async.ingest.senders.retrying_session import AccessRefused, JobStopped, NetworkGivenUp
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "JournalError",
     "JournalMismatch",
     "NetworkGivenUp",
-    "OnExisting",
     "OnUnknown",
     "PartitionConfig",
     "PartitionReceipt",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import refuse_unknown_options
@@ -28,7 +29,6 @@ from clinia_async.ingest.pipeline.ready_queue import ReadyQueue
 from clinia_async.ingest.pipeline.worker import ChunkWorker, Sender
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.bulk_sender import BulkSender
-from clinia_async.ingest.senders.conflicts import OnExisting
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.single_sender import SingleSender
 from clinia_async.ingest.senders.worker_pool import WorkerPool, wait_until_ended

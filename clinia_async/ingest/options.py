@@ -1,18 +1,16 @@
 """The options of a job."""
 
 from enum import StrEnum
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 from attrs import evolve, frozen
 
 from clinia_async.calls.batches import LARGEST_BUNDLE
+from clinia_async.calls.conflicts import OnExisting
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import Number, refuse_unknown_options
+from clinia_async.errors.settings import Number, choice, refuse_unknown_options
 from clinia_async.ingest.records.chunk import ChunkLimits
-from clinia_async.ingest.senders.conflicts import OnExisting
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
-
-E = TypeVar("E", bound=StrEnum)
 
 
 class Via(StrEnum):
@@ -113,9 +111,9 @@ def checked_options(
         TypeError: there is no such option.
     """
     return Options(
-        via=_choice(Via, "via", via),
-        on_existing=_choice(OnExisting, "on_existing", on_existing),
-        on_unknown=_choice(OnUnknown, "on_unknown", on_unknown),
+        via=choice(Via, "via", via),
+        on_existing=choice(OnExisting, "on_existing", on_existing),
+        on_unknown=choice(OnUnknown, "on_unknown", on_unknown),
         workers=workers,
         chunk=chunk,
         patience=patience,
@@ -123,12 +121,3 @@ def checked_options(
         limits=limits,
         may_have_arrived=may_have_arrived,
     )
-
-
-def _choice(kind: type[E], name: str, value: str) -> E:
-    """Return the value of an enum of options. Raises `ConfigError` for any other text."""
-    try:
-        return kind(value)
-    except ValueError:
-        pass
-    raise ConfigError(f"{name} must be one of {', '.join(kind)}")

@@ -4,7 +4,10 @@ from collections.abc import Coroutine
 from typing import TypeVar
 
 from clinia_async.calls import Call, Write
+from clinia_async.calls.conflicts import OnExisting
+from clinia_async.models.task_id import TaskId
 from clinia_async.session.submissions import Submission
+from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
 
@@ -22,6 +25,7 @@ class CallInterface:
         timeout: float | None = None,
         maybe_applied: bool = False,
         read_back: bool | None = None,
+        on_existing: OnExisting | str = OnExisting.FAIL,
     ) -> Submission[R]:
         """Send a write that was made as a value, and return its task.
 
@@ -31,8 +35,12 @@ class CallInterface:
                 taken is reconciled by reading it back, instead of raising `AlreadyExists`.
             read_back: False takes the record as it was sent for the result of a queued write that its receipt
                 proves, and saves a request; None does as the session's `read_back` says.
+            on_existing: what becomes of a create whose key another record holds. `fail` raises; `compare`
+                returns an equal record and raises for a different one; `keep` returns what is there. The
+                task's `existing` says which it was. Other than `fail`, the write is sent by itself.
 
         Raises:
+            ConfigError: `on_existing` is none of these, or the write is no create whose key is known.
             RequestError: no good answer came; its `outcome` says what may have happened.
             SessionClosed: the session is closed.
         """
@@ -47,6 +55,20 @@ class CallInterface:
         """
         raise NotImplementedError
 
-    def _perform(self, call: Call[R], timeout: float | None) -> Submission[R]:
+    def task(self, id_or_token: TaskId | str, *, source: str | None = None) -> Task[object]:
+        """Return a handle of a task that was submitted elsewhere; nothing is sent until it is awaited.
+
+        An id needs its source, here or in the session. The result is the record that a single write
+        made, the purge of a purge, and the receipts (`BatchResult`) for any other task.
+
+        Raises:
+            ConfigError: the text is no id and no token, or the source is missing.
+            SessionClosed: the session is closed.
+        """
+        raise NotImplementedError
+
+    def _perform(
+        self, call: Call[R], timeout: float | None, on_existing: OnExisting | str = OnExisting.FAIL
+    ) -> Submission[R]:
         """Send a write that the service answers at once and without a task."""
         raise NotImplementedError

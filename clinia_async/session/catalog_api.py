@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Coroutine
 
 from clinia_async import calls, models
+from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import value_of_document
 from clinia_async.errors import InvalidWrite
 from clinia_async.session.call_interface import CallInterface
+from clinia_async.session.ensured import Ensured, ensured
 from clinia_async.session.pagination import all_pages
 from clinia_async.session.submissions import Submission
 
@@ -72,6 +74,7 @@ class CatalogMethods(CallInterface):
         modules: "models.Modules | models.ModulesJson | None" = None,
         source: "models.DataSource | models.Mdm | models.DataSourceJson | models.MdmJson | None" = None,
         stage: bool = False,
+        on_existing: OnExisting | str = OnExisting.FAIL,
         timeout: float | None = None,
     ) -> Submission["models.Partition"]:
         """Create a partition: immutable at once, or with `stage` a mutable one to try. May be retried.
@@ -85,10 +88,13 @@ class CatalogMethods(CallInterface):
             modules: the modules, or their JSON.
             source: the source, or its JSON.
             stage: make a mutable partition.
+            on_existing: what becomes of it if a partition with this key is there: `fail` (the default),
+                `compare` or `keep`, as `submit` says.
             timeout: seconds for all attempts together.
 
         Raises:
             InvalidWrite: a key or a part of the definition is wrong; nothing was sent.
+            ConfigError: there is no such `on_existing`.
             WriteConflict: an answer was lost, and another partition has the key.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
@@ -101,7 +107,48 @@ class CatalogMethods(CallInterface):
             path = "$.source" if source is None else "$.modules"
             path = "$" if definition is not None or (modules is None and source is None) else path
             raise InvalidWrite(path, "must be given as `definition`, or as `modules` and `source`")
-        return self._perform(call, timeout)
+        return self._perform(call, timeout, on_existing)
+
+    def ensure_partition(
+        self,
+        key: str,
+        *,
+        definition: "models.Partition | models.PartitionJson | models.JsonDocument | None" = None,
+        modules: "models.Modules | models.ModulesJson | None" = None,
+        source: "models.DataSource | models.Mdm | models.DataSourceJson | models.MdmJson | None" = None,
+        stage: bool = False,
+        timeout: float | None = None,
+    ) -> Coroutine[object, object, Ensured["models.Partition"]]:
+        """Return the partition with this key, which is created unless there is one. May be retried.
+
+        What is there is never changed: `existing` of the result says if its definition differs.
+
+        https://docs.clinia.com/api-reference/partitions/create-a-data-partition
+
+        Args:
+            key: the key of the partition.
+            definition: the body as the reference page shows it: a `Partition` that was read, a dict, JSON
+                text, or the path of a file. It replaces `modules` and `source`.
+            modules: the modules, or their JSON.
+            source: the source, or its JSON.
+            stage: make a mutable partition.
+            timeout: seconds for all attempts together.
+
+        Raises:
+            InvalidWrite: a key or a part of the definition is wrong; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+        """
+        return ensured(
+            self.create_partition(
+                key,
+                definition=definition,
+                modules=modules,
+                source=source,
+                stage=stage,
+                on_existing=OnExisting.KEEP,
+                timeout=timeout,
+            )
+        )
 
     def get_partition(
         self, key: str, *, timeout: float | None = None

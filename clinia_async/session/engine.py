@@ -8,8 +8,9 @@ from weakref import WeakSet, WeakValueDictionary
 
 from attrs import frozen
 
-from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Write
-from clinia_async.errors import ConfigError, RequestError, SessionClosed
+from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Reconcilable, Write
+from clinia_async.calls.conflicts import OnExisting
+from clinia_async.errors import ConfigError, Evidence, RequestError, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -19,7 +20,14 @@ from clinia_async.session.coalescing.coalescer import Coalescer, Service
 from clinia_async.session.options import SessionOptions
 from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
-from clinia_async.tasks.results import ResumedResult, polls_for_receipts, resolver_of
+from clinia_async.tasks.results import (
+    CreateResult,
+    RecordWrite,
+    ResumedResult,
+    found_instead,
+    polls_for_receipts,
+    resolver_of,
+)
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.telemetry import TaskAccepted, TaskPolled, Telemetry, open_telemetry
@@ -100,9 +108,18 @@ class Engine:
     async def read(self, call: Call[R], /, *, timeout: float | None = None) -> R:
         return (await self._deliver(self.open(), call, timeout)).answer
 
-    async def perform(self, call: Call[R], timeout: float | None) -> Task[R]:
+    async def perform(
+        self, call: Call[R], timeout: float | None, on_existing: OnExisting = OnExisting.FAIL
+    ) -> Task[R]:
         """Send a write that is answered at once and without a task; return a task that is done."""
-        return await self.submissions.run(call, self._perform(self.open(), call, timeout))
+        components = self.open()
+        work = self._perform(components, call, timeout)
+        if on_existing is not OnExisting.FAIL:
+            write = cast("Reconcilable[object]", call)
+            work = self._unless_there(
+                components, write, work, source=None, timeout=timeout, on_existing=on_existing
+            )
+        return await self.submissions.run(call, work)
 
     async def _perform(self, components: Components, call: Call[R], timeout: float | None) -> Task[R]:
         delivery = await self._deliver(components, call, timeout)
@@ -115,23 +132,31 @@ class Engine:
         *,
         maybe_applied: bool = False,
         read_back: bool | None = None,
+        on_existing: OnExisting = OnExisting.FAIL,
     ) -> Task[R]:
         """Send a write, together with others where that is asked for, and return its task."""
         components = self.open()
         coalescer = self._coalescer
-        if coalescer is not None and timeout is None and not maybe_applied and coalescer.takes(write):
+        is_plain = timeout is None and not maybe_applied and on_existing is OnExisting.FAIL
+        if coalescer is not None and is_plain and coalescer.takes(write):
             return await coalescer.submit(write, components.loop)  # type: ignore[return-value]  # its record
-        work = self._submit(components, write, timeout, maybe_applied=maybe_applied, read_back=read_back)
+        resolve = self._resolver(write, read_back, on_existing)
+        work = self._submit(components, write, resolve, timeout, maybe_applied=maybe_applied)
+        if on_existing is not OnExisting.FAIL:
+            create = cast("Reconcilable[object]", write)
+            work = self._unless_there(
+                components, create, work, source=write.source, timeout=timeout, on_existing=on_existing
+            )
         return await self.submissions.run(write, work)
 
     async def _submit(
         self,
         components: Components,
         write: Write[R],
+        resolve: ResultResolver[R],
         timeout: float | None = None,
         *,
         maybe_applied: bool = False,
-        read_back: bool | None = None,
     ) -> Task[R]:
         delivery = await self._deliver(components, write, timeout, maybe_applied=maybe_applied)
         submission = delivery.answer
@@ -140,18 +165,51 @@ class Engine:
         state = self._state(submission.task_id, write.source)
         self._emit_accepted(state)
         state.wants_receipts = polls_for_receipts(write)
-        resolve = self._resolver(write, read_back)
         return Task(state, resolve, maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
 
-    def _resolver(self, write: Write[R], read_back: bool | None) -> ResultResolver[R]:
+    async def _unless_there(
+        self,
+        components: Components,
+        write: Reconcilable[object],
+        work: Coroutine[object, object, Task[R]],
+        *,
+        source: str | None,
+        timeout: float | None,
+        on_existing: OnExisting,
+    ) -> Task[R]:
+        """Await `work`, which sends `write`; if its key is taken, do as `on_existing` says."""
+        until = components.loop.time() + (timeout or 0.0)
+        try:
+            return await work
+        except RequestError as error:
+            failure = error
+        if timeout is None:
+            until = components.loop.time() + self._options.reconcile_timeout
+
+        async def read(call: Call[T], /) -> T:
+            return await components.sender.read(call, until)
+
+        found = await found_instead(write, failure, on_existing, read, maybe_applied=False)
+        delivery = Delivery(None, isinstance(failure, WriteConflict), attempts=failure.attempts)
+        task = self._resolved(delivery, cast("R", found.record), None, source)
+        found.describe(task)
+        return task
+
+    def _resolver(
+        self, write: Write[R], read_back: bool | None, on_existing: OnExisting = OnExisting.FAIL
+    ) -> ResultResolver[R]:
         reads_back = self._options.read_back if read_back is None else read_back
-        return resolver_of(write, self._reads, reads_back=reads_back)
+        resolve = resolver_of(write, self._reads, reads_back=reads_back)
+        if on_existing is OnExisting.FAIL:
+            return resolve
+        return CreateResult(cast("RecordWrite[R]", write), self._reads, on_existing, resolve)
 
     async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivery[TaskSubmission]:
         return await self._deliver(self._components(), bulk)
 
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
-        return await self._submit(self._components(), cast("Write[Record]", write))
+        single = cast("Write[Record]", write)
+        return await self._submit(self._components(), single, self._resolver(single, None))
 
     def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> SharedBulk:
         id_, is_done = delivery.answer.task_id, delivery.answer.status != _ACCEPTED
@@ -176,9 +234,15 @@ class Engine:
         return self.resume(id, source, self._resume_result, maybe_applied=maybe_applied)
 
     def resume_write(
-        self, write: Write[R], id: TaskId, *, maybe_applied: bool, read_back: bool | None = None
+        self,
+        write: Write[R],
+        id: TaskId,
+        *,
+        maybe_applied: bool,
+        read_back: bool | None = None,
+        on_existing: OnExisting = OnExisting.FAIL,
     ) -> Task[R]:
-        resolve = self._resolver(write, read_back)
+        resolve = self._resolver(write, read_back, on_existing)
         return self.resume(id, write.source, resolve, maybe_applied=maybe_applied)
 
     @property
@@ -252,6 +316,8 @@ class Engine:
         task.attempts = delivery.attempts
         task.maybe_applied = delivery.maybe_applied
         task.reconciled = delivery.reconciled
+        if delivery.reconciled:
+            task.evidence = Evidence.READ_BACK
         return task
 
     def _state(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:

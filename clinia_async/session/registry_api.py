@@ -21,6 +21,7 @@ from clinia_async.calls import (
     UpdateRelationship,
     UpsertResource,
 )
+from clinia_async.calls.conflicts import OnExisting
 from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.models import (
     CollectionType,
@@ -39,6 +40,7 @@ from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization.exact_json import RawJson
 from clinia_async.session.call_interface import CallInterface
+from clinia_async.session.ensured import Ensured, ensured
 from clinia_async.session.pagination import all_hits
 from clinia_async.session.submissions import Submission
 
@@ -58,6 +60,7 @@ class RegistryMethods(CallInterface):
         data: Json | RawJson | None = None,
         meta: Meta | models.MetaJson | None = None,
         body: models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None = None,
+        on_existing: OnExisting | str = OnExisting.FAIL,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Relationship]:
@@ -73,12 +76,15 @@ class RegistryMethods(CallInterface):
             data: the properties, as a JSON object.
             meta: times and identifiers, or their JSON.
             body: all of these as the reference page shows them: a dict, JSON text, or the path of a file.
+            on_existing: what becomes of it if a relationship of these two is there: `fail` (the default),
+                `compare` or `keep`, as `submit` says.
             timeout: seconds for all attempts together.
             read_back: read the stored record after a task (the default), or take it as it was sent.
 
         Raises:
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
-            AlreadyExists: there is a relationship of these two.
+            ConfigError: there is no such `on_existing`.
+            AlreadyExists: there is a relationship of these two; with `compare`, a different one.
             WriteConflict: an answer was lost, and another record has the key.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
@@ -88,7 +94,55 @@ class RegistryMethods(CallInterface):
             write = CreateRelationship.from_body(source, type, body)
         else:
             raise InvalidWrite("$", "must be given as `body`, or in parts")
-        return self.submit(write, timeout=timeout, read_back=read_back)
+        return self.submit(write, timeout=timeout, read_back=read_back, on_existing=on_existing)
+
+    def ensure_relationship(
+        self,
+        source: str,
+        type: str,
+        *,
+        from_: Ref | models.RefJson | None = None,
+        to: Ref | models.RefJson | None = None,
+        data: Json | RawJson | None = None,
+        meta: Meta | models.MetaJson | None = None,
+        body: models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[object, object, Ensured[Relationship]]:
+        """Return the relationship of these two, which is created unless there is one. May be retried.
+
+        It waits until the relationship is stored; `create_relationship(..., on_existing="keep")` returns the
+        task instead. What is there is never changed: `existing` of the result says if it differs.
+
+        https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
+
+        Args:
+            source: the key of the source.
+            type: the key of the relationship definition.
+            from_: one end, or its JSON.
+            to: the other end, or its JSON.
+            data: the properties, as a JSON object.
+            meta: times and identifiers, or their JSON.
+            body: all of these as the reference page shows them: a dict, JSON text, or the path of a file.
+            timeout: seconds for all attempts together; the wait for a task is not bounded.
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            TaskError: the task failed, or was cancelled by the service because of a concurrent write.
+        """
+        return ensured(
+            self.create_relationship(
+                source,
+                type,
+                from_=from_,
+                to=to,
+                data=data,
+                meta=meta,
+                body=body,
+                on_existing=OnExisting.KEEP,
+                timeout=timeout,
+            )
+        )
 
     def get_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -146,6 +200,7 @@ class RegistryMethods(CallInterface):
         id: str | None = None,
         meta: Meta | models.MetaJson | None = None,
         contained: ContainedIn | models.ContainedInJson | None = None,
+        on_existing: OnExisting | str = OnExisting.FAIL,
         timeout: float | None = None,
         read_back: bool | None = None,
     ) -> Submission[Resource]:
@@ -160,17 +215,65 @@ class RegistryMethods(CallInterface):
             id: the id; without one the service makes it.
             meta: times and identifiers, or their JSON.
             contained: contained resources, by the key of the property that holds them.
+            on_existing: what becomes of it if a resource with this id is there: `fail` (the default),
+                `compare` or `keep`, as `submit` says.
             timeout: seconds for all attempts together.
             read_back: read the stored record after a task (the default), or take it as it was sent.
 
         Raises:
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
-            AlreadyExists: there is a resource with this id.
+            ConfigError: there is no such `on_existing`, or it needs an `id`.
+            AlreadyExists: there is a resource with this id; with `compare`, a different one.
             WriteConflict: an answer was lost, and another record has the id.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
         write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
-        return self.submit(write, timeout=timeout, read_back=read_back)
+        return self.submit(write, timeout=timeout, read_back=read_back, on_existing=on_existing)
+
+    def ensure_resource(
+        self,
+        source: str,
+        type: str,
+        id: str,
+        *,
+        data: Json | RawJson,
+        meta: Meta | models.MetaJson | None = None,
+        contained: ContainedIn | models.ContainedInJson | None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[object, object, Ensured[Resource]]:
+        """Return the resource with this id, which is created unless there is one. May be retried.
+
+        It waits until the resource is stored; `create_resource(..., on_existing="keep")` returns the task
+        instead. What is there is never changed: `existing` of the result says if it differs.
+
+        https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
+
+        Args:
+            source: the key of the source.
+            type: the key of the profile.
+            id: the id.
+            data: the properties, as a JSON object.
+            meta: times and identifiers, or their JSON.
+            contained: contained resources, by the key of the property that holds them.
+            timeout: seconds for all attempts together; the wait for a task is not bounded.
+
+        Raises:
+            InvalidWrite: a value is one that the service could only refuse; nothing was sent.
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            TaskError: the task failed, or was cancelled by the service because of a concurrent write.
+        """
+        return ensured(
+            self.create_resource(
+                source,
+                type,
+                id=id,
+                data=data,
+                meta=meta,
+                contained=contained,
+                on_existing=OnExisting.KEEP,
+                timeout=timeout,
+            )
+        )
 
     def upsert_resource(
         self,

@@ -10,16 +10,17 @@ from typing import Literal, Self, TypeVar, overload
 from attrs import evolve
 
 from clinia_async.calls import Call, GetTask, Host, Write
+from clinia_async.calls.conflicts import OnExisting, checked_policy
 from clinia_async.calls.raw_request import RawRequest
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.errors.settings import refuse_unknown_options
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
-from clinia_async.session.catalog_api import CatalogMethods
 from clinia_async.session.derived_engine import DerivedEngine
 from clinia_async.session.engine import Engine
 from clinia_async.session.options import SessionOptions, with_environment, with_profile
-from clinia_async.session.registry_api import RegistryMethods, as_task_id
+from clinia_async.session.registry_api import as_task_id
+from clinia_async.session.source_session import ApiMethods, SourceSession
 from clinia_async.session.submissions import InDoubt, Submission
 from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
@@ -38,7 +39,7 @@ R = TypeVar("R")
 _DEFAULT_RETRY, _DEFAULT_POLLING, _DEFAULT_TRANSPORT = RetryPolicy(), Polling(), TransportOptions()
 
 
-class Session(RegistryMethods, CatalogMethods):
+class Session(ApiMethods):
     """A workspace, for one event loop. Close it with `async with`, or with `aclose()`.
 
     Args:
@@ -48,7 +49,7 @@ class Session(RegistryMethods, CatalogMethods):
         credentials: a function, sync or async, that returns the headers of a credential, or a bearer token
             as text. It is asked with the first call, and once more when the service answers 401.
         base_url: where both APIs are, instead of the workspace's own hosts.
-        source: the source key that is used where a task id is given none.
+        source: the source of `session.source()`, and of task ids that are given none.
         registry_host: the host of the registry; `{workspace}` stands for the workspace.
         catalog_host: the host of the catalog: the reference pages name two hosts.
         timeout: seconds for one call with all its retries; it does not bound the wait for a task. A call
@@ -104,8 +105,8 @@ class Session(RegistryMethods, CatalogMethods):
         observers: Iterable[Observer] = (),
         open_telemetry: bool | None = None,
     ) -> None:
-        self.source = source
-        """The source key that is used where a task id is given none."""
+        self.default_source = source
+        """The source of `session.source()`, and of task ids that are given none."""
         options = SessionOptions(
             timeout=timeout,
             reconcile_timeout=reconcile_timeout,
@@ -181,8 +182,12 @@ class Session(RegistryMethods, CatalogMethods):
         timeout: float | None = None,
         maybe_applied: bool = False,
         read_back: bool | None = None,
+        on_existing: OnExisting | str = OnExisting.FAIL,
     ) -> Submission[R]:
-        work = self._engine.submit(write, timeout, maybe_applied=maybe_applied, read_back=read_back)
+        policy = checked_policy(write, on_existing)
+        work = self._engine.submit(
+            write, timeout, maybe_applied=maybe_applied, read_back=read_back, on_existing=policy
+        )
         return Submission(work)
 
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
@@ -248,8 +253,24 @@ class Session(RegistryMethods, CatalogMethods):
         view._engine = DerivedEngine(self._engine, options)
         return view
 
-    def _perform(self, call: Call[R], timeout: float | None) -> Submission[R]:
-        return Submission(self._engine.perform(call, timeout))
+    def _perform(
+        self, call: Call[R], timeout: float | None, on_existing: OnExisting | str = OnExisting.FAIL
+    ) -> Submission[R]:
+        return Submission(self._engine.perform(call, timeout, checked_policy(call, on_existing)))
+
+    def source(self, key: str | None = None) -> SourceSession:
+        """Return the calls of one source, which need not name it: `session.source("ehr").get_resource(...)`.
+
+        Without a `key` it is the session's own `source`. It shares everything with this session.
+
+        Raises:
+            ConfigError: no source is given, here or in the session.
+            InvalidWrite: it is no key.
+        """
+        key = self.default_source if key is None else key
+        if key is None:
+            raise ConfigError("a source must be given, here or to the session")
+        return SourceSession(self, key)
 
     @contextmanager
     def limit_concurrency(self, limits: ConcurrencyLimits) -> Iterator[AdaptiveLimit]:
@@ -270,19 +291,10 @@ class Session(RegistryMethods, CatalogMethods):
     # Tasks
 
     def task(self, id_or_token: TaskId | str, *, source: str | None = None) -> Task[object]:
-        """Return a handle of a task that was submitted elsewhere; nothing is sent until it is awaited.
-
-        An id needs its source, here or in the session. The result is the record that a single write
-        made, the purge of a purge, and the receipts (`BatchResult`) for any other task.
-
-        Raises:
-            ConfigError: the text is no id and no token, or the source is missing.
-            SessionClosed: the session is closed.
-        """
         if isinstance(id_or_token, str) and id_or_token.lstrip().startswith("{"):
             task_id, source, maybe_applied = parse_token(id_or_token)
         else:
-            task_id, source, maybe_applied = as_task_id(id_or_token), source or self.source, False
+            task_id, source, maybe_applied = as_task_id(id_or_token), source or self.default_source, False
         if source is None:
             raise ConfigError("a task id needs the source that it belongs to")
         GetTask(source, task_id)  # checks the source
@@ -295,18 +307,23 @@ class Session(RegistryMethods, CatalogMethods):
         *,
         maybe_applied: bool = False,
         read_back: bool | None = None,
+        on_existing: OnExisting | str = OnExisting.FAIL,
     ) -> Task[R]:
         """Return the handle that `submit(write)` gave, in this process or another; nothing is sent for it.
 
         Unlike `task(id)` it knows what was sent, so its result is that of the write. `maybe_applied` says
-        that an answer to the write was lost. `read_back` is that of `submit`.
+        that an answer to the write was lost. `read_back` and `on_existing` are those of `submit`.
 
         Raises:
-            ConfigError: the text is no task id.
+            ConfigError: the text is no task id, or `on_existing` does not fit the write.
             SessionClosed: the session is closed.
         """
         return self._engine.resume_write(
-            write, as_task_id(id), maybe_applied=maybe_applied, read_back=read_back
+            write,
+            as_task_id(id),
+            maybe_applied=maybe_applied,
+            read_back=read_back,
+            on_existing=checked_policy(write, on_existing),
         )
 
     def as_completed(

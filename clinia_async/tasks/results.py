@@ -27,6 +27,7 @@ from clinia_async.calls import (
     UpsertResource,
     Write,
 )
+from clinia_async.calls.conflicts import ConflictEnd, Existing, OnExisting, resolve_conflict
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     READ_BACK_FOR,
@@ -77,6 +78,7 @@ from clinia_async.tasks.task import ResultResolver, Task
 
 R = TypeVar("R")
 T = TypeVar("T")
+F = TypeVar("F", bound=CliniaError)
 R_co = TypeVar("R_co", covariant=True)
 
 MOST_RECEIPTS_PER_POLL = 1000
@@ -250,6 +252,68 @@ class RecordResult(Generic[R]):
         done = _done(error, Evidence.TASK if receipt is None else Evidence.RECEIPT)
         done.record = None if receipt is None else self._as_sent(receipt)
         raise done
+
+
+@frozen(eq=False, repr=False)
+class CreateResult(Generic[R]):
+    """The result of a create that may find its key taken: `resolve`, and then what the policy says."""
+
+    write: RecordWrite[R]
+    read: Read
+    policy: OnExisting
+    resolve: ResultResolver[R]
+
+    async def __call__(self, task: Task[R], snapshot: TaskSnapshot) -> R:
+        try:
+            return await self.resolve(task, snapshot)
+        except (TaskFailed, WriteConflict) as error:
+            failure = error
+        found = await found_instead(
+            self.write, failure, self.policy, self.read, maybe_applied=task.maybe_applied
+        )
+        found.describe(task)
+        return cast("R", found.record)
+
+
+@frozen(eq=False, repr=False)
+class FoundInstead:
+    """The record that is there in place of, or because of, a write that was refused."""
+
+    record: object
+    existing: Existing | None
+
+    def describe(self, task: Task[R]) -> None:
+        """Say on the task of the write what its result is."""
+        task.existing = self.existing
+        task.reconciled = self.existing is None
+        task.evidence = Evidence.READ_BACK
+
+
+async def found_instead(
+    write: Reconcilable[object], failure: F, policy: OnExisting, read: Read, *, maybe_applied: bool
+) -> FoundInstead:
+    """Return the record that a create is answered with after `failure`, as `policy` says.
+
+    Raises:
+        RequestError: `failure` stands, or the record could not be read.
+        TaskFailed: `failure` stands.
+    """
+    try:
+        conflict = await resolve_conflict(write, failure, policy, read, maybe_applied=maybe_applied)
+    except RequestError as error:
+        unread = copy_for_raise(error)
+        unread.outcome = Outcome.UNKNOWN
+        raise unread from None
+    if conflict is None:
+        raise copy_for_raise(failure)
+    if conflict.end not in {ConflictEnd.REFUSED, ConflictEnd.UNKNOWN} and conflict.back is not None:
+        return FoundInstead(conflict.back.found, conflict.existing)
+    refusal = copy_for_raise(failure)
+    if conflict.end is ConflictEnd.REFUSED:
+        refusal.evidence = conflict.evidence
+    else:
+        refusal.outcome = Outcome.UNKNOWN
+    raise refusal
 
 
 def is_create(write: object) -> bool:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from clinia_async.calls.conflicts import Existing
 from clinia_async.errors import (
     CliniaError,
     Evidence,
@@ -70,6 +71,7 @@ class Task(Generic[R]):
         "_state_of_done",
         "attempts",
         "evidence",
+        "existing",
         "id",
         "maybe_applied",
         "reconciled",
@@ -99,6 +101,8 @@ class Task(Generic[R]):
         """After a lost answer, the result was found out by reading the record back and comparing it."""
         self.evidence: Evidence = Evidence.NONE
         """What proves the result; `Evidence.NONE` until there is one."""
+        self.existing: Existing | None = None
+        """The record that the create found under its key, with `on_existing`; None where there was none."""
 
     @classmethod
     def resolved(
@@ -120,6 +124,7 @@ class Task(Generic[R]):
         task.attempts = 0
         task.maybe_applied = task.reconciled = False
         task.evidence = Evidence.ENVELOPE
+        task.existing = None
         return task
 
     @property

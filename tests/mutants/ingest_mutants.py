@@ -23,9 +23,9 @@ MUTANTS = [
     ),
     Mutant(
         "absent_record_after_a_lost_answer_is_failed",
-        "clinia_async/ingest/senders/conflicts.py",
-        "        return Disposition.UNKNOWN, NOT_FOUND, Evidence.NONE",
-        "        return Disposition.FAILED, NOT_FOUND, Evidence.NONE",
+        "clinia_async/calls/conflicts.py",
+        "        return KeyConflict(ConflictEnd.UNKNOWN, NOT_FOUND, Evidence.NONE, back)",
+        "        return KeyConflict(ConflictEnd.REFUSED, NOT_FOUND, Evidence.NONE, back)",
         ["tests/ingest/test_evidence.py::test_a_record_that_was_deleted_or_changed_since_is_unknown"],
     ),
     Mutant(

@@ -49,7 +49,7 @@ async def test_settings_from_the_environment(environment: pytest.MonkeyPatch, em
     environment.setenv("CLINIA_SOURCE", SOURCE)
     async with Session.from_env() as session:
         made = await create(session)
-        assert session.source == SOURCE
+        assert session.default_source == SOURCE
         assert (await session.task(str(made.id))).id == ID  # type: ignore[attr-defined]
 
 
@@ -69,7 +69,7 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     known = session._engine.identity.credentials.known
     assert known is not None
     assert known["X-Clinia-API-Key"].reveal() == "ours"
-    assert session.source == "ours"
+    assert session.default_source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
     assert by_url._engine.addresses == Addresses("https://ours.example.org", "https://ours.example.org")
 

@@ -42,7 +42,7 @@ async def wait_for_task(
 
 
 def _handle(session: Session, source: str | None, id_or_token: str) -> Task[object]:
-    if not id_or_token.lstrip().startswith("{") and (source or session.source) is None:
+    if not id_or_token.lstrip().startswith("{") and (source or session.default_source) is None:
         raise ConfigError("--source: a task id needs the source that it belongs to; a token names it")
     return session.task(id_or_token, source=source)
 

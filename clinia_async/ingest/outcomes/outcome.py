@@ -9,6 +9,7 @@ from typing import Self, overload
 
 from attrs import define, field
 
+from clinia_async.calls.conflicts import CHANGED_SINCE
 from clinia_async.errors import Evidence
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.records.record import BadRecord, Record
@@ -55,10 +56,6 @@ class Disposition(StrEnum):
 _DISPOSITION, _REASON, _EVIDENCE = itemgetter(0), itemgetter(1), itemgetter(2)
 Finding = tuple[Disposition, str | None, Evidence]
 """What became of a record, the reason, and what proves it."""
-
-
-CHANGED_SINCE = "an answer was lost, the next attempt was refused, and what is there is not what was sent"
-"""The reason of an UNKNOWN that no later run can find out more about: another record holds the key now."""
 
 
 @define(unsafe_hash=True)

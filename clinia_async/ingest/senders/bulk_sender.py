@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from clinia_async.calls import Bundle, EncodedBulk, Write
+from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.reconciliation import Proof, is_key_taken, proof_of
 from clinia_async.errors import CliniaError, Evidence, RequestError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.senders.conflicts import (
-    OnExisting,
     compare_existing,
     reconcile_maybe_applied,
     reconcile_reviewed,

@@ -1,11 +1,11 @@
 """Sends one record a request."""
 
 from clinia_async.calls import Write
-from clinia_async.calls.reconciliation import is_key_taken
-from clinia_async.errors import CliniaError, Evidence, InvalidWrite, TaskFailed, WriteConflict
+from clinia_async.calls.conflicts import OnExisting
+from clinia_async.errors import CliniaError, Evidence, InvalidWrite
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
-from clinia_async.ingest.senders.conflicts import OnExisting, compare_existing, reconcile_maybe_applied
+from clinia_async.ingest.senders.conflicts import resolve_conflict
 from clinia_async.ingest.senders.error_outcomes import finding_of
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.tasks.task import Task
@@ -35,17 +35,7 @@ class SingleSender:
         return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.ENVELOPE))
 
     async def refused(self, chunk: Chunk, error: CliniaError) -> ChunkOutcomes:
-        record, read = chunk.records[0], self._session.read
-        if isinstance(error, WriteConflict):
-            found = await reconcile_maybe_applied(record, self._on_existing, read)
-        elif _is_key_taken(error) and not chunk.maybe_applied:
-            found = await compare_existing(record, self._on_existing, read, error.evidence)
-        else:
-            found = finding_of(error)
-        return ChunkOutcomes.same(chunk, found)
-
-
-def _is_key_taken(error: CliniaError) -> bool:
-    if isinstance(error, TaskFailed):
-        return len(error.failed_receipts) == 1 and is_key_taken(error.failed_receipts[0])
-    return is_key_taken(error)
+        found = await resolve_conflict(
+            chunk.records[0], error, self._on_existing, self._session.read, maybe_applied=chunk.maybe_applied
+        )
+        return ChunkOutcomes.same(chunk, found or finding_of(error))
