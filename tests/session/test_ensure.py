@@ -284,6 +284,10 @@ SCRIPTS: dict[str, dict[str, list[Any]]] = {
         "POST": [close, accepted()],
         "/tasks/": [task("CANCELLED", receipts=[receipt("CANCELLED")])],
     },
+    "accepted, then failed without a receipt": {
+        "POST": [accepted()],
+        "/tasks/": [task("FAILURE", receipts=[])],
+    },
     "accepted, then failed": {
         "POST": [accepted()],
         "/tasks/": [task("FAILURE", receipts=[receipt("FAILURE")])],
@@ -340,6 +344,17 @@ async def test_a_call_says_what_a_job_says(name: str, policy: OnExisting, found:
         async with Hostile(otherwise=scripted(name, found)) as server, session_at(server) as session:
             said.append(await say(session, policy))
     assert said[0] == said[1]
+
+
+async def test_a_record_that_is_there_too_late_after_a_lost_answer_proves_nothing() -> None:
+    script = {key: [*steps] for key, steps in SCRIPTS["lost, accepted, then taken"].items()}
+    script["GET"] = [ABSENT] * 12 + [SAME]
+    async with Hostile(otherwise=by_target(script)) as server, session_at(server) as session:
+        made = await create(session, data=DATA, on_existing=KEEP)
+        with pytest.raises(TaskFailed) as caught:
+            await made
+        assert (caught.value.outcome, made.existing) == (Outcome.UNKNOWN, None)
+        assert server.count("GET", "/relationships/") < 13
 
 
 async def test_without_a_retry_a_lost_answer_stays_unknown() -> None:
