@@ -32,8 +32,9 @@ _HOME_OF = home_of(
             "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition FhirContent"
             " FhirDefinitions Ingestion IngestionOptions InputError InputFormat JobStopped JournalBusy"
             " JournalError JournalMismatch"
-            " NetworkGivenUp OnUnknown PartitionConfig PartitionReceipt Record RecordOutcome"
-            " RecordStream Report RowFailure SourceCancelled TableOptions Via fhir_address fhir_definitions"
+            " NetworkGivenUp OnUnknown PartitionConfig PartitionReceipt ProcessIngestion"
+            " ReadOptions Record RecordOutcome RecordStream Report RowFailure SourceCancelled TableOptions"
+            " Via WorkerDied fhir_address fhir_definitions"
             " identity_of ingest_partition read_ndjson read_records rows"
         ),
         "models.identifiers": "escape_dots unescape_dots",

@@ -91,6 +91,8 @@ from clinia_async.ingest import NetworkGivenUp as NetworkGivenUp
 from clinia_async.ingest import OnUnknown as OnUnknown
 from clinia_async.ingest import PartitionConfig as PartitionConfig
 from clinia_async.ingest import PartitionReceipt as PartitionReceipt
+from clinia_async.ingest import ProcessIngestion as ProcessIngestion
+from clinia_async.ingest import ReadOptions as ReadOptions
 from clinia_async.ingest import Record as Record
 from clinia_async.ingest import RecordOutcome as RecordOutcome
 from clinia_async.ingest import RecordStream as RecordStream
@@ -99,6 +101,7 @@ from clinia_async.ingest import RowFailure as RowFailure
 from clinia_async.ingest import SourceCancelled as SourceCancelled
 from clinia_async.ingest import TableOptions as TableOptions
 from clinia_async.ingest import Via as Via
+from clinia_async.ingest import WorkerDied as WorkerDied
 from clinia_async.ingest import fhir_address as fhir_address
 from clinia_async.ingest import fhir_definitions as fhir_definitions
 from clinia_async.ingest import identity_of as identity_of

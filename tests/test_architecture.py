@@ -32,7 +32,8 @@ INGEST_FLOORS = [
     {"options"},
     {"pipeline"},
     {"job"},
-    {"partition"},
+    {"partition", "file_job"},
+    {"processes"},
 ]
 ONLY_IN = {
     "opentelemetry": {"telemetry.otel"},

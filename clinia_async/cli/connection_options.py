@@ -41,6 +41,10 @@ class Connection:
 
     def session(self, settings: SessionSettings | None = None) -> "clinia.Session":
         """Return a new session. Raises `ConfigError`, in the words of the command line."""
+        return clinia.Session.from_env(**self.arguments(settings))  # type: ignore[arg-type]
+
+    def arguments(self, settings: SessionSettings | None = None) -> dict[str, object]:
+        """Return the arguments of `Session.from_env`. Raises `ConfigError` as `session` does."""
         from clinia_async.session.options import with_profile  # noqa: PLC0415  loads the HTTP client
 
         key = None if self.api_key_file is None else clinia.Secret(read_key(self.api_key_file))
@@ -52,8 +56,8 @@ class Connection:
             raise clinia.ConfigError(
                 "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL"
             )
-        given: SessionSettings = {**self.settings, **(settings or {})}
-        return clinia.Session.from_env(self.workspace, base_url=self.base_url, api_key=key, **given)
+        named_here = {"workspace": self.workspace, "base_url": self.base_url, "api_key": key}
+        return {**named_here, **self.settings, **(settings or {})}
 
 
 def connection_options(command: Command) -> Command:

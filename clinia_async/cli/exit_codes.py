@@ -49,7 +49,7 @@ def _codes() -> tuple[tuple[tuple[type["clinia.CliniaError"], ...], ExitCode], .
         ((clinia.InputError, clinia.JournalError, clinia.ConfigError, clinia.InvalidWrite), ExitCode.USAGE),
         ((clinia.AccessRefused, clinia.Unauthenticated, clinia.PermissionDenied), ExitCode.ACCESS),
         ((clinia.WriteConflict,), ExitCode.FAILED),
-        ((clinia.NetworkGivenUp, clinia.RequestError), ExitCode.NETWORK),
+        ((clinia.NetworkGivenUp, clinia.WorkerDied, clinia.RequestError), ExitCode.NETWORK),
         ((clinia.TaskTimeout, clinia.TaskPollError), ExitCode.NETWORK),
         ((clinia.TaskError, clinia.GatherError), ExitCode.TASK),
     )

@@ -10,6 +10,7 @@ import click
 from attrs import define, field
 
 from clinia_async.ingest import Report
+from clinia_async.ingest.processes.job import Load
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 LIVE, OCCASIONAL = 0.2, 5.0
@@ -26,7 +27,7 @@ class Progress:
     """How far a job is: counts, rate, time and share of the file, and what the service asks for."""
 
     report: Report
-    limit: AdaptiveLimit
+    limit: AdaptiveLimit | Load
     bytes_total: int | None = None
     """The size of the file as it is stored, so compressed if it is; None for standard input."""
     bytes_read: BytesRead | None = None

@@ -12,6 +12,7 @@ from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, RowFailure, ingest_partition
 from clinia_async.ingest.pipeline.input_reader import SourceCancelled
+from clinia_async.ingest.processes.job import ProcessIngestion, ReadOptions, WorkerDied
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_definitions import FhirDefinitions, fhir_definitions
@@ -48,6 +49,8 @@ __all__ = [
     "OnUnknown",
     "PartitionConfig",
     "PartitionReceipt",
+    "ProcessIngestion",
+    "ReadOptions",
     "Record",
     "RecordOutcome",
     "RecordStream",
@@ -56,6 +59,7 @@ __all__ = [
     "SourceCancelled",
     "TableOptions",
     "Via",
+    "WorkerDied",
     "fhir_address",
     "fhir_definitions",
     "identity_of",

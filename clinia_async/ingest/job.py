@@ -200,7 +200,7 @@ class Ingestion:
         self.report.start(asyncio.get_running_loop().time)
         try:
             journal = await self._open()
-            with self._session.limit_concurrency(self._options.limits) as limit:
+            with self._session.limit_concurrency(self._options.limits, background=True) as limit:
                 self.report.observe(limit)
                 try:
                     with self._session.telemetry.span("ingest", clinia__source=self._source):

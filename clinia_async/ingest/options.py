@@ -1,6 +1,7 @@
 """The options of a job."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TypedDict
 
 from attrs import evolve, frozen
@@ -45,6 +46,15 @@ class IngestionOptions(TypedDict, total=False):
     fence: float
     limits: ConcurrencyLimits
     may_have_arrived: bool
+
+
+class JobOptions(IngestionOptions, total=False):
+    """Those, and the ones that are each job's own."""
+
+    journal: Path | None
+    journal_is_copy: bool
+    input_id: str | None
+    service: str | None
 
 
 _WORKERS = {Via.SINGLE: 32, Via.BULK: 4, Via.BUNDLE: 4}

@@ -254,9 +254,13 @@ class Engine:
         """The clock that leaves out the time for which the service asks to wait."""
         return self.open().sender.limiter.patience_clock
 
-    def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
-        """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up."""
-        return self.open().sender.limiter.limit(limits)
+    def limit(self, limits: ConcurrencyLimits, *, background: bool = False) -> AdaptiveLimit:
+        """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up.
+
+        Raises:
+            ConfigError: the file of a limit that is shared cannot be used.
+        """
+        return self.open().sender.limiter.limit(limits, background=background)
 
     def unlimit(self) -> None:
         """Give the limit up, once for each `limit`; it ends with its last user."""

@@ -273,16 +273,22 @@ class Session(ApiMethods):
         return SourceSession(self, key)
 
     @contextmanager
-    def limit_concurrency(self, limits: ConcurrencyLimits) -> Iterator[AdaptiveLimit]:
+    def limit_concurrency(
+        self, limits: ConcurrencyLimits, *, background: bool = False
+    ) -> Iterator[AdaptiveLimit]:
         """Limit the requests in flight of this session, polls too, for as long as the block lasts.
 
         The limit adapts to what the service bears. Blocks within each other, or side by side, share the
         first one's. Once the service refuses the key, nothing more is sent within the block.
 
+        Where processes share the limit (`ConcurrencyLimits.shared`), requests of sessions in the `background`
+        come after those of the others and leave room for them. Jobs are in the background.
+
         Raises:
+            ConfigError: the file of a limit that is shared cannot be used.
             SessionClosed: the session is closed.
         """
-        limit = self._engine.limit(limits)
+        limit = self._engine.limit(limits, background=background)
         try:
             yield limit
         finally:

@@ -13,8 +13,10 @@ import math
 import random
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 
 from attrs import define, field, frozen
+from attrs.converters import optional
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import Number
@@ -42,6 +44,10 @@ class ConcurrencyLimits:
     them down to the share `decrease`, once an `epoch` (seconds, or a round trip where that is longer).
     `rate` caps the requests a second and spaces them evenly. `bytes` bounds the bodies in flight
     together; a body that is larger than that goes alone.
+
+    `shared` is the path of a small file, on a local disk of this machine, through which processes share one
+    limit and one rate: all of them are one client to the service. It is made if it is not there. The share of
+    a process that is killed is free for the others within a second.
     """
 
     start: int = field(default=4, validator=Number(least=1, whole=True))
@@ -51,6 +57,7 @@ class ConcurrencyLimits:
     epoch: float = field(default=0.2, validator=Number(least=0))
     rate: float | None = field(default=None, validator=Number(above=0, optional=True))
     bytes: int = field(default=64 * 1024 * 1024, validator=Number(least=1, whole=True))
+    shared: Path | None = field(default=None, converter=optional(Path))
 
     def __attrs_post_init__(self) -> None:
         if not self.least <= self.start <= self.most:
@@ -143,6 +150,14 @@ class AdaptiveLimit:
         if self.is_key_refused or is_full or is_heavy:
             return math.inf
         return self.next_at
+
+    def admit(self, size: int, now: float) -> Permit | float:
+        """Admit a request, or return when to ask again; infinity if another one has to end first."""
+        at = self.opens_at(size)
+        return self.enter(size, now) if at <= now else at
+
+    def close(self) -> None:
+        """Give up what is held outside of this object."""
 
     def enter(self, size: int, now: float) -> Permit:
         """Admit a request, where `opens_at` is not later than `now`. Each one admitted has to `leave`."""

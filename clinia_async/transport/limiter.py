@@ -30,6 +30,7 @@ from clinia_async.transport.adaptive_limit import (
     Permit,
 )
 from clinia_async.transport.retry import RETRY_AFTER_JITTER, PatienceClock, is_throttled
+from clinia_async.transport.shared_limit import SharedLimit
 
 T = TypeVar("T")
 
@@ -100,10 +101,18 @@ class Limiter:
                 self._leave_out(sent_at, retry_after)
         return answer
 
-    def limit(self, limits: ConcurrencyLimits) -> AdaptiveLimit:
-        """Start an adaptive limit, or share the one that there is. `unlimit` gives it up."""
+    def limit(self, limits: ConcurrencyLimits, *, background: bool = False) -> AdaptiveLimit:
+        """Start an adaptive limit, or share the one that there is. `unlimit` gives it up.
+
+        Raises:
+            ConfigError: the file of a limit that is shared cannot be used.
+        """
         if self.adaptive is None:
-            self.adaptive = AdaptiveLimit(limits)
+            self.adaptive = (
+                AdaptiveLimit(limits)
+                if limits.shared is None
+                else SharedLimit(limits, path=limits.shared, background=background)
+            )
         self._users += 1
         return self.adaptive
 
@@ -111,13 +120,16 @@ class Limiter:
         """Give the adaptive limit up, once for each `limit`; it ends with its last user."""
         assert self._users > 0
         self._users -= 1
-        if not self._users:
+        if not self._users and self.adaptive is not None:
+            self.adaptive.close()
             self.adaptive = self._refusal = None
             self._admit()
 
     def close(self) -> None:
         """Fail all that wait, and all that come later, with `ConnectionFailed` and the outcome NOT_SENT."""
         self._is_closed = True
+        if self.adaptive is not None:
+            self.adaptive.close()
         if self._timer is not None:
             self._timer.cancel()
         for waiter in (*self._polls, *self._others):
@@ -129,16 +141,17 @@ class Limiter:
     def _try_acquire(self, size: int) -> Permit | None:
         if self._free < 1 or self._polls or self._others or self._is_closed:
             return None
-        adaptive = self.adaptive
-        if adaptive is None:
-            self._free -= 1
-            return UNMETERED
-        now = _now()
-        return self._enter(size, now) if adaptive.opens_at(size) <= now else None
+        permit = self._permit(size, _now())
+        return permit if isinstance(permit, Permit) else None
 
-    def _enter(self, size: int, now: float) -> Permit:
-        self._free -= 1
-        return UNMETERED if self.adaptive is None else self.adaptive.enter(size, now)
+    def _permit(self, size: int, now: float) -> Permit | float:
+        """Admit a request, or return when to ask again; infinity if another one has to end first."""
+        if self._free < 1:
+            return math.inf
+        permit = UNMETERED if self.adaptive is None else self.adaptive.admit(size, now)
+        if isinstance(permit, Permit):
+            self._free -= 1
+        return permit
 
     async def _acquire(self, request: Request, size: int, deadline: float) -> Permit:
         where = f"{request.method} {request.route}"
@@ -184,13 +197,13 @@ class Limiter:
         while (queue := self._next_queue()) is not None:
             waiter = queue[0]
             if not waiter.permit.done() and self._refusal is None:
-                at = self._opens_at(waiter.size)
-                if at > now:
-                    if at < math.inf:
-                        self._timer = asyncio.get_running_loop().call_at(at, self._admit)
+                permit = self._permit(waiter.size, now)
+                if not isinstance(permit, Permit):
+                    if permit < math.inf:
+                        self._timer = asyncio.get_running_loop().call_at(permit, self._admit)
                     return
                 self._in_a_row = self._in_a_row + 1 if queue is self._polls else 0
-                waiter.permit.set_result(self._enter(waiter.size, now))
+                waiter.permit.set_result(permit)
             elif not waiter.permit.done() and self._refusal is not None:
                 waiter.permit.set_exception(_not_sent(self._refusal))
             queue.popleft()
@@ -206,11 +219,6 @@ class Limiter:
         if self._polls and (self._in_a_row < _POLLS_IN_A_ROW or not self._others):
             return self._polls
         return self._others or None
-
-    def _opens_at(self, size: int) -> float:
-        if self._free < 1:
-            return math.inf
-        return -math.inf if self.adaptive is None else self.adaptive.opens_at(size)
 
 
 def load_signal_of(error: RequestError) -> LoadSignal:

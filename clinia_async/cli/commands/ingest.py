@@ -37,7 +37,7 @@ exists already counts as landed.
 )
 @click.option(
     "--journal",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="PATH",
     help="A file in which the job keeps what it has sent and the outcomes, to resume from. It holds no record"
     " and no key. `clinia-async journal show` prints its state.",
@@ -68,7 +68,17 @@ exists already counts as landed.
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Requests in flight at once.  [default: 4 for bulk, 32 for single]",
+    help="Requests that each process prepares at once.  [default: 4 for bulk, 32 for single]",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that load FILE together, as many as there are cores at most. The records of one key go to"
+    " one of them, in order. They share --rate and --in-flight. The journal is a folder then, and is resumed"
+    " with the same N.",
 )
 @click.option(
     "--chunk-operations",
@@ -162,6 +172,7 @@ def ingest(
     on_existing: str,
     on_unknown: str,
     workers: int | None,
+    processes: int,
     chunk_operations: int | None,
     chunk_bytes: int | None,
     in_flight: int | None,
@@ -179,10 +190,8 @@ def ingest(
 
     paths = input_files(files)
     _check_connection(connection, paths, emulator=emulator)
-    if via == "single" and (chunk_operations or chunk_bytes):
-        raise click.UsageError(
-            "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
-        )
+    _check_processes(processes, connection, paths, input_options, journal)
+    chunk = _chunk(via, chunk_operations, chunk_bytes, linger)
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
     check_output_path(dead_letter_path, paths, "--dead-letters")
     for report in reports:
@@ -196,7 +205,8 @@ def ingest(
         on_existing=on_existing,
         on_unknown=on_unknown,
         workers=workers,
-        chunk=_chunk(chunk_operations, chunk_bytes, linger),
+        processes=processes,
+        chunk=chunk,
         limits=_limits(in_flight, rate),
         input_options=input_options,
         dead_letters=dead_letter_path,
@@ -221,7 +231,35 @@ def _check_connection(connection: Connection, paths: tuple[Path, ...] | None, *,
         )
 
 
-def _chunk(operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":
+def _check_processes(
+    processes: int,
+    connection: Connection,
+    paths: tuple[Path, ...] | None,
+    input_options: InputOptions,
+    journal: Path | None,
+) -> None:
+    if processes == 1:
+        if journal is not None and journal.is_dir():
+            raise click.BadParameter(
+                "is a folder, perhaps the journal of several processes: give --processes as before.",
+                param_hint="'--journal'",
+            )
+        return
+    if paths is None:
+        raise click.UsageError("--processes cannot share standard input: name a file.")
+    if connection.api_key_file == STANDARD_INPUT:
+        raise click.UsageError("--processes needs the key from the environment or a file.")
+    if input_options.fhir == "both":
+        raise click.UsageError(
+            "--processes does not go with --fhir both: load --fhir resources first, then --fhir references."
+        )
+
+
+def _chunk(via: str, operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":
+    if via == "single" and (operations or size):
+        raise click.UsageError(
+            "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
+        )
     default = clinia.ChunkLimits()
     return clinia.ChunkLimits(operations or default.operations, size or default.bytes, linger)
 

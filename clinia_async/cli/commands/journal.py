@@ -15,7 +15,7 @@ def journal() -> None:
 
 
 @journal.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 def show(file: Path, as_json: bool) -> int:
     """Print where the job with the journal FILE is, while it runs or after it has ended.

@@ -4,8 +4,9 @@ import asyncio
 import gc
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,11 +21,11 @@ from clinia_async.cli.runs.source_checks import check_reachable, check_source
 from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
-from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.ingest import ChunkLimits, DeadLetters, Ingestion, InputError, Report
+from clinia_async.errors import CliniaError
+from clinia_async.ingest import ChunkLimits, IngestionOptions, InputError, Report
+from clinia_async.ingest.file_job import FileJob
+from clinia_async.ingest.processes.job import ProcessIngestion
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
-from clinia_async.ingest.records.record import Barrier, Item
-from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
@@ -34,7 +35,18 @@ STOPPING = "stopping: requests in flight are being completed; interrupt again to
 DIGESTING = "reading the input once to compare it with the journal"
 _EMULATOR = "emulator"
 _SHOWN = frozenset(
-    {"source", "via", "journal", "on_existing", "on_unknown", "workers", "patience", "grace", "dead_letters"}
+    {
+        "source",
+        "via",
+        "journal",
+        "on_existing",
+        "on_unknown",
+        "workers",
+        "processes",
+        "patience",
+        "grace",
+        "dead_letters",
+    }
 )
 
 
@@ -50,6 +62,7 @@ class IngestRequest:
     on_existing: str
     on_unknown: str
     workers: int | None
+    processes: int
     chunk: ChunkLimits
     limits: ConcurrencyLimits
     input_options: InputOptions
@@ -61,6 +74,18 @@ class IngestRequest:
     connection: Connection | None
     """None starts an emulator for the run."""
     as_json: bool
+
+    def options(self) -> IngestionOptions:
+        """Return the options of the job."""
+        return IngestionOptions(
+            via=self.via,
+            on_existing=self.on_existing,
+            on_unknown=self.on_unknown,
+            workers=self.workers,
+            chunk=self.chunk,
+            limits=self.limits,
+            patience=self.patience,
+        )
 
     def settings(self) -> dict[str, object]:
         """Return what a report shows of it: no key, and no address that may hold one."""
@@ -99,13 +124,17 @@ async def ingest_file(request: IngestRequest, signals: Signals) -> int:
 
 async def _fill(result: RunResult, request: IngestRequest, signals: Signals) -> None:
     check_source(request.source)
-    async with _open_session(request) as (session, stored_count):
-        result.has_started = True
-        if request.connection is not None:
-            await check_reachable(session.registry)
-        input_id = await _input_id(request)
-        with _frozen_gc():
-            await _Run(request, session, input_id, signals, result).run()
+    async with _service(request) as (arguments, stored_count):
+        async with Session.from_env(**arguments) as session:  # type: ignore[arg-type]
+            result.has_started = True
+            if request.connection is not None:
+                await check_reachable(session.registry)
+            input_id = await _input_id(request)
+            if request.processes == 1:
+                with _frozen_gc():
+                    await _Run(request, session, input_id, signals, result).run()
+        if request.processes > 1:
+            await run_processes(request, arguments, input_id, signals, result)
         result.emulator_holds = stored_count()
 
 
@@ -130,49 +159,22 @@ def _frozen_gc() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _open_session(
+async def _service(
     request: IngestRequest,
-) -> AsyncIterator[tuple[Session, Callable[[], tuple[int, int] | None]]]:
-    """Open the session; also yield a function that counts the records in the emulator of the run."""
+) -> AsyncIterator[tuple[dict[str, object], Callable[[], tuple[int, int] | None]]]:
+    """Yield the arguments of a session, and a function that counts the records in the emulator of the run."""
     # a task without a good answer to its polls is waited for as long as the job is patient
     settings = SessionSettings(polling=Polling(patience=request.patience))
     if request.connection is not None:
-        async with request.connection.session(settings) as session:
-            yield session, lambda: None
+        yield request.connection.arguments(settings), lambda: None
         return
     from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
 
     # a job that is resumed must find what it has stored
     data = None if request.journal is None else request.journal.with_name(f"{request.journal.name}.emulator")
-    async with (
-        Emulator(data=data) as emulator,
-        Session(api_key=emulator.key, base_url=emulator.url, **settings) as session,
-    ):
-        yield session, lambda: (emulator.relationships(), emulator.resources())
-
-
-@define
-class _Input:
-    """The records of a file. An error of reading ends them, so that the records read so far are completed."""
-
-    request: IngestRequest
-    error: InputError | None = None
-    skipped_references: Counter[str] = field(factory=Counter)
-    """References of FHIR that are no relationships, by reason."""
-
-    async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None]:
-        request = self.request
-        try:
-            if request.files is None and sys.stdin is None:
-                raise InputError("standard input is closed")
-            records = request.input_options.records(request.files, request.source, self.skipped_references)
-            async with aclosing(records):
-                async for block in records.blocks:
-                    yield block
-        except InputError as error:
-            self.error = error
-        except OSError as error:
-            self.error = InputError(f"the input cannot be read: {error.strerror or type(error).__name__}")
+    async with Emulator(data=data) as emulator:
+        arguments: dict[str, object] = {"api_key": emulator.key, "base_url": emulator.url, **settings}
+        yield arguments, lambda: (emulator.relationships(), emulator.resources())
 
 
 @define
@@ -182,72 +184,60 @@ class _Run:
     input_id: str | None
     signals: Signals
     result: RunResult
-    input: _Input = field(init=False)
-    job: Ingestion = field(init=False)
+    job: FileJob = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         request = self.request
-        self.input = _Input(request)
-        self.job = Ingestion(
+        self.job = FileJob(
             self.session,
             request.source,
-            RecordStream(self.input.blocks()),
+            self._read,
+            dead_letters=request.dead_letters,
+            on_failure=self._check_errors,
             journal=request.journal,
             journal_is_copy=request.journal_is_copy,
             input_id=self.input_id,
             service=_EMULATOR if request.connection is None else None,
-            via=request.via,
-            on_existing=request.on_existing,
-            on_unknown=request.on_unknown,
-            workers=request.workers,
-            chunk=request.chunk,
-            limits=request.limits,
-            patience=request.patience,
+            **request.options(),
         )
         self.result.report = self.job.report
-        self.result.skipped_references = self.input.skipped_references
+        self.result.skipped_references = self.job.skipped_references
+
+    def _read(self, skipped_references: Counter[str]) -> RecordStream:
+        request = self.request
+        if request.files is None and sys.stdin is None:
+            raise InputError("standard input is closed")
+        return request.input_options.records(request.files, request.source, skipped_references)
 
     async def run(self) -> None:
         """Run the job to its end, and fill `result`."""
-        dead_letters = DeadLetters(self.request.dead_letters)
         try:
-            await self._run(dead_letters)
+            await self._run()
         finally:
-            well = self.result.error is None and self.job.report.all_landed
-            unwritten = _close(dead_letters, all_landed=well)
-            self.result.dead_letters = dead_letters.count
-        self.result.error = self.result.error or unwritten
+            self.result.dead_letters = self.job.dead_letters.count
+            self.result.error = self.job.error
+            self.result.unexpected_error = self.job.unexpected_error
 
-    async def _run(self, dead_letters: DeadLetters) -> None:
+    async def _run(self) -> None:
         with ExitStack() as stack:
             stop_reading = (
                 stack.enter_context(interruptible_stdin()) if self.request.files is None else _do_nothing
             )
             position = ReadPosition()
             READ_POSITION.set(position)
-            limit = stack.enter_context(self.session.limit_concurrency(self.request.limits))
-            async with self.job:
-                collecting = asyncio.create_task(self._collect(dead_letters), name="clinia-outcomes")
-                stack.enter_context(self.signals.steps(self._stop(stop_reading), collecting.cancel))
-                progress = Progress(self.job.report, limit, _size_of(self.request.files), position)
-                timeline = Timeline(self.job.report, limit)
+            limit = stack.enter_context(self.session.limit_concurrency(self.request.limits, background=True))
+            stack.enter_context(self.signals.steps(self._stop(stop_reading), self.job.cancel))
+            progress = Progress(self.job.report, limit, _size_of(self.request.files), position)
+            timeline = Timeline(self.job.report, limit)
+            try:
                 async with shown(progress.line), timeline.recorded():
-                    await asyncio.wait([collecting])
-            self.result.timeline = timeline.fields()
-            if collecting.cancelled():
-                await self.session.aclose(grace=0)
-                # the outcomes of the remaining records are known now that the job has ended
-                await asyncio.gather(self._collect(dead_letters), return_exceptions=True)
-            self._note_error(collecting)
+                    await self.job.run()
+            finally:
+                self.result.timeline = timeline.fields()
 
-    async def _collect(self, dead_letters: DeadLetters) -> None:
-        report, allowed = self.job.report, self.request.max_errors
-        async for outcome in self.job.unlanded():
-            dead_letters.add(outcome)
-            errors = report.completed - report.landed
-            if allowed is not None and report.stopped_by is None and allowed.is_exceeded(errors, report.read):
-                report.stopped_by = f"more errors than --max-errors {allowed} allows"
-                self.job.stop(self.request.grace)
+    def _check_errors(self) -> None:
+        if _has_too_many_errors(self.request, self.job.report):
+            self.job.stop(self.request.grace)
 
     def _stop(self, stop_reading: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:
@@ -257,32 +247,61 @@ class _Run:
 
         return stop
 
-    def _note_error(self, collecting: asyncio.Task[None]) -> None:
-        result = self.result
-        error = None if collecting.cancelled() else collecting.exception() or self.input.error
-        if isinstance(error, OSError) and not isinstance(error, CliniaError):
-            error = _dead_letters_unwritable(error)  # only the dead letters are files here
-        if isinstance(error, CliniaError):
-            result.error = error
-            result.report.stopped_by = result.report.stopped_by or str(error)
-        else:
-            result.unexpected_error = error
+
+async def run_processes(
+    request: IngestRequest,
+    session: dict[str, object],
+    input_id: str | None,
+    signals: Signals,
+    result: RunResult,
+) -> None:
+    """Run the job in several processes to its end, and fill `result`."""
+    job = ProcessIngestion(
+        request.files or (),
+        request.source,
+        processes=request.processes,
+        dead_letters=request.dead_letters,
+        session=session,
+        open_input=partial(request.input_options.records, request.files, request.source),
+        journal=request.journal,
+        journal_is_copy=request.journal_is_copy,
+        input_id=input_id,
+        service=_EMULATOR if request.connection is None else None,
+        **request.options(),
+    )
+    result.report, result.skipped_references = job.report, job.skipped_references
+
+    def check_errors() -> None:
+        if _has_too_many_errors(request, job.report):
+            job.stop(request.grace)
+
+    def stop() -> None:
+        click.echo(STOPPING, err=True)
+        job.stop(request.grace)
+
+    job.on_state = check_errors
+    progress = Progress(job.report, job.load, _size_of(request.files), lambda: job.bytes_read)
+    timeline = Timeline(job.report, job.load)
+    try:
+        with signals.steps(stop, job.cancel):
+            async with shown(progress.line), timeline.recorded():
+                await job.run()
+    finally:
+        result.timeline = timeline.fields()
+        result.dead_letters = job.dead_letters_count
+
+
+def _has_too_many_errors(request: IngestRequest, report: Report) -> bool:
+    """Return whether the job is to be stopped for its errors; the report says so then."""
+    allowed, errors = request.max_errors, report.completed - report.landed
+    if allowed is None or report.stopped_by is not None or not allowed.is_exceeded(errors, report.read):
+        return False
+    report.stopped_by = f"more errors than --max-errors {allowed} allows"
+    return True
 
 
 def _size_of(files: tuple[Path, ...] | None) -> int | None:
     return None if files is None else sum(file.stat().st_size for file in files)
-
-
-def _close(dead_letters: DeadLetters, *, all_landed: bool) -> ConfigError | None:
-    try:
-        dead_letters.close(all_landed=all_landed)
-    except OSError as error:
-        return _dead_letters_unwritable(error)
-    return None
-
-
-def _dead_letters_unwritable(error: OSError) -> ConfigError:
-    return ConfigError(f"--dead-letters: the file cannot be written: {error.strerror}")
 
 
 def _do_nothing() -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from attrs import asdict, define, field, frozen
 
 from clinia_async.ingest import Report
+from clinia_async.ingest.processes.job import Load
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 _FIRST_INTERVAL = 0.1
@@ -34,7 +35,7 @@ class Timeline:
     """Takes a sample every 0.1 s; once there are 400, every second one goes and the interval doubles."""
 
     report: Report
-    limit: AdaptiveLimit
+    limit: AdaptiveLimit | Load
     samples: list[Sample] = field(factory=list)
     _interval: float = _FIRST_INTERVAL
     _lag: tuple[int, float] = (0, 0.0)

@@ -19,6 +19,7 @@ from clinia_async.ingest.journal.file import (
     check_file,
     failure,
 )
+from clinia_async.ingest.journal.folder import part_of, processes_of
 from clinia_async.ingest.journal.rows import DAMAGED
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.records import position_ranges as positions
@@ -66,11 +67,17 @@ def read_snapshot(path: Path) -> JournalSnapshot:
 
     Not for the process of the job itself: to close a file there releases the locks on it.
 
+    For the folder of a job of several processes, the counts are of all of them, and the position of a failure
+    is that among the records of one process.
+
     Raises:
         JournalError: there is no journal at `path`, it is damaged, or it changes too fast to be copied.
     """
     if not path.exists():
         raise JournalError("there is no journal of this name")
+    if path.is_dir():
+        parts = [part_of(path, number) for number in range(processes_of(path))]
+        return _sum([*map(read_snapshot, parts)])
     check_file(path)
     with tempfile.TemporaryDirectory(prefix="clinia-journal-") as folder:
         copy = Path(folder) / "journal"
@@ -82,6 +89,29 @@ def read_snapshot(path: Path) -> JournalSnapshot:
         else:
             return _read(copy, changed_at)
     raise JournalError(f"the journal cannot be read: {reason}")
+
+
+def _sum(parts: Sequence[JournalSnapshot]) -> JournalSnapshot:
+    landed: Counter[Disposition] = Counter()
+    waiting: Counter[ChunkState] = Counter()
+    failures: dict[tuple[Disposition, str | None], FailureGroup] = {}
+    for part in parts:
+        landed.update(part.landed)
+        waiting.update(part.waiting)
+        for group in part.failures:
+            name = group.disposition, group.reason
+            other = failures.get(name, FailureGroup(*name, 0, group.first))
+            failures[name] = FailureGroup(*name, other.count + group.count, min(other.first, group.first))
+    return JournalSnapshot(
+        *max((part.source, part.service, part.via) for part in parts),
+        max(part.changed_at for part in parts),
+        sum(part.read for part in parts),
+        landed,
+        sorted(failures.values(), key=lambda group: group.count, reverse=True),
+        waiting,
+        sum(part.tasks for part in parts),
+        sum(part.invalid for part in parts),
+    )
 
 
 def _copy(path: Path, copy: Path) -> None:

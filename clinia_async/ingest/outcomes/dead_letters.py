@@ -9,6 +9,7 @@ import base64
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -66,6 +67,32 @@ class DeadLetters:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) -> int:
+    """Move the letters in `parts` to the file at `path`, which is made anew; return how many there are.
+
+    A letter that a killed process has not written whole is left out: its record is reported again. With
+    `all_landed`, a file that a previous run has left is removed.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    there = [part for part in parts if part.exists()]
+    if not there:
+        DeadLetters(path).close(all_landed=all_landed)
+        return 0
+    count = 0
+    with _made(path) as file:
+        for part in there:
+            with part.open("rb") as letters:
+                for letter in letters:
+                    if letter.endswith(b"\n"):
+                        file.write(letter)
+                        count += 1
+    for part in there:
+        part.unlink()
+    return count
 
 
 def dead_letter(outcome: RecordOutcome) -> bytes:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from attrs import define, field, frozen
+from attrs import Attribute, asdict, define, evolve, field, frozen
 
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk
@@ -42,6 +42,13 @@ class Lag:
     def mean(self) -> float:
         return self.total / self.tasks if self.tasks else 0.0
 
+    def __add__(self, other: "Lag") -> "Lag":
+        return Lag(self.tasks + other.tasks, self.total + other.total, max(self.worst, other.worst))
+
+
+def _no_clock() -> float:
+    return 0.0
+
 
 @define
 class Report:
@@ -68,7 +75,7 @@ class Report:
     stopped_by: str | None = None
     """Why the job ended before its input did; None if it did not."""
 
-    _clock: Callable[[], float] = field(default=lambda: 0.0, init=False, repr=False, eq=False)
+    _clock: Callable[[], float] = field(default=_no_clock, init=False, repr=False, eq=False)
     _started: float | None = field(default=None, init=False, repr=False)
     _seconds: float = field(default=0.0, init=False, repr=False)
     _limits: list[AdaptiveLimit] = field(factory=list, init=False, repr=False, eq=False)
@@ -121,6 +128,33 @@ class Report:
         """Count records that landed in a previous run."""
         self.by_disposition[disposition] += count
         self.reported_before += count
+
+    def at_this_moment(self) -> "Report":
+        """Return a copy that nothing changes any more, and that can be pickled."""
+        copy = Report(**asdict(self, filter=_is_public, recurse=False))
+        copy.by_disposition, copy.reasons = Counter(self.by_disposition), Counter(self.reasons)
+        copy.first_lines = {group: [*lines] for group, lines in self.first_lines.items()}
+        copy.slowest, copy.lag = [*self.slowest], evolve(self.lag)
+        copy._seconds, copy._load = self.seconds, self._measured()
+        return copy
+
+    def become_sum_of(self, parts: Sequence["Report"]) -> None:
+        """Take over the counts of the parts of one job, which share a limit; `seconds` stay the job's own."""
+        for name in _COUNTS:
+            setattr(self, name, sum(getattr(part, name) for part in parts))
+        self.by_disposition, self.reasons = Counter(), Counter()
+        self.first_lines, slowest, self.lag = {}, [], Lag()
+        for part in parts:
+            self.by_disposition += part.by_disposition
+            self.reasons += part.reasons
+            self.lag = self.lag + part.lag
+            slowest += part.slowest
+            for group, lines in part.first_lines.items():
+                self.first_lines[group] = sorted([*self.first_lines.get(group, ()), *lines])[:MOST_LINES]
+        self.slowest = sorted(slowest, key=lambda it: it.seconds, reverse=True)[:MOST_CHUNKS]
+        loads = [part._measured() for part in parts] or [(0, 0, 0, 0)]
+        throttles, *largest = zip(*loads, strict=True)
+        self._load = (sum(throttles), max(largest[0]), max(largest[1]), max(largest[2]))
 
     # -------------------------------------------------------------------- what people read
 
@@ -220,6 +254,13 @@ def lines_in_words(lines: Sequence[int], count: int) -> str:
         return ""
     more = ", ..." if count > len(lines) else ""
     return f" (line{'s' if count > 1 else ''} {', '.join(map(str, lines))}{more})"
+
+
+_COUNTS = ("read", "blank", "sent", "reported_before", "reconciled", "resent")
+
+
+def _is_public(attribute: "Attribute[object]", _: object) -> bool:
+    return not attribute.name.startswith("_")
 
 
 _ALWAYS = frozenset({"read", "sent", "persisted", "failed", "unknown"})

@@ -108,7 +108,10 @@ class RecordBatch:
     def without(self, places: Sequence[int]) -> "RecordBatch":
         """Return a batch of all records but those at `places`."""
         out = set(places)
-        stay = [place not in out for place in range(len(self))]
+        return self.where([place not in out for place in range(len(self))])
+
+    def where(self, stay: Sequence[bool]) -> "RecordBatch":
+        """Return a batch of the records for which `stay` is true."""
         return RecordBatch(
             self.kind,
             [*compress(self.keys, stay)],

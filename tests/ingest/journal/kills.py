@@ -7,6 +7,9 @@ each of its lives and killed with SIGKILL; the same command goes on where the fo
 emulator that it talks to loses answers, refuses, and is killed and started again meanwhile. After a job
 has ended the same command is given again, and killed again: it must tell the same and send nothing.
 
+With `--processes N` the command has that many processes, and a kill ends the one that the others belong to,
+one of the others, or all at once.
+
 A life that ends with exit code 0 or 1 ends the job. With 4 (no good answer), or 1 and something told
 `unknown`, the same command is given again, as its user would, until a run has nothing open or tells the
 same as the one before. What was open may be settled later; nothing else may be told differently.
@@ -14,15 +17,19 @@ The same seed makes the same inputs and the same plan of kills; what a kill meet
 """
 
 import argparse
+import asyncio
+import contextlib
 import gc
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,7 +40,10 @@ from attrs import define, field, frozen
 import clinia_async.cli.commands.ingest
 import clinia_async.cli.runs.ingest  # noqa: F401  what a child needs is there before the fork
 from clinia_async.cli import main
+from clinia_async.ingest import BadRecord, Record, read_ndjson
+from clinia_async.ingest.journal.folder import part_of
 from clinia_async.ingest.records import position_ranges as positions
+from clinia_async.ingest.records.input_part import InputPart
 from tests.ingest.journal.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
 from tests.ingest.truth import (
@@ -41,6 +51,7 @@ from tests.ingest.truth import (
     SOURCE,
     Findings,
     Input,
+    Line,
     LineKind,
     Reported,
     check,
@@ -60,6 +71,7 @@ class Plan:
     seed: int
     via: str
     folder: Path
+    processes: int = 1
 
     def random(self, what: str) -> Random:
         return Random(f"{self.seed}:{self.via}:{what}")
@@ -118,6 +130,8 @@ class Job:
         else:
             self.options += ["--workers", str(random.choice([4, 8, 16, 32]))]
         self.options += ["--patience", random.choice(["60", "60", "2", "0.3"])]
+        if self.plan.processes > 1:
+            self.options += ["--processes", str(self.plan.processes)]
         self._dice = self.plan.random("kills")
         self.nemesis = Nemesis(self.plan.folder, self.plan.random("nemesis"))
 
@@ -167,6 +181,8 @@ class Job:
     def _delay(self) -> float:
         """Seconds until a life is cut: some before its first request, most in its midst."""
         spans = [(0, 0.06), (0.06, 0.4), (0.4, 1.0), (1.0, 8.0)]
+        if self.plan.processes > 1:  # which have to start first
+            spans = [(0, 0.8), (0.8, 2.0), (2.0, 4.0), (4.0, 20.0)]
         first, last = self._dice.choices(spans, (25, 50, 20, 5))[0]
         # a job that does not get on is given more and more time, on a machine that is slow too
         return self._dice.uniform(first, last) * (1 + self.score.lives / 50)
@@ -175,7 +191,7 @@ class Job:
         """After its end: killed while it tells the same again, and at last left to tell it."""
         carried = self.nemesis.carried()
         for _ in range(self._dice.randrange(3)):
-            self._live(self._dice.uniform(0, 0.15))
+            self._live(self._dice.uniform(0, 0.15 if self.plan.processes == 1 else 1.5))
         code = self._live(LONGEST_LIFE)
         if self.nemesis.carried() != carried and report is not None and not _open(report):
             self.findings.untrue.append("a job that had ended sent something")
@@ -192,7 +208,7 @@ class Job:
         end = time.monotonic() + delay
         while not life.wait(min(end, self.nemesis.next)) and time.monotonic() < end:
             self.nemesis.tick()
-        life.kill()
+        self._kill(life)
         if not life.killed:
             return life.code
         if delay >= LONGEST_LIFE:
@@ -201,6 +217,24 @@ class Job:
         self.score.at[self._standing()] += 1
         return None
 
+    def _kill(self, life: Life) -> None:
+        """Kill the process, and perhaps those that it has started; or one of those alone, and let it end."""
+        others = [] if life.over or self.plan.processes == 1 else [*_children(life.pid)]
+        whom = self._dice.choice(["first", "one", "all"])
+        if others and whom == "one":
+            _kill(self._dice.choice(others))
+            self.score.kills += 1
+            self.score.at["one of the processes"] += 1
+            end = time.monotonic() + LONGEST_LIFE
+            while not life.wait(min(end, self.nemesis.next)) and time.monotonic() < end:
+                self.nemesis.tick()
+            if not life.over:
+                self.findings.untrue.append("a job whose process was killed had no end")
+        life.kill()
+        if whom == "all":
+            for pid in others:
+                _kill(pid)
+
     def _command(self) -> int:
         os.environ["CLINIA_API_KEY"] = KEY
         return main(self.command())
@@ -208,25 +242,35 @@ class Job:
     def _report(self) -> dict[str, Any]:
         return dict(json.loads((self.plan.folder / "job.out").read_text()))
 
-    def _copy(self) -> Path:
-        """The journal as it stands: to look at it does not change it."""
+    @property
+    def journals(self) -> list[Path]:
+        count = self.plan.processes
+        return [self.journal] if count == 1 else [part_of(self.journal, number) for number in range(count)]
+
+    @contextlib.contextmanager
+    def _copy(self, journal: Path) -> Iterator[sqlite3.Connection | None]:
+        """A journal as it stands: to look at it does not change it."""
         copy = self.plan.folder / "copy"
         for ending in ("", "-wal"):
-            left = Path(f"{self.journal}{ending}")
+            left = Path(f"{journal}{ending}")
             target = Path(f"{copy}{ending}")
             target.unlink(missing_ok=True)
             if left.exists():
                 shutil.copyfile(left, target)
-        return copy
+        if not copy.exists():
+            yield None
+            return
+        with contextlib.closing(sqlite3.connect(copy)) as database:
+            yield database
 
     def _standing(self) -> str:
         """What the journal held at the moment of a kill."""
-        copy = self._copy()
-        if not copy.exists():
-            return "no journal"
-        with sqlite3.connect(copy) as database:
-            states = {state for (state,) in database.execute("SELECT DISTINCT state FROM chunk")}
-        database.close()
+        states = set()
+        for journal in self.journals:
+            with self._copy(journal) as database:
+                if database is None:
+                    return "no journal"
+                states |= {state for (state,) in database.execute("SELECT DISTINCT state FROM chunk")}
         open_ = states - {"SETTLED", "REJECTED"}
         return "+".join(sorted(open_)) or ("SETTLED" if states else "nothing planned")
 
@@ -247,12 +291,25 @@ class Job:
 
     def _claimed_though_taken(self) -> list[str]:
         """Equal duplicates that were told as stored by this job, although none of their answers was lost."""
-        lines = [line for line in self.given.lines if line.kind is not LineKind.BLANK]
-        with sqlite3.connect(self._copy()) as database:
+        return [
+            finding
+            for number, journal in enumerate(self.journals)
+            for finding in self._claimed_in(journal, asyncio.run(self._lines_of(number)))
+        ]
+
+    async def _lines_of(self, number: int) -> list[Line]:
+        """The lines that one process reads."""
+        part = InputPart(number, self.plan.processes)
+        records = part.of(read_ndjson(self.plan.folder / "in.ndjson", SOURCE))
+        found = [item.line async for item in records if isinstance(item, Record | BadRecord)]
+        return [self.given.lines[line - 1] for line in found]
+
+    def _claimed_in(self, journal: Path, lines: list[Line]) -> list[str]:
+        with self._copy(journal) as database:
+            assert database is not None
             rows = database.execute(
                 "SELECT landed FROM chunk WHERE attempts < 2 AND NOT maybe_applied"
             ).fetchall()
-        database.close()
         claimed = [
             position
             for (landed,) in rows
@@ -301,14 +358,26 @@ def _contradictions(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [f"{name}: told {before[name]}, then {after[name]}" for name in found]
 
 
-def run_slot(slot: int, seed: int, vias: list[str], kills: int, folder: Path) -> Score:
+def _children(pid: int) -> Iterator[int]:
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            yield from map(int, path.read_text().split())
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_slot(slot: int, seed: int, vias: list[str], kills: int, folder: Path, *, processes: int) -> Score:
     """Jobs one after the other, until there were so many kills."""
     gc.freeze()
     total = Score()
     while total.kills < kills:
         number = total.jobs
         via = vias[(number + slot) % len(vias)]
-        plan = Plan(seed * 1_000_003 + slot * 10_007 + number, via, folder / f"{slot}-{number}-{via}")
+        place = folder / f"{slot}-{number}-{via}"
+        plan = Plan(seed * 1_000_003 + slot * 10_007 + number, via, place, processes)
         job = Job(plan)
         score = job.run()
         total.add(score)
@@ -321,13 +390,16 @@ def run_slot(slot: int, seed: int, vias: list[str], kills: int, folder: Path) ->
     return total
 
 
-def run(kills: int, seed: int, via: str, slots: int) -> Score:
+def run(kills: int, seed: int, via: str, slots: int, *, processes: int) -> Score:
     vias = ["single", "bulk"] if via == "both" else [via]
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     share = [kills // slots + (slot < kills % slots) for slot in range(slots)]
     started = time.monotonic()
     total = Score()
-    works = [partial(run_slot, slot, seed, vias, kills, folder) for slot, kills in enumerate(share)]
+    works = [
+        partial(run_slot, slot, seed, vias, kills, folder, processes=processes)
+        for slot, kills in enumerate(share)
+    ]
     for score in side_by_side(works, folder):
         total.add(score)
     minutes = (time.monotonic() - started) / 60
@@ -344,8 +416,9 @@ def _main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--via", choices=["single", "bulk", "both"], default="both")
     parser.add_argument("--jobs", type=int, default=2, help="how many jobs run at a time")
+    parser.add_argument("--processes", type=int, default=1, help="of each job")
     given = parser.parse_args()
-    return bool(run(given.kills, given.seed, given.via, given.jobs).failed)
+    return bool(run(given.kills, given.seed, given.via, given.jobs, processes=given.processes).failed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,371 @@
+"""The coordinator of a job of several processes: starts them, adds up what they report, and stops them."""
+
+import asyncio
+import contextlib
+import pickle
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypedDict, Unpack, cast
+
+from attrs import define, evolve
+
+import clinia_async
+from clinia_async.calls.validation import check_key
+from clinia_async.errors import CliniaError, ConfigError, Outcome
+from clinia_async.errors.settings import Number
+from clinia_async.ingest.file_job import ReadFiles, unwritable
+from clinia_async.ingest.journal.folder import JournalFolder
+from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options
+from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters
+from clinia_async.ingest.outcomes.outcome import Disposition
+from clinia_async.ingest.outcomes.report import Report
+from clinia_async.ingest.processes.frames import (
+    LENGTH,
+    Cancel,
+    Stop,
+    WorkerEnd,
+    WorkerOrder,
+    WorkerState,
+    framed,
+    length_of,
+)
+from clinia_async.ingest.readers.column_mapping import ColumnMapping
+from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.readers.fhir_bundle import PassedOver
+from clinia_async.ingest.readers.fhir_records import FhirContent
+from clinia_async.ingest.readers.files import identity_of, read_records
+from clinia_async.ingest.readers.formats import InputFormat
+from clinia_async.ingest.readers.table_options import TableOptions
+from clinia_async.ingest.records.input_part import InputPart
+from clinia_async.ingest.records.record import IdMapping
+from clinia_async.ingest.records.record_stream import RecordStream
+from clinia_async.ingest.senders.retrying_session import JobStopped
+from clinia_async.models import Action
+from clinia_async.models.secret import Secret
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits
+
+_CODE = "import sys; sys.path.insert(0, {!r}); from clinia_async.ingest.processes.worker import main; main()"
+_KILLED = "its process was killed"
+_LAST_GRACE = 10.0
+"""Seconds that workers have to end in after a cancel."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """How files are read: the options of `read_records`."""
+
+    format: InputFormat | str | None
+    columns: ColumnMapping | None
+    table: TableOptions | None
+    action: Action | str
+    map_id: IdMapping | None
+    fhir: FhirContent | str
+    fhir_base: str | None
+
+
+class WorkerDied(JobStopped):
+    """A process of the job was killed. What it had in flight may or may not have landed."""
+
+    outcome = Outcome.UNKNOWN
+
+
+@define(eq=False)
+class Load:
+    """The requests of all processes, as the limit that they share sees them."""
+
+    in_flight: int = 0
+    limit: float = 0.0
+    throttles: int = 0
+    closed_until: float = 0.0
+    last_throttle: str = ""
+
+
+@define(eq=False)
+class _Worker:
+    number: int
+    process: asyncio.subprocess.Process
+    state: WorkerState | None = None
+    end: WorkerEnd | None = None
+
+    def say(self, message: object) -> None:
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            with contextlib.suppress(ConnectionError):
+                self.process.stdin.write(framed(message))
+
+
+class ProcessIngestion:
+    """Loads files with several processes of this machine, as one job with one report.
+
+        job = ProcessIngestion([Path("relationships.ndjson")], "ehr-prod", processes=4,
+                               session={"workspace": "acme"}, dead_letters=Path("dead.ndjson"))
+        report = await job.run()
+
+    All records of one key go to one process, so that their order holds. Each process reads all of the files
+    and sends its own records. They share the `limits`, and the service sees one client.
+
+    With a `journal`, which is a folder here, the same job is resumed where it was stopped, with the same
+    number of processes, whichever of them were killed. They end with the one that started them.
+
+    Args:
+        files: read by each process; standard input cannot be.
+        source: the key of the source that every record belongs to.
+        processes: how many; as many as there are cores, at most.
+        dead_letters: the file for records that did not land. It is written at the end; until then there is
+            one a process beside it, named `.part-0` and so on.
+        session: the arguments of `Session.from_env`, such as the workspace. The key, from here or from the
+            environment, goes to the processes through a pipe.
+        read: how the files are read: the options of `read_records`.
+        journal: the folder to write progress to; it is made if it is not there.
+        journal_is_copy: take a journal that was copied or restored from a backup for the original.
+        input_id: any text that changes with the input; without it the files are read once more for it.
+        service: any text that names the service in the journal; without it the origin of the registry.
+        open_input: opens the files in each process, in place of `read`; it has to be picklable.
+        options: those of `Ingestion`. `workers` is for each process.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        source: str,
+        *,
+        processes: int,
+        dead_letters: Path,
+        session: Mapping[str, object] | None = None,
+        read: ReadOptions | None = None,
+        journal: Path | None = None,
+        journal_is_copy: bool = False,
+        input_id: str | None = None,
+        service: str | None = None,
+        open_input: ReadFiles | None = None,
+        **options: Unpack[IngestionOptions],
+    ) -> None:
+        """Check the options; nothing is read, started or sent before `run`.
+
+        Raises:
+            ConfigError: an option is outside its range, or does not go with several processes.
+            InvalidWrite: `source` is no key.
+        """
+        check_key(source, "$.source")
+        Number(least=1, whole=True).check("processes", processes)
+        self._read: ReadOptions = read or {}
+        if self._read.get("fhir") == FhirContent.BOTH:
+            raise ConfigError(
+                "several processes cannot wait for each other's resources: load fhir resources first,"
+                " and the references in a second job"
+            )
+        self.report = Report()
+        self.load = Load()
+        self.dead_letters_count = 0
+        self.skipped_references: Counter[str] = Counter()
+        self.error: CliniaError | None = None
+        self._files, self._source, self._processes = tuple(files), source, processes
+        self._dead_letters = DeadLetters(dead_letters).path
+        self._session = dict(session or {})
+        self._journal, self._journal_is_copy, self._input_id = journal, journal_is_copy, input_id
+        self._service = service
+        self._open_input = open_input or partial(_opened, self._files, source, self._read)
+        self._options = checked_options(**options)
+        self._given = options
+        self._workers: list[_Worker] = []
+        self.on_state: Callable[[], None] = lambda: None
+
+    async def run(self) -> Report:
+        """Run the job to its end and return its report.
+
+        Raises:
+            JournalBusy: another job has the journal open.
+            JournalMismatch: the journal is of other input, another service, or another number of processes.
+            WorkerDied: a process was killed; the others have completed what they had in flight.
+            CliniaError: what ended a process, as `Ingestion` raises it.
+        """
+        self.report.start(asyncio.get_running_loop().time)
+        try:
+            if self._journal is not None and self._input_id is None:
+                self._input_id = await identity_of(self._files, **self._read)
+            with self._folders() as (journals, shared):
+                await self._run(journals, shared)
+        except BaseException as error:
+            self.report.stopped_by = self.report.stopped_by or str(error) or type(error).__name__
+            raise
+        finally:
+            self.report.finish()
+        if self.error is not None:
+            raise self.error
+        return self.report
+
+    def stop(self, grace: float | None = None) -> None:
+        """Read and send no further record in any process; complete what is in flight, for `grace` seconds."""
+        if self.report.stopped_by is None:
+            self.report.stopped_by = "asked to stop"
+        for worker in self._workers:
+            worker.say(Stop(grace))
+
+    def cancel(self) -> None:
+        """Wait for nothing more in any process: what is in flight is reported as unknown."""
+        for worker in self._workers:
+            worker.say(Cancel())
+
+    @property
+    def bytes_read(self) -> int | None:
+        """How far the files were read by the slowest process."""
+        states = [worker.state for worker in self._workers]
+        return min((0 if state is None else state.bytes_read for state in states), default=None)
+
+    @contextlib.contextmanager
+    def _folders(self) -> Iterator[tuple[JournalFolder | None, Path]]:
+        """The folder of the journals, if there is one, and the file of the limit that the processes share."""
+        if self._journal is None:
+            with tempfile.TemporaryDirectory(prefix="clinia-limit-") as folder:
+                yield None, Path(folder) / "limit"
+            return
+        about = {"source": self._source, "via": self._options.via, "input": self._input_id}
+        journals = JournalFolder.open(self._journal, self._processes, about)
+        try:
+            yield journals, journals.path / "limit"
+        finally:
+            journals.close()
+
+    async def _run(self, journals: JournalFolder | None, shared: Path) -> None:
+        dead_letters = [self._dead_letters_of(number) for number in range(self._processes)]
+        for left in dead_letters:
+            left.unlink(missing_ok=True)  # of a run that was killed: they are written again
+        limits = self._options.limits
+        limits = limits if limits.shared is not None else evolve(limits, shared=shared)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._processes):
+                    worker = await self._start(number, journals, limits)
+                    group.create_task(self._follow(worker), name="clinia-worker")
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await _end_all(self._workers)
+            self._conclude(dead_letters)
+
+    async def _start(self, number: int, journals: JournalFolder | None, limits: ConcurrencyLimits) -> _Worker:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-c",
+            _CODE.format(str(Path(clinia_async.__file__).parent.parent)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a terminal's signals are for the coordinator alone
+        )
+        worker = _Worker(number, process)
+        self._workers.append(worker)
+        worker.say(sys.path)
+        worker.say(self._order(number, journals, limits))
+        if self.report.stopped_by is not None:
+            worker.say(Stop(None))
+        return worker
+
+    def _order(self, number: int, journals: JournalFolder | None, limits: ConcurrencyLimits) -> WorkerOrder:
+        session = dict(self._session)
+        key = session.pop("api_key", None)
+        options = cast("JobOptions", {**self._given, "limits": limits})
+        options["input_id"] = None if journals is None else f"{self._input_id} {number}/{self._processes}"
+        options["journal"] = None if journals is None else journals.part(number)
+        options["journal_is_copy"], options["service"] = self._journal_is_copy, self._service
+        return WorkerOrder(
+            InputPart(number, self._processes),
+            self._source,
+            self._open_input,
+            self._dead_letters_of(number),
+            options,
+            session,
+            key.reveal() if isinstance(key, Secret) else key,  # type: ignore[arg-type]  # `Session` checks it
+        )
+
+    async def _follow(self, worker: _Worker) -> None:
+        """Take in what a worker reports, to its end; stop the others where it failed or was killed."""
+        assert worker.process.stdout is not None
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while worker.end is None:
+                head = await worker.process.stdout.readexactly(LENGTH)
+                message = pickle.loads(await worker.process.stdout.readexactly(length_of(head)))  # noqa: S301
+                if isinstance(message, WorkerEnd):
+                    worker.end, worker.state = message, message.state or worker.state
+                elif isinstance(message, WorkerState):
+                    worker.state = message
+                self._add_up()
+                self.on_state()
+        code = await worker.process.wait()
+        end = worker.end or WorkerEnd(worker.state, error=self._died(worker, code))
+        worker.end = end
+        if end.unexpected_error is not None:
+            raise RuntimeError(f"a process of the job failed:\n{end.unexpected_error}")
+        self.error = self.error or end.error
+        # an error of the input is met by every process, each at the end of what can be read
+        if end.error is not None and not isinstance(end.error, InputError):
+            reason = self.report.stopped_by or str(end.error)
+            self.stop()
+            self.report.stopped_by = reason
+
+    def _died(self, worker: _Worker, code: int) -> WorkerDied:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return WorkerDied(f"process {worker.number + 1} of {self._processes} {how}; {self._advice()}")
+
+    def _advice(self) -> str:
+        if self._journal is None:
+            return "without a journal it is not known what it had sent"
+        return "the same job resumes where it was stopped"
+
+    def _add_up(self) -> None:
+        states = [worker.state for worker in self._workers if worker.state is not None]
+        self.report.become_sum_of([state.report for state in states])
+        now, load = asyncio.get_running_loop().time(), self.load
+        load.in_flight = max((state.in_flight for state in states), default=0)
+        load.limit = min((state.limit for state in states), default=0.0)
+        load.throttles = self.report.throttles
+        load.closed_until = now + max((state.closed_for for state in states), default=0.0)
+        load.last_throttle = next((state.last_throttle for state in states), "")
+
+    def _conclude(self, dead_letters: Sequence[Path]) -> None:
+        """Make the report complete, and one file of the dead letters of all processes."""
+        self._add_up()
+        report = self.report
+        for worker in self._workers:
+            if isinstance(worker.end and worker.end.error, WorkerDied) and worker.state is not None:
+                left = worker.state.report.read - worker.state.report.completed
+                report.by_disposition[Disposition.UNKNOWN] += left
+                report.reasons[Disposition.UNKNOWN, _KILLED] += left
+            if worker.end is not None:
+                self.skipped_references = self.skipped_references | worker.end.skipped_references
+                stopped_by = worker.state and worker.state.report.stopped_by
+                report.stopped_by = report.stopped_by or stopped_by or None
+        try:
+            well = self.error is None and report.all_landed
+            self.dead_letters_count = join_dead_letters(self._dead_letters, dead_letters, all_landed=well)
+        except OSError as error:
+            self.error = self.error or unwritable(error)
+
+    def _dead_letters_of(self, number: int) -> Path:
+        return self._dead_letters.with_name(f"{self._dead_letters.name}.part-{number}")
+
+
+def _opened(
+    files: Sequence[Path], source: str, options: ReadOptions, passed_over: PassedOver
+) -> RecordStream:
+    return read_records(files, source, **options, passed_over=passed_over)
+
+
+async def _end_all(workers: Sequence[_Worker]) -> None:
+    """End what still runs, where the job was cancelled: in order, and at once after a while."""
+    running = [worker for worker in workers if worker.process.returncode is None]
+    for worker in running:
+        worker.say(Cancel())
+    if running:
+        await asyncio.wait(
+            [asyncio.ensure_future(worker.process.wait()) for worker in running], timeout=_LAST_GRACE
+        )
+    for worker in workers:
+        if worker.process.stdin is not None:
+            worker.process.stdin.close()
+        if worker.process.returncode is None:
+            worker.process.kill()
+            await worker.process.wait()
