@@ -22,6 +22,7 @@ MEASURES = {
     "memory": "peak memory by the number of records",
     "imports": "importing, and the help of the command line",
     "growth": "the cost of a record and of a pending task by their number",
+    "telemetry": "events, the log and OpenTelemetry, off and on",
     "emulator": "the emulator against a bare server",
     "lost-replies": "creates whose replies are lost, against aiohttp-retry, backoff, azure-core and httpx",
     "check": "the slice for CI: exit code 1 where a figure is beyond its fail figure",

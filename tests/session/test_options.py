@@ -92,6 +92,10 @@ WRONG: dict[str, tuple[Make, str]] = {
 }
 
 
+def test_the_table_has_forty_wrong_settings() -> None:
+    assert len(WRONG) >= 40
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_setting_is_refused_by_class_name_and_range(name: str) -> None:
     make, said = WRONG[name]
