@@ -71,10 +71,9 @@ def test_a_dirty_file(via: str, cli: Cli, served: Served) -> None:
 
 def test_with_an_emulator_of_its_own() -> None:
     ran = ended(start("ingest", DIRTY, "--source", "ehr-prod", "--emulator"))
+    assert (ran.code, ran.messages) == (1, ["49 records that did not land are in dirty-1k.dead.ndjson"])
     persisted = next(row.split()[1] for row in ran.out.splitlines() if row.startswith("succeeded"))
-    assert ran.code == 1
     assert ran.out.splitlines()[-1] == f"the emulator holds {persisted} relationships"
-    assert ran.messages == ["49 records that did not land are in dirty-1k.dead.ndjson"]
 
 
 def test_the_emulators_count_in_json(cli: Cli) -> None:
