@@ -16,6 +16,10 @@ class DerivedEngine(Engine):
         self._parent = parent
         self.telemetry, self.drift, self.submissions = parent.telemetry, parent.drift, parent.submissions
 
+    @property
+    def closed(self) -> bool:
+        return super().closed or self._parent.closed
+
     def open(self) -> Components:
         self._parent.open()
         return super().open()

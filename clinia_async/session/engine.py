@@ -90,6 +90,11 @@ class Engine:
     def state(self) -> str:
         return "closed" if self._closing else "open" if self._running else "new"
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or is being closed."""
+        return self._closing is not None
+
     def open(self) -> Components:
         """Return the components, made now if need be. Raises `SessionClosed`."""
         if self._closing is not None:

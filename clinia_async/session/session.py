@@ -397,6 +397,11 @@ class Session(ApiMethods):
         return self._engine.submissions.take_in_doubt()
 
     @property
+    def closed(self) -> bool:
+        """Whether the session was closed, or is being closed: nothing more can be sent."""
+        return self._engine.closed
+
+    @property
     def registry(self) -> str:
         """The origin of the registry, such as `https://acme.clinia.cloud`."""
         return self._engine.registry

@@ -114,6 +114,15 @@ async def test_a_view_shares_connections_and_what_is_in_doubt() -> None:
         assert len(session.in_doubt) == len(view.in_doubt) == 1
 
 
+async def test_a_session_says_whether_it_is_closed(emulator: Emulator) -> None:
+    async with session_at(emulator) as session:
+        view, other = session.with_options(timeout=3), session.with_options(timeout=3)
+        await view.aclose()
+        assert [each.closed for each in (session, view, other)] == [False, True, False]
+    assert session.closed
+    assert other.closed
+
+
 async def test_a_close_of_the_session_ends_the_waits_of_its_views() -> None:
     script = by_target({"POST": [accepted()]}, task("PENDING"))
     async with Hostile(otherwise=script) as server:
