@@ -49,6 +49,8 @@ def duration(source: str, key: str, seed: int) -> float:
             return (0.15 if u < 0.8 else 3.0) * (0.9 + 0.2 * v)
         case "never":
             return 1e6
+        case _ if source.startswith("takes-"):
+            return int(source.removeprefix("takes-")) / 1000
         case _:
             return 0.0
 

@@ -5,6 +5,7 @@
  * How a write ends is told by the source that it goes to:
  *     persisted                        single writes are done at once
  *     instant lognormal bimodal never  they are accepted, and the task ends after a time of that distribution
+ *     takes-N                          likewise, after N milliseconds
  * Bulks are always accepted; in `persisted` they end at once. A time depends on the seed and the record's
  * key alone, so every client meets the same ones. A task's id is `s_{number}-{due}`: the microsecond on
  * CLOCK_MONOTONIC when it ends, so that a benchmark can tell how late it was noticed. */
@@ -156,6 +157,7 @@ static double duration(span source, span key) {
     double u = share(h), v = share(mixed(h));
     if (is(source, "lognormal")) return 0.4 * exp(0.8 * sqrt(-2 * log(u)) * cos(2 * M_PI * v));
     if (is(source, "bimodal")) return (u < 0.8 ? 0.15 : 3.0) * (0.9 + 0.2 * v);
+    if (source.size > 6 && !memcmp(source.at, "takes-", 6)) return atof(source.at + 6) / 1000;
     return is(source, "never") ? 1e6 : 0;
 }
 
