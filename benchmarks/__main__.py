@@ -18,6 +18,7 @@ MEASURES = {
     "single": "single creates against raw aiohttp, httpx and clinia-context-engine",
     "wait": "waiting for tasks at our pace and at others'",
     "bulk": "bulk creates against raw aiohttp, elasticsearch, qdrant and algolia",
+    "scale": "records a second by processes and by how long a bulk takes, beside a plain script",
     "files": "files of every format against NDJSON and against plain scripts",
     "memory": "peak memory by the number of records",
     "imports": "importing, and the help of the command line",

@@ -28,6 +28,8 @@ _FRESH = 0.05
 _REAP_EVERY = 0.5
 _ACTIVE_FOR = 10.0
 """Seconds after its last request for which room is kept for a process that is not in the background."""
+_USED = 0.97
+"""The share of the rate that is used, so that answers which take their time do not make up one too many."""
 _LEFT_BY_BACKGROUND = 0.1
 """The share of the rate that the background leaves, while others are active."""
 
@@ -106,14 +108,16 @@ class SharedLimit(AdaptiveLimit):
                 self._reap_at = now + _REAP_EVERY
                 self._reap()
             own = self._members[self._place]
-            at = self._turn(size, now, own)
+            at, last = self._turn(size, now, own), self._entered_at
             if at <= now:
                 own.in_flight += 1
                 own.bytes += size
                 own.waits_since, own.waits_until = math.inf, -math.inf
                 own.peak = max(own.peak if now < own.active_until else 0.0, own.in_flight)
                 own.active_until = now + _ACTIVE_FOR
-                return self.enter(size, now)
+                permit = self.enter(size, now)
+                self._entered_at = self._paced(last, now, own)
+                return permit
             own.waits_since = min(own.waits_since, now) if now <= own.waits_until else now
             own.waits_until = at + _FRESH
             return at
@@ -158,8 +162,20 @@ class SharedLimit(AdaptiveLimit):
         if not own.background:
             # it need not wait for those that are spaced evenly: they wait longer instead
             return max(self._opens_at, self._entered_at + self._gap)
-        spacing = 1 / self.limits.rate / (1 - _LEFT_BY_BACKGROUND if kept else 1.0)
-        return max(at, self._entered_at + spacing) + ahead * spacing
+        spacing = self._spacing / (1 - _LEFT_BY_BACKGROUND if kept else 1.0)
+        return max(self._opens_at, self._entered_at + max(self._gap, spacing)) + ahead * spacing
+
+    @property
+    def _spacing(self) -> float:
+        return 0.0 if self.limits.rate is None else 1 / (self.limits.rate * _USED)
+
+    def _paced(self, last: float, now: float, own: _Member) -> float:
+        """Return from when on the next request is spaced, after one at `now` that followed one at `last`."""
+        due = last + self._spacing
+        if not own.background:
+            return max(now, due)  # it may have come too soon: the next one of the background is later for it
+        # what a process was late is made up for, by one request at most
+        return min(now, max(due, now - self._spacing))
 
     def _ahead(self, now: float, own: _Member) -> int:
         """Return how many processes wait that come first."""

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import udf
 
 from tests.cli.served import Served
+from tests.engines.same_state import load, state
 
 ROWS = 100_000
 FILES = 8
@@ -92,6 +93,11 @@ def check_a_failing_partition(spark: SparkSession, served: Served, folder: Path)
     write(frame.withColumn("patient", udf(trouble)("patient")), served, "trouble")
     assert sorted(each.name for each in marks.iterdir()) == ["killed", "raised"]
     assert served.holds() - before == 20_000
+    expected = state(served, "trouble")
+    load(served, folder / "trouble", "by-one", COLUMNS, processes=1)
+    killed = load(served, folder / "trouble", "by-four", COLUMNS, processes=4, kills=1)
+    assert state(served, "by-one") == state(served, "by-four") == expected
+    print(f"the same state by one process, and by four of which {killed} was killed", flush=True)
     print("trouble: a partition that raised and a worker that was killed: 20000 rows stored once", flush=True)
 
 

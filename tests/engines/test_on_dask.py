@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster
 from clinia_async import ColumnMapping, ConfigError, Disposition, PartitionConfig
 from clinia_async.engines.on_dask import ingest_dask
 from tests.cli.served import Served
+from tests.engines.same_state import load, state
 
 KEY = "KEY_OF_THE_WORKER"
 COLUMNS = ColumnMapping.parse("type==seen-at,from.id=patient,from.type==patient,to.id=ward,to.type==location")
@@ -42,8 +43,8 @@ def config(served: Served, source: str, **more: object) -> PartitionConfig:
     return PartitionConfig(source=source, base_url=served.url, api_key_env=KEY, **more)  # type: ignore[arg-type]
 
 
-def row(number: int) -> dict[str, object]:
-    ends = {"from": {"id": f"pat-{number}", "type": "patient"}, "to": {"id": "w-1", "type": "location"}}
+def row(number: int, name: str = "pat") -> dict[str, object]:
+    ends = {"from": {"id": f"{name}-{number}", "type": "patient"}, "to": {"id": "w-1", "type": "location"}}
     return {"type": "seen-at", **ends}
 
 
@@ -83,12 +84,35 @@ def test_a_partition_whose_worker_dies_is_run_again_and_nothing_is_stored_twice(
     assert served.holds() - before == 3000
 
 
-def _dying(numbers: list[int], died: str) -> Iterator[dict[str, object]]:
+def _dying(numbers: list[int], died: str, name: str = "pat") -> Iterator[dict[str, object]]:
     for number in numbers:
         if number == 2500 and not Path(died).exists():
             Path(died).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        yield row(number)
+        yield row(number, name)
+
+
+@pytest.mark.campaign
+def test_the_same_file_leaves_the_same_state_by_one_process_by_four_and_by_dask(
+    client: Client, served: Served, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(4):
+        patients = [f"same-{each}" for each in range(number, 20_000, 4)]
+        pq.write_table(pa.table({"patient": patients, "ward": ["w-1"] * 5000}), folder / f"{number}.parquet")
+    load(served, folder, "by-one", str(COLUMNS), processes=1)
+    assert load(served, folder, "by-four", str(COLUMNS), processes=4, kills=1) == 1
+    rows, died = bag.from_sequence(range(20_000), npartitions=4), tmp_path / "died"
+    lines = rows.map_partitions(_dying, str(died), "same")
+    assert all(receipt.all_landed for receipt in ingest_dask(client, lines, config=config(served, "by-dask")))
+    whole = ingest_dask(client, sorted(folder.iterdir()), config=config(served, "by-files", columns=COLUMNS))
+    assert all(receipt.all_landed for receipt in whole)
+    assert died.exists()
+    expected = state(served, "by-one")
+    assert len(expected) == 20_000
+    for way in ("by-four", "by-dask", "by-files"):
+        assert state(served, way) == expected
 
 
 def test_what_is_no_collection_is_refused(client: Client, served: Served) -> None:

@@ -341,7 +341,8 @@ async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
     assert landed.record is landed.record
 
 
-async def test_a_reader_that_stops_reading_stops_the_job() -> None:
+async def test_a_reader_that_stops_reading_stops_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_chunks, "MOST_RECORDS", 5000)
     async with Emulator() as emulator, session_for(emulator) as session:
         job = Ingestion(session, SOURCE, writes(30_000), via="bulk", chunk=ChunkLimits(operations=500))
         async with job:

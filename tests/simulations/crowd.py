@@ -71,7 +71,9 @@ class Figures:
     """Writes of a service beside the job in the quiet times, over those that it would make alone."""
 
 
-def simulate(service: Service, seed: int, *, workers: int = 1000, services: int = 50, times: float = _TIMES) -> Figures:
+def simulate(
+    service: Service, seed: int, *, workers: int = 1000, services: int = 50, times: float = _TIMES
+) -> Figures:
     """Run it once."""
     random, clock = Random(seed), Clock()
     sized = evolve(service, room=service.room * times)
@@ -128,9 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{'services max/min':>18}{'services goodput':>18}")
     for service in (SHEDDING, HINTING):
         for seed in range(given.seeds):
-            run = simulate(
-                service, seed, workers=given.workers, services=given.services, times=given.times
-            )
+            run = simulate(service, seed, workers=given.workers, services=given.services, times=given.times)
             print(f"{service.name:24}{run.sends_per_useful:14.3f}{run.goodput:9.3f}{run.storm:8.2f}", end="")
             print(f"{run.unfairness:9.2f}{run.unfairness_of_services:18.2f}{run.service_goodput:18.3f}")
 

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -86,10 +85,11 @@ async def send(url: str, limit: Path, rate: float, seconds: float, *, is_service
     return took
 
 
-async def _processes(url: str, folder: Path, count: int, rate: float, seconds: float, *kinds: str) -> list[list[float]]:
-    command = [sys.executable, "-m", "tests.transport.sharing", "--client", url, "--limit", str(folder / "limit")]
-    command += ["--rate", str(rate), "--seconds", str(seconds)]
-    roles = ["job"] * count if not kinds else [*kinds]
+async def _processes(
+    url: str, folder: Path, rate: float, seconds: float, roles: Sequence[str]
+) -> list[list[float]]:
+    command = [sys.executable, "-m", "tests.transport.sharing", "--client", url]
+    command += ["--limit", str(folder / "limit"), "--rate", str(rate), "--seconds", str(seconds)]
     started = [
         await asyncio.create_subprocess_exec(*command, "--role", role, stdout=asyncio.subprocess.PIPE)
         for role in roles
@@ -100,7 +100,7 @@ async def _processes(url: str, folder: Path, count: int, rate: float, seconds: f
 async def _budget(count: int, rate: float, seconds: float, folder: Path) -> None:
     server = Server(rate)
     async with server.serving() as url:
-        await _processes(url, folder, count, rate, seconds)
+        await _processes(url, folder, rate, seconds, ["job"] * count)
     first, last = server.arrivals[0][0], server.arrivals[-1][0]
     late = [is_admitted for at, is_admitted in server.arrivals if at > first + 1]
     used = sum(late) / (rate * (last - first - 1))
@@ -114,7 +114,7 @@ async def _beside(count: int, rate: float, seconds: float, folder: Path) -> None
         for name, roles in (("alone", ["service"]), ("beside", ["service", *["job"] * count])):
             server = Server(rate)
             async with server.serving() as url:
-                found = await _processes(url, folder, count, rate, seconds, *roles)
+                found = await _processes(url, folder, rate, seconds, roles)
             took[name] += found[0]
             refused = sum(not is_admitted for _, is_admitted in server.arrivals)
             print(f"  service {name}: {len(found[0])} requests, {refused} of all refused")

@@ -2,7 +2,6 @@
 
 import math
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,8 +93,8 @@ def test_a_rate_is_that_of_all_together(path: Path) -> None:
                     found.leave(GOOD, now)
                 else:
                     due[number] = found
-    gaps = [after - before for (before, _), (after, _) in pairwise(times)]
-    assert min(gaps) >= 0.025 - 1e-9
+    seconds = [after - before for (before, _), (after, _) in zip(times, times[40:], strict=False)]
+    assert min(seconds) > 1.0, "no second has more than 40"
     assert len(times) >= 0.95 * 40 * 4
     counts = [sum(by == number for _, by in times) for number in range(8)]
     assert max(counts) - min(counts) <= 1
@@ -119,8 +118,10 @@ def test_the_background_comes_last_and_leaves_room(path: Path) -> None:
 def test_a_service_does_not_wait_for_the_rate_and_the_background_pays(path: Path) -> None:
     job, service = member(path, rate=10.0), member(path, background=False, rate=10.0)
     enter(job, 0.0)
-    enter(service, 0.01)
-    assert wait(job, 0.02) >= 0.11
+    enter(job, 0.0)  # one is for what it may have been late
+    alone = wait(job, 0.01)
+    enter(service, 0.02)
+    assert wait(job, 0.03) - alone >= 0.1
     job.close()
     service.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.senders.worker_pool import Work, WorkerPool
 
-MOST_RECORDS = 5000
+MOST_RECORDS = 50_000
 """Records of pending chunks, at most, or one chunk: each holds its key, and its bytes in memory."""
 MOST_BYTES = 16 * 1024 * 1024
 MOST_CHUNKS = 100

@@ -94,6 +94,7 @@ class ChunkWorker:
         """
         while True:
             await self._pending.wait_for_room()
+            await self._in_flight.wait_for_room()
             chunk = await self._chunker.next()
             if chunk is None:
                 return

@@ -1,0 +1,58 @@
+"""Records a second and CPU a record, by the number of processes and by how long a bulk takes."""
+
+from benchmarks.measures.ndjson import ndjson
+from benchmarks.plan import Plan
+from benchmarks.quartiles import Quartiles
+from benchmarks.rounds import Contender, Results, interleaved
+from benchmarks.tables import Table
+
+DELAYS = (0.0, 0.1, 1.0, 5.0)
+PROCESSES = (1, 2, 4)
+PLAIN = Contender("plain script", "scale:plain")
+PEER = Contender("elasticsearch async_bulk", "bulk_elasticsearch:bulk", needs="elasticsearch")
+NOTES = (
+    "the whole run of the command, less that of a small file: what it costs to start is not in it",
+    "CPU is that of all its processes; peak MB is that of the largest one",
+    "the plain script is raw aiohttp with json and dicts: 4 requests in flight, and a poll each 0.1 s",
+)
+
+
+def measure(plan: Plan) -> list[Table]:
+    """Measure all of it, and the peer, which has no tasks to wait for."""
+    tables = [_by_delay(plan, delay) for delay in DELAYS]
+    peer = interleaved([PEER], plan.times(3, 1), url=plan.stub.url, count=20_000)
+    if PEER.name in peer.samples:
+        tables[0] = Table(
+            tables[0].title,
+            tables[0].columns,
+            [*tables[0].rows, _row(PEER, peer)],
+            [*tables[0].notes, *(f"not measured: {reason}" for reason in peer.missing)],
+        )
+    return tables
+
+
+def _by_delay(plan: Plan, delay: float) -> Table:
+    count = plan.size(200_000, 50_000) if delay < 1 else plan.size(100_000, 20_000)
+    ours = [
+        Contender(f"{number} process{'es' if number > 1 else ''}", "scale:processes", {"processes": number})
+        for number in PROCESSES
+    ]
+    with ndjson(count) as path:
+        given = {"path": path, "delay": delay}
+        placed = [Contender(each.name, each.way, {**each.arguments, **given}) for each in (PLAIN, *ours)]
+        results = interleaved(placed, plan.times(3, 1), url=plan.stub.url, count=count)
+    title = f"Bulks that take {delay:g} s, {count:,} records of NDJSON"
+    columns = ["", "records a second", "CPU us a record", "peak MB"]
+    return Table(title, columns, [_row(each, results) for each in placed], NOTES)
+
+
+def _row(contender: Contender, results: Results) -> list[str]:
+    def middle(figure: str) -> float:
+        return Quartiles.of(results.of(contender.name, figure)).middle
+
+    return [
+        contender.name,
+        f"{middle('per_second'):,.0f}",
+        f"{middle('cpu_us'):.1f}",
+        f"{middle('peak_mb'):.0f}",
+    ]
