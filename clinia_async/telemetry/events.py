@@ -119,6 +119,8 @@ class RecordFailed(Event):
 
     logger: ClassVar[str] = "ingest"
 
+    file: str | None = None
+    """The file of the record where several are read."""
     line: int
     disposition: str
     reason: str | None

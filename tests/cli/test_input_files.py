@@ -197,3 +197,45 @@ def test_options_of_a_table_that_are_none_are_refused(cli: Cli) -> None:
 )
 def test_the_exit_code_of_a_table(name: str, columns: str, code: int, cli: Cli) -> None:
     assert cli("validate", FILES / name, "--columns", columns).code == code
+
+
+SEVERAL = {
+    "a.ndjson": f'{line("p-1")}{{"type": "practises-at"}}\n',
+    "b.csv": "type,from.id,from.type,to.id,to.type\nx,a.b,t,c,t\nx,a.b\n",
+    "c.fhir.json": '{"resourceType": "Patient", "id": 1}',
+    "d.ndjson": f'{line("p-1", data={"other": 1})}\n{{"type": "practises-at"}}\n',
+}
+PLACES = {("a.ndjson", 2), ("b.csv", 2), ("b.csv", 3), ("c.fhir.json", 1), ("d.ndjson", 1), ("d.ndjson", 3)}
+
+
+def _letters(path: str) -> set[tuple[str, int]]:
+    letters = [json.loads(text)["deadLetter"] for text in Path(path).read_text().splitlines()]
+    return {(letter["file"], letter["line"]) for letter in letters}
+
+
+def test_several_files_are_named_beside_the_lines(served: object, cli: Cli) -> None:
+    for name, text in SEVERAL.items():
+        Path(name).write_text(text)
+    ran = cli("ingest", *SEVERAL, "--dead-letters", "x.dead.ndjson", "--report", "r.html")
+    assert ran.code == 1
+    assert "2 invalid: $.from: is required (a.ndjson line 2, d.ndjson line 3)" in ran.out
+    assert "(c.fhir.json line 1)" in ran.out
+    assert _letters("x.dead.ndjson") == PLACES
+    assert "a.ndjson 2, d.ndjson 3" in Path("r.html").read_text()
+    again = cli("retry", "x.dead.ndjson", "--dead-letters", "y.dead.ndjson", "--source", "ehr-prod")
+    assert "a.ndjson line 2, d.ndjson line 3" in again.out
+    assert _letters("y.dead.ndjson") == PLACES
+    checked = cli("validate", *SEVERAL, "--json").json
+    groups = {each["reason"]: each for each in checked["reasons"]}
+    assert groups["$.from: is required"]["first_files"] == ["a.ndjson", "d.ndjson"]
+    assert groups["$.from: is required"]["first_lines"] == [2, 3]
+
+
+def test_the_file_that_cannot_be_read_on_is_named(cli: Cli) -> None:
+    Path("a.ndjson").write_text(line("p-1"))
+    Path("b.ndjson").write_bytes(gzip.compress(line("p-2").encode())[:-4])
+    ran = cli("validate", "a.ndjson", "b.ndjson")
+    assert (ran.code, ran.messages) == (
+        2,
+        ["error: b.ndjson: the input is a damaged archive or cannot be read to its end"],
+    )

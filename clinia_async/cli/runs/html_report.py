@@ -108,7 +108,7 @@ def _tables(fields: Fields) -> Iterable[str]:
         times = [
             (
                 f"{cast('float', each['seconds']):.2f}",
-                f"{each['first_line']:,}",
+                _place(each.get("first_file"), cast("int", each["first_line"])),
                 f"{each['records']:,}",
                 f"{each['requests']:,}",
                 str(each["task"] or ""),
@@ -133,8 +133,13 @@ def _date(text: str) -> str:
 
 def _lines(group: Fields) -> str:
     lines = cast("Sequence[int]", group["first_lines"])
+    files = cast("Sequence[object]", group.get("first_files", [None] * len(lines)))
     more = ", …" if cast("int", group["count"]) > len(lines) else ""
-    return ", ".join(f"{line:,}" for line in lines) + (more if lines else "")
+    return ", ".join(map(_place, files, lines)) + (more if lines else "")
+
+
+def _place(file: object, line: int) -> str:
+    return f"{line:,}" if file is None else f"{file} {line:,}"
 
 
 def _in_words(value: object) -> str:

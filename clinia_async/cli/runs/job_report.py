@@ -16,6 +16,7 @@ from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, pr
 from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import Disposition, Report
+from clinia_async.ingest.outcomes.report import Place, SlowChunk
 
 Fields = Mapping[str, object]
 
@@ -87,7 +88,7 @@ def report_fields(result: RunResult) -> dict[str, object]:
                 "disposition": str(disposition),
                 "reason": reason,
                 "count": count,
-                "first_lines": report.first_lines.get((disposition, reason), []),
+                **place_fields(report.first_places.get((disposition, reason), [])),
             }
             for (disposition, reason), count in report.reasons.most_common()
         ],
@@ -108,6 +109,14 @@ def report_fields(result: RunResult) -> dict[str, object]:
     return fields
 
 
+def place_fields(places: Sequence[Place]) -> dict[str, object]:
+    """Return where the first records of a group were read; their files only where several are read."""
+    fields: dict[str, object] = {"first_lines": [place.line for place in places]}
+    if any(place.file is not None for place in places):
+        fields["first_files"] = [place.file for place in places]
+    return fields
+
+
 _PACKAGES = ("clinia-async", "aiohttp", "attrs", "cattrs", "orjson", "pyarrow", "zstandard")
 
 
@@ -117,6 +126,13 @@ def _versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def _chunk_fields(chunk: SlowChunk) -> dict[str, object]:
+    task = None if chunk.task is None else str(chunk.task)
+    fields = {**asdict(chunk, recurse=False), "task": task, "first_line": chunk.first.line}
+    del fields["first"]
+    return fields if chunk.first.file is None else {**fields, "first_file": chunk.first.file}
 
 
 def _rendered(fields: Fields, path: Path) -> str:
@@ -137,10 +153,7 @@ def write_report(result: RunResult, path: Path) -> None:
         "versions": _versions(),
         "exit_code": result.code,
         **report_fields(result),
-        "slowest_chunks": [
-            {**asdict(chunk), "task": None if chunk.task is None else str(chunk.task)}
-            for chunk in result.report.slowest
-        ],
+        "slowest_chunks": [_chunk_fields(chunk) for chunk in result.report.slowest],
         "settings": result.settings,
         "timeline": list(result.timeline),
     }

@@ -13,11 +13,12 @@ from attrs import define, field, frozen
 from clinia_async.cli.distinct_keys import DistinctKeys
 from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error
 from clinia_async.cli.input_options import InputOptions
+from clinia_async.cli.runs.job_report import place_fields
 from clinia_async.cli.runs.source_checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import BadRecord, Blank, DeadLetters, Disposition, InputError, Record, RecordOutcome
-from clinia_async.ingest.outcomes.report import MOST_LINES, lines_in_words
+from clinia_async.ingest.outcomes.report import MOST_PLACES, Place, in_words
 
 _NUMBER = re.compile(r"\[\d+\]")
 
@@ -40,8 +41,8 @@ class ValidationReport:
     """By action and target, such as `CREATE RELATIONSHIP`."""
     bad: int = 0
     reasons: Counter[str] = field(factory=Counter)
-    first_lines: dict[str, list[int]] = field(factory=dict)
-    """For each reason the lines of the first bad records."""
+    first_places: dict[str, list[Place]] = field(factory=dict)
+    """For each reason where the first bad records were read."""
     repeated: int = 0
     """Good records whose key occurred before."""
     skipped_references: Counter[str] = field(factory=Counter)
@@ -49,13 +50,13 @@ class ValidationReport:
     dead_letters: int = 0
     error: CliniaError | None = None
 
-    def add_bad(self, reason: str, line: int) -> None:
+    def add_bad(self, reason: str, place: Place) -> None:
         """Count a bad record in the group of its reason."""
         self.bad += 1
         self.reasons[reason] += 1
-        lines = self.first_lines.setdefault(reason, [])
-        if len(lines) < MOST_LINES:
-            lines.append(line)
+        places = self.first_places.setdefault(reason, [])
+        if len(places) < MOST_PLACES:
+            places.append(place)
 
     @property
     def lines(self) -> int:
@@ -72,7 +73,7 @@ class ValidationReport:
         rows = [f"{name:<12} {count:>10,}" for name, count in counts.items()]
         rows += [f"  {count:>9,} {name}" for name, count in self.good.most_common()]
         rows += [
-            f"  {count:>9,} bad: {reason}{lines_in_words(self.first_lines[reason], count)}"
+            f"  {count:>9,} bad: {reason}{in_words(self.first_places[reason], count)}"
             for reason, count in self.reasons.most_common()
         ]
         if self.repeated:
@@ -90,7 +91,7 @@ class ValidationReport:
             "bad": self.bad,
             "by_action": dict(self.good),
             "reasons": [
-                {"reason": reason, "count": count, "first_lines": self.first_lines[reason]}
+                {"reason": reason, "count": count, **place_fields(self.first_places[reason])}
                 for reason, count in self.reasons.most_common()
             ],
             "repeated_keys": self.repeated,
@@ -157,7 +158,7 @@ async def _read(
                         keys.add(record.key)
                 case BadRecord():
                     reason = f"{record.path}: {record.reason}"
-                    report.add_bad(_NUMBER.sub("[]", reason), record.line)
+                    report.add_bad(_NUMBER.sub("[]", reason), Place(record.file, record.line))
                     if dead_letters is not None:
                         with _writable():
                             dead_letters.add(RecordOutcome(record, Disposition.INVALID, reason))

@@ -2,7 +2,7 @@
 
 A line that could be parsed is written as it was, with one more field in front that says why it is here; a
 record of another format as the line that it stands for. A line that could not be parsed is carried as text.
-With the options of its run a dead letter is read as the same record, with the same line number.
+With the options of its run a dead letter is read as the same record, with the same line number and file.
 """
 
 import base64
@@ -98,7 +98,8 @@ def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) ->
 def dead_letter(outcome: RecordOutcome) -> bytes:
     """Return the line for a record that did not land."""
     record = outcome.record
-    about: dict[str, object] = {"line": outcome.line, "disposition": str(outcome.disposition)}
+    about: dict[str, object] = {} if record.file is None else {"file": record.file}
+    about |= {"line": outcome.line, "disposition": str(outcome.disposition)}
     reason = f"{record.path}: {record.reason}" if isinstance(record, BadRecord) else outcome.reason
     about |= {"reason": reason} if reason else {}
     about |= {"taskId": str(outcome.task_id)} if outcome.task_id else {}

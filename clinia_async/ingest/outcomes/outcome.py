@@ -98,6 +98,11 @@ class RecordOutcome:
         return self.record.line
 
     @property
+    def file(self) -> str | None:
+        """The file of the record where several are read; else None."""
+        return self.record.file
+
+    @property
     def sent(self) -> Record:
         """The record, where it is one that could be sent."""
         record = self.record

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from attrs import Attribute, asdict, define, evolve, field, frozen
 
@@ -10,8 +11,16 @@ from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.models.task_id import TaskId
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
-MOST_LINES = 5
+MOST_PLACES = 5
 MOST_CHUNKS = 10
+
+
+@frozen
+class Place:
+    """Where a record was read: its line or row, and its file where several are read, else None."""
+
+    file: str | None
+    line: int
 
 
 @frozen
@@ -19,7 +28,8 @@ class SlowChunk:
     """A chunk that took long, from its first request to its outcomes: retries and its task are in it."""
 
     seconds: float
-    first_line: int
+    first: Place
+    """Where its first record was read."""
     records: int
     requests: int
     task: TaskId | None
@@ -67,8 +77,8 @@ class Report:
     """Records that were sent again though a second one may have been made: `on_unknown` is `resend`."""
     by_disposition: Counter[Disposition] = field(factory=Counter)
     reasons: Counter[tuple[Disposition, str]] = field(factory=Counter)
-    first_lines: dict[tuple[Disposition, str], list[int]] = field(factory=dict)
-    """For each of the `reasons`, the lines of the first records in this run, at most `MOST_LINES`."""
+    first_places: dict[tuple[Disposition, str], list[Place]] = field(factory=dict)
+    """For each of the `reasons`, where the first records of this run were read, at most `MOST_PLACES`."""
     slowest: list[SlowChunk] = field(factory=list)
     """The chunks of this run that took longest, the slowest first, at most `MOST_CHUNKS`."""
     lag: Lag = field(factory=Lag)
@@ -105,23 +115,23 @@ class Report:
             self.by_disposition[disposition] += count
             if reason is not None:
                 self.reasons[disposition, reason] += count
-                self._note_lines((disposition, reason), finding, outcomes)
+                self._note_places((disposition, reason), finding, outcomes)
         self.reconciled += outcomes.reconciled
         if outcomes.reported_before:
             self.reported_before += len(outcomes)
 
-    def _note_lines(self, group: tuple[Disposition, str], finding: Finding, outcomes: ChunkOutcomes) -> None:
-        lines, place = self.first_lines.setdefault(group, []), -1
-        while len(lines) < MOST_LINES and finding in outcomes.findings[place + 1 :]:
-            place = outcomes.findings.index(finding, place + 1)
-            lines.append(outcomes[place].line)
+    def _note_places(self, group: tuple[Disposition, str], finding: Finding, outcomes: ChunkOutcomes) -> None:
+        places, index = self.first_places.setdefault(group, []), -1
+        while len(places) < MOST_PLACES and finding in outcomes.findings[index + 1 :]:
+            index = outcomes.findings.index(finding, index + 1)
+            places.append(Place(outcomes[index].file, outcomes[index].line))
 
     def add_duration(self, chunk: Chunk, seconds: float) -> None:
         """Note how long a chunk took."""
         if len(self.slowest) == MOST_CHUNKS and seconds <= self.slowest[-1].seconds:
             return
-        line = chunk.records[0].line
-        slow = SlowChunk(seconds, line, len(chunk.records), chunk.requests, chunk.task)
+        first = Place(chunk.records[0].file, chunk.records[0].line)
+        slow = SlowChunk(seconds, first, len(chunk.records), chunk.requests, chunk.task)
         self.slowest = sorted([*self.slowest, slow], key=lambda it: it.seconds, reverse=True)[:MOST_CHUNKS]
 
     def add_reported_before(self, disposition: Disposition, count: int = 1) -> None:
@@ -219,7 +229,7 @@ class Report:
         lines = [f"{name:<12} {count:>10,}" for name, count in rows if count or name in _ALWAYS]
         for group, count in self.reasons.most_common():
             disposition, reason = group
-            where = lines_in_words(self.first_lines.get(group, ()), count)
+            where = in_words(self.first_places.get(group, ()), count)
             lines.append(f"  {count:>9,} {disposition}: {reason}{where}")
         notes = (
             (self.reconciled, "found stored by reading back after a lost answer"),
@@ -248,12 +258,23 @@ class Report:
         return [] if self.stopped_by is None else [f"stopped before the end of the input: {self.stopped_by}"]
 
 
-def lines_in_words(lines: Sequence[int], count: int) -> str:
-    """Return ` (line 3)` or ` (lines 3, 8, ...)`: the first of the `count` lines of a group."""
-    if not lines:
+def in_words(places: Sequence[Place], count: int) -> str:
+    """Return ` (line 3)`, ` (lines 3, 8, ...)` or ` (a.csv line 3, b.csv lines 2, 8)`.
+
+    `places` are the first ones of a group of `count` records.
+    """
+    if not places:
         return ""
-    more = ", ..." if count > len(lines) else ""
-    return f" (line{'s' if count > 1 else ''} {', '.join(map(str, lines))}{more})"
+    runs = [
+        (file, [str(place.line) for place in run]) for file, run in groupby(places, lambda place: place.file)
+    ]
+    texts = []
+    for file, lines in runs:
+        is_one = len(lines) == 1 and (len(runs) > 1 or count == 1)
+        name = "" if file is None else f"{file} "
+        texts.append(f"{name}line{'' if is_one else 's'} {', '.join(lines)}")
+    more = ", ..." if count > len(places) else ""
+    return f" ({', '.join(texts)}{more})"
 
 
 _COUNTS = ("read", "blank", "sent", "reported_before", "reconciled", "resent")

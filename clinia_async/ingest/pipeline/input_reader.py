@@ -200,7 +200,9 @@ class InputReader:
         elif isinstance(item, Mapping):
             item = self._read_line(place, item)
         if isinstance(item, Record) and item.source != self._source:
-            return BadRecord(item.line, "$.source", "must be the source of the job", item.text)
+            return BadRecord(
+                item.line, "$.source", "must be the source of the job", item.text, file=item.file
+            )
         if isinstance(item, Record | BadRecord):
             return item
         raise InvalidWrite(f"record {place}", "must be a write of a bulk, a dict, or a record that was read")

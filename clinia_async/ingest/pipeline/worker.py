@@ -139,7 +139,12 @@ class ChunkWorker:
         telemetry = self._session.telemetry
         for outcome in outcomes.unlanded() if telemetry.active else ():
             telemetry.emit(
-                RecordFailed(line=outcome.line, disposition=outcome.disposition, reason=outcome.reason)
+                RecordFailed(
+                    file=outcome.file,
+                    line=outcome.line,
+                    disposition=outcome.disposition,
+                    reason=outcome.reason,
+                )
             )
 
     async def _outcomes(

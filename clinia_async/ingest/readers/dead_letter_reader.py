@@ -1,7 +1,7 @@
 """Dead letters read as what they hold: lines of NDJSON, rows of tables, FHIR.
 
 A letter that was mended is read as the record would have been. One that was not is bad as before, with the
-text and the line number of its first input, so that the letters of letters do not grow.
+text, the line number and the file of its first input, so that the letters of letters do not grow.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import opened_letter
 from clinia_async.ingest.readers.table_rows import Block, RowReader, row_of_text
 from clinia_async.ingest.records.record import BadRecord, Item
-from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.serialization import exact_json
 
 LARGEST_LETTER = 16 * 1024 * 1024
@@ -42,13 +42,17 @@ class DeadLetterReader:
         return found
 
     def _read(self, number: int, line: bytes | None) -> Block:
-        first, text = number, line
+        first, text, file = number, line, None
         try:
-            first, text = (number, None) if line is None else opened_letter(number, line)
+            first, text, file = (number, None, None) if line is None else opened_letter(number, line)
         except (DecodeError, InvalidWrite):
             text = None
         if text is None:  # the line is bad as it stands
             return [self.lines.read(number, line)]
+        block = self._read_original(first, text)
+        return block if file is None else [*in_file(block, file)]
+
+    def _read_original(self, first: int, text: bytes) -> Block:
         if _is_fhir(text):
             return self.fhir.read_line(first, text)
         if self.fhir.is_second:

@@ -38,7 +38,7 @@ from clinia_async.ingest.readers.parquet_reader import read_parquet
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
-from clinia_async.ingest.records.record_batch import RecordBatch
+from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
 from clinia_async.serialization import exact_json
@@ -264,15 +264,30 @@ class _Files:
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
         for path in paths:
-            with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
-                start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
-                format_ = checked_format(self.asked, format_by_name(path), start)
-                if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
-                    continue  # the first pass has read all of it
-                blocks = self._blocks(stream, format_)
-                async with aclosing(blocks):
+            if len(paths) == 1:
+                async with aclosing(self._read(path)) as blocks:
                     async for block in blocks:
                         yield block
+                return
+            name, error = str(path), None
+            try:
+                async with aclosing(self._read(path)) as blocks:
+                    async for block in blocks:
+                        yield in_file(block, name)
+            except InputError as found:
+                error = str(found)
+            if error is not None:
+                raise InputError(f"{name}: {error}")
+
+    async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
+        with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
+            start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
+            format_ = checked_format(self.asked, format_by_name(path), start)
+            if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
+                return  # the first pass has read all of it
+            async with aclosing(self._blocks(stream, format_)) as blocks:
+                async for block in blocks:
+                    yield block
 
     def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
         readers: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {

@@ -103,15 +103,18 @@ class LineReader:
         if not text.strip():
             return Blank(number)
         try:
-            number, opened = opened_letter(number, text)
-            return BadRecord(number, "$", _NO_LINE) if opened is None else self._record(number, opened)
+            number, opened, file = opened_letter(number, text)
+            item = BadRecord(number, "$", _NO_LINE) if opened is None else self._record(number, opened)
+            item.file = file
         except InvalidWrite as error:
             bad = error.path, error.rule
         except DecodeError as error:
             bad = error.path, f"expected {error.expected}"
+        else:
+            return item
         return BadRecord(number, *bad, text)
 
-    def _record(self, number: int, text: bytes) -> Item:
+    def _record(self, number: int, text: bytes) -> Record | BadRecord:
         try:
             line = read_strictly(text, self._rules)
         except InvalidWrite as error:

@@ -85,8 +85,10 @@ def _decoded(raw: bytes) -> str:
     raise DecodeError("$", "UTF-8")
 
 
-def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None]:
-    """Return the number and the text of the line that a dead letter carries; None for one without a line.
+def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None, str | None]:
+    """Return the number, the text and the file of the line that a dead letter carries.
+
+    The text is None for a letter without a line, and so is the file for one that names none.
 
     Any other line is returned as it is. A letter that holds another one is opened to the innermost.
 
@@ -95,13 +97,16 @@ def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None]:
         InvalidWrite: the letter is no JSON that can be sent.
     """
     found: bytes | None = text
+    file: str | None = None
     while found is not None and found.lstrip().startswith(_LETTER):
         fields = strict_json.fields(_decoded(found))
         letter, _ = fields["deadLetter"]
         line = letter.get("line") if isinstance(letter, dict) else None
         number = line if isinstance(line, int) and line > 0 else number
+        name = letter.get("file") if isinstance(letter, dict) else None
+        file = name if isinstance(name, str) else file
         found = _original(fields)
-    return number, found
+    return number, found, file
 
 
 def _original(fields: Fields) -> bytes | None:

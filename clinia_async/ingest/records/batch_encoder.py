@@ -26,7 +26,9 @@ def encode_batch(items: Sequence[object], first: int) -> RecordBatch | None:
 
 
 def _of_records(records: Sequence[Record]) -> RecordBatch | None:
-    return RecordBatch.of_all(records) if len({record.kind for record in records}) == 1 else None
+    return (
+        RecordBatch.of_all(records) if len({(record.kind, record.file) for record in records}) == 1 else None
+    )
 
 
 def _of_writes(items: Sequence[object], first: int) -> RecordBatch | None:

@@ -60,12 +60,14 @@ def record_kind(write: type[BatchWrite], source: str, is_keyed: bool) -> RecordK
 class Record:
     """A write that can be sent.
 
-    `line` is the line or row of the file, or the place in the iterable, counted from 1, for people.
+    `line` is the line or row of the file, or the place in the iterable, counted from 1, for people; `file`
+    is the file where several are read, else None.
     `position` counts the records of an input, and is set when they are read. `text` is the record as one line
     of JSON, if it came from a file. `key` is None where the service makes the id.
     """
 
     line: int
+    file: str | None
     text: bytes | None = field(repr=False)
     position: int
     key: Key | None = field(repr=False)
@@ -77,6 +79,7 @@ class Record:
 
     def __init__(self, line: int, write: BatchWrite, text: bytes | None = None, position: int = 0) -> None:
         self.line = line
+        self.file = None
         self.text = text
         self.position = position
         id_ = write.id
@@ -100,6 +103,7 @@ class Record:
         """Return a record that was checked already. Its write is made when it is asked for."""
         record = cls.__new__(cls)
         record.line = line
+        record.file = None
         record.text = text
         record.position = 0
         record.key = key
@@ -179,6 +183,8 @@ class BadRecord:
     reason: str
     text: bytes | None = field(default=None, repr=False)
     position: int = 0
+    file: str | None = None
+    """As `Record` has it."""
 
 
 @frozen

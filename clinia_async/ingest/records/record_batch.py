@@ -7,12 +7,12 @@ garbage collector has to go through.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, compress
-from typing import overload
+from typing import TypeVar, overload
 
 from attrs import define, field
 
 from clinia_async.ingest.records.position_ranges import Range, ranges_of
-from clinia_async.ingest.records.record import Record, RecordKind
+from clinia_async.ingest.records.record import BadRecord, Record, RecordKind
 from clinia_async.models.batch_result import Key
 
 MAX_BATCH = 128
@@ -35,6 +35,8 @@ class RecordBatch:
     positions: Sequence[int] = ()
     maybe_applied: bool = False
     """Each of them may have arrived already, in a previous run."""
+    file: str | None = None
+    """The file of all of them, where several are read."""
 
     @classmethod
     def of(cls, record: Record) -> "RecordBatch":
@@ -47,7 +49,7 @@ class RecordBatch:
 
     @classmethod
     def of_all(cls, records: Sequence[Record]) -> "RecordBatch":
-        """Return a batch of records of one kind.
+        """Return a batch of records of one kind and one file.
 
         Raises:
             InvalidWrite: their data cannot be sent as JSON.
@@ -61,6 +63,7 @@ class RecordBatch:
             [*records],
             _numbers([record.position for record in records]),
             first.previous_attempt is not None,
+            first.file,
         )
 
     def __len__(self) -> int:
@@ -78,6 +81,13 @@ class RecordBatch:
                 record.position = position
                 record.previous_attempt = _NO_PREVIOUS_RUN if maybe_applied else None
 
+    def set_file(self, name: str) -> None:
+        """Note the file that the records are from."""
+        self.file = name
+        for record in self.made:
+            if record is not None:
+                record.file = name
+
     def record(self, place: int) -> Record:
         """Return the record at a place: the same one each time."""
         record = self.made[place]
@@ -89,6 +99,7 @@ class RecordBatch:
         payload = self.payloads[place]
         text = payload if self.kind.as_text else None
         record = Record.encoded(self.lines[place], self.kind, self.keys[place], payload, text=text)
+        record.file = self.file
         record.position = self.positions[place] if self.positions else 0
         record.previous_attempt = _NO_PREVIOUS_RUN if self.maybe_applied else None
         return record
@@ -103,6 +114,7 @@ class RecordBatch:
             self.made[part],
             self.positions[part],
             self.maybe_applied,
+            self.file,
         )
 
     def without(self, places: Sequence[int]) -> "RecordBatch":
@@ -120,11 +132,14 @@ class RecordBatch:
             [*compress(self.made, stay)],
             [*compress(self.positions, stay)],
             self.maybe_applied,
+            self.file,
         )
 
     def try_extend(self, other: "RecordBatch") -> bool:
-        """Append `other`, if both are of one kind; return whether it did."""
+        """Append `other`, if both are of one kind and one file; return whether it did."""
         if self.kind is not other.kind or self.maybe_applied is not other.maybe_applied:
+            return False
+        if self.file != other.file:
             return False
         self.keys += other.keys
         self.payloads += other.payloads
@@ -155,6 +170,19 @@ class RecordBatch:
     def _frame(self) -> int:
         """Bytes around each."""
         return len(self.kind.prefix) + len(b"},")
+
+
+T = TypeVar("T")
+
+
+def in_file(items: Iterable[T], name: str) -> Iterator[T]:
+    """Yield `items`, with the file of those records that have none."""
+    for item in items:
+        if isinstance(item, RecordBatch) and item.file is None:
+            item.set_file(name)
+        elif isinstance(item, Record | BadRecord) and item.file is None:
+            item.file = name
+        yield item
 
 
 class RecordBatches(Sequence[Record]):
