@@ -3,13 +3,18 @@
 import gzip
 import json
 import os
+import subprocess
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import DATA, Cli, line, start
+from clinia_async import InputError
+from clinia_async.ingest.readers import spool
+from tests.cli.program import DATA, Cli, ended, line, start
 
 FILES = DATA / "files"
 EXIT_CODES = {
@@ -239,3 +244,31 @@ def test_the_file_that_cannot_be_read_on_is_named(cli: Cli) -> None:
         2,
         ["error: b.ndjson: the input is a damaged archive or cannot be read to its end"],
     )
+
+
+def test_fhir_on_standard_input_is_read_twice(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    options = ["--format", "fhir", "--fhir", "both", "--source", "s", "--emulator", "--json"]
+    process = start("ingest", "-", *options, stdin=subprocess.PIPE)
+    ran = ended(process, gzip.compress((FILES / "f07-resources-too.fhir.json").read_bytes()))
+    assert (ran.code, ran.json["emulator_holds"], ran.json["emulator_holds_resources"]) == (0, 1, 2)
+    assert list(tmp_path.glob("clinia-async-*")) == []
+
+
+async def test_what_is_kept_of_standard_input_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def blocks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 10
+
+    with ExitStack() as opened:
+        path = await spool.spooled(blocks(), opened)
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"x" * 30, 0o600)
+    assert not path.exists()
+    monkeypatch.setattr(spool, "LARGEST_SPOOLED", 20)
+    with ExitStack() as opened, pytest.raises(InputError, match="give the file's name"):
+        await spool.spooled(blocks(), opened)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with ExitStack() as opened, pytest.raises(InputError, match="no room"):
+        await spool.spooled(blocks(), opened)

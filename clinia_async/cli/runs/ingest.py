@@ -201,7 +201,7 @@ class _Run:
             **request.options(),
         )
         self.result.report = self.job.report
-        self.result.skipped_references = self.job.skipped_references
+        self.result.skipped = self.job.skipped_references
 
     def _read(self, skipped_references: Counter[str]) -> RecordStream:
         request = self.request

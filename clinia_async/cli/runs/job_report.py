@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import Disposition, Report
 from clinia_async.ingest.outcomes.report import Place, SlowChunk
+from clinia_async.ingest.readers.fhir_bundle import RESOURCE_REASONS
 
 Fields = Mapping[str, object]
 
@@ -34,7 +35,8 @@ class RunResult:
     unexpected_error: BaseException | None = None
     """An error that is no `CliniaError`: it is raised after the report was printed."""
     signal: int | None = None
-    skipped_references: Counter[str] = field(factory=Counter)
+    skipped: Counter[str] = field(factory=Counter)
+    """What of FHIR was passed over, by reason."""
     emulator_holds: tuple[int, int] | None = None
     """Relationships and resources."""
     settings: Fields = field(factory=dict)
@@ -56,8 +58,8 @@ def print_report(result: RunResult, *, as_json: bool) -> None:
         click.echo(json.dumps(report_fields(result)))
     elif result.has_started:
         click.echo(in_cli_words(str(result.report)))
-        for reason, count in result.skipped_references.most_common():
-            click.echo(f"  {count:>9,} references skipped: {reason}")
+        for line in skipped_in_words(result.skipped):
+            click.echo(line)
         if result.emulator_holds is not None:
             relationships, resources = result.emulator_holds
             more = f" and {resources:,} resources" if resources else ""
@@ -99,7 +101,7 @@ def report_fields(result: RunResult) -> dict[str, object]:
         "most_in_flight": report.most_in_flight,
         "most_bytes_in_flight": report.most_bytes_in_flight,
         "lag": {"tasks": report.lag.tasks, "mean": report.lag.mean, "worst": report.lag.worst},
-        "skipped_references": dict(result.skipped_references),
+        **skipped_fields(result.skipped),
         "complete": report.stopped_by is None,
         "stopped_by": report.stopped_by,
         "dead_letters": str(result.dead_letters_path) if result.dead_letters else None,
@@ -115,6 +117,20 @@ def place_fields(places: Sequence[Place]) -> dict[str, object]:
     if any(place.file is not None for place in places):
         fields["first_files"] = [place.file for place in places]
     return fields
+
+
+def skipped_in_words(skipped: Counter[str]) -> Iterator[str]:
+    """Yield a line for each reason to pass over references or resources of FHIR."""
+    for reason, count in skipped.most_common():
+        what = "resources" if reason in RESOURCE_REASONS else "references"
+        yield f"  {count:>9,} {what} skipped: {reason}"
+
+
+def skipped_fields(skipped: Counter[str]) -> dict[str, object]:
+    """Return the same as JSON fields."""
+    resources = {reason: count for reason, count in skipped.items() if reason in RESOURCE_REASONS}
+    references = {reason: count for reason, count in skipped.items() if reason not in resources}
+    return {"skipped_references": references, "skipped_resources": resources}
 
 
 _PACKAGES = ("clinia-async", "aiohttp", "attrs", "cattrs", "orjson", "pyarrow", "zstandard")

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from clinia_async.cli.distinct_keys import DistinctKeys
 from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error
 from clinia_async.cli.input_options import InputOptions
-from clinia_async.cli.runs.job_report import place_fields
+from clinia_async.cli.runs.job_report import place_fields, skipped_fields, skipped_in_words
 from clinia_async.cli.runs.source_checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
@@ -45,8 +45,8 @@ class ValidationReport:
     """For each reason where the first bad records were read."""
     repeated: int = 0
     """Good records whose key occurred before."""
-    skipped_references: Counter[str] = field(factory=Counter)
-    """References of FHIR that are no relationships."""
+    skipped: Counter[str] = field(factory=Counter)
+    """What of FHIR is passed over, by reason."""
     dead_letters: int = 0
     error: CliniaError | None = None
 
@@ -78,10 +78,7 @@ class ValidationReport:
         ]
         if self.repeated:
             rows.append(f"  {self.repeated:>9,} with a key that occurred before")
-        rows += [
-            f"  {count:>9,} references skipped: {why}" for why, count in self.skipped_references.most_common()
-        ]
-        return "\n".join(rows)
+        return "\n".join([*rows, *skipped_in_words(self.skipped)])
 
     def fields(self) -> dict[str, object]:
         return {
@@ -95,7 +92,7 @@ class ValidationReport:
                 for reason, count in self.reasons.most_common()
             ],
             "repeated_keys": self.repeated,
-            "skipped_references": dict(self.skipped_references),
+            **skipped_fields(self.skipped),
             "complete": self.error is None,
             "stopped_by": None if self.error is None else str(self.error),
         }
@@ -146,7 +143,7 @@ async def _read(
     request: ValidateRequest, report: ValidationReport, keys: DistinctKeys, dead_letters: DeadLetters | None
 ) -> None:
     async with aclosing(
-        request.input_options.records(request.files, request.source, report.skipped_references)
+        request.input_options.records(request.files, request.source, report.skipped)
     ) as records:
         async for record in records:
             match record:

@@ -1,9 +1,9 @@
 """A FHIR Bundle: which of its entries count, which resources they are, and where their references lead.
 
-* Of a history only the last version of each resource counts, the first that stands there; one that was
-  deleted last is not there at all.
+* Of a history only the last version of each resource counts, the first that stands there. One that was
+  deleted last is not there at all: neither it nor what leads to it is loaded, and it is counted.
 * Of a transaction or a batch, entries to POST and PUT count. What a PATCH holds is no resource, and is
-  passed over; what is to be read or deleted is not there.
+  passed over; what is to be read or deleted is not there. What a search says of itself is no resource.
 * A reference is looked up among the `fullUrl`s of its own Bundle, then of those around it. A relative one
   means the server of its entry's `fullUrl`. A conditional one, `Type?identifier=system|value`, leads to
   the resource of the Bundle that alone has that identifier.
@@ -29,7 +29,15 @@ from clinia_async.ingest.readers.fhir_resources import (
 )
 
 PassedOver = Counter[str]
-"""How many references are no relationships, by reason."""
+"""How many references are no relationships, by reason; and of `RESOURCE_REASONS`, how many resources."""
+_DELETED = "deleted last in their history"
+CHANGE_REASONS = {
+    "DELETE": "to be deleted, with the resources",
+    "PATCH": "to be changed by a PATCH",
+}
+"""Why an entry of a transaction loads nothing where references alone are loaded."""
+RESOURCE_REASONS = frozenset({_DELETED, *CHANGE_REASONS.values()})
+"""Those of the reasons that count resources."""
 _REQUESTS = frozenset({"transaction", "batch"})
 _CHANGES = frozenset({"DELETE", "PATCH"})
 _ABSENT = frozenset({"DELETE", "GET", "HEAD"})
@@ -56,10 +64,17 @@ class Bundle:
     """What each `fullUrl` stands for; None for one that stands for several."""
     _identifiers: dict[tuple[str, str | None, str], Identity | None] = field(factory=dict, repr=False)
     _seen: set[Identity] = field(factory=set, repr=False)
+    _versions: set[Identity] = field(factory=set, repr=False)
+    """Which resources a request of an entry so far was to store."""
+    _deleted: set[Identity] = field(factory=set, repr=False)
+    """Which resources the first request for them was to delete: in a history, the last one."""
 
     def index(self, entry: object) -> None:
         """Take in which resource `entry` is; one that is wrong is passed over here."""
-        if not isinstance(entry, dict) or _method(entry) in {"PATCH", "DELETE"}:
+        method = _method(entry) if isinstance(entry, dict) else "PATCH"
+        if method == "DELETE":
+            self._index_deleted(entry)  # type: ignore[arg-type]
+        if method in _CHANGES or not isinstance(entry, dict):
             return
         resource, url = entry.get("resource"), _full_url(entry)
         try:
@@ -70,10 +85,19 @@ class Bundle:
         identity = self._identity(entry, type_, id_)
         if identity is None:
             return
+        if method is not None:
+            self._versions.add(identity)
         if url is not None:
             _add(self._targets, url, identity)
         for key in _identifiers(type_, as_object(resource, "$").get("identifier")):
             _add(self._identifiers, key, identity)
+
+    def _index_deleted(self, entry: Object) -> None:
+        address = parse_address(_full_url(entry) or "")
+        self.servers.see_base(None if address is None else address[0])
+        identity = self._named(entry)
+        if identity is not None and identity not in self._versions:
+            self._deleted.add(identity)
 
     def resources(self, entry: object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
         """Yield the resources that `entry` holds, and what is wrong with one that is none."""
@@ -101,20 +125,23 @@ class Bundle:
     def _resources(self, entry: Object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
         resource, method = entry.get("resource"), _method(entry)
         if self.type in _REQUESTS and method in _CHANGES:
-            yield Change(method, self._deleted(entry), path, entry, self)
+            yield Change(method, self._named(entry), path, entry, self)
+        if self.type == "history" and method == "DELETE":
+            self._note_deleted(self._named(entry), passed_over)
         if resource is None and "resource" not in entry:
-            deleted = self._deleted(entry) if self.type == "history" and method == "DELETE" else None
-            if deleted is not None:
-                self._seen.add(deleted)
             return
         path = f"{path}.resource"
         type_, id_ = resource_type(resource, path), resource_id(resource, path)
         identity = self._identity(entry, type_, id_)
         reason = self._reason_to_pass(method, identity)
+        search = entry.get("search")
+        if isinstance(search, dict) and search.get("mode") == "outcome":
+            reason = "in the outcome of a search"
         base = _base(_full_url(entry), type_, id_) or self.base
         for number, each in enumerate(resources_in(resource, path)):
             if reason is not None:
-                passed_over[reason] += len(each.references)
+                if each.references:
+                    passed_over[reason] += len(each.references)
                 continue
             own = identity if number == 0 else self._identity_of(each, base)
             yield Placed(each, own, base, self)
@@ -130,15 +157,20 @@ class Bundle:
             return "in what a PATCH changes"
         if self.type in _REQUESTS and method in _ABSENT:
             return "in an entry that stores nothing"
+        if self.type == "history" and method == "DELETE":
+            return "in a deleted resource"
         if self.type == "history" and identity is not None:
             if identity in self._seen:
                 return "in an earlier version"
             self._seen.add(identity)
-            if method == "DELETE":
-                return "in a deleted resource"
         return None
 
-    def _deleted(self, entry: Object) -> Identity | None:
+    def _note_deleted(self, identity: Identity | None, passed_over: PassedOver) -> None:
+        if identity is not None and identity not in self._seen:
+            self._seen.add(identity)
+            passed_over[_DELETED] += 1
+
+    def _named(self, entry: Object) -> Identity | None:
         """Return what the request of an entry names, by its URL or the `fullUrl` of the entry."""
         request = entry.get("request")
         url = request.get("url") if isinstance(request, dict) else None
@@ -165,6 +197,19 @@ class Bundle:
 
     def target(self, reference: str, base: str | None) -> Identity | str:
         """Return what `reference` leads to from a resource of the server `base`, or why that is not known."""
+        found = self._resolved(reference, base)
+        return "to a deleted resource" if isinstance(found, tuple) and self._is_deleted(found) else found
+
+    def _is_deleted(self, identity: Identity) -> bool:
+        """Return whether a history here or around says that the resource is gone."""
+        bundle: Bundle | None = self
+        while bundle is not None:
+            if bundle.type == "history" and identity in bundle._deleted:
+                return True
+            bundle = bundle.outer
+        return False
+
+    def _resolved(self, reference: str, base: str | None) -> Identity | str:
         text = reference.partition("/_history/")[0]
         address = parse_address(reference)
         if address is not None and address[0] is None and base is not None:

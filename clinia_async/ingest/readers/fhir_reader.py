@@ -3,7 +3,7 @@
 The input is NDJSON whose lines are resources or Bundles, or one JSON document that is a Bundle, a list of
 resources or a resource. A line may be of 16 MiB. Of a document any size is read: it is held entry by
 entry, each of which may be of 16 MiB, beside the `fullUrl`s and identifiers of all of them. A document is
-read twice, so one on standard input may be of 64 MiB only.
+read twice, so one on standard input is kept in a temporary file.
 
 * The ends are the resource that holds the reference, the innermost one, and the one that is referred to.
   Their types are those of FHIR, such as `Patient`, and their ids those of the resources; where an entry has
@@ -44,14 +44,13 @@ from clinia_async.ingest.readers.fhir_resources import resource_type
 from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
 from clinia_async.ingest.readers.line_splitter import LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.records.record import BadRecord, Blank
 from clinia_async.serialization.exact_json import loads
 from clinia_async.serialization.strict_json import loads_strictly
 
 LARGEST_RESOURCE = 16 * 1024 * 1024
 """Bytes of a line, of an entry, and of a document without its entries."""
-LARGEST_PIPED = 64 * 1024 * 1024
-"""Bytes of a document on standard input."""
 LOOK_AHEAD = 1024 * 1024
 """Bytes at the start of an input that distinguish lines from a document."""
 _LONG = 64 * 1024
@@ -97,12 +96,10 @@ class FhirReader:
         path = stream.path
         with ExitStack() as opened:
             if path is None:
-                pieces = await asyncio.to_thread(_all_of, stream)
-                document = Document(self.maker(), self.servers, lambda: iter([*pieces, b""]).__next__)
-            else:
-                document = Document(
-                    self.maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
-                )
+                path = await spooled(stream.blocks(), opened)
+            document = Document(
+                self.maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
+            )
             await asyncio.to_thread(document.index)
             blocks = document.blocks()
             while (block := await asyncio.to_thread(next, blocks, None)) is not None:
@@ -296,19 +293,6 @@ def _letter(entry: bytes, value: _Value) -> bytes | None:
 
 def _kept(text: bytes) -> bytes | None:
     return text if len(text) <= LARGEST_LETTER else None
-
-
-def _all_of(stream: InputStream) -> list[bytes]:
-    pieces, size = [], 0
-    while block := stream.read():
-        pieces.append(block)
-        size += len(block)
-        if size > LARGEST_PIPED:
-            raise InputError(
-                f"a FHIR document on standard input may be of {LARGEST_PIPED:,} bytes: give the file's name,"
-                " or NDJSON"
-            )
-    return pieces
 
 
 def is_document(start: bytes) -> bool:

@@ -7,7 +7,15 @@ from enum import StrEnum
 
 from attrs import define
 
-from clinia_async.ingest.readers.fhir_bundle import Bundle, Change, Found, PassedOver, Placed, Wrong
+from clinia_async.ingest.readers.fhir_bundle import (
+    CHANGE_REASONS,
+    Bundle,
+    Change,
+    Found,
+    PassedOver,
+    Placed,
+    Wrong,
+)
 from clinia_async.ingest.readers.fhir_identity import Identity, fhir_address
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
@@ -20,6 +28,8 @@ LARGEST_LETTER = 4 * 1024 * 1024
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_KEY = 62
 _HOME = "Basic"
+_CONTAINERS = frozenset({"Bundle", "Parameters"})
+"""Carry resources, and are none of a server unless they have an id."""
 _NAMES = frozenset({"resourceType", "id"})
 """Fields of a resource that say which one it is."""
 
@@ -64,6 +74,8 @@ class RecordMaker:
             if isinstance(each, Change):
                 if self.content is FhirContent.RESOURCES:
                     wrong += self._change(number, each)
+                elif self.names_wrong:
+                    self.passed_over[CHANGE_REASONS[each.method]] += 1
                 continue
             made = make(each)
             if made is None:
@@ -94,12 +106,17 @@ class RecordMaker:
     def _references(self, placed: Placed) -> Sequence[bytes] | None:
         targets = list(placed.targets(self.passed_over))
         identity = placed.identity
+        if identity is None and targets and placed.resource.type in _CONTAINERS:
+            self.passed_over[f"in {placed.resource.type} without an id"] += len(targets)
+            return ()
         if identity is None:
             return None if targets else ()
         return [_relationship(identity, path, target) for path, target in targets]
 
     def _resource(self, placed: Placed) -> Sequence[bytes] | None:
-        if placed.resource.type == "Bundle":
+        if placed.resource.type == "Bundle" or (
+            placed.identity is None and placed.resource.type in _CONTAINERS
+        ):
             return ()
         data = {name: value for name, value in placed.resource.value.items() if name not in _NAMES}
         if placed.identity is None:  # the service makes one, as a server of FHIR does for a POST

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from io import BufferedReader
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
+from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
@@ -103,7 +104,8 @@ def read_records(
         map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
         passed_over: Counts, by reason, the references of FHIR that are no relationships.
         fhir: What of FHIR becomes records: `references` as relationships, `resources`, or `both`, for which
-            the files are read twice, and the relationships wait until the resources are stored.
+            the files are read twice, and the relationships wait until the resources are stored; standard
+            input is kept in a temporary file for that.
         fhir_base: The base URL of the server whose FHIR ids stay as they are; those of others get
             the URL of theirs as a suffix. None is the first server that the input names.
 
@@ -120,8 +122,6 @@ def read_records(
     ):
         raise ConfigError("columns are for CSV and Parquet")
     content = _fhir_content(fhir)
-    if content is FhirContent.BOTH and None in _listed(path):
-        raise ConfigError("fhir: both needs files, for they are read twice")
     counts: PassedOver = Counter() if passed_over is None else passed_over
     base = normal_base(fhir_base)
 
@@ -134,7 +134,7 @@ def read_records(
         return RecordStream(files(content, counts).read(_listed(path)))
     first = files(FhirContent.RESOURCES, Counter())
     second = files(FhirContent.REFERENCES, counts, is_second=True)
-    return RecordStream(_one_after_another(first, second, _listed(path)))
+    return RecordStream(_twice(first, second, _listed(path)))
 
 
 def read_fhir_files(
@@ -147,17 +147,23 @@ def read_fhir_files(
     return _Files(asked, None, TableOptions(), reader.lines, reader).read(_listed(path))
 
 
-async def _one_after_another(
+async def _twice(
     first: "_Files", second: "_Files", paths: Sequence[Path | None]
 ) -> AsyncGenerator[Block, None]:
     """Yield all that `first` reads, and what `second` reads of FHIR once that is stored."""
-    async with aclosing(first.read(paths)) as blocks:
-        async for block in blocks:
-            yield block
-    yield [Barrier()]
-    async with aclosing(second.read(paths)) as blocks:
-        async for block in blocks:
-            yield block
+    with ExitStack() as opened:
+        if None in paths:
+            any_encoding = first.table.encoding != _UTF8
+            stream = opened.enter_context(InputStream(None, any_encoding=any_encoding))
+            kept = await spooled(stream.blocks(), opened)
+            paths = [kept if path is None else path for path in paths]
+        async with aclosing(first.read(paths)) as blocks:
+            async for block in blocks:
+                yield block
+        yield [Barrier()]
+        async with aclosing(second.read(paths)) as blocks:
+            async for block in blocks:
+                yield block
 
 
 async def identity_of(

@@ -309,7 +309,72 @@ async def test_of_a_history_the_last_version_counts(deleted: str, path: Path) ->
     entries = [gone, version] if deleted == "newest" else [version, gone]
     found = await read(path, of_type("history", *entries), passed_over=counts)
     assert len(edges(found)) == (0 if deleted == "newest" else 1)
-    assert counts.total() == (1 if deleted == "newest" else 0)
+    gone_now = {"in an earlier version": 1, "deleted last in their history": 1}
+    assert counts == (gone_now if deleted == "newest" else {})
+
+
+@pytest.mark.parametrize("fhir", ["references", "resources", "both"])
+@pytest.mark.parametrize("with_resource", [False, True])
+async def test_what_a_history_deletes_is_not_loaded_nor_what_leads_to_it(
+    fhir: str, with_resource: bool, path: Path
+) -> None:
+    gone = {"fullUrl": "http://x/Patient/gone", **asked("DELETE", "Patient/gone")}
+    if with_resource:
+        gone["resource"] = patient(id="gone", managingOrganization=ORGANIZATION)
+    observation = {
+        "resourceType": "Observation",
+        "id": "obs",
+        "subject": to("Patient/gone"),
+        "performer": [to("http://x/Patient/here")],
+    }
+    before = entry("http://x/Patient/gone", patient(id="gone"), **asked("PUT", "Patient/gone"))
+    here = entry("http://x/Patient/here", patient(id="here"), **asked("PUT", "Patient/here"))
+    old = {"fullUrl": "http://x/Patient/here", **asked("DELETE", "Patient/here")}
+    holder = entry("http://x/Observation/o", observation, **asked("POST", "Observation"))
+    entries = [gone, here, holder, old, before]
+    for document in (
+        json.dumps(of_type("history", *entries)),
+        json.dumps({"type": "history", **of_type("history", *entries)}, indent=1),
+    ):
+        put(path, document)
+        counts: Counter[str] = Counter()
+        found = await read_file(path, format="fhir", fhir=fhir, passed_over=counts)
+        assert reported(found) == []
+        lines = [json.loads(each.text) for each in found if isinstance(each, Record) and each.text]
+        ids = {(line["type"], line["id"]) for line in lines if "id" in line}
+        assert ids == (set() if fhir == "references" else {("Patient", "here"), ("Observation", "obs")})
+        ends = {line["to"]["id"] for line in lines if "to" in line}
+        assert ends == (set() if fhir == "resources" else {"here"})
+        assert counts["deleted last in their history"] == 1
+        assert counts["to a deleted resource"] == (0 if fhir == "resources" else 1)
+
+
+async def test_changes_of_a_transaction_are_counted_where_references_alone_are_loaded(path: Path) -> None:
+    counts: Counter[str] = Counter()
+    entries = [asked("DELETE", "Patient/1"), asked("PATCH", "Patient/2"), asked("GET", "Patient/3")]
+    assert await read(path, of_type("transaction", *entries), passed_over=counts) == []
+    assert counts == {"to be deleted, with the resources": 1, "to be changed by a PATCH": 1}
+
+
+@pytest.mark.parametrize("fhir", ["references", "resources"])
+async def test_what_carries_resources_and_has_no_id_is_none_itself(fhir: str, path: Path) -> None:
+    parameter = {"name": "x", "resource": patient(managingOrganization=ORGANIZATION)}
+    values = [
+        {
+            "resourceType": "Parameters",
+            "parameter": [parameter, {"name": "y", "valueReference": ORGANIZATION}],
+        },
+        of_type(
+            "searchset", {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}}
+        ),
+    ]
+    counts: Counter[str] = Counter()
+    found = await read(path, *values, fhir=fhir, passed_over=counts)
+    assert [each.write.type for each in found if isinstance(each, Record)] == [
+        "Patient-managingOrganization-Organization" if fhir == "references" else "Patient"
+    ]
+    assert reported(found) == []
+    assert counts == ({"in Parameters without an id": 1} if fhir == "references" else {})
 
 
 async def test_of_a_transaction_what_is_posted_and_put_counts(path: Path) -> None:

@@ -250,8 +250,6 @@ async def test_a_job_that_was_stopped_goes_on_before_or_behind_the_barrier(
         assert (emulator.resources(), emulator.relationships()) == (32, 50)
 
 
-def test_both_needs_files() -> None:
-    with pytest.raises(ConfigError, match="read twice"):
-        read_records(None, SOURCE, format="fhir", fhir="both")
+def test_content_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="fhir must be"):
         read_records(None, SOURCE, format="fhir", fhir="all")

@@ -125,4 +125,8 @@ async def test_what_is_passed_over_is_counted() -> None:
     counts: Counter[str] = Counter()
     await read("f05-history.fhir.json", passed_over=counts)
     await read("f05-patch-in-a-transaction.fhir.json", passed_over=counts)
-    assert counts == {"in an earlier version": 1, "in what a PATCH changes": 1}
+    assert counts == {
+        "in an earlier version": 1,
+        "in what a PATCH changes": 1,
+        "to be changed by a PATCH": 1,
+    }
