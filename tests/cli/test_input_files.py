@@ -213,7 +213,7 @@ SEVERAL = {
 PLACES = {("a.ndjson", 2), ("b.csv", 2), ("b.csv", 3), ("c.fhir.json", 1), ("d.ndjson", 1), ("d.ndjson", 3)}
 
 
-def _letters(path: str) -> set[tuple[str, int]]:
+def _places_of(path: str) -> set[tuple[str, int]]:
     letters = [json.loads(text)["deadLetter"] for text in Path(path).read_text().splitlines()]
     return {(letter["file"], letter["line"]) for letter in letters}
 
@@ -225,11 +225,11 @@ def test_several_files_are_named_beside_the_lines(served: object, cli: Cli) -> N
     assert ran.code == 1
     assert "2 invalid: $.from: is required (a.ndjson line 2, d.ndjson line 3)" in ran.out
     assert "(c.fhir.json line 1)" in ran.out
-    assert _letters("x.dead.ndjson") == PLACES
+    assert _places_of("x.dead.ndjson") == PLACES
     assert "a.ndjson 2, d.ndjson 3" in Path("r.html").read_text()
     again = cli("retry", "x.dead.ndjson", "--dead-letters", "y.dead.ndjson", "--source", "ehr-prod")
     assert "a.ndjson line 2, d.ndjson line 3" in again.out
-    assert _letters("y.dead.ndjson") == PLACES
+    assert _places_of("y.dead.ndjson") == PLACES
     checked = cli("validate", *SEVERAL, "--json").json
     groups = {each["reason"]: each for each in checked["reasons"]}
     assert groups["$.from: is required"]["first_files"] == ["a.ndjson", "d.ndjson"]
