@@ -25,7 +25,7 @@ from typing import Protocol, Self, cast
 from attrs import define, field
 
 from clinia_async.errors import CliniaError, Outcome
-from clinia_async.ingest.readers.containers import BZIP2, GZIP, XZ, ZIP, ZSTD, is_known, unsupported
+from clinia_async.ingest.readers.containers import PARQUET, compression_of, is_binary, is_known, unsupported
 
 BLOCK = 256 * 1024
 """The most bytes that are read at once."""
@@ -173,30 +173,23 @@ def open_input(path: Path | None) -> BufferedReader:
 def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> ByteStream:
     """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
     outer = _Peeked(raw)
-    name = _compression_of(outer.start)
+    name = compression_of(outer.start)
     if name is None:
         _refuse(outer.start, any_encoding=any_encoding)
         return outer
     inner = _Peeked(_unzipped(raw, outer) if name == "zip" else _Decoder(outer, _CODECS[name]()))
-    if _compression_of(inner.start) is not None:
+    if compression_of(inner.start) is not None:
         raise InputError("the input is compressed twice: decompress it once")
     _refuse(inner.start, any_encoding=any_encoding)
     return inner
-
-
-def _compression_of(start: bytes) -> str | None:
-    if start.startswith(GZIP):
-        return "gzip"
-    if start.startswith(XZ):
-        return "xz"
-    known = {"bzip2": BZIP2, "zstd": ZSTD, "zip": ZIP}
-    return next((name for name, magic in known.items() if magic.match(start)), None)
 
 
 def _refuse(start: bytes, *, any_encoding: bool) -> None:
     name = unsupported(start)
     if name is not None and not (any_encoding and "text" in name):
         raise InputError(f"the input is {name}")
+    if not any_encoding and is_binary(start) and not start.startswith(PARQUET):
+        raise InputError("the input is no text, and of no format that is read")
 
 
 class _Peeked:

@@ -10,9 +10,10 @@ ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 ZIP = re.compile(rb"PK(\x03\x04|\x05\x06)")
 PARQUET = b"PAR1"
 
-START = 265
-"""Bytes after which every container is known: a tar archive says so at 257."""
+START = 512
+"""Bytes after which every container is known: those of the first header of a tar archive."""
 _TAR_AT = 257
+_TAR_SUM = slice(148, 156)
 
 _UTF16 = re.compile(rb"\xff\xfe|\xfe\xff|[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]")
 _NAMES = (
@@ -31,6 +32,8 @@ _NAMES = (
     (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4"),
     (re.compile(rb"\xff\x06\x00\x00sNaPpY"), "compressed by snappy"),
     (re.compile(rb"\x89HDF\r\n"), "an HDF5 file"),
+    (re.compile(rb"\x5d\x00\x00[\x00-\x02\x04\x08\x10\x20\x40\x80]"), "compressed by lzma (.lzma)"),
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, and not the file"),
     (re.compile(rb"(\xef\xbb\xbf)?\s*<"), "XML or HTML"),
 )  # fmt: skip
 
@@ -40,14 +43,43 @@ def is_known(start: bytes) -> bool:
     if len(start) >= START:
         return True
     # text that begins as JSON, or whose first line is whole, is no archive
-    return len(start) >= len(XZ) and (start.lstrip()[:1] in b"{[" or b"\n" in start or not _is_text(start))
+    return len(start) >= len(XZ) and (
+        _begins_as_json(start) or (b"\n" in start and _is_text(start)) or compression_of(start) is not None
+    )
+
+
+def compression_of(start: bytes) -> str | None:
+    """Return the name of what it is compressed by, if that can be read."""
+    if start.startswith(GZIP):
+        return "gzip"
+    if start.startswith(XZ):
+        return "xz"
+    known = {"bzip2": BZIP2, "zstd": ZSTD, "zip": ZIP}
+    return next((name for name, magic in known.items() if magic.match(start)), None)
+
+
+def is_binary(start: bytes) -> bool:
+    """Return whether it is no text: not even one that is damaged."""
+    return b"\x00" in start and not _begins_as_json(start)
 
 
 def unsupported(start: bytes) -> str | None:
     """Return the name of what begins so, if it is a container that is not read."""
-    if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
+    if start[_TAR_AT : _TAR_AT + 5] == b"ustar" or _is_old_tar(start):
         return "a tar archive; its files must be given one by one"
     return next((name for pattern, name in _NAMES if pattern.match(start)), None)
+
+
+def _is_old_tar(start: bytes) -> bool:
+    """Return whether it begins with a header whose checksum is right, as before there was `ustar`."""
+    header, written = start[:START], start[_TAR_SUM].strip(b" \x00")
+    if len(header) < START or not re.fullmatch(rb"[0-7]{3,7}", written):
+        return False
+    return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(written, 8)
+
+
+def _begins_as_json(start: bytes) -> bool:
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def _is_text(start: bytes) -> bool:

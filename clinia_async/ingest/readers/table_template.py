@@ -157,12 +157,12 @@ def _encoded(cells: Column) -> tuple[bytes, Sequence[bytes]]:
     """
     kinds = set(map(type, cells))
     if kinds == {str}:
-        # within a text a quotation mark has a backslash before it
-        texts = orjson.dumps(cells)[2:-2].split(b'","')
-        gap = b'"%b"'
+        whole = orjson.dumps(cells)
+        if b'\\","' in whole:  # a text may end with a quotation mark and a comma, and must not be cut there
+            return b"%b", [*map(orjson.dumps, cells)]
+        gap, texts = b'"%b"', whole[2:-2].split(b'","')
     elif kinds <= _NUMBERS or kinds == {orjson.Fragment}:
-        texts = orjson.dumps(cells)[1:-1].split(b",") if cells else []
-        gap = b"%b"
+        gap, texts = b"%b", orjson.dumps(cells)[1:-1].split(b",") if cells else []
     elif kinds <= _NESTED:
         return b"%b", [*map(orjson.dumps, cells)]
     else:

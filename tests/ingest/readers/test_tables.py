@@ -548,7 +548,7 @@ async def test_a_bad_text_costs_its_row(tmp_path: Path) -> None:
     )
 
 
-WHOLE = "type==t,id=id,data.first={},data.s=s,data.in.i:int=i,data.in.f:float=f,data.b:bool=b,data.j:json=j,data.n=n"
+WHOLE = "type==t,id=id,data.first={},data.s=s,data.in.i:int=i,data.in.f:float=f,data.b:bool=b,data.j:json=j,data.n=n,data.e=e"
 CELLS = {
     "s": ["x", 'a "b", % \\ é\n', "", "%b%%s"],
     "i": ["0", "-12", "", "9" * 40],
@@ -556,6 +556,7 @@ CELLS = {
     "b": ["true", "", "false", "TRUE"],
     "j": ['{"a":\n[1, 2]}', "", '"x,y"', "[]"],
     "n": ["", "1,2", '","', ""],
+    "e": ['x",', ",", '",', ',"', "\\", '\\",'],
 }
 
 
