@@ -97,7 +97,7 @@ class InputStream:
     """Text in UTF-16 or UTF-32 is no error."""
     _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
     _raw: BufferedReader = field(init=False, repr=False)
-    _stream: ByteStream | None = field(default=None, init=False, repr=False)
+    _stream: "_Peeked | None" = field(default=None, init=False, repr=False)
     _ahead: bytes = field(default=b"", init=False, repr=False)
     _has_ended: bool = field(default=False, init=False)
 
@@ -106,6 +106,12 @@ class InputStream:
         self._raw = open_input(self.path)
         if self.path is not None:
             self._opened.callback(self._raw.close)
+
+    @property
+    def member(self) -> Path | None:
+        """The name of the file in an archive, once its first bytes were read."""
+        name = None if self._stream is None else self._stream.name
+        return None if name is None else Path(name)
 
     def read(self) -> bytes:
         """Return the next bytes, none at the end."""
@@ -170,14 +176,19 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number})")
 
 
-def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> ByteStream:
+def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked":
     """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
     outer = _Peeked(raw)
     name = compression_of(outer.start)
     if name is None:
         _refuse(outer.start, any_encoding=any_encoding)
         return outer
-    inner = _Peeked(_unzipped(raw, outer) if name == "zip" else _Decoder(outer, _CODECS[name]()))
+    if name == "zip":
+        member = _member(raw)
+        inner = _Peeked(cast("ByteStream", member))
+        inner.name = member.name
+    else:
+        inner = _Peeked(_Decoder(outer, _CODECS[name]()))
     if compression_of(inner.start) is not None:
         raise InputError("the input is compressed twice: decompress it once")
     _refuse(inner.start, any_encoding=any_encoding)
@@ -194,6 +205,9 @@ def _refuse(start: bytes, *, any_encoding: bool) -> None:
 
 class _Peeked:
     """A stream whose first bytes are known."""
+
+    name: str | None = None
+    """That of the file in an archive."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -338,16 +352,22 @@ _CODECS: dict[str, Callable[[], _Codec]] = {
 }
 
 
-def _unzipped(raw: BufferedReader, start: _Peeked) -> ByteStream:
+def _is_litter(info: zipfile.ZipInfo) -> bool:
+    """Return whether it is what macOS or Windows adds to archives about the files in them."""
+    *folders, name = info.filename.split("/")
+    return "__MACOSX" in folders or name in {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+def _member(raw: BufferedReader) -> zipfile.ZipExtFile:
     """Return the one file in a zip archive. Raises `InputError` for any other archive."""
     if not raw.seekable():
         raise InputError("a zip archive must be a regular file: it is not read from front to back")
     names: list[str] | None = None
     try:
         archive = zipfile.ZipFile(raw)
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        names = [info.filename for info in archive.infolist() if not (info.is_dir() or _is_litter(info))]
         if len(names) == 1:
-            return cast("ByteStream", archive.open(names[0]))
+            return cast("zipfile.ZipExtFile", archive.open(names[0]))
     except _ZIP_DAMAGE:
         names = None  # raised below, without an error of the library as its context
     if names is None:

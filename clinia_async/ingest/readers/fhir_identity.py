@@ -15,7 +15,8 @@ from attrs import define
 Identity = tuple[str, str]
 """The type and the id of a record."""
 
-_ADDRESS = re.compile(r"(?:(https?://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
+_ADDRESS = re.compile(r"(?:((?i:https?)://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
+_PORTS = {"http": ":80", "https": ":443"}
 _OWN = re.compile(r"[^A-Za-z0-9-]")
 _FOREIGN = re.compile(r"(.+?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
 
@@ -57,12 +58,14 @@ def parse_address(text: str) -> tuple[str | None, str, str] | None:
 
 
 def normal_base(base: str | None) -> str | None:
-    """Return a base URL with its scheme and host in lower case, without a slash at its end."""
+    """Return a base URL with scheme and host in lower case, without the usual port or a slash at its end."""
     if base is None:
         return None
     scheme, _, rest = base.partition("://")
+    scheme = scheme.lower()
     host, slash, path = rest.partition("/")
-    return f"{scheme.lower()}://{host.lower()}{slash}{path}".rstrip("/")
+    host = host.lower().removesuffix(_PORTS.get(scheme, "/"))
+    return f"{scheme}://{host}{slash}{path}".rstrip("/")
 
 
 def fhir_address(record_id: str) -> tuple[str | None, str]:

@@ -29,7 +29,8 @@ class Resource:
     id: str | None = field(repr=False)
     path: str
     references: list[tuple[Path, str | None]] = field(factory=list, repr=False)
-    """The path of each reference and what it says; None for one by an identifier alone."""
+    """The path of each reference and what it says: None for one by an identifier alone, and nothing for one
+    that is no text."""
 
 
 def resources_in(value: object, path: str) -> Iterator[Resource]:
@@ -78,6 +79,8 @@ def _note_reference(value: Object, path: Path, resource: Resource) -> None:
     reference = value.get("reference")
     if isinstance(reference, str):
         resource.references.append((path, reference))
+    elif isinstance(reference, int | float):
+        resource.references.append((path, ""))
     elif isinstance(value.get("identifier"), dict) and value.keys() <= _LOGICAL:
         resource.references.append((path, None))
 

@@ -48,6 +48,7 @@ _DIGEST_BLOCK = 1024 * 1024
 Block = Iterable[Item | RecordBatch | Barrier]
 _UTF8 = "utf-8"
 Paths = Path | Sequence[Path] | None
+_WITH_COLUMNS = TABLES | {InputFormat.DEAD_LETTERS}
 
 
 def read_ndjson(
@@ -115,11 +116,7 @@ def read_records(
     """
     asked = format_asked(format)
     formats = {asked or format_by_name(each) for each in _listed(path)}
-    if (
-        columns is not None
-        and not formats <= TABLES | {InputFormat.DEAD_LETTERS}
-        and not _are_dead_letters(path)
-    ):
+    if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(path):
         raise ConfigError("columns are for CSV and Parquet")
     content = _fhir_content(fhir)
     counts: PassedOver = Counter() if passed_over is None else passed_over
@@ -288,7 +285,9 @@ class _Files:
     async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
         with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
             start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
-            format_ = checked_format(self.asked, format_by_name(path), start)
+            format_ = checked_format(self.asked, format_by_name(path) or format_by_name(stream.member), start)
+            if self.columns is not None and format_ not in _WITH_COLUMNS:
+                raise InputError("columns are for CSV and Parquet: say which one it is with --format")
             if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
                 return  # the first pass has read all of it
             async with aclosing(self._blocks(stream, format_)) as blocks:

@@ -99,9 +99,23 @@ def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start
         return InputFormat.NDJSON if lines else known
     if first == b"[":
         raise InputError("this is a JSON list, and not one record a line: read it with --format json")
+    _check_lines(start)
     if asked is None and by_name is None and _is_csv(start):
         raise InputError("this is no NDJSON, and looks like CSV: read it with --format csv")
     return known
+
+
+def _check_lines(start: bytes) -> None:
+    """Raise `InputError` if what begins so is JSON, and not one value a line that ends with a line feed."""
+    lines = [line for line in start.split(b"\n")[:10] if line.strip()]
+    if len(lines) > 1 and lines[0].strip() == b"{" and not any(map(_is_object, lines[1:])):
+        raise InputError("this is JSON over several lines: read it with --format json")
+    if len(lines) == 1 and b"\r" in start.strip() and _is_object(start.lstrip().partition(b"\r")[0]):
+        raise InputError("its lines end with carriage returns alone; they must end with line feeds")
+
+
+def _is_object(line: bytes) -> bool:
+    return isinstance(_loads(line), dict)
 
 
 def _is_fhir(start: bytes) -> bool:
