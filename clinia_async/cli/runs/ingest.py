@@ -269,7 +269,7 @@ async def run_processes(
         service=_EMULATOR if request.connection is None else None,
         **request.options(),
     )
-    result.report, result.skipped_references = job.report, job.skipped_references
+    result.report, result.skipped = job.report, job.skipped_references
 
     def check_errors() -> None:
         if _has_too_many_errors(request, job.report):

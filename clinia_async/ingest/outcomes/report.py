@@ -143,7 +143,7 @@ class Report:
         """Return a copy that nothing changes any more, and that can be pickled."""
         copy = Report(**asdict(self, filter=_is_public, recurse=False))
         copy.by_disposition, copy.reasons = Counter(self.by_disposition), Counter(self.reasons)
-        copy.first_lines = {group: [*lines] for group, lines in self.first_lines.items()}
+        copy.first_places = {group: [*places] for group, places in self.first_places.items()}
         copy.slowest, copy.lag = [*self.slowest], evolve(self.lag)
         copy._seconds, copy._load = self.seconds, self._measured()
         return copy
@@ -153,14 +153,15 @@ class Report:
         for name in _COUNTS:
             setattr(self, name, sum(getattr(part, name) for part in parts))
         self.by_disposition, self.reasons = Counter(), Counter()
-        self.first_lines, slowest, self.lag = {}, [], Lag()
+        self.first_places, slowest, self.lag = {}, [], Lag()
         for part in parts:
             self.by_disposition += part.by_disposition
             self.reasons += part.reasons
             self.lag = self.lag + part.lag
             slowest += part.slowest
-            for group, lines in part.first_lines.items():
-                self.first_lines[group] = sorted([*self.first_lines.get(group, ()), *lines])[:MOST_LINES]
+            for group, places in part.first_places.items():
+                known = [*self.first_places.get(group, ()), *places]
+                self.first_places[group] = sorted(known, key=_in_order)[:MOST_PLACES]
         self.slowest = sorted(slowest, key=lambda it: it.seconds, reverse=True)[:MOST_CHUNKS]
         loads = [part._measured() for part in parts] or [(0, 0, 0, 0)]
         throttles, *largest = zip(*loads, strict=True)
@@ -256,6 +257,10 @@ class Report:
 
     def _end(self) -> list[str]:
         return [] if self.stopped_by is None else [f"stopped before the end of the input: {self.stopped_by}"]
+
+
+def _in_order(place: Place) -> tuple[str, int]:
+    return place.file or "", place.line
 
 
 def in_words(places: Sequence[Place], count: int) -> str:

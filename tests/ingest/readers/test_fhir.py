@@ -492,3 +492,21 @@ async def test_a_letter_of_an_entry_means_the_same_by_itself(path: Path) -> None
             "Organization/9_40http_3A_2F_2Fb",
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    "base", ["HTTP://X.example:80/fhir/", "http://x.example/fhir", "http://x.EXAMPLE/fhir"]
+)
+async def test_a_server_is_one_however_its_url_is_written(base: str, path: Path) -> None:
+    holder = {"resourceType": "Observation", "id": "obs", "subject": to(f"{base}/Patient/pat-1")}
+    entries = [("http://x.example/fhir/Observation/obs", holder)]
+    assert edges(await read(path, bundle(*entries))) == [
+        ("Observation-subject-Patient", "Observation/obs", "Patient/pat-1")
+    ]
+
+
+@pytest.mark.parametrize("reference", [5, 1.5, True, ""])
+async def test_a_reference_that_is_no_text_is_counted(reference: object, path: Path) -> None:
+    counts: Counter[str] = Counter()
+    found = await read(path, patient(managingOrganization={"reference": reference}), passed_over=counts)
+    assert (found, counts) == ([], {"no Type/id": 1})

@@ -3,8 +3,11 @@
 import csv
 import gc
 import gzip
+import io
 import json
+import lzma
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -209,7 +212,7 @@ async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: 
 
 
 async def test_options_that_do_not_go_together_are_reported_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "data"
+    path = tmp_path / "data.ndjson"
     with pytest.raises(ConfigError, match="CSV and Parquet"):
         read_records(path, SOURCE, columns=ColumnMapping({"type": "=t"}))
     with pytest.raises(ConfigError, match="format"):
@@ -226,3 +229,62 @@ async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
     assert first.line == 1
     await records.aclose()  # a file that stays open is a warning, and warnings are errors
     gc.collect()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def old_tar(content: bytes) -> bytes:
+    """An archive as there were before POSIX: without a word that says so."""
+    header = bytearray(512)
+    header[:8], header[100:107] = b"x.ndjson", b"0000644"
+    header[124:135], header[148:156] = b"%011o" % len(content), b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + content + b"\0" * (-len(content) % 512)
+
+
+LINES = b"".join(GOOD % n + b"\n" for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (old_tar(LINES), "a tar archive"),
+        (lzma.compress(LINES, format=lzma.FORMAT_ALONE), "lzma"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS"),
+        (b"\x07\x00\x01\x02binary\n" * 20, "no text"),
+        (b'{\n  "type": "t",\n  "id": "aa"\n}\n', "--format json"),
+        (LINES.replace(b"\n", b"\r"), "carriage returns"),
+        (zip_of({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "Excel"),
+        (zip_of({"a.ndjson": LINES, "b.ndjson": LINES}), "2 files"),
+    ],
+)
+async def test_what_is_no_ndjson_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        await read_file(path)
+
+
+@pytest.mark.parametrize("first", [b"{", b"\0", b"{\0"])
+async def test_a_first_line_that_is_damaged_costs_itself(first: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "data.ndjson"
+    path.write_bytes(first[:1] + b"\n" + LINES if first == b"{" else b"{" + first + b"\n" + LINES)
+    assert [type(each) for each in await read_file(path)] == [BadRecord, Record, Record, Record]
+
+
+async def test_the_name_inside_an_archive_says_its_format_too(tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    path.write_bytes(
+        zip_of({"x.csv": b"id\naa\n", "__MACOSX/._x.csv": b"\0\5", ".DS_Store": b"\0", "d/": b""})
+    )
+    columns = ColumnMapping({"type": "=t", "id": "id"})
+    assert [type(each) for each in await read_file(path, columns=columns)] == [Record]
+    path.write_bytes(zip_of({"x": LINES}))
+    with pytest.raises(InputError, match="--format"):
+        await read_file(path, columns=columns)
