@@ -35,6 +35,12 @@ CAMPAIGNS = [
     ),
     Campaign("0 outcomes changed by a field of an answer", ("tests.mutations",), (), ()),
     Campaign("only typed errors, nothing over 100 ms", ("tests.fuzz", "--count"), ("2000000",), ("20000",)),
+    Campaign(
+        "a cancel at any await loses nothing and leaves nothing",
+        ("tests.cancellation", "--stride"),
+        ("1",),
+        ("40",),
+    ),
     Campaign("memory, descriptors, tasks and threads are flat", ("tests.soak", "--minutes"), ("30",), ("1",)),
     Campaign("0 lost, 0 doubled by kills", ("tests.ingest.journal.kills", "--kills"), ("3000",), ("50",)),
     Campaign("0 lost by power losses", ("tests.ingest.journal.power_loss", "--trials"), ("1000",), ("20",)),

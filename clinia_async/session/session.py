@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
@@ -188,7 +189,7 @@ class Session(ApiMethods):
         work = self._engine.submit(
             write, timeout, maybe_applied=maybe_applied, read_back=read_back, on_existing=policy
         )
-        return Submission(work)
+        return Submission(work, partial(self._engine.submissions.keep, write))
 
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
         return self._engine.read(call, timeout=timeout)
@@ -256,7 +257,8 @@ class Session(ApiMethods):
     def _perform(
         self, call: Call[R], timeout: float | None, on_existing: OnExisting | str = OnExisting.FAIL
     ) -> Submission[R]:
-        return Submission(self._engine.perform(call, timeout, checked_policy(call, on_existing)))
+        work = self._engine.perform(call, timeout, checked_policy(call, on_existing))
+        return Submission(work, partial(self._engine.submissions.keep, call))
 
     def source(self, key: str | None = None) -> SourceSession:
         """Return the calls of one source, which need not name it: `session.source("ehr").get_resource(...)`.

@@ -1,7 +1,7 @@
 """Writes that run on when their caller is cancelled, so that no task id is lost."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -20,22 +20,30 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
     It is a coroutine, so it can be given to `asyncio.create_task` and the like.
     """
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_keep", "_steps")
 
-    def __init__(self, steps: Coroutine[object, object, Task[R]]) -> None:
+    def __init__(
+        self, steps: Coroutine[object, object, Task[R]], keep: "Callable[[Task[R]], None]"
+    ) -> None:
         self._steps = steps
+        self._keep = keep
 
     async def result(self, *, timeout: float | None = None) -> R:
         """Send the write, wait for its task to end, and return what it made.
 
-        `timeout` is in seconds and bounds the wait for the task; None waits as long as it takes.
+        `timeout` is in seconds and bounds the wait for the task; None waits as long as it takes. Where the
+        wait is cancelled, the task is in `session.in_doubt`: nobody else has it.
 
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
             TaskError: the task failed, or did not end in time; `error.token` resumes the wait.
         """
         task = await self._steps
-        return await task.result(timeout=timeout)
+        try:
+            return await task.result(timeout=timeout)
+        except asyncio.CancelledError:
+            self._keep(task)
+            raise
 
     def __await__(self) -> Generator[object, object, Task[R]]:
         return self._steps.__await__()
@@ -55,11 +63,11 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
 
 @define(eq=False)
 class InDoubt(Generic[R]):
-    """A write whose caller was cancelled before the answer.
+    """A write whose caller was cancelled before it had the task.
 
-    `task` is the handle that came too late for the caller, `error` the failure; with neither, the
-    write is still under way, or the session was closed before its answer came. A write that is
-    then proven not to have happened leaves the list.
+    `task` is the handle that came too late for the caller, or that only `result()` had, and `error` the
+    failure; with neither, the write is still under way, or the session was closed before its answer came.
+    A write that is then proven not to have happened leaves the list.
     """
 
     call: Call[object]
@@ -120,6 +128,12 @@ class Submissions:
         entry: InDoubt[R] = InDoubt(call)
         self._in_doubt.append(entry)  # type: ignore[arg-type]
         answer.add_done_callback(lambda done: self._complete(entry, done))
+
+    def keep(self, call: Call[object], task: Task[R]) -> None:
+        """Keep a write whose task only a wait had that was cancelled."""
+        self._drop_old(leave=self.limit - 1)
+        answered_at = asyncio.get_running_loop().time()
+        self._in_doubt.append(InDoubt(call, task, answered_at=answered_at))  # type: ignore[arg-type]
 
     def _drop_old(self, leave: int | None = None) -> None:
         """Drop what was answered too long ago, and the oldest beyond `leave`, answered ones first."""

@@ -129,4 +129,20 @@ MUTANTS = [
             "tests/ingest/test_jobs.py::test_the_patience_counts_from_the_first_failure_and_not_from_an_idle_time_before"
         ],
     ),
+    Mutant(
+        "cancelled_close_leaves_the_journal_open",
+        "clinia_async/ingest/journal/journal.py",
+        "await asyncio.shield(closing)",
+        "await closing",
+        [
+            "tests/ingest/journal/test_damage.py::test_a_close_that_is_cancelled_before_its_thread_comes_to_it_closes"
+        ],
+    ),
+    Mutant(
+        "cancelled_result_loses_its_task",
+        "clinia_async/session/submissions.py",
+        "            self._keep(task)\n",
+        "",
+        ["tests/session/test_cancellation.py::test_a_task_that_only_a_cancelled_result_had_is_in_doubt"],
+    ),
 ]

@@ -1,13 +1,13 @@
 """A cancel ends a wait and nothing else: no id is lost, no connection, no task, and no other waiter."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from clinia_async import InDoubt, Outcome, RequestError, Session, WriteConflict
-from clinia_async.emulator import Accepted, Constant, Emulator, LostReply
+from clinia_async.emulator import Emulator, LostReply
 from tests.factories import ID, ONCE, SOURCE, create, create_partition, receipt, record, session_at, write
 from tests.hostile import Hostile, accepted, after, answer, by_target, close, persisted, refusal, stall, task
 
@@ -196,91 +196,20 @@ async def test_a_timeout_around_a_write_is_a_cancel() -> None:
         assert session.in_doubt[0].task is not None
 
 
-Scenario = Callable[[Session], Awaitable[object]]
-
-
-async def awaited(session: Session) -> object:
-    return await (await create(session))
-
-
-async def in_bulk(session: Session) -> object:
-    return await (await session.bulk(SOURCE, [write("a"), write("b")]))
-
-
-async def watched(session: Session) -> object:
-    made = await create(session)
-    return [snapshot async for snapshot in made.updates()]
-
-
-async def completed(session: Session) -> object:
-    tasks = [await create(session, f"p{number}") for number in range(3)]
-    return [task async for task in session.as_completed(tasks)]
-
-
-async def waited(session: Session) -> object:
-    tasks = [await create(session, f"p{number}") for number in range(3)]
-    return await session.wait(tasks)
-
-
-class Steps:
-    """Runs a coroutine and cancels the task around it at its n-th suspension, and again some steps later."""
-
-    def __init__(self, work: Coroutine[Any, Any, Any], at: int, again: int | None) -> None:
-        self.work, self.at, self.again, self.steps = work, at, again, 0
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        resume: Callable[[Any], Any] = self.work.send
-        value: Any = None
-        while True:
-            try:
-                future = resume(value)
-            except StopIteration as end:
-                return end.value
-            self._maybe_cancel()
-            try:
-                value, resume = (yield future), self.work.send
-            except BaseException as error:  # noqa: BLE001  passed on
-                value, resume = error, self.work.throw
-
-    def _maybe_cancel(self) -> None:
-        self.steps += 1
-        if self.steps in {self.at, self.again}:
-            current = asyncio.current_task()
-            assert current is not None
-            asyncio.get_running_loop().call_soon(current.cancel)
-
-
-@pytest.mark.parametrize("gap", [None, 1, 2])
-@pytest.mark.parametrize("mode", ["persisted", "accepted", "lost"])
-@pytest.mark.parametrize("scenario", [awaited, in_bulk, watched, completed, waited])
-async def test_a_cancel_at_every_suspension(scenario: Scenario, mode: str, gap: int | None) -> None:
-    at = 0
-    while True:
-        at += 1
-        async with Emulator() as emulator:
-            if mode == "accepted":
-                emulator.default = Accepted(Constant(3.0))
-            if mode == "lost":
-                emulator.faults.add(LostReply(route="create_relationship", times=1))
-                emulator.faults.add(LostReply(route="bulk_relationships", times=1))
-            async with session_at(emulator) as session:
-                steps = Steps(scenario(session), at, gap and at + gap)  # type: ignore[arg-type]
-
-                async def run(steps: Steps = steps) -> object:
-                    return await steps
-
-                work = asyncio.ensure_future(run())
-                await asyncio.wait({work})
-                await asyncio.sleep(10)
-                assert work.cancelled() or work.exception() is None
-                for entry in session.in_doubt:
-                    assert entry.error is None
-                    assert entry.task is not None
-                    await entry.task  # whatever became of its twin, its result is a good one
-                assert (await (await create(session, "afterwards"))).from_.id == "afterwards"
-                assert session._engine.open().poller.scheduled == 0
-            stored = [one.id for one in emulator.stored()]
-            assert len(stored) == len(set(stored))
-        if steps.steps < at:
-            break
-    assert at > 1
+async def test_a_task_that_only_a_cancelled_result_had_is_in_doubt() -> None:
+    script = by_target(
+        {
+            "POST": [accepted("s_7")],
+            "/tasks/": [task("PENDING", "s_7"), task("SUCCESS", "s_7", receipts=[receipt("SUCCESS")])],
+            "GET": [answer(record())],
+        }
+    )
+    async with Hostile(otherwise=script) as server, session_at(server) as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await session.submit(write()).result()
+        (entry,) = session.take_in_doubt()
+        assert entry.task is not None
+        assert str(entry.task.id) == "s_7"
+        assert entry.call == write()
+        assert (await entry.task).id == ID  # type: ignore[attr-defined]

@@ -131,8 +131,9 @@ def _opened(
 
 async def _end(thread: ThreadPoolExecutor, opened: Iterable[sqlite3.Connection]) -> None:
     """Closes behind all that the thread still has to do."""
+    closing = asyncio.get_running_loop().run_in_executor(thread, _close, opened)
     try:
-        await asyncio.get_running_loop().run_in_executor(thread, _close, opened)
+        await asyncio.shield(closing)  # a cancel would take it back before the thread has come to it
     finally:
         thread.shutdown()  # waits for a moment, where a second cancel came: nothing is left open or locked
 

@@ -1,8 +1,10 @@
 """A journal that is not as it was written is refused, whatever part of it was changed, and so is a copy."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -142,6 +144,18 @@ async def test_a_new_journal_and_its_name_are_synced_before_anything_is_sent(
     await journal.close()
     assert synced[-1] == tmp_path, "a folder that is not synced may forget the name after a power loss"
     assert len(synced) == 2
+
+
+async def test_a_close_that_is_cancelled_before_its_thread_comes_to_it_closes(tmp_path: Path) -> None:
+    journal, is_free = await Journal.open(tmp_path / "j", JOB), threading.Event()
+    journal._thread.submit(is_free.wait)
+    closing = asyncio.ensure_future(journal.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    threading.Timer(0.05, is_free.set).start()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await (await Journal.open(tmp_path / "j", JOB)).close()
 
 
 def damage_page(path: Path) -> None:
