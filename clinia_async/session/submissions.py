@@ -22,9 +22,7 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
 
     __slots__ = ("_keep", "_steps")
 
-    def __init__(
-        self, steps: Coroutine[object, object, Task[R]], keep: "Callable[[Task[R]], None]"
-    ) -> None:
+    def __init__(self, steps: Coroutine[object, object, Task[R]], keep: "Callable[[Task[R]], None]") -> None:
         self._steps = steps
         self._keep = keep
 

@@ -145,4 +145,31 @@ MUTANTS = [
         "",
         ["tests/session/test_cancellation.py::test_a_task_that_only_a_cancelled_result_had_is_in_doubt"],
     ),
+    Mutant(
+        "lost_commits_are_not_noticed",
+        "clinia_async/ingest/journal/journal.py",
+        "if job.commits < count.known:",
+        "if False:",
+        [
+            "tests/ingest/journal/test_damage.py::test_a_flipped_bit_in_a_journal_that_was_cut_off_changes_nothing_or_is_refused"
+        ],
+    ),
+    Mutant(
+        "landed_records_are_looked_at_again",
+        "clinia_async/ingest/pipeline/input_reader.py",
+        "return self._pass_over(batch)",
+        "return False",
+        [
+            "tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_and_not_looked_at_again"
+        ],
+    ),
+    Mutant(
+        "part_of_a_batch_that_landed_speaks_for_all",
+        "clinia_async/ingest/journal/rows.py",
+        "first in where and where.holds_all(first, last)",
+        "first in where",
+        [
+            "tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_and_not_looked_at_again"
+        ],
+    ),
 ]

@@ -12,14 +12,14 @@ from pathlib import Path
 from clinia_async.errors import CliniaError, Outcome
 
 APPLICATION = 0x436C4A31
-VERSION = 2
+VERSION = 3
 SYNCHRONOUS = "FULL"
 """With NORMAL a power loss takes back commits: a task id that was written down would be lost."""
 
 _TABLES = {
     "job": "one INTEGER PRIMARY KEY, source TEXT NOT NULL, service TEXT NOT NULL, via TEXT NOT NULL,"
     " input TEXT, inode INTEGER NOT NULL, read_to INTEGER NOT NULL, digest BLOB NOT NULL,"
-    " total BLOB NOT NULL, checksum BLOB NOT NULL",
+    " commits INTEGER NOT NULL, total BLOB NOT NULL, checksum BLOB NOT NULL",
     "chunk": "id INTEGER PRIMARY KEY, state TEXT NOT NULL, positions TEXT NOT NULL,"
     " attempts INTEGER NOT NULL, maybe_applied INTEGER NOT NULL, task TEXT, landed TEXT,"
     " checksum BLOB NOT NULL",
@@ -65,7 +65,10 @@ def _check_folder(path: Path) -> None:
 
 def check_file(path: Path) -> None:
     """Raise `JournalError` if a file is not one that only its user could have written."""
-    for name in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))):
+    for name in (
+        path,
+        *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal", "-count")),
+    ):
         if name.is_symlink():
             raise JournalError("the journal must not be a symbolic link")
     found = path.stat()

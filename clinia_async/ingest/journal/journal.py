@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
+from clinia_async.ingest.journal.commit_count import LOST, CommitCount, has_log
 from clinia_async.ingest.journal.file import JournalError, failure, open_file
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
@@ -26,10 +27,8 @@ class Journal:
     Once a write has failed, every later one fails too.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, job: JobRow, history: History
-    ) -> None:
-        self._connection = connection
+    def __init__(self, opened: "_Opened", thread: ThreadPoolExecutor, job: JobRow, history: History) -> None:
+        self._opened = opened
         self._thread = thread
         self._job = job
         self.history = history
@@ -48,14 +47,14 @@ class Journal:
             JournalError: it cannot be used.
         """
         thread = ThreadPoolExecutor(1, thread_name_prefix="clinia-journal")
-        opened: list[sqlite3.Connection] = []
+        opened = _Opened()
         try:
-            job, history = await _on(thread, lambda: _opened(path, identity, opened, may_be_copy=may_be_copy))
+            job, history = await _on(thread, lambda: opened.open(path, identity, may_be_copy=may_be_copy))
         except BaseException:
             # also for a cancel: the thread goes on, and what it opens would stay open and locked
             await _end(thread, opened)
             raise
-        return cls(opened[0], thread, job, history)
+        return cls(opened, thread, job, history)
 
     async def write(self, *changes: Change) -> None:
         """Return when the changes are on the disk.
@@ -79,14 +78,14 @@ class Journal:
 
     async def failures(self, first: int) -> Sequence[Failure]:
         """Return a page of what previous runs reported as failed, in order, from the position `first` on."""
-        return await _on(self._thread, lambda: rows.failures(self._connection, first))
+        return await _on(self._thread, lambda: rows.failures(self._opened.connection, first))
 
     async def close(self) -> None:
         try:
             if self._writer is not None:
                 await asyncio.wait([self._writer])
         finally:
-            await _end(self._thread, [self._connection])
+            await _end(self._thread, self._opened)
 
     async def _commit_all(self) -> None:
         """One commit after the other, each of all that has come in since the one before began."""
@@ -95,9 +94,7 @@ class Journal:
             self._waiting, self._batch = [], asyncio.get_running_loop().create_future()
             try:
                 if self._broken is None:
-                    self._job = await _on(
-                        self._thread, partial(_commit, self._connection, self._job, changes)
-                    )
+                    self._job = await _on(self._thread, partial(_commit, self._opened, self._job, changes))
             except JournalError as error:
                 self._broken = error
             except Exception as fault:  # noqa: BLE001  the code that waits must hear of it, whatever it is
@@ -122,29 +119,46 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     raise error
 
 
-def _opened(
-    path: Path, identity: JobIdentity, opened: list[sqlite3.Connection], *, may_be_copy: bool
-) -> tuple[JobRow, History]:
-    opened.append(open_file(path))
-    return rows.read(opened[0], identity, path.stat().st_ino, may_be_copy=may_be_copy)
+class _Opened:
+    """The files of a journal, as far as they were opened; used on the journal's thread alone."""
+
+    def __init__(self) -> None:
+        self.connections: list[sqlite3.Connection] = []
+        self.count: CommitCount | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        return self.connections[0]
+
+    def open(self, path: Path, identity: JobIdentity, *, may_be_copy: bool) -> tuple[JobRow, History]:
+        had_log = has_log(path)
+        self.connections.append(open_file(path))
+        self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
+        job, history = rows.read(self.connection, identity, path.stat().st_ino, may_be_copy=may_be_copy)
+        if job.commits < count.known:
+            raise JournalError(LOST)
+        count.write(job.commits)
+        return job, history
+
+    def close(self) -> None:
+        for connection in self.connections:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+        if self.count is not None:
+            self.count.close()
 
 
-async def _end(thread: ThreadPoolExecutor, opened: Iterable[sqlite3.Connection]) -> None:
+async def _end(thread: ThreadPoolExecutor, opened: _Opened) -> None:
     """Closes behind all that the thread still has to do."""
-    closing = asyncio.get_running_loop().run_in_executor(thread, _close, opened)
+    closing = asyncio.get_running_loop().run_in_executor(thread, opened.close)
     try:
         await asyncio.shield(closing)  # a cancel would take it back before the thread has come to it
     finally:
         thread.shutdown()  # waits for a moment, where a second cancel came: nothing is left open or locked
 
 
-def _close(opened: Iterable[sqlite3.Connection]) -> None:
-    for connection in opened:
-        with contextlib.suppress(sqlite3.Error):
-            connection.close()
-
-
-def _commit(connection: sqlite3.Connection, job: JobRow, changes: Iterable[Change]) -> JobRow:
+def _commit(opened: _Opened, job: JobRow, changes: Iterable[Change]) -> JobRow:
+    connection = opened.connection
     connection.execute("BEGIN IMMEDIATE")
     try:
         job = rows.apply(connection, job, changes)
@@ -154,4 +168,6 @@ def _commit(connection: sqlite3.Connection, job: JobRow, changes: Iterable[Chang
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+    if opened.count is not None:
+        opened.count.write(job.commits)
     return job

@@ -62,6 +62,20 @@ class Replay:
         landed = history.landed_as(record.position)
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
 
+    def landed(self, first: int, last: int) -> Disposition | None:
+        """Return how all records of these positions landed; None where each has to be looked at.
+
+        That is so where their content is compared, or where one of them is to be finished or fenced.
+        """
+        if self._journal is None or self._compares:
+            return None
+        history = self._journal.history
+        if last > history.read_to or len(history.late):
+            return None
+        landed = history.all_landed_as(first, last)
+        self.is_over = self.is_over or (landed is not None and last == history.read_to)
+        return landed
+
     def pass_by(self, batch: RecordBatch) -> None:
         """Take note of records that no previous run has read."""
         if self._journal is not None and self._compares:

@@ -74,14 +74,16 @@ class JobRow:
     inode: int
     read_to: int = 0
     digest: bytes = b""
+    commits: int = 0
+    """How often something was written down: the log may lose the end of that, and it must be noticed."""
     total: int = 0
     """The sum of the checksums of all other rows, modulo 2**64."""
 
     @property
     def values(self) -> tuple[Value, ...]:
         who = self.identity
-        total = self.total.to_bytes(8, "big")
-        return 1, who.source, who.service, who.via, who.input, self.inode, self.read_to, self.digest, total
+        about = (1, who.source, who.service, who.via, who.input, self.inode, self.read_to, self.digest)
+        return (*about, self.commits, self.total.to_bytes(8, "big"))
 
 
 @frozen
@@ -135,6 +137,13 @@ class History:
     def landed_as(self, position: int) -> Disposition | None:
         for disposition, where in self.landed.items():
             if position in where:
+                return disposition
+        return None
+
+    def all_landed_as(self, first: int, last: int) -> Disposition | None:
+        """Return the one disposition with which all of these positions landed; None if there is none."""
+        for disposition, where in self.landed.items():
+            if first in where and where.holds_all(first, last):
                 return disposition
         return None
 
@@ -202,9 +211,10 @@ def _begun(connection: sqlite3.Connection, identity: JobIdentity, inode: int) ->
 def _job(rows: Sequence[tuple[Value, ...]]) -> JobRow:
     """Raise `ValueError` for rows that were not written as the one of the job."""
     (row,) = rows
-    _, source, service, via, given, inode, read_to, digest, total, _ = _checked(row)
+    _, source, service, via, given, inode, read_to, digest, commits, total, _ = _checked(row)
     identity = JobIdentity(source, service, via, given)  # type: ignore[arg-type]  # the checksum says so
-    return JobRow(identity, inode, read_to, digest, int.from_bytes(total, "big"))  # type: ignore[arg-type]
+    sum_ = int.from_bytes(total, "big")  # type: ignore[arg-type]
+    return JobRow(identity, inode, read_to, digest, commits, sum_)  # type: ignore[arg-type]
 
 
 def _same_file(connection: sqlite3.Connection, job: JobRow, inode: int, *, may_be_copy: bool) -> JobRow:
@@ -271,7 +281,8 @@ def apply(connection: sqlite3.Connection, job: JobRow, changes: Iterable[Change]
                 read_to, digest = change.read_to, change.digest
         else:
             total += _apply(connection, change)
-    job = evolve(job, read_to=read_to, digest=digest, total=total % 2**64)
+    commits = job.commits + 1
+    job = evolve(job, read_to=read_to, digest=digest, commits=commits, total=total % 2**64)
     _write_job(connection, job)
     return job
 
@@ -296,7 +307,7 @@ _SELECT = {
 }
 _DELETE = {"chunk": "DELETE FROM chunk WHERE id = ?", "failure": "DELETE FROM failure WHERE position = ?"}
 _INSERT = {
-    "job": "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "job": "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "chunk": "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "failure": "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 }

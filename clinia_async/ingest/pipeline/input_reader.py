@@ -134,14 +134,32 @@ class InputReader:
             await asyncio.sleep(_COMPLETION_CHECK)
 
     def _add_batch(self, batch: RecordBatch) -> bool:
-        """Add records if no previous run has read them and all are of the job's source; return whether."""
-        if not self._replay.is_over or batch.kind.source != self._source:
+        """Add records if they are all of the job's source, and new or all landed before; return whether."""
+        if batch.kind.source != self._source:
             return False
+        if not self._replay.is_over:
+            return self._pass_over(batch)
         batch.stamp(self._report.read + 1, maybe_applied=self._may_have_arrived)
         self._report.read += len(batch)
         self._replay.pass_by(batch)
         self._make_ready(batch)
         return True
+
+    def _pass_over(self, batch: RecordBatch) -> bool:
+        """Count records that landed in a previous run, without a look at each; return whether all did."""
+        landed = self._replay.landed(self._report.read + 1, self._report.read + len(batch))
+        if landed is None:
+            return False
+        self._report.read += len(batch)
+        self._report.add_reported_before(landed, len(batch))
+        self._end_replay()
+        return True
+
+    def _end_replay(self) -> None:
+        """Send what previous runs left, if all that they read was read again just now."""
+        if self._replay.is_over:
+            self._collected.clear()
+            self._queue.open(self._replay.chunks())
 
     def _make_ready(self, batch: RecordBatch) -> None:
         """Queue the records of a batch whose keys are free; the others wait for them."""
@@ -170,9 +188,8 @@ class InputReader:
             await publish(_invalid(record, refusal))
         else:
             self._queue_one(record, place)
-        if self._replay.is_over and not was_over:
-            self._collected.clear()
-            self._queue.open(self._replay.chunks())
+        if not was_over:
+            self._end_replay()
 
     def _queue_one(self, record: Record, chunk: Unfinished | None) -> None:
         if chunk is not None and (chunk.may_have_arrived or self._may_have_arrived):

@@ -57,6 +57,11 @@ class Positions:
         place = bisect_right(self._firsts, position) - 1
         return place >= 0 and position <= self._lasts[place]
 
+    def holds_all(self, first: int, last: int) -> bool:
+        """Return whether each position from `first` to `last` is in the set."""
+        place = bisect_right(self._firsts, first) - 1
+        return place >= 0 and last <= self._lasts[place]
+
     def ranges(self) -> list[Range]:
         return [*zip(self._firsts, self._lasts, strict=True)]
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,13 @@ def chunk_of(first: int, last: int) -> Chunk:
 
 async def write_small_journal(path: Path) -> None:
     """A chunk in each state that a run may leave, and failures."""
-    journal, position = await Journal.open(path, JOB), ReadSoFar()
+    journal = await Journal.open(path, JOB)
+    await fill(journal)
+    await journal.close()
+
+
+async def fill(journal: Journal) -> None:
+    position = ReadSoFar()
     checkpoints = ChunkCheckpoints(journal, position)
     for first, disposition in ((1, Disposition.SUCCEEDED), (11, Disposition.FAILED), (21, None), (31, None)):
         position.read_to = first + 9
@@ -50,7 +56,6 @@ async def write_small_journal(path: Path) -> None:
         if disposition is not None:
             finding = (disposition, "INTERNAL", Evidence.RECEIPT)
             await checkpoints.completed(chunk, ChunkOutcomes.same(chunk, finding))
-    await journal.close()
 
 
 def reported(history: History) -> object:
@@ -92,6 +97,74 @@ async def test_a_flipped_bit_changes_nothing_or_is_refused(tmp_path: Path) -> No
         except JournalError:
             refused += 1
     assert refused > len(whole) * 8 / BITS_APART / 50, "there were rows to be damaged"
+
+
+ENDINGS = ("", "-wal", "-count")
+"""The files of a journal whose run was cut off."""
+
+
+async def write_cut_off_journal(path: Path) -> dict[str, bytes]:
+    """Return the files as a kill leaves them: all that was written down is in the log."""
+    journal = await Journal.open(path, JOB)
+    await fill(journal)
+    files = {ending: path.with_name(path.name + ending).read_bytes() for ending in ENDINGS}
+    await journal.close()
+    return files
+
+
+def put(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files in place: the journal is the same file, and no copy."""
+    for ending in (*ENDINGS, "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True) if ending else None
+        if ending in files:
+            path.with_name(path.name + ending).write_bytes(files[ending])
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("damaged", ENDINGS[1:])
+async def test_a_flipped_bit_in_a_journal_that_was_cut_off_changes_nothing_or_is_refused(
+    damaged: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    put(path, files)
+    expected, refused = await content_of(path), 0
+    steps = {"-wal": BITS_APART if BITS_APART == 1 else 20 * BITS_APART, "-count": 1}
+    for bit, changed in flips(files[damaged], steps[damaged]):
+        put(path, {**files, damaged: changed})
+        try:
+            assert await content_of(path) == expected, f"bit {bit}"
+        except JournalError:
+            refused += 1
+    assert refused > (100 if damaged == "-count" else 10)
+
+
+async def test_a_journal_without_its_log_or_its_count_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    for gone in ("-wal", "-count"):
+        put(path, {ending: content for ending, content in files.items() if ending != gone})
+        with pytest.raises(JournalError, match="missing"):
+            await content_of(path)
+    for length in range(0, len(files["-wal"]), 4096 + 24):
+        put(path, {**files, "-wal": files["-wal"][:length]})
+        with pytest.raises(JournalError, match="missing"):
+            await content_of(path)
+    put(path, files)
+    await content_of(path)
+    assert os.listdir(tmp_path) == ["j"], "a close leaves one file"  # noqa: PTH208
+
+
+async def test_a_count_that_was_not_synced_before_the_power_went_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = await Journal.open(path, JOB)
+    first = path.with_name("j-count").read_bytes()
+    await journal.close()
+    files = await write_cut_off_journal(path)
+    put(path, files)
+    expected = await content_of(path)
+    put(path, {**files, "-count": first})
+    assert await content_of(path) == expected
 
 
 async def test_a_flipped_bit_in_each_row_is_refused(tmp_path: Path) -> None:

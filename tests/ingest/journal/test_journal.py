@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from clinia_async import (
     JournalMismatch,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, LostReply, Persisted, Unavailable
+from clinia_async.ingest.journal.replay import Replay
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,
@@ -269,3 +271,31 @@ def check_private(folder: Path, key: str) -> None:
 
 def names_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
+
+
+async def test_records_that_landed_are_counted_and_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A resumed job with an id of its input counts by batches; around the one that failed, one by one."""
+    sent, looks = writes(600), 0
+    plain = Replay.place_of
+
+    async def counted(replay: Replay, record: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await plain(replay, record)
+
+    async with Emulator() as emulator:
+        options: dict[str, Any] = {"journal": tmp_path / "j", "input_id": "one"}
+        await run(emulator, sent, **options)
+        requests = emulator.requests.total()
+        monkeypatch.setattr(Replay, "place_of", counted)
+        found = await run(emulator, sent, **options)
+        assert (looks, emulator.requests.total()) == (0, requests)
+        assert found.report.reported_before == found.report.read == found.report.completed == 600
+        more = await run(emulator, [*sent, *writes(601)[600:]], **options)
+        assert (looks, more.report.read, emulator.relationships()) == (89, 601, 601), (
+            "the last batch is mixed"
+        )
+        other = await run(emulator, sent, journal=tmp_path / "j", input_id="other")
+        assert isinstance(other.error, JournalMismatch)
