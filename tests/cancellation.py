@@ -252,7 +252,7 @@ async def as_completed(stage: Stage, session: Session) -> None:
     assert len([task async for task in session.as_completed(tasks)]) == 3
 
 
-async def watch(stage: Stage, session: Session) -> None:
+async def updates(stage: Stage, session: Session) -> None:
     task = stage.keep(await session.submit(write("a")))
     async for _ in task.updates():
         pass
@@ -267,7 +267,7 @@ CALLS: dict[str, Work] = {
     work.__name__: work
     for work in (
         create, create_and_wait, create_without_id, upsert, update, contain, delete, bulk, bundle, purge,
-        partition, coalesced, get, browse, gather, as_completed, watch, resume,
+        partition, coalesced, get, browse, gather, as_completed, updates, resume,
     )
 }  # fmt: skip
 LOST_ROUTES = ("create_relationship", "put_resource", "bulk_relationships", "bundle", "put_partition")

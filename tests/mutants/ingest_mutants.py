@@ -155,21 +155,17 @@ MUTANTS = [
         ],
     ),
     Mutant(
-        "landed_records_are_looked_at_again",
+        "landed_records_are_placed_one_by_one",
         "clinia_async/ingest/pipeline/input_reader.py",
         "return self._pass_over(batch)",
         "return False",
-        [
-            "tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_and_not_looked_at_again"
-        ],
+        ["tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_together"],
     ),
     Mutant(
         "part_of_a_batch_that_landed_speaks_for_all",
         "clinia_async/ingest/journal/rows.py",
         "first in where and where.holds_all(first, last)",
         "first in where",
-        [
-            "tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_and_not_looked_at_again"
-        ],
+        ["tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_together"],
     ),
 ]

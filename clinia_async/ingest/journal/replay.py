@@ -63,7 +63,7 @@ class Replay:
         return landed or history.chunk_of(record.position) or await self._failure(record.position)
 
     def landed(self, first: int, last: int) -> Disposition | None:
-        """Return how all records of these positions landed; None where each has to be looked at.
+        """Return how all records of these positions landed; None where each has its own place.
 
         That is so where their content is compared, or where one of them is to be finished or fenced.
         """

@@ -146,7 +146,7 @@ class InputReader:
         return True
 
     def _pass_over(self, batch: RecordBatch) -> bool:
-        """Count records that landed in a previous run, without a look at each; return whether all did."""
+        """Count records together that landed in a previous run; return whether all did."""
         landed = self._replay.landed(self._report.read + 1, self._report.read + len(batch))
         if landed is None:
             return False

@@ -273,16 +273,16 @@ def names_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
 
 
-async def test_records_that_landed_are_counted_and_not_looked_at_again(
+async def test_records_that_landed_are_counted_together(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A resumed job with an id of its input counts by batches; around the one that failed, one by one."""
-    sent, looks = writes(600), 0
+    sent, placed = writes(600), 0
     plain = Replay.place_of
 
     async def counted(replay: Replay, record: Any) -> Any:
-        nonlocal looks
-        looks += 1
+        nonlocal placed
+        placed += 1
         return await plain(replay, record)
 
     async with Emulator() as emulator:
@@ -291,10 +291,10 @@ async def test_records_that_landed_are_counted_and_not_looked_at_again(
         requests = emulator.requests.total()
         monkeypatch.setattr(Replay, "place_of", counted)
         found = await run(emulator, sent, **options)
-        assert (looks, emulator.requests.total()) == (0, requests)
+        assert (placed, emulator.requests.total()) == (0, requests)
         assert found.report.reported_before == found.report.read == found.report.completed == 600
         more = await run(emulator, [*sent, *writes(601)[600:]], **options)
-        assert (looks, more.report.read, emulator.relationships()) == (89, 601, 601), (
+        assert (placed, more.report.read, emulator.relationships()) == (89, 601, 601), (
             "the last batch is mixed"
         )
         other = await run(emulator, sent, journal=tmp_path / "j", input_id="other")
