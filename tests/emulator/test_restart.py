@@ -90,7 +90,7 @@ class Writer:
             for number in count():
                 if number == answers:
                     killer.start()
-                self.random.choice((self._create, self._bulk, self._patch))(server)
+                self.random.choice((self._create, self._bulk, self.patch))(server)
         except (OSError, http.client.HTTPException):
             assert server.process.wait(10) == -9
             killer.join()
@@ -115,7 +115,7 @@ class Writer:
         self.bulks[answer.body["taskId"]] = [f"{name}.org-9" for name in names]
         self.patchable += self.bulks[answer.body["taskId"]]
 
-    def _patch(self, server: Server) -> None:
+    def patch(self, server: Server) -> None:
         """Each record is patched once at most, so that its list shows how often it was executed."""
         if self.patchable:
             change = [{"op": "add", "path": "/list/-", "value": "once"}]
@@ -150,9 +150,10 @@ def everything(server: Server) -> Iterator[tuple[str, Any]]:
 def check(server: Server, writer: Writer) -> None:
     for task_id in writer.bulks:
         assert {receipt["status"] for receipt in finished(server, task_id)} == {"SUCCESS"}
+    writer.patch(server)  # of a record that is there
+    assert finished(server, [*writer.patches][-1])[0]["status"] == "SUCCESS"
     # A patch of a record whose bulk had yet to be done was cancelled, as it had to be.
     patched = {id_: finished(server, task_id)[0]["status"] for task_id, id_ in writer.patches.items()}
-    assert "SUCCESS" in patched.values()
     there = dict(everything(server))
     assert all(there[id_] == data for id_, data in writer.stored.items())
     for id_ in (id_ for ids in writer.bulks.values() for id_ in ids):
@@ -168,18 +169,20 @@ def check(server: Server, writer: Writer) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_at_any_instant_it_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
-    chance = random.Random(123)
-    writer, port = Writer(chance), 0
-    for _ in range(KILLS):
+    writer, port, sent = Writer(random.Random()), 0, 0
+    for life in range(KILLS):
+        chance = writer.random = random.Random(life)  # its first writes are the same however fast it is
         with serving(tmp_path, port) as server:
             port = server.connection.port
-            writer.write(server, chance.randrange(5, 40), chance.uniform(0.0, 0.02))
+            answers = chance.randrange(9, 40)
+            writer.write(server, answers, chance.uniform(0.0, 0.02))
+            sent += answers
     with serving(tmp_path, port) as server:
         check(server, writer)
         counts = server.send("GET", "/emulator").body
         sure = len(writer.stored) + sum(map(len, writer.bulks.values()))
         assert sure <= counts["relationships"] <= sure + writer.unsure
         assert counts["duplicateCreates"] == 0
-        assert len(writer.stored) > KILLS
-        assert len(writer.bulks) > KILLS
+        assert len(writer.stored) + len(writer.bulks) + len(writer.patches) >= sent - KILLS
+        assert min(len(writer.stored), len(writer.bulks)) > KILLS, "of the first writes alone"
         assert stat.S_IMODE((tmp_path / "r.db").stat().st_mode) == 0o600

@@ -17,6 +17,7 @@ from clinia_async import (
     GetTask,
     NotFound,
     Outcome,
+    Polling,
     Secret,
     Session,
     SessionClosed,
@@ -434,14 +435,17 @@ async def test_a_failed_task_has_ended(session: Session, emulator: Emulator) -> 
     assert {task.state for task in tasks} == {TaskStatus.SUCCESS, TaskStatus.FAILURE}
 
 
-async def test_thousands_of_waits_are_no_coroutines(emulator: Emulator) -> None:
-    async with Hostile(otherwise=answer({"status": "SUCCESS"})) as server, session_at(server) as session:
-        tasks = [session.task(f"s_{number}", source=SOURCE) for number in range(300)]
+async def test_thousands_of_waits_are_no_coroutines() -> None:
+    polling = Polling(in_flight=3)
+    async with Hostile(otherwise=stall) as server, session_at(server, polling=polling) as session:
+        tasks = [session.task(f"s_{number}", source=SOURCE) for number in range(3000)]
         waiting = asyncio.ensure_future(session.wait(tasks))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) < 100, "those of polls, which are 64 at most"
-        await waiting
+        await asyncio.sleep(1)
+        assert server.in_flight == 3
+        ours = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("clinia")]
+        assert len(ours) == 3, "those of polls"
+        waiting.cancel()
+        await asyncio.wait([waiting])
 
 
 # Reads
