@@ -276,7 +276,7 @@ def names_in(folder: Path) -> list[str]:
 async def test_records_that_landed_are_counted_together(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A resumed job with an id of its input counts by batches; around the one that failed, one by one."""
+    """A resumed job whose input has an id counts whole batches, but for one that holds a failure."""
     sent, placed = writes(600), 0
     plain = Replay.place_of
 
@@ -285,17 +285,23 @@ async def test_records_that_landed_are_counted_together(
         placed += 1
         return await plain(replay, record)
 
+    monkeypatch.setattr(Replay, "place_of", counted)
+    options: dict[str, Any] = {"journal": tmp_path / "j", "input_id": "one"}
     async with Emulator() as emulator:
-        options: dict[str, Any] = {"journal": tmp_path / "j", "input_id": "one"}
         await run(emulator, sent, **options)
         requests = emulator.requests.total()
-        monkeypatch.setattr(Replay, "place_of", counted)
         found = await run(emulator, sent, **options)
         assert (placed, emulator.requests.total()) == (0, requests)
         assert found.report.reported_before == found.report.read == found.report.completed == 600
         more = await run(emulator, [*sent, *writes(601)[600:]], **options)
-        assert (placed, more.report.read, emulator.relationships()) == (89, 601, 601), (
-            "the last batch is mixed"
-        )
+        assert (more.report.read, emulator.relationships()) == (601, 601)
         other = await run(emulator, sent, journal=tmp_path / "j", input_id="other")
         assert isinstance(other.error, JournalMismatch)
+    async with Emulator() as emulator:
+        await run(emulator, [write("prac-300", "org-6", number="another's")])
+        options["journal"] = tmp_path / "with a failure"
+        first = await run(emulator, sent, **options)
+        again = await run(emulator, sent, **options)
+        assert first.lines(Disposition.FAILED) == again.lines(Disposition.FAILED) == [301]
+        assert again.report.by_disposition == first.report.by_disposition
+        assert again.report.reported_before == 600
