@@ -49,7 +49,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     is_poll: bool = False
     """Whether it polls a task, and so goes before the other requests that wait for a connection."""
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     """More headers, such as those that carry a trace on."""
     resends: int = 0
     """How many attempts were made before this one."""

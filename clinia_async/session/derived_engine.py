@@ -1,6 +1,7 @@
 """An engine with other settings, over the connections of a session's own."""
 
 import asyncio
+from collections.abc import Mapping
 
 from clinia_async.session.engine import Components, Engine
 from clinia_async.session.options import SessionOptions
@@ -11,9 +12,10 @@ from clinia_async.tasks.task_state import StateReader
 class DerivedEngine(Engine):
     """Shares everything with `parent` but the settings, and the polling of the tasks that it submits."""
 
-    def __init__(self, parent: Engine, options: SessionOptions) -> None:
+    def __init__(self, parent: Engine, options: SessionOptions, headers: Mapping[str, str]) -> None:
         super().__init__(parent.addresses, parent.identity, options)
         self._parent = parent
+        self._headers = headers
         self.telemetry, self.drift, self.submissions = parent.telemetry, parent.drift, parent.submissions
 
     @property
@@ -26,7 +28,7 @@ class DerivedEngine(Engine):
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         shared = self._parent.open()
-        sender = shared.sender.with_policy(self._options.retry)
+        sender = shared.sender.with_options(self._options.retry, self._headers)
         clock = sender.limiter.patience_clock
         poller = Poller(self._poll, self._options.polling, patience_clock=clock.time)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)

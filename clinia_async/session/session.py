@@ -237,12 +237,13 @@ class Session(ApiMethods):
         retry: RetryPolicy | None = None,
         polling: Polling | None = None,
         read_back: bool | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return the same session with other settings, for one call or for some.
 
         It shares connections, credentials, limits and `in_doubt` with this one. None keeps a setting. Its
         writes are not sent together with others. It need not be closed: it ends with this one, and a close of
-        its own ends its waits alone.
+        its own ends its waits alone. `headers` are more headers, such as the id that a request is traced by.
 
         Raises:
             ConfigError: a setting is wrong.
@@ -251,7 +252,7 @@ class Session(ApiMethods):
         changes = {name: value for name, value in given.items() if value is not None}
         view = copy(self)
         options = evolve(self._engine.options, coalesce=False, **changes)  # type: ignore[arg-type]  # checked there
-        view._engine = DerivedEngine(self._engine, options)
+        view._engine = DerivedEngine(self._engine, options, checked_headers(headers or {}, RESERVED_HEADERS))
         return view
 
     def _perform(

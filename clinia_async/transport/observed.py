@@ -27,7 +27,7 @@ class ObservedTransport:
             http__request__resend_count=resends or None,
         ) as span:
             if span is not None:
-                request.headers = span.headers()
+                request.headers = {**(request.headers or {}), **span.headers()}
             started = asyncio.get_running_loop().time()
             try:
                 response = await self._transport.attempt(request, deadline)

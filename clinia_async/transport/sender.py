@@ -5,6 +5,7 @@ The first attempt has nothing wrapped around it; the machinery below starts with
 
 import asyncio
 import re
+from collections.abc import Mapping
 from copy import copy
 from typing import Generic, TypeVar, cast
 
@@ -68,13 +69,19 @@ class Sender:
         self._policy = policy
         self._reconcile_timeout = reconcile_timeout
         self._drift = drift
+        self._headers: Mapping[str, str] | None = None
         self._budget = RetryBudget.of(policy)
         self.limiter = Limiter(transport.connections)
         RetryWaits(policy)  # loads what the first retry needs now, and not in the middle of a call
 
-    def with_policy(self, policy: RetryPolicy) -> "Sender":
-        """Return a sender with another policy that shares the connections and the limits of this one."""
+    def with_options(self, policy: RetryPolicy, headers: Mapping[str, str]) -> "Sender":
+        """Return a sender with another policy and more headers.
+
+        It shares the connections and the limits of this one.
+        """
         sender = copy(self)
+        if headers:
+            sender._headers = {**(self._headers or {}), **headers}
         sender._policy = policy
         if (policy.budget, policy.earned) != (self._policy.budget, self._policy.earned):
             sender._budget = RetryBudget.of(policy)
@@ -113,6 +120,8 @@ class Sender:
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
         """Make one attempt. Raises `RequestError`."""
         attempt = self._observed.attempt if self._telemetry.active else self._transport.attempt
+        if self._headers is not None:
+            request.headers = self._headers
         counting_drift.set(self._drift)
         response = await self.limiter.send(attempt, request, deadline)
         try:

@@ -20,7 +20,7 @@ from clinia_async import (
     TaskTimeout,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
-from tests.factories import FROM, ID, ONCE, SOURCE, TO, TYPE, create, receipt, record, session_at
+from tests.factories import FROM, ID, KEY, ONCE, SOURCE, TO, TYPE, create, receipt, record, session_at
 from tests.hostile import Hostile, accepted, answer, by_target, close, persisted, raw, refusal, stall, task
 
 # One await
@@ -112,6 +112,29 @@ async def test_a_view_shares_connections_and_what_is_in_doubt() -> None:
         await asyncio.gather(caller, return_exceptions=True)
         assert server.connections == 1
         assert len(session.in_doubt) == len(view.in_doubt) == 1
+
+
+async def test_more_headers_for_some_calls() -> None:
+    script = {
+        "POST": [close, accepted()],
+        "/tasks/": [task("SUCCESS", receipts=[receipt("SUCCESS")])],
+        "GET": [answer(record())],
+    }
+    options = {"headers": {"X-Tenant": "t"}}
+    async with Hostile(otherwise=by_target(script)) as server, session_at(server, **options) as session:
+        traced = session.with_options(headers={"X-Request-Id": "r-1"}).with_options(timeout=9)
+        view = traced.with_options(headers={"X-Tenant": "u"})
+        await view.create_relationship(SOURCE, TYPE, from_=FROM, to=TO).result()
+        assert len(server.requests) >= 4  # two attempts, a poll, and the record read back
+        for seen in server.requests:
+            assert (seen.header("X-Request-Id"), seen.header("X-Tenant")) == ("r-1", "u")
+            assert seen.header("X-Clinia-API-Key") == KEY
+        await session.get_relationship(SOURCE, TYPE, ID)
+        last = server.requests[-1]
+        assert (last.header("X-Request-Id"), last.header("X-Tenant")) == (None, "t")
+        for wrong in ({"X-Clinia-API-Key": "other"}, {"X-Request-Id": "a\nb"}, {"a b": "c"}, "X-A"):
+            with pytest.raises(ConfigError, match="header"):
+                session.with_options(headers=wrong)
 
 
 async def test_a_session_says_whether_it_is_closed(emulator: Emulator) -> None:

@@ -62,6 +62,16 @@ async def test_a_retried_write_that_is_queued_makes_one_tree(spans: InMemorySpan
     assert traces == [f"{span.context.span_id:016x}" for span in attempts]
 
 
+async def test_headers_of_a_view_go_along_with_those_of_the_trace(spans: InMemorySpanExporter) -> None:
+    async with Emulator(recording=True) as emulator, session_at(emulator) as session:
+        await create(session.with_options(headers={"X-Request-Id": "r-1"}))
+        (sent,) = emulator.received
+    headers = {name.lower(): value for name, value in dict(sent.headers).items()}
+    assert headers["x-request-id"] == "r-1"
+    assert "traceparent" in headers
+    assert "r-1" not in "".join(span.to_json() for span in spans.get_finished_spans())
+
+
 async def test_spans_hold_no_record_no_key_and_no_id(spans: InMemorySpanExporter) -> None:
     async with Emulator() as emulator, session_at(emulator) as session:
         await create(session)
