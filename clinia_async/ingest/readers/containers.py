@@ -59,8 +59,8 @@ def compression_of(start: bytes) -> str | None:
 
 
 def is_binary(start: bytes) -> bool:
-    """Return whether it is no text: not even one that is damaged."""
-    return b"\x00" in start and not _begins_as_json(start)
+    """Return whether its first line is neither text nor JSON that is damaged."""
+    return b"\x00" in start.partition(b"\n")[0] and not _begins_as_json(start)
 
 
 def unsupported(start: bytes) -> str | None:

@@ -210,7 +210,10 @@ class CsvTable:
 
     def _no_csv(self, read: int) -> InputError:
         number = self._number + read
-        return InputError(f"row {number} is no CSV: a quotation mark is out of place or left open")
+        return InputError(
+            f"row {number} is no CSV: a quotation mark is out of place or left open, or a carriage return"
+            " stands in a cell without them"
+        )
 
 
 class _RowTooLarge(Exception):

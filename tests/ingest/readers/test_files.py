@@ -288,3 +288,10 @@ async def test_the_name_inside_an_archive_says_its_format_too(tmp_path: Path) ->
     path.write_bytes(zip_of({"x": LINES}))
     with pytest.raises(InputError, match="--format"):
         await read_file(path, columns=columns)
+
+
+async def test_a_cell_that_holds_a_null_character_spoils_no_other_row(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"id\nbad\0\ngood\n")
+    found = await read_file(path, columns=ColumnMapping({"type": "=t", "id": "id"}))
+    assert [type(each) for each in found] == [BadRecord, Record]
