@@ -40,7 +40,7 @@ class WorkerState:
     limit: float
     closed_for: float
     last_throttle: str
-    bytes_read: int
+    bytes_read: int | None
 
 
 @frozen

@@ -211,9 +211,10 @@ class ProcessIngestion:
 
     @property
     def bytes_read(self) -> int | None:
-        """How far the files were read by the slowest process."""
+        """How far the files were read by the slowest process; None where one does not know."""
         states = [worker.state for worker in self._workers]
-        return min((0 if state is None else state.bytes_read for state in states), default=None)
+        known = [state.bytes_read for state in states if state is not None and state.bytes_read is not None]
+        return min(known) if known and len(known) == len(states) else None
 
     @contextlib.contextmanager
     def _folders(self) -> Iterator[tuple[JournalFolder | None, Path]]:

@@ -136,7 +136,7 @@ class _Worker:
             limit.limit,
             limit.closed_until - asyncio.get_running_loop().time(),
             limit.last_throttle,
-            self._position() or 0,
+            self._position(),
         )
 
     def _send(self, message: object) -> None:
