@@ -30,7 +30,7 @@ async def read_parquet(
     """Yield the records of a table; without a mapping columns are named as fields. Raises `InputError`."""
     with ExitStack() as opened:
         table = await asyncio.to_thread(_Table, path, opened)
-        rows = rows_for(mapping or own_mapping(leaves(table.schema)))
+        rows = rows_for(mapping or own_mapping(table.leaves))
         await asyncio.to_thread(table.choose, rows, options.timezone)
         number, last = 1, None if options.limit is None else options.skip + options.limit
         while (batch := await asyncio.to_thread(table.columns)) is not None:
@@ -57,6 +57,7 @@ class _Table:
                 parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK, memory_map=False)
             )
             self.schema = self._file.schema_arrow
+            self.leaves = leaves(self.schema)  # a name may be no text
         except (self._arrow.ArrowException, OSError, ValueError):
             pass  # raised below: the error of the library may quote what it has read
         else:
@@ -64,11 +65,13 @@ class _Table:
         raise InputError("the input is not Parquet, is damaged, or cannot be opened")
 
     def choose(self, rows: RowReader, timezone: str | None) -> None:
-        self._rows = ArrowRows(self.schema, rows, timezone)
         try:
+            self._rows = ArrowRows(self.schema, rows, timezone)
             self._batches = self._file.iter_batches(
                 self._rows_at_once(), columns=list(rows.columns), use_threads=False
             )
+        except InputError:
+            raise
         except (self._arrow.ArrowException, OSError, ValueError):
             pass
         else:

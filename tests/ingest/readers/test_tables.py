@@ -602,3 +602,17 @@ async def test_columns_of_parquet_with_and_without_nulls_are_read_alike(tmp_path
         {"f": 0.5},
         {"n": 3, "f": 2.0, "l": []},
     ]
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.string(), pa.struct([("inner", pa.int8())]), pa.list_(pa.struct([("inner", pa.int8())]))]
+)
+async def test_parquet_whose_names_are_no_text_is_damaged(type_: pa.DataType, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": ["aa"], "outer": pa.nulls(1, type_)}), path, store_schema=False)
+    name = b"outer" if type_ == pa.string() else b"inner"
+    path.write_bytes(path.read_bytes().replace(name, name[:-1] + b"\xa5"))
+    for columns in (ColumnMapping.parse("type==t,id=id,data.v=outer"), None):
+        with pytest.raises(InputError) as caught:
+            await read_file(path, columns=columns)
+        assert caught.value.__context__ is None
