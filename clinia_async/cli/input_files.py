@@ -1,5 +1,8 @@
 """The files that a command reads: names, patterns and folders, or standard input."""
 
+import os
+import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from glob import has_magic, iglob
 from pathlib import Path
@@ -28,6 +31,22 @@ def input_files(named: Sequence[Path]) -> tuple[Path, ...] | None:
             raise _bad("`-` is standard input, and cannot stand beside files")
         return None
     return tuple(file for path in named for file in _meant(path))
+
+
+def input_size(files: tuple[Path, ...] | None, *, passes: int = 1) -> int | None:
+    """Return how many bytes are read, as they are stored; None for a pipe.
+
+    Standard input may be a file, too. `passes` is how often each file is read.
+    """
+    if files is not None:
+        return passes * sum(file.stat().st_size for file in files)
+    if sys.stdin is None:
+        return None
+    try:
+        found = os.fstat(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _meant(path: Path) -> Iterable[Path]:

@@ -71,6 +71,11 @@ class InputOptions:
         )
 
     @property
+    def passes(self) -> int:
+        """How often each file is read."""
+        return 2 if self.fhir == "both" else 1
+
+    @property
     def _map_id(self) -> Callable[[str], str] | None:
         return clinia.escape_dots if self.dots == "escape" else None
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -15,35 +16,69 @@ from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 LIVE, OCCASIONAL = 0.2, 5.0
 """Seconds between two updates, on the event loop's clock."""
-_RATE_OVER = 10.0
-"""Seconds over which the rate is measured."""
+_RATE_OVER, _TIME_LEFT_OVER = 10.0, 60.0
+"""Seconds over which the rate of records is measured, and that of the share of the file."""
 
 Show = Callable[[str], None]
-BytesRead = Callable[[], int | None]
+BytesDone = Callable[[int], float | None]
+"""Returns about how many bytes so many records take, from the start; None where it is not known yet."""
+
+
+@define
+class _Speed:
+    """How fast a number grows, measured over the last `over` seconds."""
+
+    over: float
+    _samples: deque[tuple[float, float]] = field(factory=deque)
+
+    def restart(self, now: float, value: float) -> None:
+        """Forget what was before `now`."""
+        self._samples = deque([(now, value)])
+
+    def measure(self, now: float, value: float) -> float:
+        """Return how much is added in a second; 0 within the first one."""
+        self._samples.append((now, value))
+        while len(self._samples) > 2 and now - self._samples[1][0] >= self.over:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        return (value - before) / (now - since) if now - since >= 1 else 0.0
 
 
 @define
 class Progress:
-    """How far a job is: counts, rate, time and share of the file, and what the service asks for."""
+    """How far a job is: counts, rate, time, share of the file, and what the service asks for.
+
+    The share is that of the files' bytes whose records have an outcome: not of what was merely read. What an
+    earlier run has reported says nothing about the time left.
+    """
 
     report: Report
     limit: AdaptiveLimit | Load
     bytes_total: int | None = None
-    """The size of the file as it is stored, so compressed if it is; None for standard input."""
-    bytes_read: BytesRead | None = None
+    """The size of the files as they are stored, so compressed if they are; None for a pipe."""
+    bytes_done: BytesDone | None = None
     started: float = field(factory=lambda: asyncio.get_running_loop().time())
-    _samples: list[tuple[float, int]] = field(factory=list)
+    _records: _Speed = field(factory=lambda: _Speed(_RATE_OVER))
+    _file: _Speed = field(factory=lambda: _Speed(_TIME_LEFT_OVER))
+    _reported_before: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._records.restart(self.started, 0)
+        self._file.restart(self.started, 0)
 
     def line(self) -> str:
         """Return the progress in one line."""
         now = asyncio.get_running_loop().time()
-        elapsed, share = now - self.started, self._share()
-        parts = [self._counts(), f"{self._rate(now):,.0f} records/s", f"{duration(elapsed)} elapsed"]
-        if share is not None:
-            parts.append(f"{share:.0%} of the file")
-            if 0 < share < 1 and elapsed > 1:
-                parts.append(f"about {duration(elapsed / share - elapsed)} left")
-        return ", ".join([*parts, *self._service(now)])
+        rate = self._records.measure(now, self.report.completed - self.report.reported_before)
+        return ", ".join(
+            [
+                self._counts(),
+                f"{rate:,.0f} records/s",
+                f"{duration(now - self.started)} elapsed",
+                *self._time_left(now),
+                *self._service(now),
+            ]
+        )
 
     def _counts(self) -> str:
         report = self.report
@@ -51,20 +86,19 @@ class Progress:
         counts = f"{report.read:,} read, {report.read - completed:,} waiting, {landed:,} landed"
         return f"{counts}, {completed - landed:,} did not"
 
-    def _rate(self, now: float) -> float:
-        """Records completed per second, over the last `_RATE_OVER` seconds."""
-        completed = self.report.completed - self.report.reported_before
-        self._samples.append((now, completed))
-        while len(self._samples) > 2 and now - self._samples[1][0] >= _RATE_OVER:
-            self._samples.pop(0)
-        since, before = self._samples[0] if now - self._samples[0][0] >= 1 else (self.started, 0)
-        return (completed - before) / (now - since) if now > since else 0.0
-
-    def _share(self) -> float | None:
-        read = None if self.bytes_read is None else self.bytes_read()
-        if read is None or not self.bytes_total:
-            return None
-        return min(read / self.bytes_total, 1.0)
+    def _time_left(self, now: float) -> list[str]:
+        if self.bytes_total is None or self.bytes_done is None:
+            return ["time left unknown (a pipe)"]
+        done = self.bytes_done(self.report.completed) if self.bytes_total else 0.0
+        if done is None:
+            return ["time left not known yet"]
+        share = min(done / self.bytes_total, 1.0) if self.bytes_total else 1.0
+        if self.report.reported_before != self._reported_before:
+            self._reported_before = self.report.reported_before
+            self._file.restart(now, share)
+        speed = self._file.measure(now, share)
+        left = f"about {duration((1 - share) / speed)} left" if speed > 0 else "time left not known yet"
+        return [f"{share:.0%} of the file", *([] if share == 1 else [left])]
 
     def _service(self, now: float) -> list[str]:
         in_flight = self.limit.in_flight

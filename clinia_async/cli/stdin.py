@@ -24,6 +24,9 @@ class _InterruptibleStdin(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._source  # how far a redirected file was read
+
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # 3.11 cannot name a buffer
         ready, _, _ = select.select([self._source, self._stopped], [], [])
         if self._stopped in ready:

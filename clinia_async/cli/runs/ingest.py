@@ -13,6 +13,7 @@ import click
 from attrs import asdict, define, field, frozen
 
 from clinia_async.cli.connection_options import Connection, SessionSettings
+from clinia_async.cli.input_files import input_size
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.param_types import MaxErrors
 from clinia_async.cli.progress import Progress, shown
@@ -142,7 +143,7 @@ async def _input_id(request: IngestRequest) -> str | None:
     """Return the digest of the input if there is a journal: it takes a pass over the whole file."""
     if request.journal is None:
         return None
-    position, total = ReadPosition(), _size_of(request.files)
+    position, total = ReadPosition(), input_size(request.files)
     READ_POSITION.set(position)
     async with shown(lambda: f"{DIGESTING}: {(position() or 0) / (total or 1):.0%}"):
         return await request.input_options.identity(request.files)
@@ -227,7 +228,8 @@ class _Run:
             READ_POSITION.set(position)
             limit = stack.enter_context(self.session.limit_concurrency(self.request.limits, background=True))
             stack.enter_context(self.signals.steps(self._stop(stop_reading), self.job.cancel))
-            progress = Progress(self.job.report, limit, _size_of(self.request.files), position)
+            size = input_size(self.request.files, passes=self.request.input_options.passes)
+            progress = Progress(self.job.report, limit, size, position.of)
             timeline = Timeline(self.job.report, limit)
             try:
                 async with shown(progress.line), timeline.recorded():
@@ -280,7 +282,8 @@ async def run_processes(
         job.stop(request.grace)
 
     job.on_state = check_errors
-    progress = Progress(job.report, job.load, _size_of(request.files), lambda: job.bytes_read)
+    size = input_size(request.files, passes=request.input_options.passes)
+    progress = Progress(job.report, job.load, size, job.bytes_of)
     timeline = Timeline(job.report, job.load)
     try:
         with signals.steps(stop, job.cancel):
@@ -300,8 +303,6 @@ def _has_too_many_errors(request: IngestRequest, report: Report) -> bool:
     return True
 
 
-def _size_of(files: tuple[Path, ...] | None) -> int | None:
-    return None if files is None else sum(file.stat().st_size for file in files)
 
 
 def _do_nothing() -> None:

@@ -10,6 +10,7 @@ from clinia_async.ingest.journal.rows import Failure, Unfinished
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue, now
+from clinia_async.ingest.readers.compression import READ_POSITION
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.batch_encoder import encode_batch
@@ -91,11 +92,16 @@ class InputReader:
     async def _read(self, publish: Publish) -> None:
         if self._queue.is_stopped:
             return
+        position = READ_POSITION.get()
         async for items in self._blocks:
             await self._add_all(items, publish)
             if self._queue.is_stopped:
                 return
+            if position is not None:
+                position.take(self._report.read)
             await asyncio.sleep(0)  # a source that never waits would never let go of the loop
+        if position is not None:
+            position.take(self._report.read)
         self._replay.check_ended()
 
     async def _add_all(self, items: Iterable[Item | RecordBatch | Barrier], publish: Publish) -> None:

@@ -209,12 +209,16 @@ class ProcessIngestion:
         for worker in self._workers:
             worker.say(Cancel())
 
-    @property
-    def bytes_read(self) -> int | None:
-        """How far the files were read by the slowest process; None where one does not know."""
+    def bytes_of(self, records: int) -> float | None:
+        """Return about how many bytes of the files the first `records` records take; None if it is not known.
+
+        Each process reads all of them: what counts is how far the slowest one is.
+        """
         states = [worker.state for worker in self._workers]
         known = [state.bytes_read for state in states if state is not None and state.bytes_read is not None]
-        return min(known) if known and len(known) == len(states) else None
+        if not known or len(known) < len(states) or not self.report.read:
+            return None
+        return min(known) * records / self.report.read
 
     @contextlib.contextmanager
     def _folders(self) -> Iterator[tuple[JournalFolder | None, Path]]:

@@ -9,12 +9,13 @@ import asyncio
 import bz2
 import lzma
 import os
+import stat
 import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from io import BufferedReader
@@ -35,6 +36,8 @@ _XZ_MEMORY = 2**28
 """The most that an xz stream may take while it is decompressed, in bytes."""
 _STEP = 64
 """Bytes of a zstd frame decompressed at once: a block of 128 KiB may be as short as four bytes."""
+_PIECE = 16 * 1024
+"""Bytes of a bzip2 or xz stream decompressed at once."""
 _PARTIAL = 64 * 1024
 """Bytes of any other archive decompressed at once, at most."""
 
@@ -52,31 +55,87 @@ class InputError(CliniaError, OSError):
 
 
 class ReadPosition:
-    """How many bytes of the input files have been read; of a compressed one, of its compressed bytes."""
+    """How many bytes of the input files have been read; of a compressed one, of its compressed bytes.
+
+    A file that was left counts as a whole, even where not all of it was needed.
+    """
 
     def __init__(self) -> None:
         self._file: BufferedReader | None = None
-        self._before = 0
-        """The bytes of the files before this one."""
-        self._last: int | None = None
+        self._size = 0
+        self._share: float | None = None
+        self._before: int | None = None
+        """The bytes of the files before this one; None before the first whose position is known."""
+        self._taken: tuple[int, int] | None = None
+        self.ahead = 0
+        """Bytes that were read from the file, and that are not decompressed yet."""
 
     def follow(self, file: BufferedReader) -> None:
-        """Add the position in `file` from now on to the bytes read of the files before."""
-        self._before, self._last = self() or 0, None
-        self._file = file
+        """Report the position in `file` from now on."""
+        size = _size_of(file)
+        if size is not None:
+            self._file, self._size, self._share, self.ahead = file, size, None, 0
+            self._before = self._before or 0
+
+    def at(self, share: float) -> None:
+        """Say how much of the file was read, from 0 to 1: for one that is not read from front to back."""
+        self._share = share
+
+    def leave(self) -> None:
+        """Count the file as a whole."""
+        if self._file is not None:
+            self._before = (self._before or 0) + self._size
+            self._file = None
 
     def __call__(self) -> int | None:
         """Return the position, or None if nothing was opened or its position is unknown, as on a pipe."""
-        if self._file is not None:
-            with suppress(OSError, ValueError):  # a pipe; closed by now
-                self._last = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
-        if self._last is None and not self._before:
+        if self._file is None or self._before is None:
+            return self._before
+        if self._share is not None:
+            return self._before + int(self._share * self._size)
+        with suppress(OSError, ValueError):  # closed by now
+            return self._before + os.lseek(self._file.fileno(), 0, os.SEEK_CUR) - self.ahead
+        return self._before
+
+    def take(self, records: int) -> None:
+        """Say that the bytes up to here hold the first `records` records: a block was taken as a whole."""
+        position = self()
+        self._taken = None if position is None else (records, position)
+
+    def of(self, records: int) -> float | None:
+        """Return about how many bytes the first `records` records take; None if no block was taken yet."""
+        position = self()
+        if self._taken is None or position is None:
             return None
-        return self._before + (self._last or 0)
+        taken, size = self._taken
+        return min(size * records / taken, position) if taken else size
+
+
+def _size_of(file: BufferedReader) -> int | None:
+    """The size of a regular file; None for a pipe or a terminal."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 READ_POSITION: ContextVar[ReadPosition | None] = ContextVar("clinia_read_position", default=None)
-"""Set it, and the inputs that are opened in its context report their position."""
+"""Set it, and the inputs that are read in its context report their position."""
+
+
+@contextmanager
+def followed(file: BufferedReader) -> Iterator[None]:
+    """Report the position in `file` to `READ_POSITION` while the block lasts."""
+    position = READ_POSITION.get()
+    if position is None:
+        yield
+        return
+    position.follow(file)
+    try:
+        yield
+    finally:
+        position.leave()
 
 
 class ByteStream(Protocol):
@@ -106,6 +165,7 @@ class InputStream:
         self._raw = open_input(self.path)
         if self.path is not None:
             self._opened.callback(self._raw.close)
+        self._opened.enter_context(followed(self._raw))
 
     @property
     def member(self) -> Path | None:
@@ -166,13 +226,9 @@ def open_input(path: Path | None) -> BufferedReader:
     if path is None and sys.stdin is None:
         raise InputError("there is no standard input")
     try:
-        file = cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+        return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
     except OSError as error:
         number = error.errno
-    else:
-        if (position := READ_POSITION.get()) is not None:
-            position.follow(file)
-        return file
     raise InputError(f"the input cannot be opened (error {number})")
 
 
@@ -276,8 +332,15 @@ class _Decoder:
         self._is_full = False
         """The last step gave as much as it may, so there may be more without further bytes."""
         self._error: InputError | None = None
+        self._position = READ_POSITION.get()
 
     def read1(self, size: int = BLOCK, /) -> bytes:
+        block = self._read(size)
+        if self._position is not None:
+            self._position.ahead = len(self._data)
+        return block
+
+    def _read(self, size: int) -> bytes:
         pieces: list[bytes] = []
         while self._error is None and sum(map(len, pieces)) < size:
             if not (self._data or self._is_full):
@@ -320,9 +383,10 @@ def _zlib_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _buffering_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:
-    """As bz2 and lzma have it: what is not decompressed at once is kept inside."""
-    output: bytes = decompressor.decompress(data, _PARTIAL)  # type: ignore[attr-defined]
-    return output, decompressor.unused_data  # type: ignore[attr-defined]
+    """As bz2 and lzma have it: what is not decompressed at once is kept inside, so they are given little."""
+    size = _PIECE if decompressor.needs_input else 0  # type: ignore[attr-defined]
+    output: bytes = decompressor.decompress(data[:size], _PARTIAL)  # type: ignore[attr-defined]
+    return output, decompressor.unused_data + data[size:]  # type: ignore[attr-defined]
 
 
 def _zstd_step(decompressor: object, data: bytes) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ from attrs import frozen
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import InputError, InputStream, open_input
+from clinia_async.ingest.readers.compression import InputError, InputStream, followed, open_input
 from clinia_async.ingest.readers.csv_reader import read_csv
 from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadLetterReader
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
@@ -202,7 +202,7 @@ async def identity_of(
 
 async def _digest(path: Path | None) -> bytes:
     content = hashlib.sha256()
-    with open_input(path) as file:
+    with open_input(path) as file, followed(file):
         # block by block, so that a cancel need not wait for the end of the file
         while await asyncio.to_thread(_digest_block, file, content.update):
             pass

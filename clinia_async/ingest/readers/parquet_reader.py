@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
-from clinia_async.ingest.readers.compression import BLOCK, InputError
+from clinia_async.ingest.readers.compression import BLOCK, READ_POSITION, InputError
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import Block, RowReader
 
@@ -33,8 +33,11 @@ async def read_parquet(
         rows = rows_for(mapping or own_mapping(table.leaves))
         await asyncio.to_thread(table.choose, rows, options.timezone)
         number, last = 1, None if options.limit is None else options.skip + options.limit
+        position = READ_POSITION.get()
         while (batch := await asyncio.to_thread(table.columns)) is not None:
             count, columns = batch
+            if position is not None:
+                position.at((number - 1 + count) / table.rows)
             start, stop = max(options.skip - number + 1, 0), count if last is None else last - number + 1
             if start < stop:
                 numbers = range(number, number + count)[start:stop]
@@ -58,6 +61,7 @@ class _Table:
             )
             self.schema = self._file.schema_arrow
             self.leaves = leaves(self.schema)  # a name may be no text
+            self.rows: int = self._file.metadata.num_rows
         except (self._arrow.ArrowException, OSError, ValueError):
             pass  # raised below: the error of the library may quote what it has read
         else:
