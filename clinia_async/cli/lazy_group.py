@@ -5,8 +5,9 @@ from importlib import import_module
 
 import click
 
+import clinia_async as clinia
 from clinia_async.cli.api_table import COMMANDS
-from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error, report_error
 
 _JOBS = ("ingest", "validate", "retry", "fhir", "journal")
 _OTHERS = ("task", "doctor", "emulator", "completion")
@@ -53,4 +54,6 @@ def run(arguments: Sequence[str] | None) -> int:
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except clinia.CliniaError as error:  # of a default that a profile gives
+        return report_error(error)
     return code if isinstance(code, int) else ExitCode.OK

@@ -1,11 +1,15 @@
 """How the answers of the API are printed: as JSON, as NDJSON or as a table."""
 
 import json
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from functools import wraps
 
 import click
 
-OUTPUTS = ("json", "ndjson", "table")
+TABLE = "table"
+OUTPUTS = ("json", "ndjson", TABLE)
+
+Command = Callable[..., int]
 
 output_option = click.option(
     "--output",
@@ -14,12 +18,31 @@ output_option = click.option(
     show_default=True,
     help="One JSON document; one JSON document a line; or a table for people.",
 )
+"""For the answers of the API."""
+
+
+def report_option(command: Command) -> Command:
+    """Add `--output` and `--json` to a command whose report is for people first; it is given `output`."""
+
+    @wraps(command)
+    def with_output(*, output: str, as_json: bool, **rest: object) -> int:
+        return command(output="json" if as_json else output, **rest)
+
+    with_json = click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
+    with_all = click.option(
+        "--output",
+        type=click.Choice(OUTPUTS),
+        default=TABLE,
+        show_default=True,
+        help="How it is printed: for people, or as one JSON object, which ndjson puts on one line as well.",
+    )
+    return with_all(with_json(with_output))
 
 
 def print_one(value: object, output: str) -> None:
     """Print one answer of the API."""
     text = _encode(value)
-    if output == "table":
+    if output == TABLE:
         fields = json.loads(text)
         rows = fields.items() if isinstance(fields, Mapping) else [("value", fields)]
         _print_table(("field", "value"), [(name, _cell(cell)) for name, cell in rows])
@@ -29,7 +52,7 @@ def print_one(value: object, output: str) -> None:
 
 async def print_each(values: AsyncIterable[object], output: str) -> None:
     """Print the entries of a list as they come. A table is printed at the end, when its columns are known."""
-    if output == "table":
+    if output == TABLE:
         entries = [json.loads(_encode(value)) async for value in values]
         columns = list(dict.fromkeys(name for entry in entries for name in entry))
         _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])

@@ -5,7 +5,7 @@ No local of a coroutine here holds the key or a body while it waits: what prints
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
 
@@ -128,9 +128,10 @@ def _has_unread_data(protocol: ResponseHandler) -> bool:
 class AiohttpRequester:
     """`ClientSession.request`: for every version of aiohttp, for bodies of any size, and for all hooks."""
 
-    def __init__(self, client: aiohttp.ClientSession, proxy: URL | None) -> None:
+    def __init__(self, client: aiohttp.ClientSession, proxy: URL | None, headers: Mapping[str, str]) -> None:
         self._client = client
         self._proxy = proxy
+        self._all_headers = headers
 
     async def request(
         self, request: Request, place: Place, credentials: Mapping[str, Secret] | None, sent: BytesSent
@@ -141,10 +142,27 @@ class AiohttpRequester:
             request.method,
             place.url(request),
             data=None if request.body is None else _Body(request.body),
-            headers=self._headers(request.headers, credentials, everything=sent.happened),
+            headers=self._headers(
+                request.headers, credentials, everything=sent.happened or bool(self._proxy)
+            ),
             proxy=self._proxy,
             allow_redirects=False,
         )
+
+    async def connect(self, place: Place) -> Callable[[], None]:
+        """Open a connection as a request would, and give it to the pool. Return what closes it.
+
+        Nothing is sent over it; a proxy is asked for it.
+        """
+        assert self._client.connector is not None
+        request = aiohttp.ClientRequest(
+            "GET", place.origin, proxy=self._proxy, loop=asyncio.get_running_loop(), session=self._client
+        )
+        connection = await self._client.connector.connect(request, [], self._client.timeout)
+        protocol = connection.protocol
+        assert protocol is not None
+        connection.release()
+        return protocol.close
 
     def _headers(
         self, more: Mapping[str, str] | None, credentials: Mapping[str, Secret] | None, *, everything: bool
@@ -153,7 +171,7 @@ class AiohttpRequester:
         if credentials is None and more is None and not everything:
             return None
         given = {**(more or {}), **{name: value.reveal() for name, value in (credentials or {}).items()}}
-        return {**self._client.headers, **given} if everything else given
+        return {**self._all_headers, **given} if everything else given
 
 
 class PooledRequester:

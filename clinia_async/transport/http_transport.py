@@ -10,7 +10,9 @@ import asyncio
 import logging
 import math
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
 import aiohttp
 from attrs import field, frozen
@@ -58,6 +60,10 @@ RESERVED_HEADERS = frozenset(
 )
 """Headers that a session sets itself, and no setting may."""
 
+_MOST_PROBED = 256 * 1024
+
+T = TypeVar("T")
+
 _logger = logging.getLogger("clinia_async.transport")
 
 
@@ -96,6 +102,23 @@ class Identity:
     proxy: str | None = None
 
 
+@frozen
+class Probed:
+    """What came back for a request, whatever it is."""
+
+    status: int
+    headers: Mapping[str, str]
+    """With lower-case names."""
+    body: bytes = field(repr=False)
+    """Of a long one the beginning."""
+    connected_after: float
+    """Seconds until there was a connection, with TLS."""
+    answered_after: float
+    """Seconds from the request to the head of the answer."""
+    sent_at: float
+    """Of this machine's clock, in seconds since the epoch."""
+
+
 class Transport:
     """Makes single attempts, over connections of its own or those of a borrowed `aiohttp.ClientSession`."""
 
@@ -110,8 +133,10 @@ class Transport:
         self._options = options
         self._credentials = identity.credentials
         proxy = None if identity.proxy is None else URL(identity.proxy)
-        self._client = self._make_client(identity, borrowed, with_proxy=proxy is not None)
-        self._public = AiohttpRequester(self._client, proxy)
+        headers = _headers_of(identity)
+        # aiohttp sends a client's own headers to a proxy, too, in the clear: there each request has them
+        self._client = self._make_client({} if proxy else headers, borrowed)
+        self._public = AiohttpRequester(self._client, proxy, headers)
         self._pooled: PooledRequester | None = None
         if proxy is None and connections.can_pool(self._client):
             self._pooled = PooledRequester(self._client, options.connect)
@@ -161,6 +186,56 @@ class Transport:
         failure.__context__ = None
         raise failure
 
+    async def connect(self, host: Host, within: float) -> None:
+        """Open a connection to a host as requests do, and keep it for the first of them.
+
+        Raises:
+            RequestError: there is none after `within` seconds; its text is the reason alone.
+        """
+        work = self._public.connect(self._places[host])
+        await self._asked(work, host, BytesSent(), within)
+
+    async def probe(self, request: Request, within: float) -> Probed:
+        """Send a request once, and return whatever comes back: no status is an error here.
+
+        Raises:
+            RequestError: no HTTP came back within `within` seconds; its text is the reason alone.
+        """
+        sent = BytesSent()
+        return await self._asked(self._probe(request, sent), request.host, sent, within)
+
+    async def _probe(self, request: Request, sent: BytesSent) -> Probed:
+        place, credentials, now = (
+            self._places[request.host],
+            self._credentials,
+            asyncio.get_running_loop().time,
+        )
+        begun = now()
+        hang_up = await self._public.connect(place)
+        try:
+            connected, sent_at = now(), time.time()
+            headers = None if credentials.is_fixed else await credentials.get()
+            answer = await self._public.request(request, place, headers, sent)
+            answered = now()
+            body = await answer.content.read(_MOST_PROBED)
+            answer.close()
+        finally:
+            hang_up()  # an unusual server may be about to do so: the next probe must not meet that
+        names = {name.lower(): value for name, value in answer.headers.items()}
+        return Probed(answer.status, names, body, connected - begun, answered - connected, sent_at)
+
+    async def _asked(self, work: Awaitable[T], host: Host, sent: BytesSent, within: float) -> T:
+        failure: BaseException
+        try:
+            async with asyncio.timeout(within):
+                return await work
+        except asyncio.CancelledError as error:
+            failure = asyncio.CancelledError(*error.args)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
+            failure = failure_of(error, None, sent=sent.happened, host=self._places[host].host)
+        failure.__context__ = None
+        raise failure
+
     async def _exchange(
         self, request: Request, credentials: Mapping[str, Secret] | None, sent: BytesSent
     ) -> Response:
@@ -191,14 +266,11 @@ class Transport:
             _log_way(hooks_of(self._client))
         return is_plain
 
-    def _make_client(
-        self, identity: Identity, borrowed: HttpSession | None, *, with_proxy: bool
-    ) -> HttpSession:
+    def _make_client(self, headers: Mapping[str, str], borrowed: HttpSession | None) -> HttpSession:
         if borrowed is not None and (borrowed.closed or borrowed.connector is None):
             raise ConfigError("the http_session is closed")
         origins = [place.origin for place in self._places.values()]
         own = None if borrowed else Connector(self._options.connections, _trust(*origins))
-        known = identity.credentials.known if identity.credentials.is_fixed else None
         client = aiohttp.ClientSession(
             connector=borrowed.connector if borrowed else own,
             connector_owner=borrowed is None,
@@ -208,13 +280,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            headers={
-                **{name: value.reveal() for name, value in (known or {}).items()},
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "User-Agent": f"clinia-async/{__version__}",
-                **identity.headers,
-            },
+            headers=headers,
         )
         if borrowed is not None:
             _adopt_hooks(client, borrowed)
@@ -231,6 +297,18 @@ class Transport:
     async def close(self) -> None:
         """Close the connections, but for those of a borrowed session."""
         await self._client.close()
+
+
+def _headers_of(identity: Identity) -> dict[str, str]:
+    """Return the headers of every request; a credential that changes is none of them."""
+    known = identity.credentials.known if identity.credentials.is_fixed else None
+    return {
+        **{name: value.reveal() for name, value in (known or {}).items()},
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": f"clinia-async/{__version__}",
+        **identity.headers,
+    }
 
 
 def _log_way(reasons: list[str]) -> None:

@@ -205,19 +205,22 @@ def _decoded(body: bytes) -> ErrorInfo:
     return ErrorInfo(summary.type, summary.code, summary.message)
 
 
-def failure_of(error: Exception, request: Request, *, sent: bool, host: str) -> RequestError:
-    """Return our own error for a foreign one: host and reason, never the text of the foreign one."""
-    where = f"{request.method} {request.route}"
+def failure_of(error: Exception, request: Request | None, *, sent: bool, host: str) -> RequestError:
+    """Return our own error for a foreign one: host and reason, never the text of the foreign one.
+
+    `request` is None where a connection was all that was asked for.
+    """
+    where = "" if request is None else f"{request.method} {request.route}: "
     never_left = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not sent
     outcome = Outcome.NOT_SENT if never_left else Outcome.UNKNOWN
     if isinstance(error, TimeoutError):
         reason = f"no connection to {host} in time" if never_left else "no answer in time"
-        return RequestTimeout(f"{where}: {reason}", outcome=outcome)
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError | HttpProcessingError):
-        return ProtocolError(f"{where}: the answer is not HTTP or was cut short", outcome=outcome)
+        return RequestTimeout(f"{where}{reason}", outcome=outcome)
+    if isinstance(error, _NO_HTTP) and not isinstance(error, aiohttp.ClientHttpProxyError):
+        return ProtocolError(f"{where}the answer is not HTTP or was cut short", outcome=outcome)
     is_lasting = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.InvalidURL)
     failure = ConnectionFailed(
-        f"{where}: {_reason(error, host)}",
+        f"{where}{_reason(error, host)}",
         outcome=outcome,
         transient=not (is_lasting or _is_unknown_host(error)),
     )
@@ -225,18 +228,33 @@ def failure_of(error: Exception, request: Request, *, sent: bool, host: str) -> 
     return failure
 
 
+_NO_HTTP = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcessingError)
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)
+
+
 def _reason(error: Exception, host: str) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the host name {host.partition(':')[0]} does not resolve ({type(error).__name__})"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate of {host} is not trusted ({type(error).__name__})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy does not connect to {host}: it says {error.status}"
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return f"no TLS connection to {host} can be made ({type(error).__name__})"
+        return _tls_reason(error, host)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the host name {error.host} does not resolve"
     number = error.errno if isinstance(error, OSError) else None
     words = f": {os.strerror(number)}" if number is not None and number > 0 else ""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {host}{words} ({type(error).__name__})"
-    return f"the connection to {host} failed{words} ({type(error).__name__})"
+        is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        return f"cannot connect to {f'the proxy {error.host}:{error.port}' if is_proxy else host}{words}"
+    if isinstance(error, _CLOSED):
+        return f"the connection to {host} was closed"
+    kind = "" if isinstance(error, aiohttp.ClientError | OSError) else f" ({type(error).__name__})"
+    return f"the connection to {host} failed{words}{kind}"
+
+
+def _tls_reason(error: Exception, host: str) -> str:
+    if not isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"no TLS connection to {host} can be made"
+    problem = getattr(error.certificate_error, "verify_message", "")
+    return f"the certificate of {host} is not trusted" + (f": {problem}" if problem else "")
 
 
 def _is_unknown_host(error: Exception) -> bool:

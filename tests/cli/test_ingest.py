@@ -14,6 +14,7 @@ from clinia_async import DeadLetters, unescape_dots
 from clinia_async.emulator import Accepted, Constant, Persisted, Unavailable
 from tests.cli.program import DIRTY, MIXED, Cli, ended, line, start
 from tests.cli.served import Served
+from tests.cli.servers import SILENCE, Proxy, UnusualServer
 
 
 def _file(*lines: str, name: str = "relationships.ndjson") -> Path:
@@ -195,7 +196,8 @@ def test_a_wrong_key_stops_it(cli: Cli, served: Served, monkeypatch: pytest.Monk
 def test_a_host_that_cannot_be_reached_ends_it_before_anything_is_sent(cli: Cli) -> None:
     ran = cli("ingest", _file(line("a")), "--json", "--journal", "j.db", "--report", "r.json")
     assert (ran.code, ran.json["read"], ran.json["sent"]) == (4, 0, 0)
-    assert ran.json["stopped_by"].endswith(" cannot be reached: connection refused; nothing was sent")
+    assert ran.json["stopped_by"].startswith("cannot connect to 127.0.0.1:")
+    assert ran.json["stopped_by"].endswith(": Connection refused; nothing was sent")
     assert ran.messages == [f"error: {ran.json['stopped_by']}"]
     assert json.loads(Path("r.json").read_text())["stopped_by"] == ran.json["stopped_by"]
     assert not Path("j.db").exists()
@@ -206,14 +208,41 @@ def test_behind_a_proxy_the_proxy_has_to_be_reached(cli: Cli, monkeypatch: pytes
     monkeypatch.setenv("CLINIA_PROXY", "http://127.0.0.1:1")
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     assert ran.code == 4
-    assert ran.messages == ["error: 127.0.0.1:1 cannot be reached: connection refused; nothing was sent"]
+    assert ran.messages == [
+        "error: cannot connect to the proxy 127.0.0.1:1: Connection refused; nothing was sent"
+    ]
+
+
+def test_a_whole_job_goes_through_the_proxy(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy() as proxy:
+        monkeypatch.setenv("CLINIA_PROXY", proxy.url)
+        assert cli("ingest", _file(line("a"), line("b"))).code == 0
+        assert served.holds() == 2
+        assert len(proxy.requests) == served.arrivals.total()
+        assert all(head.split()[1].startswith(served.url.encode()) for head in proxy.requests)
+
+
+def test_a_host_that_says_nothing_is_given_up_within_seconds(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that takes the connection and answers nothing is as a host behind a firewall."""
+    monkeypatch.setattr("clinia_async.cli.runs.source_checks._TIMEOUT", 0.1)
+    monkeypatch.setattr("clinia_async.cli.runs.source_checks._PAUSE", 0.0)
+    monkeypatch.setenv("CLINIA_API_KEY", "key")
+    with UnusualServer(lambda _: SILENCE) as server:
+        monkeypatch.setenv("CLINIA_PROXY", server.url)
+        ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
+    problem = "no connection to nowhere.invalid in time (3 attempts of 0 s); nothing was sent"
+    assert (ran.code, ran.messages) == (4, [f"error: {problem}"])
 
 
 def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_API_KEY", "key")
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     assert ran.code == 4
-    problem = "error: nowhere.invalid:443 cannot be reached: its name does not resolve; nothing was sent"
+    problem = "error: the host name nowhere.invalid does not resolve; nothing was sent"
     assert ran.messages == [problem]
     assert "sent                  0" in ran.out.splitlines()
 

@@ -12,9 +12,9 @@ from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.cli.runs.writes import OUTCOME_UNKNOWN, WAITING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
-from tests.cli.held import Held
 from tests.cli.program import MIXED, PATIENCE, ended, line, read_line, start
 from tests.cli.served import Served
+from tests.cli.servers import UnusualServer, reply
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -97,7 +97,12 @@ RELATE = ("relationship", "create", "t", "--from", "p/aa", "--to", "o/bb", "--so
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
-def _lead_to_held(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def _held(status: str, body: object) -> UnusualServer:
+    """A server whose answer comes when the test lets it."""
+    return UnusualServer(lambda _: reply(status, json.dumps(body).encode()), is_held=True)
+
+
+def _lead_to_held(held: UnusualServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_BASE_URL", held.url)
     monkeypatch.setenv("CLINIA_API_KEY", "a-key")
 
@@ -106,7 +111,7 @@ def _lead_to_held(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_signals_before_the_answer_say_that_the_outcome_is_unknown(
     number: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Held("202 Accepted", ACCEPTED) as held:
+    with _held("202 Accepted", ACCEPTED) as held:
         _lead_to_held(held, monkeypatch)
         process = start(*RELATE)
         assert held.arrived.wait(PATIENCE)
@@ -120,7 +125,7 @@ def test_two_signals_before_the_answer_say_that_the_outcome_is_unknown(
 def test_the_token_of_an_answer_after_the_signal_is_printed(
     number: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Held("202 Accepted", ACCEPTED) as held:
+    with _held("202 Accepted", ACCEPTED) as held:
         _lead_to_held(held, monkeypatch)
         process = start(*RELATE)
         assert held.arrived.wait(PATIENCE)
@@ -135,7 +140,7 @@ def test_the_token_of_an_answer_after_the_signal_is_printed(
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_read_is_interrupted_at_once(number: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Held("200 OK", {}) as held:
+    with _held("200 OK", {}) as held:
         _lead_to_held(held, monkeypatch)
         process = start("partition", "get", "clinics")
         assert held.arrived.wait(PATIENCE)
@@ -147,7 +152,7 @@ def test_a_read_is_interrupted_at_once(number: int, code: int, monkeypatch: pyte
 def test_a_partition_before_the_answer(number: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     source = {"type": "DATA_SOURCE", "key": "ehr", "collections": [{"key": "practitioner"}]}
     definition = json.dumps({"modules": {"search": "STANDARD"}, "source": source})
-    with Held("200 OK", {}) as held:
+    with _held("200 OK", {}) as held:
         _lead_to_held(held, monkeypatch)
         process = start("partition", "create", "clinics", "--definition", definition)
         assert held.arrived.wait(PATIENCE)

@@ -104,7 +104,7 @@ MESSAGES = (
         "Invalid value for '--dead-letters': must be a regular file; name another one.",
     ),
     ("validate a.ndjson --source no!key", "--source: must be 1 to 62"),
-    (INGEST, "127.0.0.1:1 cannot be reached: connection refused; nothing was sent"),
+    (INGEST, "cannot connect to 127.0.0.1:1: Connection refused; nothing was sent"),
 )
 ELSEWHERE = {
     "an HTML report needs its extra: pip install 'clinia-async[report]'; or name a .json file.": (

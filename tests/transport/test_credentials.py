@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import clinia_async
-from clinia_async import ConfigError, Secret, Session, Unauthenticated
+from clinia_async import ConfigError, ConnectionFailed, Outcome, Secret, Session, Unauthenticated
 from tests.factories import ONCE, SOURCE, create, session_at
-from tests.hostile import Hostile, accepted, after, by_target, persisted, refusal, task
+from tests.hostile import Hostile, accepted, after, by_target, persisted, refusal, reply, task
 
 pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
 
@@ -174,3 +174,31 @@ async def test_requests_go_through_the_proxy_that_is_set(monkeypatch: pytest.Mon
     (request,) = proxy.requests
     assert request.target.startswith(f"http://localhost:9/sources/{SOURCE}/")
     assert request.header("Proxy-Authorization") == "Basic dXNlcjp3b3Jk"
+
+
+@pytest.mark.parametrize("kind", ["api_key", "token", "credentials"])
+async def test_a_proxy_is_never_told_the_credential_of_the_service(kind: str) -> None:
+    """Neither where it opens a tunnel, nor where it refuses to: it is asked in the clear."""
+    credential: Any = (
+        (lambda: {"Authorization": "Bearer very-secret"}) if kind == "credentials" else "very-secret"
+    )
+    async with Hostile(otherwise=reply(407)) as proxy:
+        options = {kind: credential, "proxy": proxy.url, "headers": {"X-Tenant": "very-secret"}}
+        async with Session(base_url="https://localhost:9", retry=ONCE, **options) as session:
+            with pytest.raises(ConnectionFailed) as caught:
+                await create(session)
+    (request,) = proxy.requests
+    assert (request.method, request.target) == ("CONNECT", "localhost:9")
+    assert "very-secret" not in str(request.headers)
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert str(caught.value).endswith(": the proxy does not connect to localhost:9: it says 407")
+
+
+async def test_a_proxy_that_is_not_there_is_named() -> None:
+    async with Session(
+        api_key="k", base_url="https://localhost:9", proxy="http://127.0.0.1:1", retry=ONCE
+    ) as session:
+        with pytest.raises(
+            ConnectionFailed, match=r"cannot connect to the proxy 127\.0\.0\.1:1: Connection refused"
+        ):
+            await create(session)

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415  the library is loaded when the command runs, and not for its help
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,24 +11,22 @@ import click
 import clinia_async as clinia
 from clinia_async.cli.connection_options import api_key_file_option, read_key, source_option
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.output import report_option
 
 
 @click.command(epilog=EPILOG)
 @click.option(
     "--workspace",
-    envvar="CLINIA_WORKSPACE",
-    show_envvar=True,
     metavar="NAME",
-    help="The workspace; each form of its hosts is tried.",
+    help="The workspace; each form of its hosts is tried.  [env var: CLINIA_WORKSPACE]",
 )
 @click.option(
     "--base-url",
     "base_urls",
-    envvar="CLINIA_BASE_URL",
-    show_envvar=True,
     multiple=True,
     metavar="URL",
-    help="Where the service may be. May be given several times: the first that answers is taken.",
+    help="Where the service may be. May be given several times: the first that answers is taken."
+    "  [env var: CLINIA_BASE_URL]",
 )
 @api_key_file_option
 @source_option(required=False)
@@ -50,7 +49,7 @@ from clinia_async.cli.exit_codes import EPILOG, run_command
     metavar="PATH",
     help="Write what to set to a file that the environment variable CLINIA_PROFILE names. No key is in it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
+@report_option
 def doctor(
     *,
     workspace: str | None,
@@ -60,7 +59,7 @@ def doctor(
     collections: tuple[str, ...],
     write: bool,
     profile: Path | None,
-    as_json: bool,
+    output: str,
 ) -> int:
     """Find out what a service needs: its hosts, its credential, its clock and its limits.
 
@@ -68,21 +67,38 @@ def doctor(
     """
     from clinia_async.cli.runs.doctor import DoctorRequest, examine
 
-    if not workspace and not base_urls:
-        raise click.UsageError("no service: give --workspace or --base-url.")
+    if workspace and base_urls:
+        raise click.UsageError("--workspace and --base-url exclude each other: give one of them.")
     if collections and source is None:
         raise click.UsageError("--collection needs --source.")
+    if not (workspace or base_urls):
+        workspace, base_urls = _service_of_environment()
     key = _key(api_key_file)
-    request = DoctorRequest(
-        None if base_urls else workspace, base_urls, key, source, collections, write, profile, as_json
-    )
+    request = DoctorRequest(workspace, base_urls, key, source, collections, write, profile, output)
     return run_command(lambda _: examine(request))
+
+
+def _service_of_environment() -> tuple[str | None, tuple[str, ...]]:
+    environment = _environment()
+    url, workspace = (environment.get(f"CLINIA_{name}", "").strip() for name in ("BASE_URL", "WORKSPACE"))
+    if not (url or workspace):
+        raise click.UsageError(
+            "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL."
+        )
+    return (None, (url,)) if url else (workspace, ())
+
+
+def _environment() -> Mapping[str, str]:
+    from clinia_async.session.options import with_profile
+
+    return with_profile(os.environ)
 
 
 def _key(file: Path | None) -> "clinia.Secret":
     if file is not None:
         return clinia.Secret(read_key(file))
-    key = os.environ.get("CLINIA_API_KEY") or os.environ.get("CLINIA_TOKEN")
+    environment = _environment()
+    key = environment.get("CLINIA_API_KEY", "").strip() or environment.get("CLINIA_TOKEN", "").strip()
     if not key:
         raise click.UsageError("no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.")
     return clinia.Secret(key)

@@ -1,40 +1,42 @@
 """What `clinia-async doctor` does: asks a service little, and says what to set."""
 
 import asyncio
-import json
 import os
 import statistics
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from secrets import token_hex
-from shlex import quote
 from typing import cast
+from urllib.parse import urlsplit
 
-import click
 from attrs import define, field, frozen
 
-from clinia_async.calls import Call, GetTask, ListPartitions
+from clinia_async.calls import GetTask, Host, ListPartitions, Request
 from clinia_async.calls.call import path_of
+from clinia_async.calls.raw_request import RawRequest
 from clinia_async.cli.exit_codes import ExitCode
+from clinia_async.cli.runs.diagnosis import Diagnosis, print_diagnosis, write_profile
+from clinia_async.cli.runs.doctor_writes import examine_writes
 from clinia_async.cli.runs.probe import Answer, Prober
-from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.models import ErrorType, Profile
+from clinia_async.models import ErrorType
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
-from clinia_async.session.options import with_environment
+from clinia_async.session.options import with_environment, with_profile
+from clinia_async.session.reachability import origin_of
 from clinia_async.session.session import Session
-from clinia_async.transport.base_urls import Addresses
 
 HOSTS = ("{workspace}.clinia.cloud", "api.{workspace}.clinia.cloud", "{workspace}.w.clinia.cloud")
-_ROUND_TRIPS = 5
+_ROUND_TRIPS = 3
 _MOST_COLLECTIONS = 5
 _SKEW = 2.0
 """Seconds below which a difference of clocks is no matter: a Date header has no fractions."""
 _LIMIT_HEADERS = ("ratelimit", "x-ratelimit", "x-rate-limit", "retry-after")
 _EMPTY = {"null": "null", "list": "an empty list"}
 _KNOWN_TYPES = {str(each) for each in ErrorType}
+_API_KEY, _TOKEN = "api_key", "token"
+
+Settings = Mapping[str, object]
 
 
 @frozen
@@ -48,104 +50,122 @@ class DoctorRequest:
     collections: tuple[str, ...]
     write: bool
     profile: Path | None
-    as_json: bool
-
-
-@frozen
-class Finding:
-    """One thing that was checked. `is_good` is None where it could not be found out."""
-
-    name: str
-    is_good: bool | None
-    text: str
-    advice: str = ""
-
-
-@define
-class Diagnosis:
-    """All findings, and the variables that make a session fit."""
-
-    findings: list[Finding] = field(factory=list)
-    variables: dict[str, str] = field(factory=dict)
-    requests: int = 0
-
-    def add(self, name: str, is_good: bool | None, text: str, advice: str = "") -> None:
-        """Add a finding."""
-        self.findings.append(Finding(name, is_good, text, advice))
-
-    @property
-    def code(self) -> ExitCode:
-        """The exit code: that of the first thing that keeps a session from working."""
-        bad = {finding.name for finding in self.findings if finding.is_good is False}
-        if bad & {"registry", "catalog"}:
-            return ExitCode.NETWORK
-        return ExitCode.ACCESS if "credential" in bad else ExitCode.FAILED if bad else ExitCode.OK
+    output: str
 
 
 async def examine(request: DoctorRequest) -> int:
-    """Ask the service, print the findings and write the profile; return the exit code."""
-    diagnosis = Diagnosis()
-    await _Doctor(request, diagnosis).examine()
-    if request.write and diagnosis.code is ExitCode.OK:
-        await _examine_writes(request, diagnosis)
-    if request.profile is not None and diagnosis.code is ExitCode.OK:
-        _write_profile(request.profile, diagnosis.variables)
-    _print(diagnosis, request)
+    """Ask the service, print the findings and write the profile; return the exit code.
+
+    Raises:
+        ConfigError: a setting of the command line or of the environment is wrong, or the profile cannot be
+            written.
+    """
+    diagnosis, prober = Diagnosis(), Prober()
+    async with AsyncExitStack() as opened:
+        doctor = _Doctor(request, diagnosis, prober, opened, with_profile(os.environ))
+        settings = await doctor.examine()
+    if request.write and settings is not None and diagnosis.code is ExitCode.OK:
+        await examine_writes(settings, diagnosis, prober)
+    diagnosis.requests = prober.requests
+    profile = request.profile if diagnosis.code is ExitCode.OK else None
+    if profile is not None:
+        write_profile(profile, diagnosis.variables)
+    print_diagnosis(diagnosis, profile, request.output)
     return diagnosis.code
+
+
+@frozen
+class _Place:
+    """One place where the service may be."""
+
+    origin: str
+    settings: Settings
+    session: Session
 
 
 @define
 class _Doctor:
     request: DoctorRequest
     diagnosis: Diagnosis
-    prober: Prober = field(factory=Prober)
-    headers: Mapping[str, str] = field(factory=dict)
+    prober: Prober
+    opened: AsyncExitStack
+    environment: Mapping[str, str]
     answers: list[Answer] = field(factory=list)
 
-    async def examine(self) -> None:
-        self.headers = {"X-Clinia-API-Key": self.request.key.reveal()}
-        registry = await self._host("registry", GetTask(self.request.source or "doctor", TaskId("s_doctor")))
-        catalog = await self._host("catalog", ListPartitions())
-        if registry is not None and catalog is not None:
-            self._set_hosts(registry, catalog)
-            await self._check_credential(registry)
-            await self._check_round_trip(registry)
-            self._check_clock()
-            self._check_nulls()
-            self._check_limits()
-            await self._check_pipelines(registry)
-        self.diagnosis.requests = self.prober.requests
+    async def examine(self) -> Settings | None:
+        """Find out what a session needs; return its settings if there is a service."""
+        self._note_proxy()
+        registry = await self._place("registry", self._harmless)
+        catalog = await self._place("catalog", ListPartitions().request())
+        if registry is None or catalog is None:
+            return None
+        self._set_hosts(registry, catalog)
+        credential = await self._check_credential(registry)
+        given = {**registry.settings, **catalog.settings, **self._credential(credential)}
+        session = await self._session(given)
+        await self._check_round_trip(session)
+        self._check_clock()
+        self._check_nulls()
+        self._check_limits()
+        await self._check_pipelines(session)
+        return with_environment(given, self.environment)
 
-    async def _host(self, name: str, call: Call[object]) -> str | None:
-        """Find the first candidate that answers as the service; the probe is a read of `call`."""
-        request, tried = call.request(), []
-        path = request.path + (f"?{request.query}" if request.query else "")
-        origins = [_origin(name, candidate) for candidate in self._candidates()]
-        found = await asyncio.gather(*(self.prober.get(each, path, self.headers) for each in origins))
-        for origin, answer in zip(origins, found, strict=True):
+    @property
+    def _harmless(self) -> Request:
+        """A read of a task that does not exist: it shows who answers, and whether the credential is taken."""
+        return GetTask(self.request.source or "doctor", TaskId("s_doctor")).request()
+
+    async def _session(self, given: Settings) -> Session:
+        """A session as a program would have it: proxy, limits and all else come from the environment."""
+        options = with_environment(given, self.environment)
+        return await self.opened.enter_async_context(Session(**options))  # type: ignore[arg-type]  # checked there
+
+    def _credential(self, kind: str) -> Settings:
+        return {kind: self.request.key}
+
+    def _note_proxy(self) -> None:
+        proxy = self.environment.get("CLINIA_PROXY", "").strip()
+        if proxy:
+            url = urlsplit(proxy)
+            self.diagnosis.add("proxy", True, f"requests go through {url.hostname}:{url.port or url.scheme}")
+            if "@" not in proxy:  # a password is not for a profile
+                self.diagnosis.variables["CLINIA_PROXY"] = proxy
+
+    async def _place(self, name: str, request: Request) -> _Place | None:
+        """Find the first place that answers as the service."""
+        places = [await self._candidate(name, settings) for settings in self._candidates(name)]
+        found = await asyncio.gather(*(self.prober.get(each.session, request) for each in places))
+        tried = []
+        for place, answer in zip(places, found, strict=True):
             if answer.problem is None and _is_the_service(answer):
                 self.answers.append(answer)
-                self.diagnosis.add(name, True, f"{origin} answers")
-                return origin
-            tried.append(f"{origin}: {answer.problem or _in_words(answer)}")
+                self.diagnosis.add(name, True, f"{place.origin} answers")
+                return place
+            tried.append(f"{place.origin}: {answer.problem or _in_words(answer)}")
         advice = "check --workspace or --base-url, and any proxy or firewall on the way"
         self.diagnosis.add(name, False, "; ".join(tried), advice)
         return None
 
-    def _candidates(self) -> Iterator[Addresses]:
-        for url in self.request.base_urls:
-            yield Addresses.of_base_url(url)
-        for host in HOSTS if self.request.workspace else ():
-            yield Addresses.of_workspace(str(self.request.workspace), host, host)
+    async def _candidate(self, name: str, settings: Settings) -> _Place:
+        session = await self._session({**settings, **self._credential(_API_KEY)})
+        return _Place(origin_of(session, Host(name)), settings, session)
 
-    def _set_hosts(self, registry: str, catalog: str) -> None:
+    def _candidates(self, name: str) -> Iterator[Settings]:
+        for url in self.request.base_urls:
+            yield {"base_url": url}
+        if self.request.workspace:
+            own = self.environment.get(f"CLINIA_{name.upper()}_HOST", "").strip()
+            for host in dict.fromkeys([*([own] if own else []), *HOSTS]):
+                yield {"workspace": self.request.workspace, f"{name}_host": host}
+
+    def _set_hosts(self, registry: _Place, catalog: _Place) -> None:
         variables = self.diagnosis.variables
-        if self.request.workspace and registry.startswith("https://") and not self.request.base_urls:
-            variables["CLINIA_WORKSPACE"] = self.request.workspace
-            variables["CLINIA_REGISTRY_HOST"] = registry.removeprefix("https://")
-            variables["CLINIA_CATALOG_HOST"] = catalog.removeprefix("https://")
-        elif registry == catalog:
-            variables["CLINIA_BASE_URL"] = registry
+        if "workspace" in registry.settings:
+            variables["CLINIA_WORKSPACE"] = str(registry.settings["workspace"])
+            variables["CLINIA_REGISTRY_HOST"] = registry.origin.removeprefix("https://")
+            variables["CLINIA_CATALOG_HOST"] = catalog.origin.removeprefix("https://")
+        elif registry.origin == catalog.origin:
+            variables["CLINIA_BASE_URL"] = registry.origin
         else:
             self.diagnosis.add(
                 "hosts", False, "registry and catalog answer at different base URLs", "give --workspace"
@@ -153,32 +173,31 @@ class _Doctor:
         if self.request.source:
             variables["CLINIA_SOURCE"] = self.request.source
 
-    async def _check_credential(self, registry: str) -> None:
-        path = GetTask(self.request.source or "doctor", TaskId("s_doctor")).request().path
-        by_key = await self.prober.get(registry, path, self.headers)
+    async def _check_credential(self, registry: _Place) -> str:
+        """Find out which kind of credential the service takes; return the name of its setting."""
+        by_key = await self.prober.get(registry.session, self._harmless)
         if by_key.status not in {401, 403}:
             self.diagnosis.add("credential", True, "accepted as an API key", "set CLINIA_API_KEY")
-            return
-        bearer = {"Authorization": f"Bearer {self.request.key.reveal()}"}
-        by_token = await self.prober.get(registry, path, bearer)
+            return _API_KEY
+        session = await self._session({**registry.settings, **self._credential(_TOKEN)})
+        by_token = await self.prober.get(session, self._harmless)
         if by_token.problem is None and _is_the_service(by_token) and by_token.status not in {401, 403}:
-            self.headers = bearer
             self.diagnosis.add("credential", True, "accepted as a bearer token", "set CLINIA_TOKEN with it")
-            return
+            return _TOKEN
         token = by_token.status or "no answer"
         text = f"refused as an API key ({by_key.status}) and as a bearer token ({token})"
         self.diagnosis.add("credential", False, text, "ask for a new key of this workspace")
+        return _API_KEY
 
-    async def _check_round_trip(self, registry: str) -> None:
-        path = GetTask(self.request.source or "doctor", TaskId("s_doctor")).request().path
-        found = [await self.prober.get(registry, path, self.headers) for _ in range(_ROUND_TRIPS)]
+    async def _check_round_trip(self, session: Session) -> None:
+        found = [await self.prober.get(session, self._harmless) for _ in range(_ROUND_TRIPS)]
         found = [answer for answer in found if answer.problem is None]
         self.answers += found
         if not found:
             self.diagnosis.add("round trip", None, "no answer to measure")
             return
-        took = statistics.median(answer.answered_after for answer in found)
-        connect = statistics.median(answer.connected_after for answer in found)
+        took = statistics.median(answer.found.answered_after for answer in found)
+        connect = statistics.median(answer.found.connected_after for answer in found)
         text = f"{took * 1000:.0f} ms, and {connect * 1000:.0f} ms to connect"
         self.diagnosis.add("round trip", True, text)
 
@@ -201,8 +220,7 @@ class _Doctor:
 
     def _check_nulls(self) -> None:
         found = {kind for answer in self.answers for kind in _empties(answer.document)}
-        texts = {"null": "null", "list": "an empty list"}
-        said = " and ".join(texts[kind] for kind in sorted(found))
+        said = " and ".join(_EMPTY[kind] for kind in sorted(found))
         self.diagnosis.add(
             "empty lists", True if found else None, f"written as {said}" if said else "none seen"
         )
@@ -220,12 +238,12 @@ class _Doctor:
         if any(answer.status in {429, 503} for answer in self.answers):
             self.diagnosis.add("load", None, "the service throttles now", "try again later")
 
-    async def _check_pipelines(self, registry: str) -> None:
+    async def _check_pipelines(self, session: Session) -> None:
         """Read which collections have a pipeline: a write to one of those is queued."""
         source = self.request.source
         for key in self.request.collections[:_MOST_COLLECTIONS] if source else ():
             path = path_of("/sources/{source}/v1/collections/{key}/pipeline", source=str(source), key=key)
-            answer = await self.prober.get(registry, path, self.headers)
+            answer = await self.prober.get(session, RawRequest("GET", path).request())
             document = answer.document
             steps = document.get("steps") if isinstance(document, Mapping) else None
             if answer.status != 200 or not isinstance(steps, list | None):
@@ -234,10 +252,6 @@ class _Doctor:
                 self.diagnosis.add(f"writes to {key}", True, "are ACCEPTED as tasks: it has a pipeline")
             else:
                 self.diagnosis.add(f"writes to {key}", True, "are stored at once: it has no pipeline")
-
-
-def _origin(name: str, addresses: Addresses) -> str:
-    return addresses.registry if name == "registry" else addresses.catalog
 
 
 def _is_the_service(answer: Answer) -> bool:
@@ -268,7 +282,7 @@ def _skew(answer: Answer) -> float | None:
         date = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return None
-    return date + 0.5 - (answer.sent_at + answer.answered_after / 2)
+    return date + 0.5 - (answer.found.sent_at + answer.found.answered_after / 2)
 
 
 def _empties(value: object) -> Iterator[str]:
@@ -283,86 +297,3 @@ def _empties(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for each in value.values():
             yield from _empties(each)
-
-
-async def _examine_writes(request: DoctorRequest, diagnosis: Diagnosis) -> None:
-    """Store one record in a scratch source, read it, and delete the source again."""
-    try:
-        async with _scratch_source(request, diagnosis) as (session, source):
-            await _write_and_read(session, source, diagnosis)
-    except CliniaError as error:
-        diagnosis.add("write", False, str(error), "check what the key may do")
-
-
-@asynccontextmanager
-async def _scratch_source(request: DoctorRequest, diagnosis: Diagnosis) -> AsyncIterator[tuple[Session, str]]:
-    source = f"doctor-{token_hex(6)}"
-    is_token = any(each.advice.startswith("set CLINIA_TOKEN") for each in diagnosis.findings)
-    credential = {"CLINIA_TOKEN" if is_token else "CLINIA_API_KEY": request.key.reveal()}
-    options = with_environment({}, diagnosis.variables | credential)
-    async with Session(**options) as session:  # type: ignore[arg-type]  # checked there
-        await (await session.create_source(source))
-        try:
-            yield session, source
-        finally:
-            await (await session.delete_source(source))
-            diagnosis.add("scratch source", True, f"{source} was made and deleted")
-
-
-async def _write_and_read(session: Session, source: str, diagnosis: Diagnosis) -> None:
-    loop = asyncio.get_running_loop()
-    await (await session.put_profile(source, "doctor", Profile({"name": {"type": "symbol"}})))
-    task = await session.create_resource(source, "doctor", id="doctor-1", data={"name": "doctor"})
-    begun, is_queued = loop.time(), not task.done()
-    await task.wait(timeout=60)
-    ended = loop.time()
-    found = "ACCEPTED as a task" if is_queued else "PERSISTED at once"
-    diagnosis.add("write", True, f"{found}, done after {ended - begun:.2f} s")
-    for _ in range(20):
-        try:
-            await session.get_resource(source, "doctor", "doctor-1")
-        except CliniaError:
-            await asyncio.sleep(0.25)
-        else:
-            diagnosis.add("read after write", True, f"found {loop.time() - ended:.2f} s after the end")
-            return
-    diagnosis.add("read after write", False, "not found for 5 s", "reads lag: set CLINIA_RECONCILE_TIMEOUT")
-
-
-def _write_profile(path: Path, variables: Mapping[str, str]) -> None:
-    """Write variables, and no credential, for `CLINIA_PROFILE`."""
-    lines = [f"{name}={value}" for name, value in variables.items()]
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write("\n".join(["# written by clinia-async doctor; no key is in it", *lines, ""]))
-    except OSError as error:
-        reason = error.strerror
-    else:
-        return
-    raise ConfigError(f"--write-profile: the file cannot be written: {reason}")
-
-
-def _print(diagnosis: Diagnosis, request: DoctorRequest) -> None:
-    if request.as_json:
-        findings = [
-            {"name": each.name, "good": each.is_good, "text": each.text, "advice": each.advice}
-            for each in diagnosis.findings
-        ]
-        fields = {"findings": findings, "set": diagnosis.variables, "requests": diagnosis.requests}
-        click.echo(json.dumps(fields))
-        return
-    for line in _lines(diagnosis, request):
-        click.echo(line)
-
-
-def _lines(diagnosis: Diagnosis, request: DoctorRequest) -> Sequence[str]:
-    marks = {True: "ok", False: "BAD", None: "?"}
-    lines = []
-    for each in diagnosis.findings:
-        advice = f" ({each.advice})" if each.advice else ""
-        lines.append(f"{marks[each.is_good]:<4} {each.name:<16} {each.text}{advice}")
-    lines += [f"export {name}={quote(value)}" for name, value in diagnosis.variables.items()]
-    if request.profile is not None and diagnosis.code is ExitCode.OK:
-        lines.append(f"export CLINIA_PROFILE={quote(str(request.profile.absolute()))}")
-    return [*lines, f"{diagnosis.requests} requests sent"]

@@ -129,7 +129,7 @@ async def _fill(result: RunResult, request: IngestRequest, signals: Signals) -> 
         async with Session.from_env(**arguments) as session:  # type: ignore[arg-type]
             result.has_started = True
             if request.connection is not None:
-                await check_reachable(session.registry)
+                await check_reachable(session)
             input_id = await _input_id(request)
             if request.processes == 1:
                 with _frozen_gc():

@@ -1,16 +1,14 @@
 """Checks before a job starts: that its source is a key, and that the host of the service can be reached."""
 
 import asyncio
-import os
-import socket
-from urllib.parse import urlsplit
 
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.errors import ConfigError, InvalidWrite, RequestError, RequestTimeout
 from clinia_async.ingest import NetworkGivenUp
+from clinia_async.session.reachability import connect
+from clinia_async.session.session import Session
 
 _ATTEMPTS, _TIMEOUT, _PAUSE = 3, 3.0, 0.5
-_PORTS = {"https": 443, "http": 80}
 
 
 def check_source(source: str) -> None:
@@ -24,31 +22,21 @@ def check_source(source: str) -> None:
     raise ConfigError(f"--source: {rule}")
 
 
-async def check_reachable(origin: str) -> None:
-    """Connect to the host of `origin`, or to the proxy that stands before it, and close the connection.
+async def check_reachable(session: Session) -> None:
+    """Connect to the registry as requests will: by the proxy and with the certificates of the session.
 
     Raises `NetworkGivenUp` with the host and the reason in words after three attempts.
     """
-    url = urlsplit(os.environ.get("CLINIA_PROXY", "").strip() or origin)
-    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             await asyncio.sleep(_PAUSE)
         try:
-            async with asyncio.timeout(_TIMEOUT):
-                _, writer = await asyncio.open_connection(host, port)
-        except TimeoutError:
-            reason = f"no connection within {_TIMEOUT:.0f} s"
-        except OSError as error:
-            reason = _in_words(error)
-        else:
-            writer.close()
-            return
-    raise NetworkGivenUp(f"{host}:{port} cannot be reached: {reason}; nothing was sent")
-
-
-def _in_words(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "its name does not resolve"
-    return os.strerror(error.errno).lower() if error.errno else "no connection"
+            return await connect(session, within=_TIMEOUT)
+        except RequestTimeout as error:
+            reason = f"{error} ({_ATTEMPTS} attempts of {_TIMEOUT:.0f} s)"
+        except RequestError as error:
+            reason = str(error)
+            if not error.is_transient:
+                break
+    raise NetworkGivenUp(f"{reason}; nothing was sent")
