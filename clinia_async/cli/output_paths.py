@@ -32,11 +32,12 @@ def default_dead_letter_path(files: Files) -> Path:
 def check_output_path(path: Path, files: Files, option: str) -> None:
     """Raise `click.BadParameter` if `option` names a file that cannot be written, or the input itself."""
     problem = None
+    is_device = path.exists() and not path.is_file()
     if path.is_symlink():
         problem = "must not be a symbolic link; name the file itself."
-    elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    elif not is_device and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         problem = "its folder does not exist or cannot be written to; name a file elsewhere."
-    elif option == "--dead-letters" and path.exists() and not path.is_file():
+    elif is_device and option == "--dead-letters":
         problem = "must be a regular file; name another one."
     elif path.exists() and _is_an_input(path, files):
         problem = "is the file that is being read; name another one."

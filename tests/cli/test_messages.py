@@ -5,14 +5,18 @@ The first table is run; the test at the end reads the messages from the code and
 
 import ast
 import re
+import resource
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import clinia_async.cli
+from clinia_async.cli.distinct_keys import DistinctKeys
 from tests.cli.program import Cli, line
+from tests.cli.servers import SILENCE, UnusualServer, service
 
 GET = "relationship get t id --source s"
 CREATE = "relationship create t --from p/aa --to o/bb --source s"
@@ -104,36 +108,145 @@ MESSAGES = (
         "Invalid value for '--dead-letters': must be a regular file; name another one.",
     ),
     ("validate a.ndjson --source no!key", "--source: must be 1 to 62"),
+    ("doctor --workspace a --base-url b", "--workspace and --base-url exclude each other: give one of them."),
+    ("doctor --collection c", "--collection needs --source."),
+    ("fhir definitions -", "FILE: standard input is not read here; name a file."),
+    ("fhir definitions a.ndjson --apply", "--apply needs --source."),
+    ("emulator --accept x", "Invalid value for '--accept': must be TYPE=LATENCY."),
+    ("emulator --fault x", "the emulator cannot start: "),
+    (
+        "doctor --write-profile no/p.env",
+        "Invalid value for '--write-profile': its folder does not exist or cannot be written to; name a",
+    ),
+    (
+        "validate /proc/self/mem --columns type==t",
+        "the input is a damaged archive or cannot be read to its end",
+    ),
     (INGEST, "cannot connect to 127.0.0.1:1: Connection refused; nothing was sent"),
 )
-ELSEWHERE = {
-    "an HTML report needs its extra: pip install 'clinia-async[report]'; or name a .json file.": (
-        "test_html_report"
+IN_A_SITUATION = (
+    # the arguments, the message, and the function below that prepares for it
+    (
+        f"{INGEST} --report r.html",
+        "Invalid value for '--report': an HTML report needs its extra: pip install 'clinia-async[report]'",
+        "no_matplotlib",
     ),
-    "--dead-letters: the file cannot be written: ": "a full disk",
-    "--write-profile: the file cannot be written: ": "a full disk",
-    "no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.": "test_doctor",
-    "no service: give --workspace or --base-url.": "test_doctor",
-    "--collection needs --source.": "test_doctor",
-    "--apply needs --source.": "test_fhir",
-    "FILE: standard input is not read here; name a file.": "test_retry",
-    "its name does not resolve": "test_doctor",
-    "its certificate is not accepted: ": "a server with TLS",
-    "no TLS connection": "a server with TLS",
-    "what it answers is no HTTP": "test_doctor",
-    "no answer within 5 s": "test_doctor",
-    "no API key: set CLINIA_API_KEY, or give --api-key-file": "test_without_a_key_or_a_service",
-    "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL": (
-        "test_without_a_key_or_a_service"
+    (f"{GET}", "no API key: set CLINIA_API_KEY, or give --api-key-file", "no_key"),
+    (
+        f"{GET}",
+        "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL",
+        "no_service",
     ),
-    "--api-key-file: standard input is closed": "test_standard_input_that_is_closed",
-    "standard input is closed": "test_ingest",
-    "no room for temporary files in the folder that TMPDIR names: ": "test_distinct_keys",
-    "no connection within 3 s": "a host that does not answer: no such host is on every machine",
-    "the input cannot be read: ": "an error of the disk",
-}
-_CALLS = {"BadParameter", "UsageError", "ConfigError", "InputError", "NetworkGivenUp", "_bad"}
-_OTHERS = {"emulator.py"}
+    (
+        "doctor",
+        "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL.",
+        "no_service",
+    ),
+    (
+        "doctor",
+        "no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.",
+        "no_key",
+    ),
+    (f"{GET} --api-key-file -", "--api-key-file: standard input is closed", "closed_standard_input"),
+    ("ingest - --source s --emulator", "standard input is closed", "closed_standard_input"),
+    (
+        f"{INGEST} --base-url https://nowhere.invalid",
+        "no connection to nowhere.invalid in time (3 attempts of 0 s); nothing was sent",
+        "silent_proxy",
+    ),
+    (
+        "validate long --dead-letters d.ndjson",
+        "--dead-letters: the file cannot be written: File too large",
+        "full_disk",
+    ),
+    (
+        "ingest long --source s --emulator --dead-letters d.ndjson",
+        "--dead-letters: the file cannot be written: File too large",
+        "full_disk",
+    ),
+    (
+        "doctor --write-profile /dev/full",
+        "--write-profile: the file cannot be written: No space left on device",
+        "service",
+    ),
+    (
+        "validate many",
+        "no room for temporary files in the folder that TMPDIR names: database or disk is full",
+        "full_tmpdir",
+    ),
+    ("emulator --port 1", "the emulator cannot start: ", "taken_port"),
+)
+
+
+def no_matplotlib(patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    patch.setattr("clinia_async.cli.output_paths.find_spec", lambda name: None)
+
+
+def no_key(patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    patch.delenv("CLINIA_API_KEY")
+
+
+def no_service(patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    patch.delenv("CLINIA_BASE_URL")
+
+
+def closed_standard_input(patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    patch.setattr(sys, "stdin", None)
+
+
+def silent_proxy(patch: pytest.MonkeyPatch, opened: ExitStack) -> None:
+    """One that takes connections and says nothing, as a firewall does."""
+    patch.setattr("clinia_async.cli.runs.source_checks._TIMEOUT", 0.05)
+    patch.setattr("clinia_async.cli.runs.source_checks._PAUSE", 0.0)
+    patch.setenv("CLINIA_PROXY", opened.enter_context(UnusualServer(lambda _: SILENCE)).url)
+
+
+def full_disk(_: pytest.MonkeyPatch, opened: ExitStack) -> None:
+    """No file may grow beyond 10 kB, and the record that fails is longer."""
+    Path("long").write_text("x" * 20_000 + "\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    opened.callback(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+
+
+def service_that_answers(patch: pytest.MonkeyPatch, opened: ExitStack) -> None:
+    patch.setenv("CLINIA_BASE_URL", opened.enter_context(UnusualServer(service)).url)
+
+
+def full_tmpdir(patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    """As SQLite reports a disk without room."""
+    Path("many").write_text("".join(line(f"prac-{number}") for number in range(1000)))
+    make = DistinctKeys.__init__
+
+    def made_small(keys: DistinctKeys) -> None:
+        make(keys)
+        keys._database.execute("PRAGMA max_page_count = 2")
+
+    patch.setattr(DistinctKeys, "__init__", made_small)
+
+
+def taken_port(patch: pytest.MonkeyPatch, opened: ExitStack) -> None:
+    patch.setattr("clinia_async.emulator.Emulator.start", _taken)
+
+
+async def _taken(_: object) -> None:
+    raise OSError("port 1 is in use")
+
+
+SITUATIONS = {
+    each.__name__: each
+    for each in (
+        no_matplotlib,
+        no_key,
+        no_service,
+        closed_standard_input,
+        silent_proxy,
+        full_disk,
+        full_tmpdir,
+        taken_port,
+    )
+} | {"service": service_that_answers}
+_CALLS = {"BadParameter", "UsageError", "ConfigError", "InputError", "NetworkGivenUp", "_bad", "print_error"}
 
 
 @pytest.fixture(autouse=True)
@@ -164,19 +277,17 @@ def test_a_message(arguments: str, message: str, cli: Cli) -> None:
     assert "escape_dots" not in ran.err
 
 
-def test_without_a_key_or_a_service(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CLINIA_BASE_URL")
-    service = "no service: give --workspace or --base-url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL"
-    assert cli(*GET.split()) == (2, "", f"error: {service}\n")
-    monkeypatch.delenv("CLINIA_API_KEY")
-    key = "no API key: set CLINIA_API_KEY, or give --api-key-file"
-    assert cli(*GET.split()) == (2, "", f"error: {key}\n")
-
-
-def test_standard_input_that_is_closed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    ran = cli(*GET.split(), "--api-key-file", "-")
-    assert ran == (2, "", "error: --api-key-file: standard input is closed\n")
+@pytest.mark.parametrize(("arguments", "message", "situation"), IN_A_SITUATION)
+def test_a_message_in_a_situation(
+    arguments: str, message: str, situation: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as opened:
+        SITUATIONS[situation](monkeypatch, opened)
+        ran = cli(*arguments.split())
+    assert ran.code in {2, 4}
+    *_, last = ran.messages
+    assert last.startswith(f"error: {message}")
+    assert "Traceback" not in ran.err
 
 
 def _templates() -> Iterator[str]:
@@ -184,7 +295,7 @@ def _templates() -> Iterator[str]:
     folder = Path(clinia_async.cli.__file__).parent
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if path.name not in _OTHERS and isinstance(node, ast.Call) and node.args:
+            if isinstance(node, ast.Call) and node.args:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 yield from _texts(node.args[0]) if name in _CALLS else ()
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in {"problem", "reason"}:
@@ -200,7 +311,7 @@ def _texts(node: ast.expr) -> Iterator[str]:
 
 
 def test_every_message_in_the_code_is_in_a_table() -> None:
-    known = [message for _, message in MESSAGES] + list(ELSEWHERE)
+    known = [message for _, message, *_ in (*MESSAGES, *IN_A_SITUATION)]
     templates = set(_templates())
     assert len(templates) > 30
     assert [each for each in templates if not any(_fits(each, message) for message in known)] == []

@@ -12,6 +12,7 @@ import clinia_async as clinia
 from clinia_async.cli.connection_options import api_key_file_option, read_key, source_option
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.output import report_option
+from clinia_async.cli.output_paths import check_output_path
 
 
 @click.command(epilog=EPILOG)
@@ -71,6 +72,8 @@ def doctor(
         raise click.UsageError("--workspace and --base-url exclude each other: give one of them.")
     if collections and source is None:
         raise click.UsageError("--collection needs --source.")
+    if profile is not None:
+        check_output_path(profile, (), "--write-profile")
     if not (workspace or base_urls):
         workspace, base_urls = _service_of_environment()
     key = _key(api_key_file)

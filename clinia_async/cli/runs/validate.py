@@ -106,13 +106,14 @@ async def validate_file(request: ValidateRequest) -> int:
     try:
         with ExitStack() as stack:
             keys = stack.enter_context(DistinctKeys())
+            stack.callback(_close, dead_letters)
             if request.files is None:
                 stack.enter_context(interruptible_stdin())
             try:
                 await _read(request, report, keys, dead_letters)
-            finally:
-                report.repeated = keys.repeated()
-                _close(dead_letters)
+            except InputError as error:
+                report.error = error
+            report.repeated = keys.repeated()
     except (ConfigError, InputError) as error:
         report.error = error
     report.dead_letters = 0 if dead_letters is None else dead_letters.count

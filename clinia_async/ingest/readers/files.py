@@ -13,7 +13,7 @@ from attrs import frozen
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import InputError, InputStream, followed, open_input
+from clinia_async.ingest.readers.compression import InputError, InputStream, followed, open_input, read_block
 from clinia_async.ingest.readers.csv_reader import read_csv
 from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadLetterReader
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
@@ -241,7 +241,7 @@ def _are_dead_letters(path: Paths) -> bool:
 
 def _begins_with_letter(path: Path) -> bool:
     with open_input(path) as file:
-        return file.read(len(PREFIX)) == PREFIX
+        return read_block(file)[: len(PREFIX)] == PREFIX
 
 
 def _action(action: Action | str) -> Action:
