@@ -25,6 +25,7 @@ def test_the_line_of_input_is_a_record() -> None:
 def test_there_are_two_commands_and_nothing_else_to_set_up() -> None:
     assert len(commands(README)) == 2
     assert all(command.startswith("python3 -m venv ") for command in commands(README))
+    assert " --emulator --journal " in commands(README)[0]
 
 
 def test_what_may_be_repeated_is_what_the_calls_say() -> None:
