@@ -230,7 +230,7 @@ class Transport:
             async with asyncio.timeout(within):
                 return await work
         except asyncio.CancelledError as error:
-            failure = asyncio.CancelledError(*error.args)
+            failure = type(error)(*error.args)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = failure_of(error, None, sent=sent.happened, host=self._places[host].host)
         failure.__context__ = None
