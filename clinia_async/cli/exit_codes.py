@@ -1,7 +1,10 @@
 """Exit codes: what they mean, which error leads to which, and how an error is printed."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import IntEnum
 
 import click
@@ -18,6 +21,7 @@ class ExitCode(IntEnum):
     NETWORK = 4
     TASK = 5
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
     TERMINATED = 143
 
 
@@ -29,6 +33,7 @@ _MEANINGS = {
     ExitCode.NETWORK: "no good answer: given up, timed out, or the outcome is unknown",
     ExitCode.TASK: "the task failed, was cancelled, or its record was dropped",
     ExitCode.INTERRUPTED: "interrupted by SIGINT (Ctrl-C)",
+    ExitCode.OUTPUT_CLOSED: "what read the output has ended (`| head`)",
     ExitCode.TERMINATED: "interrupted by SIGTERM",
 }
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in _MEANINGS.items())
@@ -67,7 +72,11 @@ _ADVICE = {
 }
 
 
-_IN_CLI_WORDS = {"see escape_dots": "see --dots of ingest"}
+_IN_CLI_WORDS = {
+    "see escape_dots": "see --dots of ingest",
+    "base_url must": "--base-url must",
+    "workspace must": "--workspace must",
+}
 
 
 def in_cli_words(text: str) -> str:
@@ -77,9 +86,15 @@ def in_cli_words(text: str) -> str:
     return text
 
 
+def say(text: str) -> None:
+    """Print one line on stderr. Nobody may be there to read it: the work goes on."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)
+
+
 def print_error(text: str) -> None:
-    """Print one line on stderr."""
-    click.echo("error: " + " ".join(in_cli_words(text).split()), err=True)
+    """Print an error in one line on stderr."""
+    say("error: " + " ".join(in_cli_words(text).split()))
 
 
 def report_error(error: "clinia.CliniaError") -> ExitCode:
@@ -87,6 +102,10 @@ def report_error(error: "clinia.CliniaError") -> ExitCode:
     code, text = exit_code_of(error), str(error)
     if code in _ADVICE:
         text += f"; {_ADVICE[code]}"
+    elif isinstance(error, clinia.NotFound):
+        text += "; check --source and the arguments: it is not there"
+    elif isinstance(error, clinia.AlreadyExists):
+        text += "; read the one that is there with `get`"
     elif isinstance(error, clinia.ConnectionFailed):
         text += "; check --workspace or --base-url, or CLINIA_WORKSPACE or CLINIA_BASE_URL"
     print_error(text)
@@ -107,8 +126,18 @@ def run_command(work: Callable[[Signals], Coroutine[object, object, int]]) -> in
         return asyncio.run(_run(work))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _leave_stdout()
+        return ExitCode.OUTPUT_CLOSED
     except clinia.CliniaError as error:
         return report_error(error)
+
+
+def _leave_stdout() -> None:
+    """Send what is still to be written nowhere: Python writes it when it ends, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 async def _run(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:

@@ -8,13 +8,14 @@ import click
 import clinia_async as clinia
 from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error, report_error
+from clinia_async.cli.groups import CommandGroup
 
 _JOBS = ("ingest", "validate", "retry", "fhir", "journal")
 _OTHERS = ("task", "doctor", "emulator", "completion")
 """Commands that are no call of the API; each is in the module of its name."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Loads a command when it is asked for, so that help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -6,6 +6,8 @@ from functools import wraps
 
 import click
 
+from clinia_async.cli.exit_codes import say
+
 TABLE = "table"
 OUTPUTS = ("json", "ndjson", TABLE)
 
@@ -55,7 +57,10 @@ async def print_each(values: AsyncIterable[object], output: str) -> None:
     if output == TABLE:
         entries = [json.loads(_encode(value)) async for value in values]
         columns = list(dict.fromkeys(name for entry in entries for name in entry))
-        _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])
+        if entries:
+            _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])
+        else:
+            say("none")
         return
     is_array, count = output == "json", 0
     async for value in values:

@@ -15,6 +15,8 @@ _LETTERS = ".dead"
 HTML = frozenset({".html", ".htm"})
 """Endings of a report that is a page."""
 
+_NO_FOLDER = "its folder does not exist or cannot be written to; name a file elsewhere."
+
 Files = tuple[Path, ...] | None
 """The files that are read; None for standard input."""
 
@@ -35,14 +37,24 @@ def check_output_path(path: Path, files: Files, option: str) -> None:
     is_device = path.exists() and not path.is_file()
     if path.is_symlink():
         problem = "must not be a symbolic link; name the file itself."
-    elif not is_device and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        problem = "its folder does not exist or cannot be written to; name a file elsewhere."
+    elif not is_device and not _is_writable(path.parent):
+        problem = _NO_FOLDER
     elif is_device and option == "--dead-letters":
         problem = "must be a regular file; name another one."
     elif path.exists() and _is_an_input(path, files):
         problem = "is the file that is being read; name another one."
     if problem is not None:
         raise click.BadParameter(problem, param_hint=f"'{option}'")
+
+
+def check_journal_path(path: Path) -> None:
+    """Raise `click.BadParameter` if a journal cannot be kept at `path`."""
+    if not _is_writable(path.parent):
+        raise click.BadParameter(_NO_FOLDER, param_hint="'--journal'")
+
+
+def _is_writable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def check_report_path(path: Path, files: Files) -> None:

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import click
 from attrs import define, field
 
+from clinia_async.cli.exit_codes import say
 from clinia_async.ingest import Report
 from clinia_async.ingest.processes.job import Load
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
@@ -146,7 +146,7 @@ async def _tick(seconds: float, line: Callable[[], str], show: Show) -> None:
 
 
 def _print_line(text: str) -> None:
-    click.echo(text, err=True)
+    say(text)
 
 
 @contextmanager

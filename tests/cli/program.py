@@ -59,7 +59,7 @@ def end_all() -> None:
 
 def ended(process: subprocess.Popen[bytes], text: bytes | None = None) -> Ran:
     out, err = process.communicate(text, timeout=PATIENCE)
-    return Ran(process.returncode, out.decode(), err.decode())
+    return Ran(process.returncode, (out or b"").decode(), err.decode())
 
 
 def line(from_: str, to: str = "org-1", **more: Any) -> str:

@@ -34,7 +34,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clinia_async.cli.runs.probe._TIMEOUT", 0.2)
 
 
@@ -135,7 +135,7 @@ def test_an_unusual_server_is_seen_for_what_it_is(
 ) -> None:
     answer, code, finding, is_good, text = ODD[name]
     if name == "silent":
-        request.getfixturevalue("_in_a_hurry")
+        request.getfixturevalue("_short_timeout")
     with UnusualServer(answer) as server:
         ran = cli("doctor", "--base-url", server.url, "--json", "--write-profile", "p.env")
         requests = len(server.requests)

@@ -121,7 +121,7 @@ def test_a_run_that_is_too_short_for_charts_is_a_page_too(cli: Cli, served: Serv
 def test_a_job_that_never_started_has_a_page(cli: Cli) -> None:
     assert cli("ingest", DIRTY, "--report", "r.html").code == 4
     page = Path("r.html").read_text()
-    assert "Stopped before the end of the input: 127.0.0.1:" in page
+    assert "Stopped before the end of the input: cannot connect to 127.0.0.1:" in page
     assert "The run was too short for a chart." in page
 
 

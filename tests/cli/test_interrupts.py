@@ -1,6 +1,7 @@
 """The first signal lets what is in flight come to its end; the second does not wait for it."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from clinia_async.cli.exit_codes import ExitCode
 from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.cli.runs.writes import OUTCOME_UNKNOWN, WAITING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
-from tests.cli.program import MIXED, PATIENCE, ended, line, read_line, start
+from tests.cli.program import MIXED, PATIENCE, Cli, ended, line, read_line, start
 from tests.cli.served import Served
 from tests.cli.servers import UnusualServer, reply
 
@@ -196,3 +198,39 @@ def _wait_until_open(pid: int, path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the file was never opened")
+
+
+def _closed_pipe() -> int:
+    """The end to write to of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize("output", ["json", "ndjson", "table"])
+def test_output_that_nobody_reads_ends_a_command(output: str, cli: Cli, served: Served) -> None:
+    assert cli("source", "create", "ehr-prod").code == 0
+    stdout = _closed_pipe()
+    ran = ended(start("source", "list", "--output", output, stdout=stdout))
+    os.close(stdout)
+    assert (ran.code, ran.err) == (ExitCode.OUTPUT_CLOSED, "")
+
+
+def test_a_report_that_nobody_reads_loses_no_file(served: Served) -> None:
+    Path("a.ndjson").write_text(line("aa") + line("b.b"))
+    stdout = _closed_pipe()
+    ran = ended(start("ingest", "a.ndjson", "--report", "r.json", stdout=stdout))
+    os.close(stdout)
+    assert ran.code == ExitCode.OUTPUT_CLOSED
+    assert "Traceback" not in ran.err
+    assert json.loads(Path("r.json").read_text())["landed"] == served.holds() == 1
+    assert Path("a.dead.ndjson").exists()
+
+
+def test_messages_that_nobody_reads_stop_no_job(served: Served) -> None:
+    Path("a.ndjson").write_text(line("aa") + line("b.b"))
+    stderr = _closed_pipe()
+    process = start("ingest", "a.ndjson", "--json", stderr=stderr)
+    os.close(stderr)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, json.loads(out)["landed"], served.holds()) == (1, 1, 1)

@@ -30,6 +30,13 @@ NO_JSON += " it cannot be read:"
 MESSAGES = (
     ("", "Missing command. (see clinia-async --help)"),
     ("gone", "No such command 'gone'. (see clinia-async --help)"),
+    ("resorce", "No such command 'resorce'. Did you mean 'resource' or 'source'? (see clinia-async --help)"),
+    ("task wiat", "No such command 'wiat'. Did you mean 'wait'? (see clinia-async task --help)"),
+    (
+        f"{INGEST} --journal no/j.db --emulator",
+        "Invalid value for '--journal': its folder does not exist or cannot be written to; name a",
+    ),
+    (f"{GET} --base-url ftp://x", "--base-url must be an https URL with a host"),
     (f"{GET} --workspace a --base-url b", "--workspace and --base-url exclude each other: give one of them."),
     (f"{GET} --timeout 0", "Invalid value for '--timeout': must be more than 0 seconds."),
     (

@@ -185,7 +185,7 @@ async def _run(paths: list[Path]) -> tuple[list[tuple[float, float | None, str]]
         job = Ingestion(session, "ehr", records, workers=1, chunk=ChunkLimits(operations=BULK))
         progress = Progress(job.report, AdaptiveLimit(), input_size(tuple(paths)), position)
 
-        async def watch() -> None:
+        async def sample() -> None:
             while True:
                 await asyncio.sleep(20)
                 text = progress.line()
@@ -193,11 +193,11 @@ async def _run(paths: list[Path]) -> tuple[list[tuple[float, float | None, str]]
                 seconds = None if left is None else int(left[1]) * 60 + int(left[2])
                 seen.append((loop.time() - progress.started, seconds, text))
 
-        watching = asyncio.create_task(watch())
+        sampling = asyncio.create_task(sample())
         async with job:
             assert [outcome async for outcome in job.unlanded()] == []
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
         assert job.report.landed == ROWS
         assert position() == progress.bytes_total
         return seen, loop.time() - progress.started

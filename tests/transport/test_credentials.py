@@ -177,7 +177,7 @@ async def test_requests_go_through_the_proxy_that_is_set(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("kind", ["api_key", "token", "credentials"])
-async def test_a_proxy_is_never_told_the_credential_of_the_service(kind: str) -> None:
+async def test_no_credential_of_the_service_is_sent_to_a_proxy(kind: str) -> None:
     """Neither where it opens a tunnel, nor where it refuses to: it is asked in the clear."""
     credential: Any = (
         (lambda: {"Authorization": "Bearer very-secret"}) if kind == "credentials" else "very-secret"

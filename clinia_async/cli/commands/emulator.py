@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG, run_command, say
 from clinia_async.cli.param_types import EXISTING_FILE, seconds
 
 _LATENCY = "SECONDS|MEDIAN~SIGMA"
@@ -30,7 +30,7 @@ def _key_in(path: Path) -> str:
 def _key(key: str | None, path: Path | None) -> str | None:
     """Return the key that is given, if any."""
     if key is not None:
-        click.echo("warning: --key shows in the list of processes; use --key-file instead", err=True)
+        say("warning: --key shows in the list of processes; use --key-file instead")
         return key
     if path is not None:
         return _key_in(path)

@@ -8,10 +8,11 @@ import click
 
 from clinia_async.cli.connection_options import Connection, connection_options, source_option
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.input_files import files_argument, input_files
 
 
-@click.group(epilog=EPILOG, no_args_is_help=False)
+@click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)
 def fhir() -> None:
     """Make a source ready for the resources and the references of FHIR files."""
 

@@ -11,7 +11,13 @@ from clinia_async.cli.connection_options import Connection, connection_options, 
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
-from clinia_async.cli.output_paths import check_output_path, check_report_path, default_dead_letter_path
+from clinia_async.cli.output import report_option
+from clinia_async.cli.output_paths import (
+    check_journal_path,
+    check_output_path,
+    check_report_path,
+    default_dead_letter_path,
+)
 from clinia_async.cli.param_types import MaxErrors, max_errors, seconds
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
@@ -158,7 +164,7 @@ exists already counts as landed.
     help="Send to an emulator that lasts as long as the run, and needs no account. With --journal it keeps"
     " its records beside the journal, in a file that ends in .emulator.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@report_option
 @connection_options
 def ingest(
     *,
@@ -184,7 +190,7 @@ def ingest(
     max_errors: MaxErrors | None,
     reports: tuple[Path, ...],
     emulator: bool,
-    as_json: bool,
+    output: str,
 ) -> int:
     from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
 
@@ -194,6 +200,8 @@ def ingest(
     chunk = _chunk(via, chunk_operations, chunk_bytes, linger)
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
     check_output_path(dead_letter_path, paths, "--dead-letters")
+    if journal is not None:
+        check_journal_path(journal)
     for report in reports:
         check_report_path(report, paths)
     request = IngestRequest(
@@ -215,7 +223,7 @@ def ingest(
         max_errors=max_errors,
         reports=reports,
         connection=None if emulator else connection,
-        as_json=as_json,
+        output=output,
     )
     return run_command(lambda signals: ingest_file(request, signals))
 

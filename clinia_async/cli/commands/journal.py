@@ -7,21 +7,23 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.groups import CommandGroup
+from clinia_async.cli.output import report_option
 
 
-@click.group(epilog=EPILOG, no_args_is_help=False)
+@click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)
 def journal() -> None:
     """Read the journal of a job."""
 
 
 @journal.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
-def show(file: Path, as_json: bool) -> int:
+@report_option
+def show(file: Path, output: str) -> int:
     """Print where the job with the journal FILE is, while it runs or after it has ended.
 
     The job is not disturbed, and need not run on. Counts are of records.
     """
     from clinia_async.cli.runs.journal import show_journal
 
-    return run_command(lambda _: show_journal(file, as_json=as_json))
+    return run_command(lambda _: show_journal(file, output))

@@ -11,11 +11,12 @@ from clinia_async.cli.connection_options import (
     source_option,
 )
 from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import output_option
 from clinia_async.cli.param_types import positive_seconds
 
 
-@click.group(epilog=EPILOG, no_args_is_help=False)
+@click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)
 def task() -> None:
     """Read the state of a task, or wait for it: by its token, or by its id and its source."""
 

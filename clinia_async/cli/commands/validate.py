@@ -10,6 +10,7 @@ from clinia_async.cli.connection_options import source_option
 from clinia_async.cli.exit_codes import EPILOG, run_command
 from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
+from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import check_output_path
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
@@ -31,19 +32,19 @@ file of about 20 MB per million records.
     metavar="PATH",
     help="A file for the bad records. It is written, over an earlier one, only if there are any.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@report_option
 def validate(
     *,
     files: tuple[Path, ...],
     source: str | None,
     input_options: InputOptions,
     dead_letters: Path | None,
-    as_json: bool,
+    output: str,
 ) -> int:
     from clinia_async.cli.runs.validate import ValidateRequest, validate_file
 
     paths = input_files(files)
     if dead_letters is not None:
         check_output_path(dead_letters, paths, "--dead-letters")
-    request = ValidateRequest(paths, source or "source", input_options, dead_letters, as_json)
+    request = ValidateRequest(paths, source or "source", input_options, dead_letters, output)
     return run_command(lambda _: validate_file(request))

@@ -12,7 +12,7 @@ from attrs import fields
 from clinia_async import calls, models
 from clinia_async.cli.api_table import ApiCommand, Effect, Kind, Parameter
 from clinia_async.cli.connection_options import Connection
-from clinia_async.cli.exit_codes import ExitCode, resume_command
+from clinia_async.cli.exit_codes import ExitCode, resume_command, say
 from clinia_async.cli.output import print_each, print_one
 from clinia_async.cli.runs.writes import printable, result_of, submitted
 from clinia_async.cli.signals import Signals
@@ -198,6 +198,6 @@ async def _finish(task: Task[object], signals: Signals, *, output: str, wait: bo
     elif not wait:
         click.echo("persisted" if task.done() else task.token())
     elif signals.first is not None:
-        click.echo(f"the task goes on; {resume_command(task.token())}", err=True)
+        say(f"the task goes on; {resume_command(task.token())}")
     else:
         print_one(printable(await result_of(task)), output)

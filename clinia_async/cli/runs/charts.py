@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Samples = Sequence[Mapping[str, float | None]]
 
@@ -42,6 +43,7 @@ def requests(samples: Samples) -> str:
     ]
     if throttled:
         axes.plot(throttled, [0.0] * len(throttled), "^", color=RED, label="throttled", clip_on=False)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     _finish(axes)
     return _svg(figure, "Requests in flight and allowed, over time, with the moments of throttling")
 
@@ -59,7 +61,7 @@ def _figure(unit: str, samples: Samples) -> tuple[Figure, Axes]:
     """A figure whose axis of time is that of all others, at the same place."""
     with mpl.rc_context(fname=_STYLE):
         figure = Figure(figsize=(8.6, 2.6))
-        axes = figure.add_axes((0.085, 0.18, 0.905, 0.70))
+        axes = figure.add_axes((0.105, 0.18, 0.885, 0.70))
         axes.set_xlabel("seconds since the start")
         axes.set_ylabel(unit)
         axes.set_xlim(0, max(samples[-1]["at"] or 0.0, 0.01))
@@ -74,12 +76,12 @@ def _finish(axes: Axes) -> None:
 
 
 def _rates(samples: Samples, name: str) -> tuple[list[float], list[float]]:
-    """The rate between each two samples, over at least a sixtieth of the run."""
+    """The rate between each two samples, over at least a thirtieth of the run: tasks end many at a time."""
     end = samples[-1]["at"] or 0.0
     times, rates, first = [0.0], [], samples[0]
     for sample in samples[1:]:
         span = (sample["at"] or 0.0) - (first["at"] or 0.0)
-        if span >= max(end / 60, 0.05) or sample is samples[-1]:
+        if span >= max(end / 30, 0.05) or sample is samples[-1]:
             rates.append(((sample[name] or 0) - (first[name] or 0)) / span if span else 0.0)
             times.append(sample["at"] or 0.0)
             first = sample

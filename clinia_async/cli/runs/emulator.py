@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from clinia_async.cli.exit_codes import ExitCode, print_error
+from clinia_async.cli.exit_codes import ExitCode, print_error, say
 from clinia_async.emulator import Emulator
 
 
@@ -26,7 +26,7 @@ async def serve(make: Callable[[], Emulator], *, print_key: bool) -> int:
         if print_key:
             _export("CLINIA_API_KEY", emulator.key)
         if emulator.window != "off":
-            click.echo(f"window: {emulator.window_url}", err=True)
+            say(f"window: {emulator.window_url}")
         await over.wait()
     finally:
         await emulator.close()

@@ -7,7 +7,7 @@ import click
 
 from clinia_async.calls.definitions import PutProfile, PutRelationshipDefinition
 from clinia_async.cli.connection_options import Connection
-from clinia_async.cli.exit_codes import ExitCode
+from clinia_async.cli.exit_codes import ExitCode, say
 from clinia_async.errors import NotFound
 from clinia_async.ingest import FhirDefinitions, fhir_definitions
 
@@ -34,7 +34,7 @@ async def _apply(definitions: FhirDefinitions, connection: Connection, source: s
         for key, definition in definitions.relationships.items():
             await (await session.put_relationship_definition(source, key, definition))
     count = len(definitions.profiles) + len(definitions.relationships)
-    click.echo(f"{count:,} definitions were made in {source}", err=True)
+    say(f"{count:,} definitions were made in {source}")
 
 
 def _shown(definitions: FhirDefinitions) -> dict[str, object]:

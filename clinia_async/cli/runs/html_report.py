@@ -120,7 +120,7 @@ def _tables(fields: Fields) -> Iterable[str]:
 
 def _foot(fields: Fields) -> Iterable[str]:
     yield '<h2 id="settings">Settings</h2>'
-    rows = [(name, _in_words(value)) for name, value in _settings(fields).items()]
+    rows = [(name.replace("_", " "), _in_words(value)) for name, value in _settings(fields).items()]
     yield _table(("setting", "value"), [row for row in rows if row[1]])
     yield '<h2 id="versions">Versions</h2>'
     versions = cast("Mapping[str, str]", fields["versions"])

@@ -9,10 +9,10 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
-import click
 from attrs import asdict, define, field, frozen
 
 from clinia_async.cli.connection_options import Connection, SessionSettings
+from clinia_async.cli.exit_codes import say
 from clinia_async.cli.input_files import input_size
 from clinia_async.cli.input_options import InputOptions
 from clinia_async.cli.param_types import MaxErrors
@@ -74,7 +74,7 @@ class IngestRequest:
     reports: tuple[Path, ...]
     connection: Connection | None
     """None starts an emulator for the run."""
-    as_json: bool
+    output: str
 
     def options(self) -> IngestionOptions:
         """Return the options of the job."""
@@ -117,7 +117,7 @@ async def ingest_file(request: IngestRequest, signals: Signals) -> int:
         result.signal = signals.first
         for path in request.reports:
             write_report(result, path)
-    print_report(result, as_json=request.as_json)
+    print_report(result, request.output)
     if result.unexpected_error is not None:
         raise result.unexpected_error
     return result.code
@@ -243,7 +243,7 @@ class _Run:
 
     def _stop(self, stop_reading: Callable[[], None]) -> Callable[[], None]:
         def stop() -> None:
-            click.echo(STOPPING, err=True)
+            say(STOPPING)
             self.job.stop(self.request.grace)
             stop_reading()
 

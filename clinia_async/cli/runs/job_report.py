@@ -12,7 +12,8 @@ from platform import python_version
 import click
 from attrs import asdict, define, field
 
-from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, print_error, report_error
+from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, print_error, report_error, say
+from clinia_async.cli.output import TABLE
 from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest import Disposition, Report
@@ -52,9 +53,9 @@ class RunResult:
         return ExitCode.OK if self.report.all_landed else ExitCode.FAILED
 
 
-def print_report(result: RunResult, *, as_json: bool) -> None:
+def print_report(result: RunResult, output: str) -> None:
     """Print the report on stdout, and what to do next on stderr."""
-    if as_json and result.has_started:
+    if output != TABLE and result.has_started:
         click.echo(json.dumps(report_fields(result)))
     elif result.has_started:
         click.echo(in_cli_words(str(result.report)))
@@ -65,9 +66,7 @@ def print_report(result: RunResult, *, as_json: bool) -> None:
             more = f" and {resources:,} resources" if resources else ""
             click.echo(f"the emulator holds {relationships:,} relationships{more}")
     if result.dead_letters:
-        click.echo(
-            f"{result.dead_letters:,} records that did not land are in {result.dead_letters_path}", err=True
-        )
+        say(f"{result.dead_letters:,} records that did not land are in {result.dead_letters_path}")
     if result.error is not None and result.signal is None:
         report_error(result.error)
 

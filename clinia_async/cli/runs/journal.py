@@ -8,14 +8,18 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.exit_codes import ExitCode, in_cli_words
+from clinia_async.cli.output import TABLE
 from clinia_async.cli.progress import duration
 from clinia_async.ingest.journal.snapshot import JournalSnapshot, read_snapshot
 
 
-async def show_journal(file: Path, *, as_json: bool) -> int:
+async def show_journal(file: Path, output: str) -> int:
     """Print the state of a journal; return the exit code. Raises `JournalError`."""
     snapshot = await asyncio.to_thread(read_snapshot, file)
-    click.echo(json.dumps(_fields(snapshot)) if as_json else in_cli_words("\n".join(_lines(snapshot))))
+    if output == TABLE:
+        click.echo(in_cli_words("\n".join(_lines(snapshot))))
+    else:
+        click.echo(json.dumps(_fields(snapshot)))
     return ExitCode.OK
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 
-import click
-
 from clinia_async.cli.connection_options import Connection
-from clinia_async.cli.exit_codes import ExitCode
+from clinia_async.cli.exit_codes import ExitCode, say
 from clinia_async.cli.output import print_one
 from clinia_async.cli.runs.writes import printable, result_of
 from clinia_async.errors import ConfigError
@@ -49,4 +47,4 @@ def _handle(session: Session, source: str | None, id_or_token: str) -> Task[obje
 
 async def _print_states(task: Task[object]) -> None:
     async for snapshot in task.updates():
-        click.echo(snapshot.status, err=True)
+        say(snapshot.status)

@@ -11,8 +11,9 @@ import click
 from attrs import define, field, frozen
 
 from clinia_async.cli.distinct_keys import DistinctKeys
-from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error
+from clinia_async.cli.exit_codes import ExitCode, in_cli_words, print_error, say
 from clinia_async.cli.input_options import InputOptions
+from clinia_async.cli.output import TABLE
 from clinia_async.cli.runs.job_report import place_fields, skipped_fields, skipped_in_words
 from clinia_async.cli.runs.source_checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
@@ -31,7 +32,7 @@ class ValidateRequest:
     source: str
     input_options: InputOptions
     dead_letters: Path | None
-    as_json: bool
+    output: str
 
 
 @define
@@ -163,8 +164,8 @@ async def _read(
 
 
 def _print_report(request: ValidateRequest, report: ValidationReport) -> None:
-    click.echo(json.dumps(report.fields()) if request.as_json else in_cli_words(str(report)))
+    click.echo(in_cli_words(str(report)) if request.output == TABLE else json.dumps(report.fields()))
     if report.dead_letters:
-        click.echo(f"{report.dead_letters:,} bad records are in {request.dead_letters}", err=True)
+        say(f"{report.dead_letters:,} bad records are in {request.dead_letters}")
     if report.error is not None:
         print_error(str(report.error))

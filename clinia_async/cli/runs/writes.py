@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-import click
-
-from clinia_async.cli.exit_codes import resume_command
+from clinia_async.cli.exit_codes import resume_command, say
 from clinia_async.cli.signals import Signals
 from clinia_async.errors import CliniaError, TaskCancelled, TaskDropped, TaskFailed, TaskUnconfirmed
 from clinia_async.models.batch_result import BatchResult
@@ -34,14 +32,14 @@ async def submitted(submission: Awaitable[Task[R]], session: Session, signals: S
     sending = asyncio.ensure_future(submission)
 
     def wait_a_little() -> None:
-        click.echo(WAITING, err=True)
+        say(WAITING)
         asyncio.get_running_loop().call_later(GRACE, sending.cancel)
 
     with signals.steps(wait_a_little, sending.cancel):
         await asyncio.wait([sending])
     if sending.cancelled():
         await session.aclose(grace=0)
-        click.echo(OUTCOME_UNKNOWN if session.in_doubt else NOT_SENT, err=True)
+        say(OUTCOME_UNKNOWN if session.in_doubt else NOT_SENT)
     return sending.result()
 
 
@@ -53,7 +51,7 @@ async def result_of(task: Task[R], *, timeout: float | None = None) -> R:
         raise
     except (asyncio.CancelledError, CliniaError):
         if task.id is not None:
-            click.echo(f"the task goes on; {resume_command(task.token())}", err=True)
+            say(f"the task goes on; {resume_command(task.token())}")
         raise
 
 
