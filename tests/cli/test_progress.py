@@ -52,7 +52,7 @@ def _position(size: int, records: int) -> ReadPosition:
 
 
 async def test_the_line_has_counts_rate_time_share_and_requests() -> None:
-    progress = Progress(_report(), AdaptiveLimit(), bytes_total=400, position=_position(100, 1500))
+    progress = Progress(_report(), AdaptiveLimit(), bytes_total=400, bytes_done=_position(100, 1500).of)
     await asyncio.sleep(10)
     assert progress.line() == (
         "1,500 read, 300 waiting, 1,000 landed, 200 did not, 120 records/s, 0:10 elapsed, 20% of the file,"
@@ -61,7 +61,7 @@ async def test_the_line_has_counts_rate_time_share_and_requests() -> None:
 
 
 async def test_a_pipe_has_a_rate_and_no_time_left() -> None:
-    progress = Progress(_report(), AdaptiveLimit(), position=ReadPosition())
+    progress = Progress(_report(), AdaptiveLimit(), bytes_done=ReadPosition().of)
     await asyncio.sleep(10)
     assert progress.line().endswith(
         "120 records/s, 0:10 elapsed, time left unknown (a pipe), 0 requests in flight"
@@ -72,7 +72,7 @@ async def test_what_an_earlier_run_did_says_nothing_about_the_time_left() -> Non
     report = Report(read=800, reported_before=800)
     report.by_disposition[Disposition.PERSISTED] = 800
     position = _position(800, 800)
-    progress = Progress(report, AdaptiveLimit(), bytes_total=1000, position=position)
+    progress = Progress(report, AdaptiveLimit(), bytes_total=1000, bytes_done=position.of)
     await asyncio.sleep(2)  # 80 % of the file in two seconds, of which nothing was sent
     assert "80% of the file, time left not known yet" in progress.line()
     await asyncio.sleep(10)
@@ -83,7 +83,7 @@ async def test_what_an_earlier_run_did_says_nothing_about_the_time_left() -> Non
 
 
 async def test_no_time_is_promised_while_nothing_comes_to_an_end() -> None:
-    progress = Progress(_report(), AdaptiveLimit(), bytes_total=400, position=_position(100, 1500))
+    progress = Progress(_report(), AdaptiveLimit(), bytes_total=400, bytes_done=_position(100, 1500).of)
     for _ in range(30):
         await asyncio.sleep(5)
         line = progress.line()
@@ -183,7 +183,7 @@ async def _run(paths: list[Path]) -> tuple[list[tuple[float, float | None, str]]
         READ_POSITION.set(position)
         records = read_records(paths, "ehr")
         job = Ingestion(session, "ehr", records, workers=1, chunk=ChunkLimits(operations=BULK))
-        progress = Progress(job.report, AdaptiveLimit(), input_size(tuple(paths)), position)
+        progress = Progress(job.report, AdaptiveLimit(), input_size(tuple(paths)), position.of)
 
         async def sample() -> None:
             while True:

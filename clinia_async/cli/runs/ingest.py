@@ -278,7 +278,7 @@ async def run_processes(
             job.stop(request.grace)
 
     def stop() -> None:
-        click.echo(STOPPING, err=True)
+        say(STOPPING)
         job.stop(request.grace)
 
     job.on_state = check_errors
@@ -301,8 +301,6 @@ def _has_too_many_errors(request: IngestRequest, report: Report) -> bool:
         return False
     report.stopped_by = f"more errors than --max-errors {allowed} allows"
     return True
-
-
 
 
 def _do_nothing() -> None:

@@ -210,7 +210,7 @@ class ProcessIngestion:
             worker.say(Cancel())
 
     def bytes_of(self, records: int) -> float | None:
-        """Return about how many bytes of the files the first `records` records take; None if it is not known.
+        """Return about how many bytes of the files the first `records` records take; None if unknown.
 
         Each process reads all of them: what counts is how far the slowest one is.
         """
