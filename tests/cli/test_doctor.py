@@ -179,7 +179,7 @@ def test_the_profile_is_read_by_the_command_line_and_by_sessions(
     created = cli("relationship", "create", "t", "--from", "p/aa", "--to", "o/bb")
     assert (created.code, created.messages) == (0, [])
     session = clinia.Session.from_env()
-    assert (session.source, session.registry) == ("ehr", served.url)
+    assert (session.default_source, session.registry) == ("ehr", served.url)
     monkeypatch.setenv("CLINIA_WORKSPACE", "acme")
     assert clinia.Session.from_env().registry == "https://acme.clinia.cloud"
 
