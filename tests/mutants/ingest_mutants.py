@@ -86,7 +86,7 @@ MUTANTS = [
     Mutant(
         "folder_of_a_new_journal_is_not_synced",
         "clinia_async/ingest/journal/file.py",
-        "        _sync(path.parent)\n",
+        "        sync(path.parent)\n",
         "",
         [
             "tests/ingest/journal/test_damage.py::test_a_new_journal_and_its_name_are_synced_before_anything_is_sent"

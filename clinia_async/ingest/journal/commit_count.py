@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.sync import sync
 
 LOST = "the journal is damaged: commits of the run before are missing"
 _SIZE = 16
@@ -41,7 +42,7 @@ class CommitCount:
             count = cls(path, descriptor, 0)
             count.write(0)
             os.fsync(descriptor)
-            _sync_folder(path.parent)
+            sync(path.parent)
         except BaseException:
             os.close(descriptor)
             raise
@@ -77,11 +78,3 @@ def _number(content: bytes) -> int:
     if content != _content(number):
         raise JournalError(LOST)
     return number
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

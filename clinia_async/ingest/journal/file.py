@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from clinia_async.errors import CliniaError, Outcome
+from clinia_async.ingest.journal.sync import sync
 
 APPLICATION = 0x436C4A31
 VERSION = 3
@@ -118,7 +119,7 @@ def _fill(draft: Path) -> None:
         connection.close()
     if fault is not None:
         raise JournalError(f"the journal cannot be made ({fault})")
-    _sync(draft)
+    sync(draft)
 
 
 def _publish(draft: Path, path: Path) -> None:
@@ -129,17 +130,9 @@ def _publish(draft: Path, path: Path) -> None:
     except OSError as error:
         number = error.errno
     else:
-        _sync(path.parent)
+        sync(path.parent)
         return
     raise JournalError(f"the journal cannot be made (error {number})")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from clinia_async.ingest.journal.file import JournalBusy, JournalError, JournalMismatch, open_file
+from clinia_async.ingest.journal.sync import sync
 
 _MANIFEST = "manifest.json"
 _VERSION = 1
@@ -80,10 +81,10 @@ def _make(path: Path, processes: int, about: Mapping[str, object]) -> None:
             open_file(part_of(draft, number)).close()
         manifest = {"version": _VERSION, "processes": processes, **about}
         _write(draft / _MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
-        _sync(draft)
+        sync(draft)
         with suppress(FileExistsError):  # somebody was faster: then it is theirs
             draft.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -92,14 +93,6 @@ def _write(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -211,8 +211,8 @@ async def test_a_new_journal_and_its_name_are_synced_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     synced: list[Path] = []
-    plain = journal_file._sync
-    monkeypatch.setattr(journal_file, "_sync", lambda path: (synced.append(path), plain(path)))
+    plain = journal_file.sync
+    monkeypatch.setattr(journal_file, "sync", lambda path: (synced.append(path), plain(path)))
     journal = await Journal.open(tmp_path / "j", JOB)
     await journal.close()
     assert synced[-1] == tmp_path, "a folder that is not synced may forget the name after a power loss"
