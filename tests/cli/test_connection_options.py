@@ -17,12 +17,14 @@ EVERY = (
     ("task", "get", "s_1", "--source", "s"),
     ("task", "wait", "s_1", "--source", "s"),
 )
+NOT_FOUND = "GET /sources/{source}/v1/relationships/{type}/{id}: 404 NOT_FOUND"
+NOT_THERE = f"error: {NOT_FOUND}; check --source and the arguments: it is not there\n"
 
 
 def test_the_environment_says_it_all(cli: Cli, served: Served) -> None:
     ran = cli(*GET)
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "error: GET /sources/{source}/v1/relationships/{type}/{id}: 404 NOT_FOUND\n"
+    assert ran.err == NOT_THERE
 
 
 def test_options_win_over_the_environment(
@@ -39,7 +41,7 @@ def test_options_win_over_the_environment(
 def test_a_workspace_wins_over_the_base_url_of_the_environment(cli: Cli, served: Served) -> None:
     ran = cli(*GET, "--workspace", "Not A Label")
     assert ran.code == 2
-    assert ran.err.startswith("error: workspace must be one DNS label")
+    assert ran.err.startswith("error: --workspace must be one DNS label")
     assert not served.arrivals
 
 
@@ -106,4 +108,4 @@ def test_settings_that_are_wrong(arguments: tuple[str, ...], cli: Cli) -> None:
 def test_a_program_of_its_own_says_the_same(served: Served) -> None:
     ran = ended(start(*GET))
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "error: GET /sources/{source}/v1/relationships/{type}/{id}: 404 NOT_FOUND\n"
+    assert ran.err == NOT_THERE

@@ -86,7 +86,7 @@ def _busy_journal(path: Path) -> sqlite3.Connection:
     from clinia_async.ingest.journal import file
 
     connection = file.open_file(path)
-    connection.execute("INSERT INTO job VALUES (1, 's', 'u', 'bulk', NULL, 0, 0, X'', X'', X'')")
+    connection.execute("INSERT INTO job VALUES (1, 's', 'u', 'bulk', NULL, 0, 0, X'', 0, X'', X'')")
     return connection
 
 

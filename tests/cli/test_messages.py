@@ -122,6 +122,22 @@ MESSAGES = (
     ("emulator --accept x", "Invalid value for '--accept': must be TYPE=LATENCY."),
     ("emulator --fault x", "the emulator cannot start: "),
     (
+        f"{INGEST} --journal folder --emulator",
+        "Invalid value for '--journal': is a folder, perhaps the journal of several processes: give",
+    ),
+    (
+        "ingest - --source s --processes 2",
+        "--processes cannot share standard input: name a file.",
+    ),
+    (
+        f"{INGEST} --processes 2 --api-key-file -",
+        "--processes needs the key from the environment or a file.",
+    ),
+    (
+        f"{INGEST} --processes 2 --fhir both",
+        "--processes does not go with --fhir both: load --fhir resources first, then --fhir references.",
+    ),
+    (
         "doctor --write-profile no/p.env",
         "Invalid value for '--write-profile': its folder does not exist or cannot be written to; name a",
     ),
