@@ -242,7 +242,7 @@ def refuse_repeated_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, objec
     """Make an object of its fields; a `DecodeError` for a key given twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise DecodeError("$", "each key once")
+        raise DecodeError("$", "an object with each key once")
     return found
 
 

@@ -23,6 +23,7 @@ Hook = Callable[[object, Any], Any]
 DEEPEST_ANSWER = 50
 """Objects within each other in an answer, besides the data of records; deeper ones are left out."""
 LESS_NESTING = "less nesting"
+MISSING = "a value, and it is missing or null"
 
 
 class Unreadable(ValueError):
@@ -73,7 +74,7 @@ class Field:
             return self.fallback()
         notes.add(self.step, DriftKind.MISSING)
         if self.is_essential and get_origin(self.hint) is not Sequence:
-            raise Unreadable("a value", self.step)
+            raise Unreadable(MISSING, self.step)
         return self.fallback()
 
     def fallback(self) -> Any:
@@ -202,7 +203,7 @@ def _read_strictly(value: dict[str, object], part: Field) -> Any:
     if given is None:
         is_list = part.wire in value and get_origin(part.hint) in {Sequence, Mapping}
         if not (part.has_default or is_list):
-            raise Unreadable("a value", part.step)
+            raise Unreadable(MISSING, part.step)
         return part.fallback()
     try:
         return part.structure(given)

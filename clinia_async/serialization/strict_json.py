@@ -158,7 +158,7 @@ def _fields(text: str) -> dict[str, tuple[object, RawJson]]:
     while True:
         key, value, raw, position = _field(text, position)
         if key in found:
-            raise DecodeError("$", "each key once")
+            raise DecodeError("$", "an object with each key once")
         found[key] = (value, raw)
         following, position = text[position : position + 1], position + 1
         if following == "}":

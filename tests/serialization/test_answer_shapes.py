@@ -399,7 +399,7 @@ def test_an_error_that_is_nested_deep_keeps_its_type(levels: int) -> None:
 def test_a_key_given_twice_is_refused(kind: type[Any], text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         converter.decode(text.encode(), kind)
-    assert caught.value.expected == "each key once"
+    assert caught.value.expected == "an object with each key once"
 
 
 def test_texts_with_quotation_marks_are_not_taken_for_keys_given_twice() -> None:

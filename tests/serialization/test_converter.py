@@ -35,6 +35,7 @@ from clinia_async import (
 from clinia_async.models import SubmissionStatus, TaskSubmission
 from clinia_async.serialization import converter, exact_json, strict_json, timestamps
 from clinia_async.serialization.fast_decoders import FAST_DECODERS
+from clinia_async.serialization.object_hooks import MISSING
 
 CANARY = "CANARY-7f3a"
 
@@ -378,12 +379,17 @@ def assert_silent(error: BaseException) -> None:
     ("kind", "text", "path", "expected"),
     [
         (Ref, {"id": 7, "type": "t"}, "$.id", "a string"),
-        (Ref, {"id": None, "type": "t"}, "$.id", "a value"),
-        (Ref, {"id": CANARY}, "$.type", "a value"),
+        (Ref, {"id": None, "type": "t"}, "$.id", MISSING),
+        (Ref, {"id": CANARY}, "$.type", MISSING),
         (Ref, [CANARY], "$", "an object"),
         (Ref, CANARY, "$", "an object"),
         (Relationship, {"id": "a", "type": "t", "from": CANARY, "to": {}}, "$.from", "an object"),
-        (Relationship, {"id": "a", "type": "t", "from": {"id": CANARY}, "to": {}}, "$.from.type", "a value"),
+        (
+            Relationship,
+            {"id": "a", "type": "t", "from": {"id": CANARY}, "to": {}},
+            "$.from.type",
+            "a value, and it is missing or null",
+        ),
         (
             Relationship,
             {

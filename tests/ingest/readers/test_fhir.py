@@ -152,7 +152,7 @@ async def test_a_resource_without_an_id_goes_by_its_full_url(path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "path_", "reason"),
     [
-        ('{"resourceType":"Patient","resourceType":"X"}', "$", "each key once"),
+        ('{"resourceType":"Patient","resourceType":"X"}', "$", "an object with each key once"),
         ('{"x":1}', "$.resourceType", "a string"),
         ("[]", "$", "an object"),
         ('{"resourceType":"Bundle","entry":{}}', "$.entry", "a list"),

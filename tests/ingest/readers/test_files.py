@@ -35,7 +35,7 @@ DATA = Path(__file__).parents[2] / "data"
 VERDICTS = {
     "json": ("$", "expected JSON"),
     "json NaN": ("$", "expected numbers that are finite"),
-    "duplicate key": ("$", "expected each key once"),
+    "duplicate key": ("$", "expected an object with each key once"),
     "not an object": ("$", "expected an object"),
     "missing from/to": ("$.from", "is required"),
     "missing to.type": ("$.to.type", "is required"),
@@ -153,7 +153,7 @@ async def test_keys_given_twice_are_refused_and_many_or_unusual_ones_are_not(tmp
     ]
     path.write_bytes(b"\n".join(lines))
     found = await read_file(path)
-    assert reported(found) == [(1, "$", "expected each key once")]
+    assert reported(found) == [(1, "$", "expected an object with each key once")]
     assert isinstance(found[2], Record)
     assert many in found[2].operation()
 

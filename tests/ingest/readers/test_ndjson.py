@@ -33,7 +33,7 @@ END = '{"id":"a","type":"x"}'
         (f'{{"type":"t","from":{END},"to":{END},"data":{{"x":"\\ud800"}}}}', "$", "lone surrogates"),
         (f'{{"type":"t","from":{END},"to":{END},"data":{{"x":1e999}}}}', "$", "a double"),
         (f'{{"type":"t","from":{END},"to":{END},"data":{{"x":-Infinity}}}}', "$", "finite"),
-        (f'{{"type":"t","from":{END},"to":{END},"data":{{"x":{{"y":1,"y":2}}}}}}', "$", "each key once"),
+        (f'{{"type":"t","from":{END},"to":{END},"data":{{"x":{{"y":1,"y":2}}}}}}', "$", "an object with each key once"),
         (f'{{"type":"t","from":{END},"to":{END},"data":{"[" * 300}{"]" * 300}}}', "$", "nesting"),
         (f'{{"type":"t","from":{END},"to":{END},"meta":{{"createdAt":"{CANARY}"}}}}', "$.meta.createdAt", "RFC 3339"),
         (f'{{"type":"t","from":{END},"to":{END},"meta":{{"updatedAt":"2020-01-01T00:00:00Z"}}}}', "$.meta.updatedAt", "createdAt"),
