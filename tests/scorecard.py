@@ -28,7 +28,7 @@ class Campaign:
 
 
 CAMPAIGNS = [
-    Campaign("every row of the fault matrix", ("pytest", "-q", "tests/matrix"), (), ()),
+    Campaign("every row of the fault matrix", ("pytest", "-q", "-m", "", "tests/matrix"), (), ()),
     Campaign(
         "0 untrue, 0 lost, 0 doubled against a scripted registry",
         ("tests.truth", "--seeds"),
@@ -44,8 +44,8 @@ CAMPAIGNS = [
         ("40",),
     ),
     Campaign("memory, descriptors, tasks and threads are flat", ("tests.soak", "--minutes"), ("30",), ("1",)),
-    Campaign("0 lost, 0 doubled by kills", ("tests.ingest.journal.kills", "--kills"), ("3000",), ("50",)),
-    Campaign("0 lost by power losses", ("tests.ingest.journal.power_loss", "--trials"), ("1000",), ("20",)),
+    Campaign("0 lost, 0 doubled by kills", ("tests.ingest.journal.kills", "--kills"), ("3000",), ("150",)),
+    Campaign("0 lost by power losses", ("tests.ingest.journal.power_loss", "--trials"), ("1000",), ("50",)),
 ]
 
 

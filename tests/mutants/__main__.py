@@ -74,7 +74,7 @@ def _write(path: Path, text: str) -> None:
 
 def _run(tests: Sequence[str], root: Path) -> int:
     # the tests are copied too: pytest puts the folder of theirs before all others
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     try:
         done = subprocess.run(
