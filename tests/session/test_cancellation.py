@@ -131,7 +131,7 @@ async def test_a_late_conflict_is_reported(session: Session, emulator: Emulator)
 
 
 async def test_a_cancel_before_anything_was_sent(session: Session, emulator: Emulator) -> None:
-    waiter = asyncio.ensure_future(create(session))
+    waiter = asyncio.Task(create(session))  # it starts in the loop's next turn, with eager tasks too
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
