@@ -67,7 +67,7 @@ class _Member:
         )
 
 
-@define(eq=False, repr=False, kw_only=True)
+@define(eq=False, repr=False)
 class SharedLimit(AdaptiveLimit):
     """An `AdaptiveLimit` whose state is in a file; `throttles` are this process's own.
 
@@ -75,8 +75,8 @@ class SharedLimit(AdaptiveLimit):
         ConfigError: the file cannot be used, or as many processes share it as can.
     """
 
-    path: Path
-    background: bool = False
+    path: Path = field(kw_only=True)
+    background: bool = field(default=False, kw_only=True)
     _place: int = field(init=False)
     _state: int = field(init=False)
     _own: int = field(init=False)
