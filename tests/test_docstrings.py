@@ -5,6 +5,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from types import FunctionType
 
 import pytest
@@ -68,6 +69,7 @@ def is_ours(kind: type) -> bool:
     return kind.__module__.startswith("clinia_async")
 
 
+@cache
 def docstring(kind: type) -> str:
     """Return the docstring of a class and the names of its fields that have one below them."""
     if not is_ours(kind):

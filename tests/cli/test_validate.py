@@ -66,6 +66,7 @@ def test_it_says_what_ingest_says(cli: Cli) -> None:
     }
 
 
+@pytest.mark.campaign
 def test_repeated_keys_are_counted_and_are_no_fault(cli: Cli) -> None:
     keys = set()
     repeated = 0

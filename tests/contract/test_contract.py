@@ -264,6 +264,7 @@ def exchanges(draw: Callable[..., Any]) -> Exchange:
     )
 
 
+@pytest.mark.campaign
 @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(exchanges())
 @example(altered("get_task", answer_body=b'{"details":' * 900 + b"1" + b"}" * 900))

@@ -167,6 +167,7 @@ def check(server: Server, writer: Writer) -> None:
         )
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_at_any_instant_it_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     writer, port, sent = Writer(random.Random()), 0, 0

@@ -254,6 +254,7 @@ async def test_what_is_no_record_is_refused() -> None:
     assert isinstance(found.error, ValueError)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("via", BOTH_WAYS)
 async def test_the_source_is_never_pulled_far_ahead(via: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_chunks, "MOST_RECORDS", 200)
@@ -397,6 +398,7 @@ async def test_a_source_that_breaks_leaves_what_flies_to_its_end() -> None:
     assert found.reported == {Disposition.PERSISTED: 25}
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("via", BOTH_WAYS)
 async def test_a_stop_waits_no_longer_than_its_grace(via: str) -> None:
     loop = asyncio.get_running_loop()

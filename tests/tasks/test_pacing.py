@@ -41,6 +41,7 @@ def usually(distribution: Distribution) -> Figures:
     return Figures(*(statistics.median(column) for column in zip(*map(astuple, runs), strict=True)))
 
 
+@pytest.mark.campaign
 def test_a_log_normal_law_is_learned() -> None:
     distribution = LAWS["log-normal"]
     got = usually(distribution)
@@ -50,6 +51,7 @@ def test_a_log_normal_law_is_learned() -> None:
     assert got.mean <= 1.3 * least_delay(distribution, got.polls)
 
 
+@pytest.mark.campaign
 def test_a_law_with_two_modes_is_learned() -> None:
     distribution = LAWS["bimodal"]
     got = usually(distribution)
@@ -67,6 +69,7 @@ def test_what_always_takes_as_long_costs_few_polls(title: str, delay: float) -> 
     assert got.mean <= delay
 
 
+@pytest.mark.campaign
 def test_a_law_that_drifts_is_followed() -> None:
     distribution = LAWS["drifting"]
     got = simulate(LearnedPace(), distribution)

@@ -33,6 +33,7 @@ def test_a_single_client_keeps_the_goodput() -> None:
         assert is_kept(simulate(service, 0, clients=1), service)
 
 
+@pytest.mark.campaign
 def test_a_seed_repeats_a_run() -> None:
     assert simulate(HINTING, 7, clients=3) == simulate(HINTING, 7, clients=3)
     assert simulate(HINTING, 7, clients=3) != simulate(HINTING, 8, clients=3)
@@ -58,6 +59,7 @@ class AlwaysOpen(AdaptiveLimit):
         return 0.0
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("broken", "service"),
     [
@@ -86,6 +88,7 @@ def test_without_a_budget_timeouts_are_retried_too_often() -> None:
     assert not all(is_kept(run, QUEUEING) for run in runs)
 
 
+@pytest.mark.campaign
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--seeds", "1", "--clients", "1"])
     assert len(capsys.readouterr().out.splitlines()) == 10

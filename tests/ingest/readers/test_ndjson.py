@@ -67,6 +67,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.campaign
 @given(st.dictionaries(st.text(), JSON))
 def test_members_are_parsed_and_kept_as_they_stand(value: dict[str, object]) -> None:
     text = exact_json.dumps(value).decode()

@@ -136,6 +136,7 @@ def check(text: bytes, rules: Rules) -> None:
     same(reader.read(1, text), reader.read_strictly(1, text))
 
 
+@pytest.mark.campaign
 @settings(max_examples=1500, deadline=None)
 @given(lines(), st.sampled_from(RULES))
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":1,"x":2}}}}', RULES[0])
@@ -149,6 +150,7 @@ def test_any_line_gives_what_strict_reading_gives(text: str, rules: Rules) -> No
     check(text.encode("utf-8", "surrogatepass"), rules)
 
 
+@pytest.mark.campaign
 @settings(max_examples=600, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(RULES))
 @example([f'{{"type":"t","from":{END},"to":{END},"data":{{"x":[[{{}}', "{}]]}}"], 1, RULES[0])
