@@ -14,6 +14,7 @@ from clinia_async.errors import ConfigError, Evidence, RequestError, SessionClos
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.models.value import maker
 from clinia_async.serialization.drift import Drift
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.coalescer import Coalescer, Service
@@ -43,6 +44,7 @@ T = TypeVar("T")
 
 _ACCEPTED = SubmissionStatus.ACCEPTED
 _PENDING, _DONE = TaskStatus.PENDING, TaskStatus.SUCCESS
+_make_snapshot = maker(TaskSnapshot)
 
 
 @frozen(eq=False, repr=False)
@@ -335,7 +337,7 @@ class Engine:
         state = None if id is None else self._states[source].get(id)
         if state is None:
             stats = TaskStats(submitted_at=components.loop.time(), resumed=resumed)
-            state = self._new_state(components, id, source, TaskSnapshot(_PENDING, id), stats)
+            state = self._new_state(components, id, source, _make_snapshot(_PENDING, id, None, None), stats)
             if id is not None:
                 self._states[source][id] = state
         return state
@@ -344,7 +346,7 @@ class Engine:
         """The state of a write that was carried out at once; it may be asked after the loop has ended."""
         assert self._running is not None
         stats = TaskStats(submitted_at=at)
-        return self._new_state(self._running, id, source, TaskSnapshot(_DONE, id), stats)
+        return self._new_state(self._running, id, source, _make_snapshot(_DONE, id, None, None), stats)
 
     def _new_state(
         self,

@@ -134,7 +134,8 @@ class TaskState:
     ) -> None:
         self.id = id
         self.source = source
-        self._seen = None if snapshot == TaskSnapshot(TaskStatus.PENDING, id) else snapshot
+        seen = (snapshot.status, snapshot.task_id, snapshot.receipts)
+        self._seen = None if seen == (TaskStatus.PENDING, id, None) else snapshot
         self.submitted_at = stats.submitted_at
         self.resumed = stats.resumed
         self.polls = stats.polls
