@@ -29,7 +29,6 @@ class Ensured(Generic[R]):
 
 
 async def ensured(submission: Submission[R]) -> Ensured[R]:
-    """Send a create that keeps what is there, wait for its end, and return the record. Raises as both do."""
-    task = await submission
-    record = await task
+    """Send a create that keeps what is there, wait, and return the record. Raises as `result` does."""
+    task, record = await submission.task_and_result()
     return Ensured(record, task.existing, task.evidence)

@@ -36,9 +36,21 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
             RequestError: no good answer came; its `outcome` says what may have happened.
             TaskError: the task failed, or did not end in time; `error.token` resumes the wait.
         """
+        _, result = await self.task_and_result(timeout=timeout)
+        return result
+
+    async def task_and_result(self, *, timeout: float | None = None) -> tuple[Task[R], R]:
+        """Do as `result` does, and return the task, too: it says what proves the result.
+
+        `timeout` is in seconds and bounds the wait for the task.
+
+        Raises:
+            RequestError: no good answer came; its `outcome` says what may have happened.
+            TaskError: the task failed, or did not end in time; `error.token` resumes the wait.
+        """
         task = await self._steps
         try:
-            return await task.result(timeout=timeout)
+            return task, await task.result(timeout=timeout)
         except asyncio.CancelledError:
             self._keep(task)
             raise

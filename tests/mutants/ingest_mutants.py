@@ -143,7 +143,7 @@ MUTANTS = [
         "clinia_async/session/submissions.py",
         "            self._keep(task)\n",
         "",
-        ["tests/session/test_cancellation.py::test_a_task_that_only_a_cancelled_result_had_is_in_doubt"],
+        ["tests/session/test_cancellation.py::test_a_task_that_only_a_cancelled_wait_had_is_in_doubt"],
     ),
     Mutant(
         "lost_commits_are_not_noticed",

@@ -1,7 +1,7 @@
 """A cancel ends a wait and nothing else: no id is lost, no connection, no task, and no other waiter."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -196,7 +196,21 @@ async def test_a_timeout_around_a_write_is_a_cancel() -> None:
         assert session.in_doubt[0].task is not None
 
 
-async def test_a_task_that_only_a_cancelled_result_had_is_in_doubt() -> None:
+async def ensure(session: Session) -> object:
+    sent = write()
+    return await session.ensure_relationship(
+        sent.source, sent.type, from_=sent.from_, to=sent.to, data=sent.data
+    )
+
+
+async def make_and_wait(session: Session) -> object:
+    return await session.submit(write()).result()
+
+
+@pytest.mark.parametrize("wait", [make_and_wait, ensure])
+async def test_a_task_that_only_a_cancelled_wait_had_is_in_doubt(
+    wait: Callable[[Session], Awaitable[object]],
+) -> None:
     script = by_target(
         {
             "POST": [accepted("s_7")],
@@ -207,7 +221,7 @@ async def test_a_task_that_only_a_cancelled_result_had_is_in_doubt() -> None:
     async with Hostile(otherwise=script) as server, session_at(server) as session:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await session.submit(write()).result()
+                await wait(session)
         (entry,) = session.take_in_doubt()
         assert entry.task is not None
         assert str(entry.task.id) == "s_7"
