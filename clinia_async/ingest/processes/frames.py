@@ -26,8 +26,8 @@ class WorkerOrder:
     read: ReadFiles
     dead_letters: Path
     options: JobOptions
-    session: Mapping[str, object]
-    """The arguments of `Session.from_env`, but for the key."""
+    session: Mapping[str, object] = field(repr=False)
+    """The arguments of `Session.from_env`, but for the key; a token may be among them."""
     api_key: str | None = field(repr=False)
 
 
@@ -51,7 +51,7 @@ class WorkerEnd:
     skipped_references: Counter[str] = field(factory=Counter)
     error: CliniaError | None = None
     unexpected_error: str | None = None
-    """The traceback of an error that is no `CliniaError`."""
+    """Where an error that is no `CliniaError` was raised, and its class; its text may quote a record."""
 
 
 @frozen

@@ -81,8 +81,8 @@ class _Worker:
             end = await self._ended()
         except CliniaError as error:
             end = WorkerEnd(self._state(), error=error)
-        except Exception:  # noqa: BLE001  the coordinator must hear of it, whatever it is
-            end = WorkerEnd(self._state(), unexpected_error=traceback.format_exc())
+        except Exception as error:  # noqa: BLE001  the coordinator must hear of it, whatever it is
+            end = WorkerEnd(self._state(), unexpected_error=_without_its_text(error))
         self._send(end)
 
     def _obey(self, step: Step) -> None:
@@ -115,7 +115,7 @@ class _Worker:
                     self._state(),
                     job.skipped_references,
                     job.error,
-                    None if unexpected is None else "".join(traceback.format_exception(unexpected)),
+                    None if unexpected is None else _without_its_text(unexpected),
                 )
 
     def _read(self, skipped_references: Counter[str]) -> RecordStream:
@@ -144,6 +144,11 @@ class _Worker:
             self.output.write(framed(message))
         except BrokenPipeError:
             os._exit(1)  # the coordinator is gone
+
+
+def _without_its_text(error: BaseException) -> str:
+    """Return where an error was raised and its class: its text may quote a record or a key."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 def _listen(orders: IO[bytes], obey: Callable[[Step], object]) -> None:
