@@ -1,6 +1,7 @@
 """Click commands made of the rows of `api_table`. The library is loaded when one of them runs."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import click
 
@@ -12,7 +13,7 @@ from clinia_async.cli.output import output_option
 from clinia_async.cli.param_types import JSON_METAVAR, json_value, type_and_id
 
 _JSON_KINDS = frozenset({Kind.OBJECT, Kind.FILTER, Kind.MODEL})
-_Type = click.Path | click.IntRange | click.types.StringParamType | Callable[[str], object]
+_Type: TypeAlias = "click.ParamType[str] | click.ParamType[int] | Callable[[str], object]"
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
@@ -41,9 +42,10 @@ def _command(name: str, row: ApiCommand) -> click.Command:
 
 def _parameter(parameter: Parameter) -> Callable[..., Callable[..., int]]:
     if not parameter.is_option:
-        kind = click.Choice(parameter.choices) if parameter.choices else _text_type(parameter)
         nargs = -1 if parameter.many else 1
-        return click.argument(parameter.name, type=kind, nargs=nargs, required=True, metavar=parameter.flag)
+        return click.argument(
+            parameter.name, type=_text_type(parameter), nargs=nargs, required=True, metavar=parameter.flag
+        )
     is_flag = parameter.kind is Kind.FLAG
     return click.option(
         parameter.flag,
@@ -51,12 +53,14 @@ def _parameter(parameter: Parameter) -> Callable[..., Callable[..., int]]:
         type=None if is_flag else _text_type(parameter),
         is_flag=is_flag,
         required=parameter.required,
-        metavar=None if is_flag else _metavar(parameter),
+        metavar=None if is_flag or parameter.choices else _metavar(parameter),
         help=parameter.help,
     )
 
 
 def _text_type(parameter: Parameter) -> _Type:
+    if parameter.choices:
+        return click.Choice(parameter.choices)
     if parameter.kind in _JSON_KINDS:
         return json_value
     if parameter.kind is Kind.REF:

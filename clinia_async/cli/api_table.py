@@ -89,6 +89,14 @@ CONTAINED = Parameter(
     required=False,
     model="ContainedIn",
 )
+ON_EXISTING = Parameter(
+    "on_existing",
+    "--on-existing",
+    "If a record has the key already: fail without reading it (fail); read it, print an equal one and fail"
+    " for a different one (compare); or print it and leave it, whatever it is (keep).  [default: fail]",
+    required=False,
+    choices=("fail", "compare", "keep"),
+)
 PLACE = Parameter("place", "PLACE", kind=Kind.KEYS)
 PER_PAGE = Parameter("per_page", "--per-page", "How many entries a page holds.", Kind.NUMBER, required=False)
 RECEIPTS = Parameter(
@@ -136,6 +144,7 @@ COMMANDS: Mapping[str, tuple[ApiCommand, ...]] = {
                 _end("to", "--to", "The end where it leads."),
                 Parameter("data", "--data", "The data: a JSON object.", Kind.OBJECT, required=False),
                 META,
+                ON_EXISTING,
             ),
             Effect.SUBMIT,
         ),
@@ -175,7 +184,12 @@ COMMANDS: Mapping[str, tuple[ApiCommand, ...]] = {
             "create",
             "create_resource",
             "Create a resource of TYPE. Without --id the service makes the id.",
-            (TYPE, Parameter("id", "--id", "The id of the resource.", required=False), *_RESOURCE),
+            (
+                TYPE,
+                Parameter("id", "--id", "The id of the resource.", required=False),
+                *_RESOURCE,
+                ON_EXISTING,
+            ),
             Effect.SUBMIT,
         ),
         ApiCommand(
@@ -284,6 +298,7 @@ COMMANDS: Mapping[str, tuple[ApiCommand, ...]] = {
                     Kind.FLAG,
                     required=False,
                 ),
+                ON_EXISTING,
             ),
             Effect.CHANGE,
             has_source=False,

@@ -73,6 +73,8 @@ _ADVICE = {
 
 
 _IN_CLI_WORDS = {
+    "on_existing must be fail for a write that is no create with an id": "--on-existing needs --id: without"
+    " one the service makes the id, and no record has it before",
     "see escape_dots": "see --dots of ingest",
     "base_url must": "--base-url must",
     "workspace must": "--workspace must",

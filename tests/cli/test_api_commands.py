@@ -26,6 +26,12 @@ CREATE = (
 )
 
 
+OF_RELATIONSHIPS = (
+    '{"modules": {}, "source": {"type": "DATA_SOURCE", "key": "ehr", "collections": [{"key": "clinics"}],'
+    ' "relationships": %s}}'
+)
+
+
 def _accept(seconds: float) -> Accepted:
     return Accepted(Constant(seconds))
 
@@ -77,6 +83,51 @@ def test_taken(cli: Cli, served: Served) -> None:
     assert (ran.code, ran.out) == (1, "")
     said = "POST /sources/{source}/v1/relationships/{type}: 409 ALREADY_EXISTS"
     assert ran.err == f"error: {said}; read the one that is there with `get`\n"
+
+
+CREATES = {
+    "relationship": (CREATE, ("--data", '{"a": 1}'), ("--data", '{"a": 2}')),
+    "resource": (
+        ("resource", "create", "clinic", "--id", "org-1"),
+        ("--data", '{"a": 1}'),
+        ("--data", '{"a": 2}'),
+    ),
+    "partition": (
+        ("partition", "create", "clinics"),
+        ("--definition", OF_RELATIONSHIPS % "[]"),
+        ("--definition", OF_RELATIONSHIPS % '["practises-at"]'),
+    ),
+}
+EQUAL = "an equal record was there already; nothing was created\n"
+DIFFERENT = "a different record is there, and was left as it is; nothing was created\n"
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["persisted", "accepted"])
+@pytest.mark.parametrize("name", CREATES)
+def test_a_create_whose_key_is_taken(name: str, queued: bool, cli: Cli, served: Served) -> None:
+    if queued:
+        served.emulator.default = _accept(0.01)
+    create, content, other = CREATES[name]
+    first = cli(*create, *content, "--on-existing", "keep")
+    assert (first.code, first.err) == (0, "")
+    for policy in ("keep", "compare"):
+        assert cli(*create, *content, "--on-existing", policy) == (0, first.out, EQUAL)
+    assert cli(*create, *other, "--on-existing", "keep") == (0, first.out, DIFFERENT)
+    for arguments in ((*other, "--on-existing", "compare"), (*content, "--on-existing", "fail"), content):
+        refused = cli(*create, *arguments)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err.startswith("error: ")
+
+
+def test_a_policy_that_nobody_could_follow_is_refused(cli: Cli, served: Served) -> None:
+    ran = cli(*CREATE, "--on-existing", "keep", "--no-wait")
+    said = "--on-existing does not go with --no-wait: no token holds it; leave one of them out"
+    assert ran == (2, "", f"error: {said}\n")
+    ran = cli("resource", "create", "clinic", "--data", "{}", "--on-existing", "keep")
+    assert ran.code == 2
+    assert ran.err.startswith("error: --on-existing needs --id")
+    assert cli(*CREATE, "--on-existing", "replace").code == 2
+    assert not served.arrivals
 
 
 @pytest.mark.parametrize(
@@ -140,7 +191,7 @@ def test_the_parameters_of_a_command_are_those_of_its_method(row: ApiCommand) ->
         given = given - {"partition"} | {"modules", "source"}
     taken = inspect.signature(getattr(Session, row.method)).parameters.keys()
     assert given | {"self"} <= taken
-    assert taken - given <= {"self", "timeout", "read_back", "type", "body", "definition", "on_existing"} | (
+    assert taken - given <= {"self", "timeout", "read_back", "type", "body", "definition"} | (
         {"id"} if "id" not in given else set()
     )
 

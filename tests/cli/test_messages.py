@@ -63,6 +63,14 @@ MESSAGES = (
         f'{PARTITION} {{"modules":{{}},"source":{{"type":"X"}}}}',
         "--definition: $.source.type: must be DATA_SOURCE or MDM",
     ),
+    (
+        f"{CREATE} --on-existing keep --no-wait",
+        "--on-existing does not go with --no-wait: no token holds it",
+    ),
+    (
+        "resource create t --source s --data {} --on-existing keep",
+        "--on-existing needs --id: without one",
+    ),
     ("source create no!key", "KEY: $.key: must be 1 to 62"),
     ("task get s_1", "--source: a task id needs the source that it belongs to; a token names it"),
     (

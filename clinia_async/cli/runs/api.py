@@ -10,6 +10,7 @@ import click
 from attrs import fields
 
 from clinia_async import calls, models
+from clinia_async.calls.conflicts import Existing
 from clinia_async.cli.api_table import ApiCommand, Effect, Kind, Parameter
 from clinia_async.cli.connection_options import Connection
 from clinia_async.cli.exit_codes import ExitCode, resume_command, say
@@ -25,6 +26,10 @@ from clinia_async.serialization.exact_json import RawJson
 from clinia_async.tasks.task import Task
 
 _STANDARD_INPUT = "-"
+_FOUND = {
+    Existing.EQUAL: "an equal record was there already; nothing was created",
+    Existing.DIFFERENT: "a different record is there, and was left as it is; nothing was created",
+}
 _MODELS: Mapping[str, type[object]] = {
     "ContainedIn": calls.ContainedIn,
     **{name: getattr(models, name) for name in models.__all__},
@@ -38,6 +43,8 @@ async def run_api_command(row: ApiCommand, options: Mapping[str, object], signal
     """
     connection, output = cast("Connection", options["connection"]), str(options["output"])
     given = {each.name: options[each.name] for each in row.parameters}
+    wait = bool(options.get("wait", True))
+    _check_policy(given.get("on_existing"), wait=wait)
     if row.confirm and not options["yes"]:
         _confirm(row.confirm.format(**given))
     source = cast("str | None", options.get("source"))
@@ -53,7 +60,7 @@ async def run_api_command(row: ApiCommand, options: Mapping[str, object], signal
                 print_one(await answer, output)
             else:
                 task = await submitted(cast("Awaitable[Task[object]]", answer), session, signals)
-                await _finish(task, signals, output=output, wait=bool(options.get("wait", True)))
+                await _finish(task, signals, output=output, wait=wait)
     return ExitCode.OK if signals.first is None else 128 + signals.first
 
 
@@ -62,6 +69,14 @@ def _confirm(question: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError(f"{question} Nobody can answer here: give --yes to do it")
     click.confirm(question, abort=True, err=True)
+
+
+def _check_policy(on_existing: object, *, wait: bool) -> None:
+    """Raise `ConfigError` for a policy that nobody would be there to follow when the task ends."""
+    if on_existing not in {None, "fail"} and not wait:
+        raise ConfigError(
+            "--on-existing does not go with --no-wait: no token holds it; leave one of them out"
+        )
 
 
 @contextmanager
@@ -194,10 +209,16 @@ async def _records(answers: AsyncIterator[object]) -> AsyncIterator[object]:
 async def _finish(task: Task[object], signals: Signals, *, output: str, wait: bool) -> None:
     """Print what became of a write that was answered: its result, or the token of its task."""
     if task.done() and wait:
-        print_one(printable(await task), output)
+        _print_result(task, await task, output)
     elif not wait:
         click.echo("persisted" if task.done() else task.token())
     elif signals.first is not None:
         say(f"the task goes on; {resume_command(task.token())}")
     else:
-        print_one(printable(await result_of(task)), output)
+        _print_result(task, await result_of(task), output)
+
+
+def _print_result(task: Task[object], result: object, output: str) -> None:
+    if task.existing is not None:
+        say(_FOUND[task.existing])
+    print_one(printable(result), output)
