@@ -53,6 +53,8 @@ class Request:
     """More headers, such as those that carry a trace on."""
     resends: int = 0
     """How many attempts were made before this one."""
+    request_id: str | None = None
+    """The id that the last answer to it names it by."""
 
 
 class Call(Protocol[R]):

@@ -74,7 +74,8 @@ class CliniaError(Exception):
     """The base of everything that this library raises.
 
     `outcome` says what may have happened to the write. `request_id` is the id under which the service, or
-    what is before it, logged the request that failed, where its answer had one (`X-Request-Id` and the like).
+    what is before it, logged the request that failed, where its answer had one (`X-Request-Id` and the like);
+    for a `TaskError`, the request that made the task, or the last poll where that is what failed.
     """
 
     outcome: Outcome = Outcome.UNKNOWN

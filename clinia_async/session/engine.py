@@ -170,9 +170,11 @@ class Engine:
         if submission.status != _ACCEPTED:
             return self._resolved(delivery, write.result(submission), submission.task_id, write.source)
         state = self._state(submission.task_id, write.source)
-        self._emit_accepted(state)
+        self._emit_accepted(state, delivery.request_id)
         state.wants_receipts = polls_for_receipts(write)
-        return Task(state, resolve, maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
+        task = Task(state, resolve, maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
+        task.request_id = delivery.request_id
+        return task
 
     async def _unless_there(
         self,
@@ -197,7 +199,12 @@ class Engine:
             return await components.sender.read(call, until)
 
         found = await found_instead(write, failure, on_existing, read, maybe_applied=False)
-        delivery = Delivery(None, isinstance(failure, WriteConflict), attempts=failure.attempts)
+        delivery = Delivery(
+            None,
+            isinstance(failure, WriteConflict),
+            attempts=failure.attempts,
+            request_id=failure.request_id,
+        )
         task = self._resolved(delivery, cast("R", found.record), None, source)
         found.describe(task)
         return task
@@ -224,9 +231,11 @@ class Engine:
             state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
         else:
             state = self._state(id_, source)
-            self._emit_accepted(state)
+            self._emit_accepted(state, delivery.request_id)
             state.wants_receipts = True
-        return SharedBulk(state, self._reads, delivery.maybe_applied, delivery.attempts, is_done)
+        return SharedBulk(
+            state, self._reads, delivery.maybe_applied, delivery.attempts, is_done, delivery.request_id
+        )
 
     def resume(
         self, id: TaskId, source: str, resolve: ResultResolver[R], *, maybe_applied: bool = False
@@ -327,6 +336,7 @@ class Engine:
         task.attempts = delivery.attempts
         task.maybe_applied = delivery.maybe_applied
         task.reconciled = delivery.reconciled
+        task.request_id = delivery.request_id
         if delivery.reconciled:
             task.evidence = Evidence.READ_BACK
         return task
@@ -364,10 +374,12 @@ class Engine:
             stats=stats,
         )
 
-    def _emit_accepted(self, state: TaskState) -> None:
+    def _emit_accepted(self, state: TaskState, request_id: str | None) -> None:
         if self.telemetry.active:
-            task = fingerprint(state.known_id)
-            self.telemetry.emit(TaskAccepted(kind=state.kind, source=state.source or "", task=task))
+            task, source = fingerprint(state.known_id), state.source or ""
+            self.telemetry.emit(
+                TaskAccepted(kind=state.kind, source=source, task=task, request_id=request_id)
+            )
 
     async def _poll(self, state: TaskState, receipts: bool) -> TaskSnapshot:
         """One GET, without retries."""

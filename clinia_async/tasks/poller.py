@@ -263,17 +263,19 @@ class Poller:
             return now  # it may be only the receipts that are refused: the next poll goes without
         reason = self._why_hopeless(error, now - state.submitted_at, streak.lasted)
         if reason is not None:
-            self._fail_waiters(state, reason, error.status if isinstance(error, ApiError) else None)
+            self._fail_waiters(state, reason, error)
             return None
         if error.retry_after is not None:
             self._held_until = max(self._held_until, now + error.retry_after)
         return now + streak.pause(self._pause(state, now))
 
-    def _fail_waiters(self, state: TaskState, reason: str, status: int | None = None) -> None:
+    def _fail_waiters(self, state: TaskState, reason: str, cause: RequestError | None = None) -> None:
         text = f"{state.kind} task {fingerprint(state.id)}: {reason}"
         token = token_of(state.known_id, state.source, maybe_applied=state.maybe_applied)
         error = TaskPollError(text, id=state.known_id, state=state.snapshot.status, token=token)
-        error.status = status
+        if cause is not None:
+            error.request_id = cause.request_id
+            error.status = cause.status if isinstance(cause, ApiError) else None
         state.fail_waiters(error)
 
     def _why_hopeless(self, error: RequestError, age: float, bad_for: float) -> str | None:

@@ -75,6 +75,7 @@ class Task(Generic[R]):
         "id",
         "maybe_applied",
         "reconciled",
+        "request_id",
         "source_key",
     )
 
@@ -97,6 +98,8 @@ class Task(Generic[R]):
         """An answer to this write was lost and it was sent again, so it may have been carried out twice."""
         self.attempts = attempts
         """How many times this write was sent here; 0 for a task that was picked up by its id or token."""
+        self.request_id: str | None = None
+        """The id of the request that made the task, as its answer gives it; None where it gives none."""
         self.reconciled = False
         """After a lost answer, the result was found out by reading the record back and comparing it."""
         self.evidence: Evidence = Evidence.NONE
@@ -124,7 +127,7 @@ class Task(Generic[R]):
         task.attempts = 0
         task.maybe_applied = task.reconciled = False
         task.evidence = Evidence.ENVELOPE
-        task.existing = None
+        task.existing = task.request_id = None
         return task
 
     @property
@@ -267,6 +270,7 @@ class Task(Generic[R]):
         token = token_of(id_, self.source_key, maybe_applied=self.maybe_applied)
         error = kind(text, id=id_, state=self.state, token=token, outcome=outcome)
         error.evidence = evidence
+        error.request_id = self.request_id
         return error
 
     def _resolve_at_once(self) -> None:
@@ -289,6 +293,7 @@ class Task(Generic[R]):
                 self._known = True
             except _FINAL as error:
                 self._error = copy_for_raise(error)
+                self._error.request_id = error.request_id or self.request_id
                 return
             except SessionClosed as error:
                 closed = error

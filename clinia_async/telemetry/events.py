@@ -48,6 +48,8 @@ class RetryScheduled(Event):
     attempt: int
     error: str
     pause: float
+    request_id: str | None = None
+    """That of the answer to the attempt that failed, if there was one."""
 
 
 @frozen(kw_only=True)
@@ -61,17 +63,19 @@ class Throttled(Event):
     route: str
     status: int
     retry_after: float | None
+    request_id: str | None = None
 
 
 @frozen(kw_only=True)
 class TaskAccepted(Event):
-    """A write was queued. `task` is a fingerprint of the task's id."""
+    """A write was queued. `task` is a fingerprint of the task's id, and `request_id` that of the answer."""
 
     logger: ClassVar[str] = "tasks"
 
     kind: TaskKind
     source: str
     task: str
+    request_id: str | None = None
 
 
 @frozen(kw_only=True)
@@ -111,6 +115,7 @@ class ChunkSent(Event):
     records: int
     attempts: int
     task: str | None = None
+    request_id: str | None = None
 
 
 @frozen(kw_only=True)

@@ -33,11 +33,15 @@ class ObservedTransport:
                 response = await self._transport.attempt(request, deadline)
             except RequestError as error:
                 if span is not None:
-                    span.note(http__response__status_code=_status_of(error))
+                    span.note(
+                        http__response__status_code=_status_of(error), clinia__request__id=error.request_id
+                    )
                 self._emit(request, started, error)
                 raise
             if span is not None:
-                span.note(http__response__status_code=response.status)
+                span.note(
+                    http__response__status_code=response.status, clinia__request__id=response.request_id
+                )
             self._emit(request, started, response)
             return response
 
@@ -62,7 +66,11 @@ def emit_throttled(telemetry: Telemetry, request: Request, failure: RequestError
     status = _status_of(failure)
     telemetry.emit(
         Throttled(
-            method=request.method, route=request.route, status=status or 0, retry_after=failure.retry_after
+            method=request.method,
+            route=request.route,
+            status=status or 0,
+            retry_after=failure.retry_after,
+            request_id=failure.request_id,
         )
     )
 
@@ -76,6 +84,7 @@ def emit_retry(telemetry: Telemetry, request: Request, failure: RequestError, pa
             attempt=request.resends + 1,
             error=type(failure).__name__,
             pause=pause,
+            request_id=failure.request_id,
         )
     )
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import aiohttp
 from aiohttp.http import HttpProcessingError
 from attrs import frozen
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 
 from clinia_async.calls import Request
 from clinia_async.errors import (
@@ -54,12 +54,12 @@ _DONE = b'{"status":"PERSISTED"}'
 _LARGEST_ERROR = 64 * 1024
 
 _REQUEST_IDS = (
-    "X-Request-Id",
-    "Request-Id",
-    "X-Correlation-Id",
-    "X-Amzn-RequestId",
-    "X-Amzn-Trace-Id",
-    "CF-Ray",
+    istr("X-Request-Id"),
+    istr("Request-Id"),
+    istr("X-Correlation-Id"),
+    istr("X-Amzn-RequestId"),
+    istr("X-Amzn-Trace-Id"),
+    istr("CF-Ray"),
 )
 """Headers that name a request in the logs of those that it passed; the first one found counts."""
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
@@ -96,8 +96,11 @@ class Response(NamedTuple):
 
 def request_id_of(headers: CIMultiDictProxy[str]) -> str | None:
     """Return the id under which the service, or what is before it, logged the request."""
-    found = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-    return found if found is not None and _REQUEST_ID.fullmatch(found) else None
+    for name in _REQUEST_IDS:
+        found = headers.get(name)
+        if found is not None:
+            return found if _REQUEST_ID.fullmatch(found) else None
+    return None
 
 
 async def read_response(answer: Answer, request: Request, largest: int) -> Response:

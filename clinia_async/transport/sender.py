@@ -42,13 +42,15 @@ T = TypeVar("T")
 class Delivery(Generic[R]):
     """An answer: `maybe_applied` if an earlier one was lost, `reconciled` if it was found by reading back.
 
-    `attempts` is how many times the call was sent; reads for the reconciliation do not count.
+    `attempts` is how many times the call was sent; reads for the reconciliation do not count. `request_id`
+    is what the last answer to it, good or bad, calls the request.
     """
 
     answer: R
     maybe_applied: bool = False
     reconciled: bool = False
     attempts: int = 1
+    request_id: str | None = None
 
 
 class Sender:
@@ -112,18 +114,20 @@ class Sender:
         self, call: Call[R], request: Request, deadline: float, *, maybe_applied: bool
     ) -> Delivery[R]:
         try:
-            return Delivery(await self.once(call, request, deadline), maybe_applied)
+            answer = await self.once(call, request, deadline)
+            return Delivery(answer, maybe_applied, request_id=request.request_id)
         except RequestError as error:
             failure = error
         return await self._again(call, request, failure, deadline, maybe_applied=maybe_applied)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
-        """Make one attempt. Raises `RequestError`."""
+        """Make one attempt; a good answer sets `request.request_id`. Raises `RequestError`."""
         attempt = self._observed.attempt if self._telemetry.active else self._transport.attempt
         if self._headers is not None:
             request.headers = self._headers
         counting_drift.set(self._drift)
         response = await self.limiter.send(attempt, request, deadline)
+        request.request_id = response.request_id
         try:
             answer = call.decode_response(response.body)
         except ProtocolError as error:
@@ -131,7 +135,7 @@ class Sender:
         else:
             self._budget.success()
             return answer
-        failure.request_id = response.request_id
+        failure.request_id = request.request_id
         # where it cannot be found out what was done, sending it again may do it again
         failure.transient = request.method != "POST" or hasattr(call, "reconciled")
         raise failure
@@ -150,8 +154,7 @@ class Sender:
             gateways += isinstance(failure, GatewayError)
             deadline += failure.waited
             if maybe_applied and is_duplicate(failure, call):
-                answer = await self._reconcile(call, deadline, attempts)
-                return Delivery(answer, maybe_applied=True, reconciled=True, attempts=attempts)
+                return await self._reconcile(call, failure, deadline, attempts)
             maybe_applied = maybe_applied or failure.outcome is Outcome.UNKNOWN
             if is_throttled(failure):
                 emit_throttled(self._telemetry, request, failure)
@@ -167,7 +170,8 @@ class Sender:
             attempts += 1
             request.resends += 1
             try:
-                return Delivery(await self.once(call, request, deadline), maybe_applied, attempts=attempts)
+                answer = await self.once(call, request, deadline)
+                return Delivery(answer, maybe_applied, attempts=attempts, request_id=request.request_id)
             except RequestError as error:
                 failure = error
 
@@ -188,10 +192,19 @@ class Sender:
         is_free = is_paced or (is_throttled(failure) and failure.retry_after)
         return pause if is_free or self._budget.afford(failure) else None
 
-    async def _reconcile(self, call: Call[R], deadline: float, attempts: int) -> R:
+    async def _reconcile(
+        self, call: Call[R], failure: RequestError, deadline: float, attempts: int
+    ) -> Delivery[R]:
         """The answer of an earlier attempt, after a later one met what may be its result."""
+        delivery = Delivery(
+            cast("R", None),
+            maybe_applied=True,
+            reconciled=True,
+            attempts=attempts,
+            request_id=failure.request_id,
+        )
         if not hasattr(call, "reconciled"):
-            return cast("R", None)  # a delete without a task: that there is nothing any more is its result
+            return delivery  # a delete without a task: that there is nothing any more is its result
         write = cast("Reconcilable[R]", call)
         deadline = min(deadline, _now() + self._reconcile_timeout)
 
@@ -203,8 +216,11 @@ class Sender:
         except RequestError as error:
             raise _final_error(error, attempts, maybe_applied=True) from None
         if back.match is Match.SAME:
-            return cast("R", back.answer)
-        raise _final_error(back.missing or WriteConflict(DIFFERENT_RECORD), attempts, maybe_applied=True)
+            delivery.answer = cast("R", back.answer)
+            return delivery
+        missing = back.missing or WriteConflict(DIFFERENT_RECORD)
+        missing.request_id = missing.request_id or failure.request_id
+        raise _final_error(missing, attempts, maybe_applied=True)
 
 
 def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:

@@ -250,6 +250,7 @@ class ChunkWorker:
                 records=len(chunk.records),
                 attempts=task.attempts,
                 task=None if task.id is None else fingerprint(task.id),
+                request_id=task.request_id,
             )
             self._session.telemetry.emit(sent)
 

@@ -30,6 +30,7 @@ class SharedBulk:
     attempts: int
     is_persisted: bool
     """It was PERSISTED: everything in it is stored."""
+    request_id: str | None = None
     _stored: "dict[tuple[str, str], AbstractSet[str]]" = field(factory=dict)
     """The ids of what is stored, by target and type."""
     _matched: Mapping[Key, Receipt] | None = None
@@ -98,6 +99,7 @@ class BulkMemberTask(Task[Record]):
 
     def __init__(self, bulk: SharedBulk, write: KeyedWrite, operation: bytes) -> None:
         super().__init__(bulk.state, bulk, maybe_applied=bulk.maybe_applied, attempts=bulk.attempts)
+        self.request_id = bulk.request_id
         self._bulk = bulk
         self.operation = operation
         self.write = write
@@ -137,4 +139,5 @@ def refusal_of(error: TaskFailed) -> ApiError | None:
     kind = ApiError if info.type is None else ApiError.by_type.get(info.type, ApiError)
     refusal = kind(f"bulk operation: {info.type or status}", status=status, info=info, outcome=error.outcome)
     refusal.evidence = error.evidence
+    refusal.request_id = error.request_id
     return refusal
