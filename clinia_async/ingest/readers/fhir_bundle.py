@@ -1,7 +1,7 @@
 """A FHIR Bundle: which of its entries count, which resources they are, and where their references lead.
 
-* Of a history only the last version of each resource counts, the first that stands there. One that was
-  deleted last is not there at all: neither it nor what leads to it is loaded, and it is counted.
+* Of a history only the last version of each resource counts; `fhir_history` says which one that is. One that
+  was deleted last is not there at all: neither it nor what leads to it is loaded, and it is counted.
 * Of a transaction or a batch, entries to POST and PUT count. What a PATCH holds is no resource, and is
   passed over; what is to be read or deleted is not there. What a search says of itself is no resource.
 * A reference is looked up among the `fullUrl`s of its own Bundle, then of those around it. A relative one
@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from attrs import define, field, frozen
 
 from clinia_async.errors import DecodeError
+from clinia_async.ingest.readers.fhir_history import Histories, Standing
 from clinia_async.ingest.readers.fhir_identity import Identity, Servers, parse_address
 from clinia_async.ingest.readers.fhir_resources import (
     Object,
@@ -41,6 +42,11 @@ RESOURCE_REASONS = frozenset({_DELETED, *CHANGE_REASONS.values()})
 _REQUESTS = frozenset({"transaction", "batch"})
 _CHANGES = frozenset({"DELETE", "PATCH"})
 _ABSENT = frozenset({"DELETE", "GET", "HEAD"})
+_NOT_KNOWN = {
+    Standing.UNORDERED: "a time or a number of the version: one in another Bundle may be older or newer",
+    Standing.LATE: "no later version than what was read before: give the input by the names of its files",
+}
+"""What is expected of an entry whose resource cannot be loaded."""
 _SEVERAL = "its fullUrl stands for several resources"
 _K = TypeVar("_K")
 _QUOTED = re.compile(rb'"([^"\\]{1,2000})"')
@@ -56,6 +62,7 @@ class Bundle:
     """
 
     servers: Servers
+    histories: Histories
     outer: "Bundle | None" = None
     base: str | None = None
     """The server of what has no `fullUrl` of its own."""
@@ -63,17 +70,17 @@ class Bundle:
     _targets: dict[str, Identity | None] = field(factory=dict, repr=False)
     """What each `fullUrl` stands for; None for one that stands for several."""
     _identifiers: dict[tuple[str, str | None, str], Identity | None] = field(factory=dict, repr=False)
-    _seen: set[Identity] = field(factory=set, repr=False)
-    _versions: set[Identity] = field(factory=set, repr=False)
-    """Which resources a request of an entry so far was to store."""
-    _deleted: set[Identity] = field(factory=set, repr=False)
-    """Which resources the first request for them was to delete: in a history, the last one."""
+    _number: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._number = self.histories.new_bundle()
 
     def index(self, entry: object) -> None:
         """Take in which resource `entry` is; one that is wrong is passed over here."""
         method = _method(entry) if isinstance(entry, dict) else "PATCH"
         if method == "DELETE":
-            self._index_deleted(entry)  # type: ignore[arg-type]
+            address = parse_address(_full_url(entry) or "")  # type: ignore[arg-type]
+            self.servers.see_base(None if address is None else address[0])
         if method in _CHANGES or not isinstance(entry, dict):
             return
         resource, url = entry.get("resource"), _full_url(entry)
@@ -85,19 +92,10 @@ class Bundle:
         identity = self._identity(entry, type_, id_)
         if identity is None:
             return
-        if method is not None:
-            self._versions.add(identity)
         if url is not None:
             _add(self._targets, url, identity)
         for key in _identifiers(type_, as_object(resource, "$").get("identifier")):
             _add(self._identifiers, key, identity)
-
-    def _index_deleted(self, entry: Object) -> None:
-        address = parse_address(_full_url(entry) or "")
-        self.servers.see_base(None if address is None else address[0])
-        identity = self._named(entry)
-        if identity is not None and identity not in self._versions:
-            self._deleted.add(identity)
 
     def resources(self, entry: object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
         """Yield the resources that `entry` holds, and what is wrong with one that is none."""
@@ -127,13 +125,19 @@ class Bundle:
         if self.type in _REQUESTS and method in _CHANGES:
             yield Change(method, self._named(entry), path, entry, self)
         if self.type == "history" and method == "DELETE":
-            self._note_deleted(self._named(entry), passed_over)
+            yield from self._deleted(entry, path, passed_over)
         if resource is None and "resource" not in entry:
             return
         path = f"{path}.resource"
         type_, id_ = resource_type(resource, path), resource_id(resource, path)
         identity = self._identity(entry, type_, id_)
-        reason = self._reason_to_pass(method, identity)
+        reason = self._reason_to_pass(method)
+        if self.type == "history" and reason is None and identity is not None:
+            standing = self.histories.see(identity, entry, self._number, is_deleted=False)
+            if standing in _NOT_KNOWN:
+                yield Wrong(f"{path}.meta.lastUpdated", _NOT_KNOWN[standing], entry, self)
+                return
+            reason = None if standing is Standing.LAST else "in an earlier version"
         search = entry.get("search")
         if isinstance(search, dict) and search.get("mode") == "outcome":
             reason = "in the outcome of a search"
@@ -150,24 +154,30 @@ class Bundle:
     def _inside(self, resource: Resource, base: str | None, passed_over: PassedOver) -> Iterator["Found"]:
         """Yield what the entries of `resource` hold, if it is a Bundle."""
         if resource.type == "Bundle":
-            yield from placed_in_bundle(resource, Bundle(self.servers, self, base), passed_over)
+            yield from placed_in_bundle(
+                resource, Bundle(self.servers, self.histories, self, base), passed_over
+            )
 
-    def _reason_to_pass(self, method: str | None, identity: Identity | None) -> str | None:
+    def _reason_to_pass(self, method: str | None) -> str | None:
+        is_history = self.type == "history"
         if self.type in _REQUESTS and method == "PATCH":
             return "in what a PATCH changes"
-        if self.type in _REQUESTS and method in _ABSENT:
-            return "in an entry that stores nothing"
-        if self.type == "history" and method == "DELETE":
+        if is_history and method == "DELETE":
             return "in a deleted resource"
-        if self.type == "history" and identity is not None:
-            if identity in self._seen:
-                return "in an earlier version"
-            self._seen.add(identity)
+        if (is_history or self.type in _REQUESTS) and method in _ABSENT:
+            return "in an entry that stores nothing"
         return None
 
-    def _note_deleted(self, identity: Identity | None, passed_over: PassedOver) -> None:
-        if identity is not None and identity not in self._seen:
-            self._seen.add(identity)
+    def _deleted(self, entry: Object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
+        """Count a resource that was deleted last; yield what is wrong with the entry that says so."""
+        identity = self._named(entry)
+        if identity is None:
+            yield Wrong(f"{path}.request.url", "Type/id, of what was deleted", entry, self)
+            return
+        standing = self.histories.see(identity, entry, self._number, is_deleted=True)
+        if standing in _NOT_KNOWN:
+            yield Wrong(f"{path}.response.lastModified", _NOT_KNOWN[standing], entry, self)
+        elif standing is Standing.LAST:
             passed_over[_DELETED] += 1
 
     def _named(self, entry: Object) -> Identity | None:
@@ -204,8 +214,8 @@ class Bundle:
         """Return whether a history here or around says that the resource is gone."""
         bundle: Bundle | None = self
         while bundle is not None:
-            if bundle.type == "history" and identity in bundle._deleted:
-                return True
+            if bundle.type == "history":
+                return self.histories.is_deleted(identity)
             bundle = bundle.outer
         return False
 
@@ -259,6 +269,12 @@ class Placed:
     identity: Identity | None = field(repr=False)
     base: str | None
     bundle: Bundle = field(repr=False)
+
+    def see_servers(self) -> None:
+        """Take in the servers that references name, as `targets` does."""
+        if self.bundle.servers.home is None:
+            for _ in self.targets(Counter()):
+                pass
 
     def targets(self, passed_over: PassedOver) -> Iterator[tuple[tuple[str, ...], Identity]]:
         """Yield the path of each reference that leads to a record, with that record, each pair once."""
@@ -328,7 +344,7 @@ def _full_url(entry: Object) -> str | None:
 def _method(entry: Object) -> str | None:
     request = entry.get("request")
     method = request.get("method") if isinstance(request, dict) else None
-    return method if isinstance(method, str) else None
+    return method.upper() if isinstance(method, str) else None
 
 
 def _base(url: str | None, type_: str, id_: str | None) -> str | None:

@@ -23,15 +23,18 @@ A relationship holds no data. An id with a dot is refused like any other, unless
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, suppress
+from copy import copy
 from itertools import chain
+from pathlib import Path
 
 from attrs import define, field
 
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
-from clinia_async.ingest.readers.fhir_bundle import Bundle, PassedOver
+from clinia_async.ingest.readers.fhir_bundle import Bundle, Found, PassedOver, Placed
+from clinia_async.ingest.readers.fhir_history import Histories
 from clinia_async.ingest.readers.fhir_identity import Servers
 from clinia_async.ingest.readers.fhir_records import (
     LARGEST_LETTER,
@@ -41,6 +44,7 @@ from clinia_async.ingest.readers.fhir_records import (
     letter_text,
 )
 from clinia_async.ingest.readers.fhir_resources import resource_type
+from clinia_async.ingest.readers.formats import InputFormat
 from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
 from clinia_async.ingest.readers.line_splitter import LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
@@ -55,6 +59,8 @@ LOOK_AHEAD = 1024 * 1024
 """Bytes at the start of an input that distinguish lines from a document."""
 _LONG = 64 * 1024
 """Bytes of JSON that are parsed in a thread."""
+_HISTORY = b'"history"'
+"""A line that may need others to be read ahead."""
 _TOO_LARGE = f"a FHIR resource may be of {LARGEST_RESOURCE:,} bytes, and so may a Bundle without its entries"
 _RECORDS = 128
 """Records of a document that come at once, or a few more."""
@@ -72,6 +78,9 @@ class FhirReader:
     content: FhirContent = FhirContent.REFERENCES
     is_second: bool = False
     """Whether a pass over the same input went before, and named what cannot be read."""
+    is_read_once: bool = False
+    """The lines come from standard input: of histories, only those on one line can be known ahead."""
+    histories: Histories = field(factory=Histories)
 
     async def read(self, stream: InputStream) -> AsyncGenerator[Block, None]:
         """Yield the records of lines or of a document, whichever it is. Raises `InputError`."""
@@ -97,16 +106,19 @@ class FhirReader:
         with ExitStack() as opened:
             if path is None:
                 path = await spooled(stream.blocks(), opened)
-            document = Document(
-                self.maker(), self.servers, lambda: opened.enter_context(InputStream(path)).read
-            )
+            document = self._document(lambda: opened.enter_context(InputStream(path)).read)
+            if self.is_read_once:
+                ahead = self.ahead()._document(lambda: opened.enter_context(InputStream(path)).read)
+                self.histories.ahead = ahead.skip
             await asyncio.to_thread(document.index)
             blocks = document.blocks()
             while (block := await asyncio.to_thread(next, blocks, None)) is not None:
                 yield block
 
     async def _items(self, first: int, lines: Sequence[bytes | None]) -> Block:
-        long = max(map(len, filter(None, lines)), default=0) > _LONG
+        long = max(map(len, filter(None, lines)), default=0) > _LONG or any(
+            _HISTORY in line for line in lines if line
+        )
         return await asyncio.to_thread(self._read, first, lines) if long else self._read(first, lines)
 
     def _read(self, first: int, lines: Sequence[bytes | None]) -> Block:
@@ -124,7 +136,9 @@ class FhirReader:
         except DecodeError as error:
             wrong = BadRecord(number, error.path, f"expected {error.expected}", _kept(text))
             return self._entries(number, text) or ([] if self.is_second else [wrong])
-        bundle = Bundle(self.servers)
+        if self.is_read_once:
+            self.histories.ahead = lambda: self.ahead().skip_line(text)
+        bundle = Bundle(self.servers, self.histories)
         if isinstance(value, list) and value:
             found = bundle.listed(value, "$", self.passed_over)
         else:
@@ -133,13 +147,55 @@ class FhirReader:
 
     def _entries(self, number: int, text: bytes) -> Block:
         """Return the records of a Bundle that is no JSON in one of its entries; none if it is no such one."""
-        document = Document(self.maker(), self.servers, lambda: iter((text, b"")).__next__, number)
+        document = self._document(lambda: iter((text, b"")).__next__, number)
         document.index()
         return [*chain.from_iterable(document.blocks())] if document.is_container() else []
+
+    def _document(self, open_: Callable[[], Read], number: int | None = None) -> "Document":
+        return Document(self.maker(), self.servers, self.histories, open_, number)
 
     def maker(self) -> RecordMaker:
         """Return what makes the records of this pass."""
         return RecordMaker(self.lines, self.passed_over, self.content, not self.is_second)
+
+    def ahead(self) -> "AheadReader":
+        """Return what reads the same input for the versions in its histories."""
+        return AheadReader(
+            self.lines, PassedOver(), copy(self.servers), is_second=True, histories=self.histories
+        )
+
+
+@define
+class AheadReader(FhirReader):
+    """Reads FHIR for its histories alone, in a thread."""
+
+    def maker(self) -> RecordMaker:
+        return _AheadMaker(self.lines, self.passed_over, names_wrong=False)
+
+    def skip_line(self, text: bytes) -> None:
+        """Read one line."""
+        self.read_line(1, text)
+
+    def skip(self, stream: InputStream, path: Path, format_: InputFormat) -> None:
+        """Read a file of FHIR to its end. Raises `InputError`."""
+        known = {InputFormat.FHIR_DOCUMENT: True, InputFormat.FHIR_NDJSON: False}.get(format_)
+        if is_document(stream.peek(LOOK_AHEAD, until=_begins_with_value)) if known is None else known:
+            with ExitStack() as opened:
+                document = self._document(lambda: opened.enter_context(InputStream(path)).read)
+                document.skip()
+            return
+        splitter = LineSplitter(LARGEST_RESOURCE)
+        while (block := stream.read()) and not self.histories.is_closed:
+            self._read(1, splitter.split(block))
+        self._read(1, splitter.rest())
+
+
+class _AheadMaker(RecordMaker):
+    def make(self, found: Iterable[tuple[int, Found]]) -> Block:
+        for _, each in found:
+            if isinstance(each, Placed):
+                each.see_servers()
+        return []
 
 
 @define
@@ -168,17 +224,18 @@ class Document:
 
     maker: RecordMaker
     servers: Servers
+    histories: Histories
     open: Callable[[], Read]
     number: int | None = None
     _values: list[_Value] = field(factory=list, init=False, repr=False)
 
     def index(self) -> None:
         """Read the document for what its entries are."""
-        bundle = Bundle(self.servers)
+        bundle = Bundle(self.servers, self.histories)
         for piece in ElementScanner(self.open(), b"entry", LARGEST_RESOURCE):
             if isinstance(piece, Frame):
                 self._values.append(_described(piece, bundle))
-                bundle = Bundle(self.servers)
+                bundle = Bundle(self.servers, self.histories)
             elif piece.text is not None:
                 with suppress(DecodeError):
                     value = loads(piece.text)
@@ -197,6 +254,13 @@ class Document:
                 yield block
                 block = []
         yield block
+
+    def skip(self) -> None:
+        """Read all of it, until its histories are closed. Raises `InputError`."""
+        self.index()
+        for _ in self._found():
+            if self.histories.is_closed:
+                return
 
     def _found(self) -> Iterator[Block]:
         values, entries = iter(self._values), 0

@@ -114,6 +114,7 @@ class RecordMaker:
         return [_relationship(identity, path, target) for path, target in targets]
 
     def _resource(self, placed: Placed) -> Sequence[bytes] | None:
+        placed.see_servers()  # so that ids are those that the references have
         if placed.resource.type == "Bundle" or (
             placed.identity is None and placed.resource.type in _CONTAINERS
         ):
@@ -166,9 +167,9 @@ def letter_text(entry: bytes, bundle: Bundle) -> bytes | None:
     home = bundle.servers.home
     stubs = {} if home is None else {f"{home}/{_HOME}/home": (_HOME, "home")}
     stubs |= bundle.quoted_targets(entry)
-    return b'{"resourceType":"Bundle","type":"batch","entry":[%b]}' % b",".join(
-        [*(_stub(url, identity) for url, identity in stubs.items()), entry]
-    )
+    kind = b"history" if bundle.type == "history" else b"batch"
+    entries = b",".join([*(_stub(url, identity) for url, identity in stubs.items()), entry])
+    return b'{"resourceType":"Bundle","type":"%b","entry":[%b]}' % (kind, entries)
 
 
 def _stub(url: str, identity: Identity) -> bytes:

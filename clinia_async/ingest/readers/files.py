@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, closing
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from attrs import frozen
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
-from clinia_async.ingest.readers.compression import InputError, InputStream, followed, open_input, read_block
+from clinia_async.ingest.readers.compression import (
+    READ_POSITION,
+    InputError,
+    InputStream,
+    followed,
+    open_input,
+    read_block,
+)
 from clinia_async.ingest.readers.csv_reader import read_csv
 from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadLetterReader
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
@@ -266,7 +274,14 @@ class _Files:
     fhir: FhirReader
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
-        for path in paths:
+        with closing(self.fhir.histories):
+            async with aclosing(self._read_all(paths)) as blocks:
+                async for block in blocks:
+                    yield block
+
+    async def _read_all(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
+        for place, path in enumerate(paths):
+            self._expect_histories(paths[place:])
             if len(paths) == 1:
                 async with aclosing(self._read(path)) as blocks:
                     async for block in blocks:
@@ -282,10 +297,41 @@ class _Files:
             if error is not None:
                 raise InputError(f"{name}: {error}")
 
+    def _expect_histories(self, paths: Sequence[Path | None]) -> None:
+        """Have the histories in `paths` read ahead when the first of them is met."""
+        files = [path for path in paths if path is not None]
+        self.fhir.is_read_once = len(files) < len(paths)
+        if not (self.fhir.is_read_once or self.fhir.histories.are_known):
+            self.fhir.histories.ahead = partial(self._read_ahead, files)
+
+    def _read_ahead(self, paths: Sequence[Path]) -> None:
+        """Read the versions in the histories of files, up to the first file that cannot be read."""
+        reader, position = self.fhir.ahead(), READ_POSITION.set(None)
+        letters = DeadLetterReader(self.lines, reader, self.columns, self._rows)
+        try:
+            for path in paths:
+                with self._opened(path) as stream:
+                    format_ = self._format(stream)
+                    if format_ in FHIR:
+                        reader.skip(stream, path, format_)
+                    elif format_ is InputFormat.DEAD_LETTERS:
+                        _skip_dead_letters(stream, letters)
+        except InputError:
+            return  # it is raised again when the file is reached
+        finally:
+            READ_POSITION.reset(position)
+
+    def _opened(self, path: Path | None) -> InputStream:
+        return InputStream(path, any_encoding=self.table.encoding != _UTF8)
+
+    def _format(self, stream: InputStream) -> InputFormat:
+        start = stream.peek(PEEKED, until=is_peeked)
+        by_name = format_by_name(stream.path) or format_by_name(stream.member)
+        return checked_format(self.asked, by_name, start)
+
     async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
-        with InputStream(path, any_encoding=self.table.encoding != _UTF8) as stream:
-            start = await asyncio.to_thread(stream.peek, PEEKED, until=is_peeked)
-            format_ = checked_format(self.asked, format_by_name(path) or format_by_name(stream.member), start)
+        with self._opened(path) as stream:
+            format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
                 raise InputError("columns are for CSV and Parquet: say which one it is with --format")
             if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
@@ -316,6 +362,15 @@ class _Files:
 
     def _rows(self, mapping: ColumnMapping) -> RowReader:
         return RowReader(self.lines, mapping, self.table.decimal)
+
+
+def _skip_dead_letters(stream: InputStream, reader: DeadLetterReader) -> None:
+    splitter = LineSplitter(LARGEST_LETTER)
+    while block := stream.read():
+        lines = splitter.split(block)
+        reader.read_all([1] * len(lines), lines)
+    rest = splitter.rest()
+    reader.read_all([1] * len(rest), rest)
 
 
 async def _read_lines(

@@ -1,0 +1,218 @@
+"""Which version of a resource is the last one, over all histories of a job.
+
+A history may come in several Bundles, as the pages of a server do, in one file or in several. They are one:
+
+* Of two versions the later one is that with the later `response.lastModified`, or `meta.lastUpdated`; where
+  times say nothing, that with the higher `meta.versionId`, or `response.etag`, if these are numbers. In one
+  Bundle it is else the one that stands first, for histories have the newest first.
+* A version that stands in two Bundles is one: pages may overlap.
+* Where none of it orders versions in two Bundles, it is not known which one is the last, and each is a bad
+  record.
+
+The histories are read once before the first of them is loaded, from the first one on. What is read once only,
+such as lines on standard input, is read line by line: a later version of what was loaded before is a bad
+record there.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from hashlib import blake2b
+from threading import Lock
+from typing import cast
+
+from attrs import define, field, frozen
+
+from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.readers.fhir_identity import Identity
+from clinia_async.serialization import timestamps
+from clinia_async.serialization.exact_json import dumps
+
+_NUMBER = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TABLE = """
+    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+    CREATE TABLE last (identity BLOB PRIMARY KEY, place INTEGER, bundle INTEGER, time INTEGER, number INTEGER,
+        content BLOB, is_deleted INTEGER, state INTEGER) WITHOUT ROWID;
+    BEGIN
+"""
+_FIND = "SELECT place, bundle, time, number, content, is_deleted, state FROM last WHERE identity = ?"
+_KEEP = "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+_Row = tuple[int, int, int | None, int | None, bytes | None, int, int]
+
+
+class Standing(Enum):
+    """What a version of a resource is among all of them."""
+
+    LAST = 0
+    UNORDERED = 1
+    """Nothing says whether it is before or after one of another Bundle."""
+    LATE = 2
+    """It is the last, and an earlier one was loaded when it was met."""
+    EARLIER = 3
+
+
+@frozen
+class _Version:
+    """What an entry says of its version; `content` is a digest of one that says neither time nor number."""
+
+    place: int
+    bundle: int
+    time: int | None = None
+    number: int | None = None
+    content: bytes | None = field(default=None, repr=False)
+    is_deleted: bool = False
+
+    def is_same(self, other: "_Version") -> bool:
+        return (self.time, self.number, self.content) == (other.time, other.number, other.content)
+
+    def is_later(self, other: "_Version") -> bool | None:
+        """Return whether it came after `other`; None if nothing says so, or not the same."""
+        pairs = ((self.time, other.time), (self.number, other.number))
+        said = {one > two for one, two in pairs if one is not None and two is not None and one != two}
+        if len(said) == 1:
+            return said.pop()
+        return self.place < other.place if self.bundle == other.bundle else None
+
+
+@define
+class Histories:
+    """The histories of one job, on a temporary database: a few MiB of memory, whatever their size.
+
+    Raises `InputError` where there is no room for temporary files.
+    """
+
+    ahead: Callable[[], None] | None = None
+    """Reads the histories that are still to be loaded, or as many of them as can be known, once."""
+    _bundles: int = field(default=0, init=False)
+    _noted: int = field(default=0, init=False)
+    _read: int = field(default=0, init=False)
+    _is_reading_ahead: bool = field(default=False, init=False)
+    is_closed: bool = field(default=False, init=False)
+    _database: sqlite3.Connection | None = field(default=None, init=False, repr=False)
+    _lock: Lock = field(factory=Lock, init=False, repr=False)
+    """A reader that was left may go on in its thread for a moment."""
+
+    @property
+    def are_known(self) -> bool:
+        """Whether histories were read ahead."""
+        return self._noted > 0
+
+    def new_bundle(self) -> int:
+        """Return a number for a Bundle."""
+        self._bundles += 1
+        return self._bundles
+
+    def see(
+        self, identity: Identity, entry: Mapping[str, object], bundle: int, *, is_deleted: bool
+    ) -> Standing:
+        """Return what the version in an entry is. Each entry is seen once, in order."""
+        if self._is_reading_ahead:
+            self._note(identity, entry, bundle, is_deleted=is_deleted)
+            return Standing.EARLIER
+        if self.ahead is not None:
+            self._read_versions(self.ahead)
+        place, self._read = self._read, self._read + 1
+        found = self._find(identity)
+        if found is None:
+            raise InputError("the input has changed while it was read")
+        version, standing = found
+        if standing is Standing.UNORDERED:
+            return standing
+        return standing if version.place == place else Standing.EARLIER
+
+    def is_deleted(self, identity: Identity) -> bool:
+        """Return whether the last version says that the resource is gone."""
+        found = None if self._database is None else self._find(identity)
+        return found is not None and found[0].is_deleted and found[1] is not Standing.UNORDERED
+
+    def close(self) -> None:
+        """Remove the database. A reader in a thread ends at its next entry."""
+        self.is_closed = True
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+
+    def _read_versions(self, read: Callable[[], None]) -> None:
+        self.ahead, self._is_reading_ahead, self._noted = None, True, self._read
+        try:
+            read()
+        finally:
+            self._is_reading_ahead = False
+
+    def _note(
+        self, identity: Identity, entry: Mapping[str, object], bundle: int, *, is_deleted: bool
+    ) -> None:
+        version = _version_of(entry, self._noted, bundle, is_deleted=is_deleted)
+        self._noted += 1
+        found = self._find(identity)
+        if found is None:
+            self._keep(identity, version, Standing.LAST)
+            return
+        known, standing = found
+        if standing is Standing.UNORDERED or version.is_same(known):
+            return
+        is_later = version.is_later(known)
+        if is_later is None:
+            self._keep(identity, known, Standing.UNORDERED)
+        elif is_later:
+            was_loaded = known.place < self._read
+            self._keep(identity, version, Standing.LATE if was_loaded else standing)
+
+    def _find(self, identity: Identity) -> tuple[_Version, Standing] | None:
+        row = self._execute(_FIND, _digest(identity))
+        if row is None:
+            return None
+        place, bundle, time, number, content, is_deleted, state = cast("_Row", row)
+        return _Version(place, bundle, time, number, content, bool(is_deleted)), Standing(state)
+
+    def _keep(self, identity: Identity, version: _Version, standing: Standing) -> None:
+        row = (version.place, version.bundle, version.time, version.number, version.content)
+        self._execute(_KEEP, _digest(identity), *row, version.is_deleted, standing.value)
+
+    def _execute(self, text: str, *values: object) -> tuple[object, ...] | None:
+        """Run a statement; return its first row. Raises `InputError`."""
+        with self._lock, suppress(sqlite3.Error):
+            if self.is_closed:
+                raise InputError("the input was left before its end")
+            if self._database is None:
+                self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+                self._database.executescript(_TABLE)
+            found: tuple[object, ...] | None = self._database.execute(text, values).fetchone()
+            return found
+        raise InputError("no room for temporary files in the folder that TMPDIR names")
+
+
+def _digest(identity: Identity) -> bytes:
+    return blake2b("\0".join(identity).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _version_of(entry: Mapping[str, object], place: int, bundle: int, *, is_deleted: bool) -> _Version:
+    response, meta = _object(entry.get("response")), _object(_object(entry.get("resource")).get("meta"))
+    time = _microseconds(response.get("lastModified")) or _microseconds(meta.get("lastUpdated"))
+    number = _number(meta.get("versionId")) or _number(response.get("etag"))
+    content = None
+    if time is None and number is None:
+        content = blake2b(dumps(entry), digest_size=16).digest()
+    return _Version(place, bundle, time, number, content, is_deleted)
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _microseconds(text: object) -> int | None:
+    try:
+        return (timestamps.parse(text) - _EPOCH) // timedelta(microseconds=1)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _number(text: object) -> int | None:
+    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    return None if match is None else int(match[1])
