@@ -72,9 +72,16 @@ MUTANTS = [
     Mutant(
         "two_writes_of_a_key_are_in_flight",
         "clinia_async/ingest/pipeline/key_locks.py",
-        "        if key not in self._waiting:\n            self._waiting[key] = None\n            return True",
-        "        if True:\n            self._waiting[key] = None\n            return True",
+        "        if mark not in self._held:\n            self._held.add(mark)\n            return True",
+        "        if True:\n            self._held.add(mark)\n            return True",
         ["tests/ingest/test_jobs.py::test_a_key_that_is_taken_is_reconciled_as_asked"],
+    ),
+    Mutant(
+        "packed_records_are_unpacked_in_another_order",
+        "clinia_async/ingest/records/record_batch.py",
+        "self._packed.payloads()",
+        "self._packed.payloads()[::-1]",
+        ["tests/ingest/pipeline/test_pending_chunks.py::test_packed_chunks_are_sent_again_as_they_were"],
     ),
     Mutant(
         "changed_row_of_a_journal_is_read",

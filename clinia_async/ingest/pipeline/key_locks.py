@@ -5,12 +5,23 @@ answer was lost, may still be carried out and undo it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.models import Action
 from clinia_async.models.batch_result import Key
+
+_MARK = 2**60 - 1
+"""Numbers up to this take 32 bytes, and larger ones 48."""
+
+
+def _marks_of(keys: Iterable[Key | None]) -> list[int]:
+    """Return a number for each key that there is: it takes a fifth of the memory of the key.
+
+    Two keys with one number would only wait for each other.
+    """
+    return [hash(key) & _MARK for key in keys if key is not None]
 
 
 class KeyLocks:
@@ -21,9 +32,10 @@ class KeyLocks:
     """
 
     def __init__(self, limit: int = 10_000) -> None:
-        self._waiting: dict[Key, deque[Record] | None] = {}
-        """By key, for each that is held: the records that wait for it."""
-        self._blocked: set[Key] = set()
+        self._held: set[int] = set()
+        self._waiting: dict[int, deque[Record]] = {}
+        """By key, for those that records wait for."""
+        self._blocked: set[int] = set()
         self._waiting_count = 0
         self._limit = limit
         self.is_crowded = False
@@ -33,45 +45,46 @@ class KeyLocks:
 
         `release` gives those back in their turn.
         """
-        keys, waiting = batch.keys, self._waiting
-        if not keys or keys[0] is None:
+        marks = _marks_of(batch.keys)
+        if not marks:
             return []
-        distinct: dict[Key, deque[Record] | None] = dict.fromkeys(keys)  # type: ignore[arg-type]  # none is None
-        if len(distinct) == len(keys) and waiting.keys().isdisjoint(distinct):
-            waiting.update(distinct)
+        distinct = set(marks)
+        if len(distinct) == len(marks) and self._held.isdisjoint(distinct):
+            self._held |= distinct
             return []
-        return [place for place, key in enumerate(keys) if key and not self._acquire(key, batch, place)]
+        return [place for place, mark in enumerate(marks) if not self._acquire(mark, batch, place)]
 
-    def _acquire(self, key: Key, batch: RecordBatch, place: int) -> bool:
-        if key not in self._waiting:
-            self._waiting[key] = None
+    def _acquire(self, mark: int, batch: RecordBatch, place: int) -> bool:
+        if mark not in self._held:
+            self._held.add(mark)
             return True
-        queue = self._waiting[key]
-        if queue is None:
-            queue = self._waiting[key] = deque()
-        queue.append(batch.record(place))
-        if key not in self._blocked:
+        self._waiting.setdefault(mark, deque()).append(batch.record(place))
+        if mark not in self._blocked:
             self._count_waiting(1)
         return False
 
     def block(self, keys: Iterable[Key | None]) -> None:
         """Never release these keys in this run: what waits for them, and what comes, waits to its end."""
-        for key in filter(None, keys):
-            self._blocked.add(key)
-            self._count_waiting(-len(self._waiting[key] or ()))
+        for mark in _marks_of(keys):
+            self._blocked.add(mark)
+            self._count_waiting(-len(self._waiting.get(mark, ())))
 
-    def release(self, keys: Sequence[Key | None]) -> list[Record]:
+    def release(self, keys: Iterable[Key | None]) -> list[Record]:
         """Unlock keys; return the records that waited first for them, which hold them now."""
-        held = keys if None not in keys else [*filter(None, keys)]
-        queues = [*map(self._waiting.pop, held)]  # type: ignore[arg-type]
-        if not any(queues):
+        marks = _marks_of(keys)
+        if not self._waiting:
+            self._held.difference_update(marks)
             return []
         followers = []
-        for key, queue in zip(held, queues, strict=True):
-            if queue:
-                self._waiting[key] = queue  # type: ignore[index]
-                self._count_waiting(-1)
-                followers.append(queue.popleft())
+        for mark in marks:
+            queue = self._waiting.get(mark)
+            if queue is None:
+                self._held.discard(mark)
+                continue
+            self._count_waiting(-1)
+            followers.append(queue.popleft())
+            if not queue:
+                del self._waiting[mark]
         return followers
 
     @property
@@ -81,7 +94,7 @@ class KeyLocks:
 
     def waiting(self) -> list[Record]:
         """The records that wait for a key."""
-        return [record for queue in self._waiting.values() for record in queue or ()]
+        return [record for queue in self._waiting.values() for record in queue]
 
     def _count_waiting(self, count: int) -> None:
         self._waiting_count += count

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from clinia_async.ingest.records.chunk import Chunk
 from clinia_async.ingest.senders.worker_pool import Work, WorkerPool
 
-MOST_RECORDS = 50_000
-"""Records of pending chunks, at most, or one chunk: each holds its key, and its bytes in memory."""
+MOST_RECORDS = 120_000
+"""Records of pending chunks, at most, or one chunk: each holds its key."""
 MOST_BYTES = 16 * 1024 * 1024
-MOST_CHUNKS = 100
+"""Bytes of them in memory, packed or not."""
+MOST_CHUNKS = 200
+PACKED_FROM = 1024 * 1024
+"""Bytes of pending chunks beyond which those that come are packed; a fast service costs no compression."""
 
 
 class PendingChunks:
@@ -22,8 +25,9 @@ class PendingChunks:
 
     def add(self, chunk: Chunk, work: Callable[[], Work]) -> None:
         """Run `work`, which completes the chunk."""
-        self._count(chunk, 1)
-        self._pool.start(self._run(chunk, work))
+        size = chunk.records.size()
+        self._count(chunk, 1, size)
+        self._pool.start(self._run(chunk, work, size))
 
     async def wait_for_room(self) -> None:
         while self._is_full:
@@ -34,14 +38,22 @@ class PendingChunks:
     def _is_full(self) -> bool:
         return self._records >= MOST_RECORDS or self._bytes >= MOST_BYTES or self._chunks >= MOST_CHUNKS
 
-    async def _run(self, chunk: Chunk, work: Callable[[], Work]) -> None:
+    async def _run(self, chunk: Chunk, work: Callable[[], Work], size: int) -> None:
         try:
-            await work()
+            if self._bytes > PACKED_FROM:
+                for _ in chunk.records.pack():
+                    await asyncio.sleep(0)
+                self._bytes += chunk.records.size() - size
+                size = chunk.records.size()
+                self._room.set()
+            waiting = work()
+            del work  # it holds the task, and with that the receipts, which are soon of no more use
+            await waiting
         finally:
-            self._count(chunk, -1)
+            self._count(chunk, -1, size)
             self._room.set()
 
-    def _count(self, chunk: Chunk, sign: int) -> None:
+    def _count(self, chunk: Chunk, sign: int, size: int) -> None:
         self._chunks += sign
         self._records += sign * len(chunk.records)
-        self._bytes += sign * chunk.records.size()
+        self._bytes += sign * size

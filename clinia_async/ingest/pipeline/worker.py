@@ -115,9 +115,9 @@ class ChunkWorker:
 
     async def _finish(self, chunk: Chunk, task: Task[object]) -> None:
         """Wait for the task of a chunk, and complete it."""
-        await self._process(
-            [*await self._complete(chunk, await self._outcomes(chunk, self._wait(chunk, task), "chunk wait"))]
-        )
+        outcomes = await self._outcomes(chunk, self._wait(chunk, task), "chunk wait")
+        del task  # its receipts are larger than the chunk, and the journal may take its time
+        await self._process([*await self._complete(chunk, outcomes)])
 
     async def _complete(self, chunk: Chunk, outcomes: ChunkOutcomes | None) -> Sequence[Chunk]:
         """Write down and report the outcomes of a chunk; without any, return its parts."""

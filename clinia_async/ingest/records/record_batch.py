@@ -11,6 +11,7 @@ from typing import TypeVar, overload
 
 from attrs import define, field
 
+from clinia_async.ingest.records.packed_columns import PackedColumns
 from clinia_async.ingest.records.position_ranges import Range, ranges_of
 from clinia_async.ingest.records.record import BadRecord, Record, RecordKind
 from clinia_async.models.batch_result import Key
@@ -37,6 +38,7 @@ class RecordBatch:
     """Each of them may have arrived already, in a previous run."""
     file: str | None = None
     """The file of all of them, where several are read."""
+    _packed: PackedColumns | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, record: Record) -> "RecordBatch":
@@ -104,6 +106,28 @@ class RecordBatch:
         record.previous_attempt = _NO_PREVIOUS_RUN if self.maybe_applied else None
         return record
 
+    def pack(self) -> None:
+        """Compress the keys and the payloads, where that saves memory; nothing else may be asked for then.
+
+        But for `size`, `all_keys`, `unpack` and what all records share.
+        """
+        if self._packed is not None or any(self.made) or None in self.keys:
+            return
+        self._packed = PackedColumns.of(self.keys, self.payloads)  # type: ignore[arg-type]  # none is None
+        if self._packed is not None:
+            self.keys, self.payloads, self.made = [], [], []
+
+    def unpack(self) -> None:
+        """Undo `pack`."""
+        if self._packed is not None:
+            self.keys, self.payloads = [*self._packed.keys()], self._packed.payloads()
+            self.made = [None] * len(self.keys)
+            self._packed = None
+
+    def all_keys(self) -> Sequence[Key | None]:
+        """Return the keys, packed or not."""
+        return self.keys if self._packed is None else self._packed.keys()
+
     def cut(self, start: int, stop: int) -> "RecordBatch":
         part = slice(start, stop)
         return RecordBatch(
@@ -154,7 +178,9 @@ class RecordBatch:
         return prefix + (b"}," + prefix).join(self.payloads) + b"}"
 
     def size(self) -> int:
-        """Return the bytes of the operations, with a separator for each."""
+        """Return the bytes of the operations in memory: with a separator for each, or packed."""
+        if self._packed is not None:
+            return len(self._packed)
         return sum(map(len, self.payloads)) + len(self.payloads) * self._frame
 
     def fitting(self, most: int, size: int) -> int:
@@ -186,13 +212,16 @@ def in_file(items: Iterable[T], name: str) -> Iterator[T]:
 
 
 class RecordBatches(Sequence[Record]):
-    """The records of one chunk, of one kind or of several."""
+    """The records of one chunk, of one kind or of several.
 
-    __slots__ = ("_ends", "pieces")
+    They can be packed, for as long as they are only waited for. What is asked for is unpacked.
+    """
+
+    __slots__ = ("_ends", "_pieces")
 
     def __init__(self, pieces: Iterable[RecordBatch]) -> None:
-        self.pieces = tuple(pieces)
-        self._ends = [*accumulate(map(len, self.pieces))]
+        self._pieces = tuple(pieces)
+        self._ends = [*accumulate(map(len, self._pieces))]
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "RecordBatches":
@@ -226,24 +255,37 @@ class RecordBatches(Sequence[Record]):
         return piece.record(place - (self._ends[number] - len(piece)))
 
     @property
+    def pieces(self) -> Sequence[RecordBatch]:
+        """The records in batches."""
+        for piece in self._pieces:
+            piece.unpack()
+        return self._pieces
+
+    def pack(self) -> Iterator[None]:
+        """Pack the records, some with each step."""
+        for piece in self._pieces:
+            piece.pack()
+            yield
+
+    @property
     def kind(self) -> RecordKind:
         """The kind of the first record. The others share what matters to their chunk."""
-        return self.pieces[0].kind
+        return self._pieces[0].kind
 
-    def keys(self) -> list[Key | None]:
-        return [*chain.from_iterable(piece.keys for piece in self.pieces)]
+    def keys(self) -> Sequence[Key | None]:
+        return [*chain.from_iterable(piece.all_keys() for piece in self._pieces)]
 
     def operations(self) -> list[bytes]:
         """Return the operations of each batch, joined."""
         return [piece.content() for piece in self.pieces]
 
     def size(self) -> int:
-        """Return the bytes of the operations, with a separator for each."""
-        return sum(piece.size() for piece in self.pieces)
+        """Return the bytes of the operations in memory: with a separator for each, or packed."""
+        return sum(piece.size() for piece in self._pieces)
 
     def ranges(self) -> list[Range]:
         """Return the positions of the records, in no order."""
-        return [found for piece in self.pieces for found in _ranges(piece.positions)]
+        return [found for piece in self._pieces for found in _ranges(piece.positions)]
 
     def _part(self, start: int, stop: int) -> "RecordBatches":
         starts = [end - len(piece) for end, piece in zip(self._ends, self.pieces, strict=True)]

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinia_async import CreateRelationship, Ref, UpsertRelationship
+from clinia_async import CreateRelationship, CreateResource, Ref, UpsertRelationship
 from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.pipeline.key_locks import KeyLocks
 from clinia_async.ingest.records.batch_encoder import encode_batch
+from clinia_async.ingest.records.packed_columns import PackedColumns
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
 from tests.ingest.running import SOURCE
@@ -69,6 +70,47 @@ def test_records_are_a_sequence_of_records(
     assert told == [record.position for record in alone[start:stop]]
     with pytest.raises(IndexError):
         records[len(alone)]
+
+
+@given(PIECES)
+def test_packed_records_come_back_as_they_were(
+    pieces: list[tuple[int, type[CreateRelationship | UpsertRelationship]]],
+) -> None:
+    packed, _ = made(pieces)
+    records, alone = made(pieces)
+    size = packed.size()
+    for _ in packed.pack():
+        assert packed.keys() == records.keys()
+    assert packed.size() != size
+    assert (len(packed), packed.kind, packed.ranges()) == (len(records), records.kind, records.ranges())
+    assert packed.operations() == records.operations()
+    assert packed.size() == size
+    assert [*map(facts, packed)] == [*map(facts, alone)]
+    assert packed[0] is packed[0]
+
+
+IDS = st.text("a\0é\ud800\n", max_size=3)
+
+
+@given(st.lists(st.tuples(IDS, IDS, IDS), min_size=1, max_size=4), st.data())
+def test_columns_come_back_as_they_were_or_are_not_packed(
+    keys: list[tuple[str, str, str]], data: st.DataObject
+) -> None:
+    payloads = data.draw(st.lists(st.binary(max_size=4), min_size=len(keys), max_size=len(keys)))
+    found = PackedColumns.of(keys, payloads)
+    is_clean = "\0" not in "".join(map("".join, keys)) and b"\0" not in b"".join(payloads)
+    assert (found is not None) == is_clean
+    assert found is None or (found.keys(), found.payloads()) == (keys, payloads)
+
+
+def test_what_was_given_or_has_no_key_is_not_packed() -> None:
+    given = RecordBatch.of(Record(1, write_at(1, CreateRelationship)))
+    unnamed = RecordBatch.of(Record(1, CreateResource(SOURCE, "note", data={})))
+    for batch_ in (given, unnamed):
+        record = batch_.record(0)
+        batch_.pack()
+        assert batch_.record(0) is record
+        assert len(batch_.all_keys()) == 1
 
 
 @given(st.integers(1, 9), st.sets(st.integers(0, 8)))
