@@ -85,9 +85,19 @@ def answer(document: object, status: int = 200, headers: Headers | None = None) 
     return reply(status, json.dumps(document).encode(), headers)
 
 
+USUAL_TYPES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    **dict.fromkeys((500, 502, 503, 504), "INTERNAL"),
+}
+
+
 def refusal(status: int, kind: str | None = None, headers: Headers | None = None) -> Behaviour:
-    envelope = {"code": status, "message": "no", "details": []} | ({"type": kind} if kind else {})
-    return answer(envelope, status, headers)
+    """Answer with the service's envelope; without a `kind`, of the type of that status or a new one."""
+    kind = kind or USUAL_TYPES.get(status, "SOMETHING_NEW")
+    return answer({"code": status, "message": "no", "type": kind, "details": []}, status, headers)
 
 
 def redirect(status: int, location: str) -> Behaviour:

@@ -159,6 +159,95 @@ def test_nothing_is_imported_for_types_only() -> None:
         assert "TYPE_CHECKING" not in ast.dump(tree), name
 
 
+ROOM_OF_EVIDENCE = {"calls.reconciliation", "calls.conflicts", "calls.error_answers"}
+"""Where it is decided what an answer proves about a write."""
+DEFINES_THE_WORDS = "errors"
+CLAIMS = {
+    "Outcome": {"REJECTED", "DONE", "UNKNOWN", "NOT_SENT"},
+    "Evidence": {"ENVELOPE", "RECEIPT", "TASK", "READ_BACK", "STATUS"},
+}
+READS_WHAT_WAS_SAID = {"ingest.journal.rows": ["Evidence(evidence)"]}
+"""Choices of an earlier run, which are written down and read."""
+SAY_NO_MORE_THAN_IS_KNOWN = {"UNKNOWN", "NOT_SENT"}
+"""Claims that need no answer: an error may be made with one, and nothing may be turned into one."""
+
+
+def choices(tree: ast.Module) -> list[str]:
+    """List the places that choose what is said of a write, or what proves it.
+
+    To compare with an outcome or an evidence is no choice, nor is to hand on what the room of evidence says.
+    """
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and _is_claim(node) and not _is_read(node, parents):
+            parent = parents[node]
+            if node.attr in SAY_NO_MORE_THAN_IS_KNOWN and isinstance(parent, ast.keyword | ast.Call):
+                continue
+            if node.attr in SAY_NO_MORE_THAN_IS_KNOWN and isinstance(parents[parent], ast.ClassDef):
+                continue  # what a class of errors says from the start
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLAIMS:
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+        elif isinstance(getattr(node, "ctx", None), ast.Store) and getattr(node, "attr", "") in _STORED:
+            found.append(f"{node.lineno}: {ast.unparse(parents[node])}")
+    return found
+
+
+_STORED = {"outcome", "_evidence"}
+
+
+def _is_claim(node: ast.Attribute) -> bool:
+    owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+    return node.attr in CLAIMS.get(owner, ())
+
+
+def _is_read(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether a member stands in a comparison, a pattern, or as a key."""
+    parent = parents[node]
+    while isinstance(parent, ast.Set | ast.Tuple | ast.List):
+        node, parent = parent, parents[parent]
+    is_key = isinstance(parent, ast.Dict) and node in parent.keys
+    return isinstance(parent, ast.Compare | ast.pattern) or is_key
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        name
+        for name in TREES
+        if name not in ROOM_OF_EVIDENCE and room(name) not in {DEFINES_THE_WORDS, SEPARATE}
+    ),
+)
+def test_what_an_answer_proves_is_decided_in_one_room(module: str) -> None:
+    found = [each.partition(": ")[2] for each in choices(TREES[module])]
+    assert found == READS_WHAT_WAS_SAID.get(module, [])
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "error.outcome = Outcome.REJECTED",
+        "error.outcome = Outcome.UNKNOWN",
+        "error.outcome = other.outcome",
+        "error.outcome, error.evidence = statement",
+        "refusal = kind(text, outcome=Outcome.REJECTED)",
+        "refusal = kind(text, outcome=Outcome.UNKNOWN if maybe_applied else error.outcome)",
+        "outcome = Outcome.NOT_SENT if never_left else Outcome.UNKNOWN",
+        "task.evidence = clinia_async.Evidence.READ_BACK",
+        "finding = Disposition.FAILED, reason, Evidence.RECEIPT",
+        "found = Outcome('rejected')",
+        "said = {404: Outcome.REJECTED}[status]",
+    ],
+)
+def test_a_choice_outside_of_the_room_of_evidence_is_found(choice: str) -> None:
+    assert choices(ast.parse(choice))
+
+
+def test_the_room_of_evidence_is_where_choices_are_made() -> None:
+    assert all(choices(TREES[name]) for name in ROOM_OF_EVIDENCE)
+
+
 ENTRIES, BODY = 16, 40
 NEVER = re.compile(r"\b(not|never|nothing|neither|no|only|belongs?)\b", re.IGNORECASE)
 """What the last part of a room's docstring says: what does not belong there, or belongs elsewhere."""

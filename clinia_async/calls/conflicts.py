@@ -14,18 +14,29 @@ from clinia_async.calls.call import Read
 from clinia_async.calls.reconciliation import (
     READ_BACK_FOR,
     REPLICA_LAG,
+    UNPROVEN,
     Match,
     ReadBack,
     Reconcilable,
+    Statement,
     is_duplicate,
     is_key_taken,
     is_keyed_create,
     read_back,
 )
-from clinia_async.errors import CliniaError, ConfigError, Evidence, TaskFailed, WriteConflict
+from clinia_async.errors import (
+    CliniaError,
+    ConfigError,
+    Evidence,
+    RequestError,
+    TaskFailed,
+    WriteConflict,
+    copy_for_raise,
+)
 from clinia_async.errors.settings import choice
 from clinia_async.models import ErrorType
 
+F = TypeVar("F", bound=CliniaError)
 R = TypeVar("R")
 
 DIFFERENT = "another record is there, with different data"
@@ -87,6 +98,16 @@ class KeyConflict(Generic[R]):
         return {ConflictEnd.EQUAL: Existing.EQUAL, ConflictEnd.KEPT: Existing.DIFFERENT}.get(self.end)
 
 
+@frozen
+class FoundInstead:
+    """The record that is there in place of, or because of, a write that was refused."""
+
+    record: object
+    existing: Existing | None
+    """The record that was there before; None where the write itself made it."""
+    evidence: Evidence
+
+
 def checked_policy(write: object, on_existing: OnExisting | str) -> OnExisting:
     """Return what becomes of `write` if its key is taken.
 
@@ -97,6 +118,28 @@ def checked_policy(write: object, on_existing: OnExisting | str) -> OnExisting:
     if policy is not OnExisting.FAIL and not is_keyed_create(write):
         raise ConfigError(f"on_existing must be {OnExisting.FAIL} for a write that is no create with an id")
     return policy
+
+
+async def found_instead(
+    write: Reconcilable[object], failure: F, policy: OnExisting, read: Read, *, maybe_applied: bool
+) -> FoundInstead:
+    """Return the record that a create is answered with after `failure`, as `policy` says.
+
+    Raises:
+        RequestError: the record could not be read. That says nothing of the write.
+        CliniaError: `failure` stands, and says what was found out.
+    """
+    try:
+        conflict = await resolve_conflict(write, failure, policy, read, maybe_applied=maybe_applied)
+    except RequestError as error:
+        raise UNPROVEN.on(error) from None
+    if conflict is None:
+        raise copy_for_raise(failure)
+    if conflict.end is ConflictEnd.REFUSED:
+        raise Statement(failure.outcome, conflict.evidence).on(failure)
+    if conflict.end is ConflictEnd.UNKNOWN or conflict.back is None:
+        raise UNPROVEN.on(failure)
+    return FoundInstead(conflict.back.found, conflict.existing, conflict.evidence)
 
 
 async def resolve_conflict(

@@ -1,7 +1,8 @@
 """What an answer, a receipt or a record that is read back proves about a write.
 
-This is the only place for such rules. `tasks.results`, `session.coalescing` and `ingest.senders` ask here,
-so a single write, a coalesced one, a bulk, a bundle and a job say the same of the same answers.
+This is the only place for such rules, with `conflicts` for a key that is taken and `error_answers` for HTTP.
+`transport`, `tasks.results`, `session.coalescing` and `ingest.senders` ask here, so a single write, a
+coalesced one, a bulk, a bundle and a job say the same of the same answers.
 
 * A negative statement (not stored, dropped, cancelled) needs a proof about this very write: a receipt of its
   own task, or the service's own error envelope, and no earlier attempt whose answer was lost.
@@ -16,12 +17,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from attrs import fields, frozen
 
 from clinia_async.calls.call import Call, Read
-from clinia_async.errors import AlreadyExists, ApiError, Evidence, FailedPrecondition, NotFound, Outcome
+from clinia_async.errors import (
+    AlreadyExists,
+    ApiError,
+    CliniaError,
+    Evidence,
+    FailedPrecondition,
+    NotFound,
+    Outcome,
+    copy_for_raise,
+)
 from clinia_async.models import (
     Action,
     ErrorType,
@@ -36,6 +46,7 @@ from clinia_async.models import (
     Value,
 )
 
+E = TypeVar("E", bound=CliniaError)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -93,6 +104,22 @@ class Reconcilable(Call[R_co], Protocol[R_co]):
         ...
 
 
+class Statement(NamedTuple):
+    """What may be said of a write, and what proves it."""
+
+    outcome: Outcome
+    evidence: Evidence
+
+    def on(self, error: E) -> E:
+        """Return a copy of `error` that says this."""
+        error = copy_for_raise(error)
+        error.outcome, error.evidence = self
+        return error
+
+
+UNPROVEN = Statement(Outcome.UNKNOWN, Evidence.NONE)
+
+
 class Proof(Enum):
     """What a receipt proves about the write that it is for."""
 
@@ -105,6 +132,11 @@ class Proof(Enum):
     READ_BACK_NEEDED = auto()
     """Only the record as it is now can say."""
     NOTHING = auto()
+
+    @property
+    def evidence(self) -> Evidence:
+        """What proves it: the receipt, or nothing."""
+        return Evidence.NONE if self in {Proof.READ_BACK_NEEDED, Proof.NOTHING} else Evidence.RECEIPT
 
 
 def proof_of(receipt: Receipt | None, *, maybe_applied: bool) -> Proof:
@@ -142,11 +174,11 @@ def says_approved(receipt: Receipt) -> bool:
     return is_done and execution is not None and execution.status == PipelineStatus.SUCCESSFUL
 
 
-def proves_not_applied(answer: ApiError | Receipt) -> bool:
+def proves_not_applied(answer: CliniaError | Receipt) -> bool:
     """Whether the attempt that this answers was not carried out. An earlier attempt may have been."""
     if isinstance(answer, Receipt):
         return proves_dropped(answer) or answer.status in {TaskStatus.FAILURE, TaskStatus.CANCELLED}
-    return answer.outcome is Outcome.REJECTED
+    return answer.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}
 
 
 def is_duplicate(answer: BaseException | Receipt, call: object = None) -> bool:
@@ -177,25 +209,84 @@ def is_keyed_create(write: object) -> bool:
     return AlreadyExists in getattr(write, "duplicate_errors", ())
 
 
-def outcome_of(receipts: Iterable[Receipt], *, maybe_applied: bool) -> tuple[Outcome, Evidence]:
+def statement_of_failure(error: CliniaError, *, maybe_applied: bool) -> Statement:
+    """What the last failure of a write proves; once an answer was lost, that nothing happened is unproven."""
+    return UNPROVEN if maybe_applied else Statement(error.outcome, error.evidence)
+
+
+def statement_of_end(
+    status: TaskStatus,
+    receipts: Sequence[Receipt],
+    *,
+    maybe_applied: bool,
+    is_single: bool = False,
+    is_whole: bool = True,
+) -> Statement:
+    """What a task that did not end well proves about its operations taken together.
+
+    Args:
+        status: that of the task.
+        receipts: those that could be read, of whichever operations.
+        maybe_applied: an earlier attempt was sent and its answer lost.
+        is_single: the task is about one write, which its status speaks for.
+        is_whole: no operation is without a receipt.
+    """
+    if not receipts:
+        return outcome_without_receipts(status, maybe_applied=maybe_applied, is_single=is_single)
+    if not is_whole or not are_consistent(status, receipts):
+        return UNPROVEN
+    return outcome_of(receipts, maybe_applied=maybe_applied)
+
+
+def outcome_of(receipts: Iterable[Receipt], *, maybe_applied: bool) -> Statement:
     """What the receipts of a task that failed or was cancelled prove about its operations taken together."""
     proofs = {proof_of(receipt, maybe_applied=maybe_applied) for receipt in receipts}
     if proofs and proofs <= {Proof.NOT_APPLIED, Proof.DROPPED}:
-        return Outcome.REJECTED, Evidence.RECEIPT
-    return Outcome.UNKNOWN, Evidence.NONE
+        return Statement(Outcome.REJECTED, Evidence.RECEIPT)
+    return UNPROVEN
 
 
 def outcome_without_receipts(
     status: TaskStatus, *, maybe_applied: bool, is_single: bool = False
-) -> tuple[Outcome, Evidence]:
+) -> Statement:
     """What the status alone of a task that did not succeed proves about its operations.
 
     CANCELLED says that every operation was cancelled; FAILURE says so of a single write (`is_single`) only.
     """
     is_proven = status == TaskStatus.CANCELLED or (is_single and status == TaskStatus.FAILURE)
     if is_proven and not maybe_applied:
-        return Outcome.REJECTED, Evidence.TASK
-    return Outcome.UNKNOWN, Evidence.NONE
+        return Statement(Outcome.REJECTED, Evidence.TASK)
+    return UNPROVEN
+
+
+def carried_out(receipt: Receipt | None = None) -> Statement:
+    """What a task that succeeded proves, by the receipt of the write, or by its status alone."""
+    return Statement(Outcome.DONE, Evidence.TASK if receipt is None else Evidence.RECEIPT)
+
+
+def statement_of_success(receipt: Receipt) -> Statement:
+    """What the receipt of a write that is not known here proves, where its task succeeded."""
+    return carried_out(receipt) if proves_stored(receipt) else UNPROVEN
+
+
+def evidence_of_operation(*, persisted: bool) -> Evidence:
+    """What proves an operation of a bulk that is stored: the answer to the bulk, or its receipt."""
+    return Evidence.ENVELOPE if persisted else Evidence.RECEIPT
+
+
+def evidence_of_batch(receipts: Iterable[Receipt]) -> Evidence:
+    """What proves a batch of which every write is known to be stored: the receipts, or records read back."""
+    return Evidence.RECEIPT if all(map(proves_stored, receipts)) else Evidence.READ_BACK
+
+
+def statement_after(status: TaskStatus | None) -> Statement:
+    """What is proven where a task ended with `status`, or is not known to have ended, and a read failed."""
+    return carried_out() if status == TaskStatus.SUCCESS else UNPROVEN
+
+
+def statement_of_answer(*, reconciled: bool) -> Statement:
+    """What proves a write that was PERSISTED: the answer, or, after a lost one, the record read back."""
+    return Statement(Outcome.DONE, Evidence.READ_BACK if reconciled else Evidence.ENVELOPE)
 
 
 def are_consistent(status: TaskStatus, receipts: Iterable[Receipt]) -> bool:
@@ -244,6 +335,11 @@ class ReadBack(Generic[R]):
     """The record as it was read last; None if there was none."""
     missing: NotFound | None = None
     """What the last read was answered, if `match` is ABSENT."""
+
+    @property
+    def statement(self) -> Statement:
+        """That the write was carried out, where the record is what it leaves; else nothing."""
+        return Statement(Outcome.DONE, Evidence.READ_BACK) if self.match is Match.SAME else UNPROVEN
 
 
 async def read_back(

@@ -296,6 +296,11 @@ class GatewayError(ApiError):
     """Every attempt at the request met one, so that it is the request that is not let through."""
 
     @property
+    def is_block(self) -> bool:
+        """Whether its status says that the request is not let through, rather than not now."""
+        return self.status not in TRANSIENT_STATUSES
+
+    @property
     def is_transient(self) -> bool:
         return super().is_transient or (self.outcome is Outcome.UNKNOWN and not self.is_final)
 

@@ -56,7 +56,7 @@ def decode(body: bytes, model: type[T], known: Json | None = None) -> T:
             strict_json.refuse_duplicates(body, value)
             notes.report(model.__name__)
             return found
-    value = _parsed(body)
+    value = parse(body)
     if known and type(value) is dict:
         value = {**value, **{name: part for name, part in known.items() if not value.get(name)}}
     return structure_answer(value, model, model.__name__)
@@ -68,13 +68,14 @@ def decode_page(body: bytes, entry: type[T]) -> "models.Page[T]":
     Raises:
         DecodeError: it is not JSON, has a key twice, or is no page.
     """
-    value = _parsed(body)
+    value = parse(body)
     if isinstance(value, list):
         value = {"data": value, "meta": {}}
     return structure_answer(value, models.Page[entry], "Page")  # type: ignore[valid-type]
 
 
-def _parsed(body: bytes) -> object:
+def parse(body: bytes) -> object:
+    """Read JSON. Raises `DecodeError` if it is none, or has a key twice."""
     value = exact_json.loads(body)
     strict_json.refuse_duplicates(body, value)
     return value

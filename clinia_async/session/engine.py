@@ -9,8 +9,9 @@ from weakref import WeakSet, WeakValueDictionary
 from attrs import frozen
 
 from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Reconcilable, Write
-from clinia_async.calls.conflicts import OnExisting
-from clinia_async.errors import ConfigError, Evidence, RequestError, SessionClosed, WriteConflict
+from clinia_async.calls.conflicts import OnExisting, found_instead
+from clinia_async.calls.reconciliation import statement_of_answer
+from clinia_async.errors import ConfigError, RequestError, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -25,7 +26,7 @@ from clinia_async.tasks.results import (
     CreateResult,
     RecordWrite,
     ResumedResult,
-    found_instead,
+    describe_found,
     polls_for_receipts,
     resolver_of,
 )
@@ -206,7 +207,7 @@ class Engine:
             request_id=failure.request_id,
         )
         task = self._resolved(delivery, cast("R", found.record), None, source)
-        found.describe(task)
+        describe_found(task, found)
         return task
 
     def _resolver(
@@ -338,7 +339,7 @@ class Engine:
         task.reconciled = delivery.reconciled
         task.request_id = delivery.request_id
         if delivery.reconciled:
-            task.evidence = Evidence.READ_BACK
+            task.evidence = statement_of_answer(reconciled=True).evidence
         return task
 
     def _state(self, id: TaskId | None, source: str, *, resumed: bool = False) -> TaskState:

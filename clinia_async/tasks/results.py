@@ -27,32 +27,34 @@ from clinia_async.calls import (
     UpsertResource,
     Write,
 )
-from clinia_async.calls.conflicts import ConflictEnd, Existing, OnExisting, resolve_conflict
+from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     READ_BACK_FOR,
     REPLICA_LAG,
+    UNPROVEN,
     DuplicateErrors,
     Match,
     Proof,
     ReadBack,
     are_consistent,
+    carried_out,
+    evidence_of_batch,
     is_newer,
     is_older,
-    outcome_of,
-    outcome_without_receipts,
     proof_of,
     proves_stored,
     read_back,
     receipt_for,
     says_approved,
+    statement_after,
+    statement_of_end,
+    statement_of_success,
 )
 from clinia_async.errors import (
     CliniaError,
-    Evidence,
     InvalidWrite,
     NotFound,
-    Outcome,
     ProtocolError,
     RequestError,
     TaskCancelled,
@@ -60,7 +62,6 @@ from clinia_async.errors import (
     TaskFailed,
     TaskUnconfirmed,
     WriteConflict,
-    copy_for_raise,
 )
 from clinia_async.models import (
     Action,
@@ -78,7 +79,6 @@ from clinia_async.tasks.task import ResultResolver, Task
 
 R = TypeVar("R")
 T = TypeVar("T")
-F = TypeVar("F", bound=CliniaError)
 R_co = TypeVar("R_co", covariant=True)
 
 MOST_RECEIPTS_PER_POLL = 1000
@@ -147,7 +147,7 @@ class RecordResult(Generic[R]):
         try:
             return await self._resolve(task, snapshot)
         except InvalidWrite:
-            raise _unreadable() from None
+            raise _unreadable(snapshot) from None
 
     async def _resolve(self, task: Task[R], snapshot: TaskSnapshot) -> R:
         receipts, failure = await _receipts(task, snapshot)
@@ -155,7 +155,7 @@ class RecordResult(Generic[R]):
         if receipt is None or not receipt.status.is_terminal:
             return await self._without_receipt(task, snapshot, failure)
         if not are_consistent(snapshot.status, [receipt]):
-            raise failed(task, snapshot, (), [receipt])
+            raise failed(task, snapshot, [receipt], [receipt])
         match proof_of(receipt, maybe_applied=task.maybe_applied):
             case Proof.STORED:
                 return await self._stored(task, receipt)
@@ -168,7 +168,7 @@ class RecordResult(Generic[R]):
 
     async def _stored(self, task: Task[R], receipt: Receipt) -> R:
         """The result of a write that a receipt proves."""
-        task.evidence = Evidence.RECEIPT
+        task.evidence = carried_out(receipt).evidence
         if isinstance(self.write, DeleteRelationship | DeleteResource):
             return cast("R", None)
         if not self.reads_back and (sent := self._as_sent(receipt)) is not None:
@@ -191,7 +191,7 @@ class RecordResult(Generic[R]):
             return cast("R", back.found)  # somebody has changed it since, or the service writes it otherwise
         if (sent := self._as_sent(receipt)) is not None:
             return sent
-        raise _done(ProtocolError(_NOT_SHOWN), Evidence.RECEIPT)
+        raise carried_out(receipt).on(ProtocolError(_NOT_SHOWN))
 
     def _is_final(self, found: object, receipt: Receipt) -> bool:
         """Whether to read again is of no use, though the record does not show the write."""
@@ -201,8 +201,8 @@ class RecordResult(Generic[R]):
         """The result where a pipeline ran and the receipt does not say whether a reviewer refused it."""
         back = await _compare(self.write, self.read, _until(REPLICA_LAG), [receipt])
         if back.answer is None:
-            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
-        task.evidence = Evidence.READ_BACK
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED)
+        task.evidence = back.statement.evidence
         return self.write.result(back.answer)
 
     async def _after_duplicate(self, task: Task[R], snapshot: TaskSnapshot, receipts: Sequence[Receipt]) -> R:
@@ -213,7 +213,7 @@ class RecordResult(Generic[R]):
                 raise WriteConflict(DIFFERENT_RECORD)
             raise failed(task, snapshot, receipts)
         task.reconciled = True
-        task.evidence = Evidence.READ_BACK
+        task.evidence = back.statement.evidence
         return self.write.result(back.answer)
 
     async def _without_receipt(
@@ -234,8 +234,8 @@ class RecordResult(Generic[R]):
         except RequestError as error:
             self._raise_done(error)
         if back.answer is None:
-            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN) from failure
-        task.evidence = Evidence.READ_BACK
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED) from failure
+        task.evidence = back.statement.evidence
         return self.write.result(back.answer)
 
     def _as_sent(self, receipt: Receipt) -> R | None:
@@ -249,7 +249,7 @@ class RecordResult(Generic[R]):
 
     def _raise_done(self, error: RequestError, receipt: Receipt | None = None) -> NoReturn:
         """Raise `error` as what failed after the task had succeeded."""
-        done = _done(error, Evidence.TASK if receipt is None else Evidence.RECEIPT)
+        done = carried_out(receipt).on(error)
         done.record = None if receipt is None else self._as_sent(receipt)
         raise done
 
@@ -271,49 +271,15 @@ class CreateResult(Generic[R]):
         found = await found_instead(
             self.write, failure, self.policy, self.read, maybe_applied=task.maybe_applied
         )
-        found.describe(task)
+        describe_found(task, found)
         return cast("R", found.record)
 
 
-@frozen(eq=False, repr=False)
-class FoundInstead:
-    """The record that is there in place of, or because of, a write that was refused."""
-
-    record: object
-    existing: Existing | None
-
-    def describe(self, task: Task[R]) -> None:
-        """Say on the task of the write what its result is."""
-        task.existing = self.existing
-        task.reconciled = self.existing is None
-        task.evidence = Evidence.READ_BACK
-
-
-async def found_instead(
-    write: Reconcilable[object], failure: F, policy: OnExisting, read: Read, *, maybe_applied: bool
-) -> FoundInstead:
-    """Return the record that a create is answered with after `failure`, as `policy` says.
-
-    Raises:
-        RequestError: `failure` stands, or the record could not be read.
-        TaskFailed: `failure` stands.
-    """
-    try:
-        conflict = await resolve_conflict(write, failure, policy, read, maybe_applied=maybe_applied)
-    except RequestError as error:
-        unread = copy_for_raise(error)
-        unread.outcome = Outcome.UNKNOWN
-        raise unread from None
-    if conflict is None:
-        raise copy_for_raise(failure)
-    if conflict.end not in {ConflictEnd.REFUSED, ConflictEnd.UNKNOWN} and conflict.back is not None:
-        return FoundInstead(conflict.back.found, conflict.existing)
-    refusal = copy_for_raise(failure)
-    if conflict.end is ConflictEnd.REFUSED:
-        refusal.evidence = conflict.evidence
-    else:
-        refusal.outcome = Outcome.UNKNOWN
-    raise refusal
+def describe_found(task: Task[R], found: FoundInstead) -> None:
+    """Say on the task of a create what the record is that it is answered with."""
+    task.existing = found.existing
+    task.reconciled = found.existing is None
+    task.evidence = found.evidence
 
 
 def is_create(write: object) -> bool:
@@ -342,7 +308,7 @@ class BatchTaskResult:
             is_reconciled = any(receipt.status != TaskStatus.SUCCESS for receipt in receipts)
             if is_reconciled or snapshot.status == TaskStatus.SUCCESS:
                 task.reconciled = is_reconciled
-                task.evidence = Evidence.READ_BACK if is_reconciled else Evidence.RECEIPT
+                task.evidence = evidence_of_batch(receipts)
                 return result
         raise self._error(task, snapshot, result, proofs)
 
@@ -380,12 +346,11 @@ class BatchTaskResult:
         if succeeded and not left:
             return ProtocolError("operations are without a receipt to rely on")
         if succeeded and not any(each.status != TaskStatus.SUCCESS or each.is_dropped for each in left):
-            unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+            unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED)
             unconfirmed.result = result
             return unconfirmed
-        error = failed(task, snapshot, receipts, left)
-        if _lacks_receipts(result) or len(receipts) < len(self.write.writes):
-            error.outcome = Outcome.UNKNOWN
+        is_whole = not _lacks_receipts(result) and len(receipts) >= len(self.write.writes)
+        error = failed(task, snapshot, receipts, left, is_whole=is_whole)
         if not isinstance(error, TaskCancelled):
             error.result = result
         return error
@@ -400,15 +365,14 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     result = BatchResult(receipts)
     if snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):
-            task.evidence = Evidence.RECEIPT
+            task.evidence = carried_out(receipts[0]).evidence
             return result
-        unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+        unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED)
         unconfirmed.result = result
         raise unconfirmed
-    error = failed(task, snapshot, receipts)
+    # receipts may be missing, and nobody knows here of how many writes
     is_whole = task.kind is TaskKind.SINGLE or snapshot.status == TaskStatus.CANCELLED
-    if not is_whole:
-        error.outcome = Outcome.UNKNOWN  # receipts may be missing, and nobody knows here of how many writes
+    error = failed(task, snapshot, receipts, is_whole=is_whole)
     if not isinstance(error, TaskCancelled):
         error.result = result
     raise error
@@ -421,7 +385,7 @@ def _lacks_receipts(result: BatchResult) -> bool:
 
 def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: RequestError) -> NoReturn:
     if snapshot.status == TaskStatus.SUCCESS:
-        raise _done(failure, Evidence.TASK)
+        raise carried_out().on(failure)
     raise failed(task, snapshot, ()) from failure
 
 
@@ -439,7 +403,7 @@ class PurgeResult:
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, ())
         operation = self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
-        task.evidence = Evidence.TASK
+        task.evidence = carried_out().evidence
         return operation
 
 
@@ -453,13 +417,13 @@ class ResumedResult:
         if task.kind is TaskKind.PURGE:
             if snapshot.status != TaskStatus.SUCCESS:
                 raise failed(task, snapshot, ())
-            task.evidence = Evidence.TASK
+            task.evidence = carried_out().evidence
             return await _read_purge(self.read, task.source_key or "", task.known_id)
         result = await receipts_result(task, snapshot)
         if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
             return result
         receipt = result.receipts[0]
-        made = _get_of(task.source_key or "", receipt)
+        made = _get_of(task.source_key or "", receipt, snapshot)
         if receipt.action == Action.DELETE:
             if made is not None and not proves_stored(receipt):
                 await self._check_deleted(task, made)
@@ -472,27 +436,22 @@ class ResumedResult:
         except NotFound:
             return
         except RequestError as error:
-            unknown = copy_for_raise(error)
-            unknown.outcome = Outcome.UNKNOWN
+            unknown = UNPROVEN.on(error)
         else:
-            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)
+            raise task.error(TaskUnconfirmed, _UNCONFIRMED)
         raise unknown
 
     async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
-        is_proven = proof_of(receipt, maybe_applied=task.maybe_applied) is Proof.STORED
         try:
             return await _read_until_fresh(self.read, made, receipt)
-        except NotFound as error:
-            if not is_proven:
-                raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS, Outcome.UNKNOWN) from None
-            raise _done(error, Evidence.RECEIPT) from None
         except RequestError as error:
-            after = _done(error, Evidence.RECEIPT)
-            after.outcome = Outcome.DONE if is_proven else Outcome.UNKNOWN
+            if isinstance(error, NotFound) and not proves_stored(receipt):
+                raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS) from None
+            after = statement_of_success(receipt).on(error)
         raise after
 
 
-def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
+def _get_of(source: str, receipt: Receipt, snapshot: TaskSnapshot) -> Call[object] | None:
     """The call that reads the record of a single write; None if this version cannot read it."""
     try:
         if receipt.target_type == TargetType.RESOURCE:
@@ -500,7 +459,7 @@ def _get_of(source: str, receipt: Receipt) -> Call[object] | None:
         if receipt.target_type == TargetType.RELATIONSHIP:
             return GetRelationship(source, receipt.type, receipt.id)
     except InvalidWrite:
-        raise _unreadable() from None
+        raise _unreadable(snapshot) from None
     return None
 
 
@@ -531,11 +490,11 @@ async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
     try:
         operation = await read(GetPurge(source, id))
     except RequestError as error:
-        done = _done(error, Evidence.TASK)
+        done = carried_out().on(error)
     else:
         if operation.status == TaskStatus.SUCCESS:
             return operation
-        done = _done(ProtocolError("the answer is from before the end of the purge"), Evidence.TASK)
+        done = carried_out().on(ProtocolError("the answer is from before the end of the purge"))
     raise done
 
 
@@ -549,8 +508,7 @@ async def _compare(
     try:
         return await read_back(write, read, until, receipts=receipts)
     except RequestError as error:
-        unknown = copy_for_raise(error)
-        unknown.outcome = Outcome.UNKNOWN
+        unknown = UNPROVEN.on(error)
     raise unknown
 
 
@@ -573,49 +531,38 @@ def failed(
     bad: Sequence[Receipt] | None = None,
     *,
     is_single: bool = False,
+    is_whole: bool = True,
 ) -> TaskFailed | TaskCancelled | TaskDropped:
     """The error of a task that ended badly, with the receipts of the operations that did.
 
-    `bad` are those that are not stored; by default all that their own receipts do not prove.
+    `bad` are those that are not stored; by default all that their own receipts do not prove. `is_single` and
+    `is_whole` are those of `statement_of_end`.
     """
     if bad is None:
         bad = [each for each in receipts if each.status != TaskStatus.SUCCESS or each.is_dropped]
-    if receipts:
-        outcome, evidence = outcome_of(receipts, maybe_applied=task.maybe_applied)
-    else:
-        outcome, evidence = outcome_without_receipts(
-            snapshot.status, maybe_applied=task.maybe_applied, is_single=is_single
-        )
-    if receipts and not are_consistent(snapshot.status, receipts):
-        outcome, evidence = Outcome.UNKNOWN, Evidence.NONE
-    if snapshot.status == TaskStatus.CANCELLED and len(bad) == len(receipts):
-        return task.error(TaskCancelled, "the service cancelled every operation", outcome, evidence)
+    statement = statement_of_end(
+        snapshot.status, receipts, maybe_applied=task.maybe_applied, is_single=is_single, is_whole=is_whole
+    )
+    says_so = are_consistent(snapshot.status, receipts) if receipts else True
+    if snapshot.status == TaskStatus.CANCELLED and len(bad) == len(receipts) and says_so:
+        return task.error(TaskCancelled, "the service cancelled every operation", statement)
     if bad and all(each.is_dropped for each in bad):
         text = f"a reviewer refused {len(bad)} of {len(receipts)} operations"
-        dropped = task.error(TaskDropped, text, outcome, evidence)
+        dropped = task.error(TaskDropped, text, statement)
         dropped.failed_receipts = bad
         return dropped
     types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
     text = f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip()
-    if not receipts:
+    if not receipts or not says_so:
         text = f"it ended with {snapshot.status}, and no receipt proves what became of its operations"
-    error = task.error(TaskFailed, text, outcome, evidence)
+    error = task.error(TaskFailed, text, statement)
     error.failed_receipts = bad
     return error
 
 
-def _done(error: RequestError, evidence: Evidence) -> RequestError:
-    """A copy of `error` that says that the write was carried out and what followed failed."""
-    done = copy_for_raise(error)
-    done.outcome = Outcome.DONE
-    done.evidence = evidence
-    return done
-
-
-def _unreadable() -> ProtocolError:
-    error = ProtocolError("the receipt names no record that can be read", outcome=Outcome.DONE)
-    error.evidence = Evidence.TASK
-    return error
+def _unreadable(snapshot: TaskSnapshot) -> ProtocolError:
+    error = ProtocolError("the receipt names no record that can be read")
+    return statement_after(snapshot.status).on(error)
 
 
 def _until(seconds: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Seque
 from typing import Generic, Protocol, TypeVar
 
 from clinia_async.calls.conflicts import Existing
+from clinia_async.calls.reconciliation import UNPROVEN, Statement, statement_of_answer
 from clinia_async.errors import (
     CliniaError,
     Evidence,
@@ -36,6 +37,7 @@ T = TypeVar("T")
 log = logging.getLogger("clinia_async.tasks")
 
 _DONE = TaskStatus.SUCCESS
+_OF_AN_ANSWER = statement_of_answer(reconciled=False).evidence
 _FINAL = (TaskFailed, TaskCancelled, TaskDropped, WriteConflict)
 
 
@@ -126,7 +128,7 @@ class Task(Generic[R]):
         task._error = task._lock = None
         task.attempts = 0
         task.maybe_applied = task.reconciled = False
-        task.evidence = Evidence.ENVELOPE
+        task.evidence = _OF_AN_ANSWER
         task.existing = task.request_id = None
         return task
 
@@ -263,15 +265,14 @@ class Task(Generic[R]):
         self._state.retrieved = True
         return token_of(id_, self.source_key, maybe_applied=self.maybe_applied)
 
-    def error(self, kind: type[E], message: str, outcome: Outcome, evidence: Evidence = Evidence.NONE) -> E:
-        """Make an error of this task: `kind` with its id, state and token."""
+    def error(self, kind: type[E], message: str, statement: Statement = UNPROVEN) -> E:
+        """Make an error of this task: `kind` with its id, state and token, which says `statement`."""
         text = f"{self.kind} task {fingerprint(self.id)}: {message}"
         id_ = self._state.known_id
         token = token_of(id_, self.source_key, maybe_applied=self.maybe_applied)
-        error = kind(text, id=id_, state=self.state, token=token, outcome=outcome)
-        error.evidence = evidence
+        error = kind(text, id=id_, state=self.state, token=token)
         error.request_id = self.request_id
-        return error
+        return statement.on(error)
 
     def _resolve_at_once(self) -> None:
         """Set the result of a task that ended, where it is known without sending anything."""
@@ -314,7 +315,6 @@ class Task(Generic[R]):
         raise self.error(
             TaskTimeout,
             f"not done after {timeout} s; it may still complete, and its token resumes the wait",
-            Outcome.UNKNOWN,
         )
 
     def __del__(self) -> None:

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
+from clinia_async.calls.reconciliation import statement_after
 from clinia_async.errors import (
     CliniaError,
     ConfigError,
-    Evidence,
-    Outcome,
     ProtocolError,
     RequestError,
     copy_for_raise,
@@ -274,11 +273,7 @@ class TaskState:
 
     def _about_the_write(self, error: RequestError) -> RequestError:
         """A copy of the error of a read: that it was refused says nothing of the write that it is about."""
-        failure = copy_for_raise(error)
-        succeeded = self.has_ended and self.snapshot.status == TaskStatus.SUCCESS
-        failure.outcome = Outcome.DONE if succeeded else Outcome.UNKNOWN
-        failure.evidence = Evidence.TASK
-        return failure
+        return statement_after(self.snapshot.status if self.has_ended else None).on(error)
 
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
         """Take in what a poll brought that was sent at `asked`: PENDING holds for that time and no later."""

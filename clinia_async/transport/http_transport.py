@@ -20,6 +20,7 @@ from yarl import URL
 
 from clinia_async import __version__
 from clinia_async.calls import Host, Request
+from clinia_async.calls.reconciliation import proves_not_applied
 from clinia_async.errors import ConfigError, RequestError, Unauthenticated
 from clinia_async.errors.settings import Number
 from clinia_async.models.secret import Secret
@@ -152,7 +153,8 @@ class Transport:
     async def attempt(self, request: Request, deadline: float) -> Response:
         """Return a good answer. `deadline` is a time of the event loop's clock.
 
-        Credentials that a function gives are asked for once more after a 401, and sent with one more attempt.
+        Credentials that a function gives are asked for once more after a 401, and sent with one more attempt,
+        unless that answer leaves it open whether the request was carried out.
 
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
@@ -163,7 +165,9 @@ class Transport:
         headers = credentials.known or await credentials.get()
         try:
             return await self._bounded(request, headers, deadline)
-        except Unauthenticated:
+        except Unauthenticated as error:
+            if not proves_not_applied(error):
+                raise
             headers = await credentials.get(refused=headers)
         return await self._bounded(request, headers, deadline)
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from clinia_async.calls import Request
+from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.errors import (
     ApiError,
     ConnectionFailed,
@@ -239,9 +240,7 @@ def _throttle_in_words(error: RequestError) -> str:
 
 
 def _not_sent(refusal: RequestError) -> RequestError:
-    error = copy_for_raise(refusal)
-    error.outcome = Outcome.NOT_SENT
-    return error
+    return statement_without_answer(sent=False).on(refusal)
 
 
 def _now() -> float:

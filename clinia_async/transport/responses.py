@@ -1,31 +1,35 @@
 """What came back: a body, an error of the service, or a failure on the way. Nothing of aiohttp's leaves here.
 
-Only the service's own error envelope speaks for the service. Any other page with an error status is an
-intermediary's (a proxy, a firewall, a load balancer): it proves nothing about the request.
+What an answer proves, and whether it is the service's, is decided in `calls.error_answers`.
 """
 
 import os
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from attrs import frozen
 from multidict import CIMultiDictProxy, istr
 
 from clinia_async.calls import Request
+from clinia_async.calls.error_answers import (
+    is_of_service,
+    statement_of_intermediary,
+    statement_of_redirect,
+    statement_of_service,
+    statement_without_answer,
+)
 from clinia_async.errors import (
     ApiError,
     ConnectionFailed,
     ContentTooLarge,
     DecodeError,
-    Evidence,
     GatewayError,
     NotFound,
-    Outcome,
     PermissionDenied,
     ProtocolError,
     RedirectRefused,
@@ -33,18 +37,12 @@ from clinia_async.errors import (
     RequestTimeout,
     Unauthenticated,
 )
-from clinia_async.models import ErrorInfo, ErrorType
+from clinia_async.models import ErrorInfo
 from clinia_async.serialization import converter
 from clinia_async.transport.retry import parse_retry_after
 
-_NOT_CARRIED_OUT = frozenset({411, 413, 414, 429, 431})
-"""Statuses that say in themselves that the request was not carried out, from the service or from a proxy."""
-
-_MAY_BE_CARRIED_OUT = frozenset({408, 499})
-"""Statuses of 4xx after which the request may have been carried out, though the service says them."""
-
-_UNTYPED = {401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 413: ContentTooLarge}
-"""What a status stands for when the envelope does not name its type. A 409 alone is not ALREADY_EXISTS."""
+_BY_STATUS = {401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 413: ContentTooLarge}
+"""What a status stands for where the type is not a known one. A 409 alone is not ALREADY_EXISTS."""
 
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -146,66 +144,49 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
     if status < 200:
         return ProtocolError(f"{where}: a protocol switch that nobody asked for")
     if status < 400:
-        # only these two promise that the request was not carried out where it arrived
-        proven = status in {HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT}
-        return RedirectRefused(
-            f"{where}: a redirect is not followed", outcome=Outcome.REJECTED if proven else Outcome.UNKNOWN
-        )
+        return statement_of_redirect(status).on(RedirectRefused(f"{where}: a redirect is not followed"))
     retry_after = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
     info = await _envelope(answer)
     if info is None:
         return _of_intermediary(where, status, retry_after)
-    is_refused = (status < 500 and status not in _MAY_BE_CARRIED_OUT) or status == HTTPStatus.NOT_IMPLEMENTED
-    kind = ApiError.by_type[info.type] if info.type in ApiError.by_type else _UNTYPED.get(status, ApiError)
-    return kind(
-        f"{where} {info.type or ''}".rstrip(),
-        status=status,
-        info=info,
-        outcome=Outcome.REJECTED if is_refused else Outcome.UNKNOWN,
-        retry_after=retry_after,
-    )
+    known = None if info.type is None else ApiError.by_type.get(info.type)
+    kind = known or _BY_STATUS.get(status, ApiError)
+    error = kind(f"{where} {info.type}", status=status, info=info, retry_after=retry_after)
+    return statement_of_service(status, info).on(error)
 
 
 def _of_intermediary(where: str, status: int, retry_after: float | None) -> RequestError:
-    is_refused = status in _NOT_CARRIED_OUT
     kind = ContentTooLarge if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else GatewayError
     error = kind(
         f"{where}: not an answer of the service, but of a proxy or firewall on the way",
         status=status,
         info=ErrorInfo(),
-        outcome=Outcome.REJECTED if is_refused else Outcome.UNKNOWN,
         retry_after=retry_after,
     )
-    error.evidence = Evidence.STATUS
-    return error
+    return statement_of_intermediary(status).on(error)
 
 
 async def _envelope(answer: Answer) -> ErrorInfo | None:
     """The service's account of an error; None for any other text, and for one that was cut short."""
     try:
         body = await _read(answer, _LARGEST_ERROR)
-        info = _decoded(body.removeprefix(_BYTE_ORDER_MARK))
+        document = converter.parse(body.removeprefix(_BYTE_ORDER_MARK))
+        info = _decoded(document)
     except (aiohttp.ClientError, OSError, ProtocolError):
         return None
-    is_typed = info.type is not None and re.fullmatch(r"[A-Z][A-Z0-9_]*", info.type) is not None
-    return info if is_typed or (info.code == answer.status and info.message is not None) else None
+    names = document if isinstance(document, Mapping) else ()
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return info if is_of_service(answer.status, info, names, kind) else None
 
 
-@frozen
-class _Summary:
-    """What an error is, without its details."""
-
-    type: ErrorType | None = None
-    code: int | None = None
-    message: str | None = None
-
-
-def _decoded(body: bytes) -> ErrorInfo:
+def _decoded(document: object) -> ErrorInfo:
     try:
-        return converter.decode(body, ErrorInfo)
+        return converter.structure_answer(document, ErrorInfo, "ErrorInfo")
     except DecodeError:
-        summary = converter.decode(body, _Summary)  # details that cannot be read cost the details alone
-    return ErrorInfo(summary.type, summary.code, summary.message)
+        if not isinstance(document, Mapping):
+            raise
+    # details that cannot be read cost the details alone
+    return converter.structure_answer({**document, "details": None}, ErrorInfo, "ErrorInfo")
 
 
 def failure_of(error: Exception, request: Request | None, *, sent: bool, host: str) -> RequestError:
@@ -215,16 +196,19 @@ def failure_of(error: Exception, request: Request | None, *, sent: bool, host: s
     """
     where = "" if request is None else f"{request.method} {request.route}: "
     never_left = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not sent
-    outcome = Outcome.NOT_SENT if never_left else Outcome.UNKNOWN
+    failure = _failure_of(error, where, host, never_left=never_left)
+    return statement_without_answer(sent=not never_left).on(failure)
+
+
+def _failure_of(error: Exception, where: str, host: str, *, never_left: bool) -> RequestError:
     if isinstance(error, TimeoutError):
         reason = f"no connection to {host} in time" if never_left else "no answer in time"
-        return RequestTimeout(f"{where}{reason}", outcome=outcome)
+        return RequestTimeout(f"{where}{reason}")
     if isinstance(error, _NO_HTTP) and not isinstance(error, aiohttp.ClientHttpProxyError):
-        return ProtocolError(f"{where}the answer is not HTTP or was cut short", outcome=outcome)
+        return ProtocolError(f"{where}the answer is not HTTP or was cut short")
     is_lasting = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.InvalidURL)
     failure = ConnectionFailed(
         f"{where}{_reason(error, host)}",
-        outcome=outcome,
         transient=not (is_lasting or _is_unknown_host(error)),
     )
     failure.__cause__ = _safe_cause(error)

@@ -12,7 +12,13 @@ from typing import Generic, TypeVar, cast
 from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
-from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, is_duplicate, read_back
+from clinia_async.calls.reconciliation import (
+    DIFFERENT_RECORD,
+    Match,
+    is_duplicate,
+    read_back,
+    statement_of_failure,
+)
 from clinia_async.errors import (
     GatewayError,
     Outcome,
@@ -149,9 +155,9 @@ class Sender:
     ) -> Delivery[R]:
         clock = self.limiter.patience_clock
         waits, attempts, failed_at = RetryWaits(self._policy), 1, clock.time()
-        gateways = 0
+        blocks = 0
         while True:
-            gateways += isinstance(failure, GatewayError)
+            blocks += isinstance(failure, GatewayError) and failure.is_block
             deadline += failure.waited
             if maybe_applied and is_duplicate(failure, call):
                 return await self._reconcile(call, failure, deadline, attempts)
@@ -163,7 +169,7 @@ class Sender:
             if pause is None:
                 final = _final_error(failure, attempts, maybe_applied=maybe_applied)
                 if isinstance(final, GatewayError):
-                    final.is_final = attempts == gateways > 1
+                    final.is_final = attempts == blocks > 1
                 raise final
             emit_retry(self._telemetry, request, failure, pause)
             await asyncio.sleep(pause)
@@ -224,10 +230,8 @@ class Sender:
 
 
 def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -> RequestError:
-    """Return the last failure; once an answer was lost, no later one proves that nothing happened."""
-    failure = copy_for_raise(failure)
-    if maybe_applied:
-        failure.outcome = Outcome.UNKNOWN
+    """Return the last failure, which says what all attempts together prove."""
+    failure = statement_of_failure(failure, maybe_applied=maybe_applied).on(failure)
     failure.attempts = attempts
     return failure
 

@@ -83,8 +83,8 @@ MUTANTS = [
     Mutant(
         "status_forgets_the_lost_answer",
         "clinia_async/calls/reconciliation.py",
-        "    if is_proven and not maybe_applied:\n        return Outcome.REJECTED, Evidence.TASK",
-        "    if is_proven:\n        return Outcome.REJECTED, Evidence.TASK",
+        "    if is_proven and not maybe_applied:\n        return Statement(Outcome.REJECTED, Evidence.TASK)",
+        "    if is_proven:\n        return Statement(Outcome.REJECTED, Evidence.TASK)",
         ["tests/calls/test_reconciliation.py::test_what_a_status_proves_without_receipts"],
     ),
     Mutant(
@@ -178,15 +178,15 @@ MUTANTS = [
     Mutant(
         "error_forgets_the_lost_answer",
         "clinia_async/tasks/results.py",
-        "outcome, evidence = outcome_of(receipts, maybe_applied=task.maybe_applied)",
-        "outcome, evidence = outcome_of(receipts, maybe_applied=False)",
+        "snapshot.status, receipts, maybe_applied=task.maybe_applied, is_single",
+        "snapshot.status, receipts, maybe_applied=False, is_single",
         ["tests/tasks/test_outcomes.py::test_a_failure_after_a_lost_answer_is_unknown"],
     ),
     Mutant(
         "reviewed_write_needs_no_read_back",
         "clinia_async/tasks/results.py",
-        "        if back.answer is None:\n            raise task.error(TaskUnconfirmed, _UNCONFIRMED, Outcome.UNKNOWN)\n        task.evidence = Evidence.READ_BACK\n        return self.write.result(back.answer)\n\n    async def _after_duplicate",
-        "        task.evidence = Evidence.READ_BACK\n        return self.write.result(back.answer)\n\n    async def _after_duplicate",
+        "        if back.answer is None:\n            raise task.error(TaskUnconfirmed, _UNCONFIRMED)\n        task.evidence = back.statement.evidence\n        return self.write.result(back.answer)\n\n    async def _after_duplicate",
+        "        task.evidence = back.statement.evidence\n        return self.write.result(back.answer)\n\n    async def _after_duplicate",
         ["tests/tasks/test_outcomes.py::test_a_review_in_a_word_not_known_is_read_back_and_compared"],
     ),
     Mutant(

@@ -284,12 +284,35 @@ async def test_receipts_that_may_be_missing_reject_nothing() -> None:
         assert (empty.value.outcome, empty.value.evidence) == (Outcome.DONE, Evidence.TASK)
 
 
-async def test_a_task_and_a_receipt_that_contradict_each_other_prove_nothing() -> None:
-    for status, other in (("SUCCESS", "FAILURE"), ("FAILURE", "SUCCESS")):
-        async with against(script(status, [receipt("prac-1.org-9", other)])) as (session, _):
-            with pytest.raises(TaskFailed) as caught:
-                await (await session.submit(join()))
-            assert caught.value.outcome is Outcome.UNKNOWN
+@pytest.mark.parametrize("way", ["single", "bulk", "bundle", "resumed"])
+@pytest.mark.parametrize(
+    ("status", "other"),
+    [("SUCCESS", "FAILURE"), ("SUCCESS", "CANCELLED"), ("FAILURE", "SUCCESS"), ("CANCELLED", "SUCCESS")],
+)
+async def test_a_task_and_a_receipt_that_contradict_each_other_prove_nothing(
+    status: str, other: str, way: str
+) -> None:
+    id_ = {"bulk": "bk_1", "bundle": "bd_1"}.get(way, "s_1")
+    async with against(script(status, [receipt("prac-1.org-9", other)], id=id_)) as (session, _):
+        if way == "single":
+            made: Any = await session.submit(join())
+        elif way == "resumed":
+            made = session.task("s_1", source=EHR)
+        else:
+            made = await (session.bulk if way == "bulk" else session.bundle)(EHR, [join()])
+        with pytest.raises(TaskFailed) as caught:
+            await made
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("SUCCESS", Outcome.DONE), ("FAILURE", Outcome.UNKNOWN)])
+async def test_a_receipt_that_names_no_record_is_as_good_as_its_task(status: str, outcome: Outcome) -> None:
+    error = None if status == "SUCCESS" else "ALREADY_EXISTS"
+    named = receipt("..", status, error=error, targetType="RESOURCE", type="practitioner")
+    async with against(script(status, [named])) as (session, _):
+        with pytest.raises(ProtocolError) as caught:
+            await (await session.submit(new(None), maybe_applied=True))
+        assert caught.value.outcome is outcome
 
 
 # ------------------------------------------------------------------------------ after a lost answer

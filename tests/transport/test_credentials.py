@@ -72,6 +72,17 @@ async def test_after_a_401_the_source_is_asked_once_more() -> None:
         assert sent == ["Bearer t-1", "Bearer t-1", "Bearer t-2"]
 
 
+async def test_an_answer_that_proves_nothing_is_not_followed_by_a_second_write() -> None:
+    """UNAUTHENTICATED with a status of 5xx: the write may have been carried out all the same."""
+    tokens = Tokens()
+    async with Hostile([refusal(503, "UNAUTHENTICATED")], otherwise=persisted) as server:
+        async with at(server, credentials=tokens, retry=ONCE) as session:
+            with pytest.raises(Unauthenticated) as caught:
+                await session.create_resource(SOURCE, "practitioner", data={})
+            assert caught.value.outcome is Outcome.UNKNOWN
+        assert len(server.requests) == tokens.given == 1
+
+
 async def test_a_second_401_is_raised() -> None:
     tokens = Tokens()
     async with (

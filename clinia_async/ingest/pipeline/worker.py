@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from clinia_async.calls import RetrySafety, Write
+from clinia_async.calls.reconciliation import proves_not_applied
 from clinia_async.errors import (
     CliniaError,
     ContentTooLarge,
@@ -182,7 +183,7 @@ class ChunkWorker:
 
     async def _stopped(self, chunk: Chunk, stop: JobStopped | SessionClosed) -> None:
         chunk.requests += getattr(stop, "attempts", 0)
-        is_proven = stop.outcome in {Outcome.NOT_SENT, Outcome.REJECTED} and not chunk.maybe_applied
+        is_proven = proves_not_applied(stop) and not chunk.maybe_applied
         if is_proven and chunk.state is ChunkState.SENDING:
             with contextlib.suppress(JournalError):
                 await self._checkpoints.withdrawn(chunk)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from clinia_async.calls import Bundle, EncodedBulk, Write
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.calls.reconciliation import Proof, is_key_taken, proof_of
+from clinia_async.calls.reconciliation import Proof, evidence_of_operation, is_key_taken, proof_of
 from clinia_async.errors import CliniaError, Evidence, RequestError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -29,7 +29,8 @@ AMBIGUOUS = "receipts do not tell which of the records that were to get an id fa
 WITH_ITS_BUNDLE = "its bundle was refused because of another record"
 LOST_ANSWER = "an answer was lost, and the next attempt failed"
 _CONCURRENT_READS = 16
-_STORED: Finding = (Disposition.SUCCEEDED, None, Evidence.RECEIPT)
+_STORED: Finding = (Disposition.SUCCEEDED, None, Proof.STORED.evidence)
+_PERSISTED: Finding = (Disposition.PERSISTED, None, evidence_of_operation(persisted=True))
 
 
 class BulkSender:
@@ -51,7 +52,7 @@ class BulkSender:
 
     async def outcomes(self, chunk: Chunk, task: Task[object]) -> ChunkOutcomes:
         if chunk.state is not ChunkState.ACCEPTED:  # stored at once: nothing may still fail
-            return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.ENVELOPE))
+            return ChunkOutcomes.same(chunk, _PERSISTED)
         try:
             receipts = await self._session.receipts(task)
         except RequestError:
@@ -65,7 +66,7 @@ class BulkSender:
         if not (self._atomic and is_key_taken(error)):
             return ChunkOutcomes.same(chunk, finding_of(error))
         # a bundle that was answered at once: only what is there says which of its keys was taken
-        return await self._read_back(chunk, [None] * len(chunk.records), {})
+        return await self._read_back(chunk, [None] * len(chunk.records), {}, error.evidence)
 
     async def _matched(self, chunk: Chunk, receipts: Sequence[Receipt]) -> ChunkOutcomes:
         keys = chunk.records.keys()
@@ -82,9 +83,16 @@ class BulkSender:
         return await self._read_back(chunk, found, matched.of)
 
     async def _read_back(
-        self, chunk: Chunk, found: list[Finding | None], receipts: Mapping[Key, Receipt]
+        self,
+        chunk: Chunk,
+        found: list[Finding | None],
+        receipts: Mapping[Key, Receipt],
+        refused_by: Evidence = Evidence.NONE,
     ) -> ChunkOutcomes:
-        """Fill in what only the records as they are now can say."""
+        """Fill in what only the records as they are now can say.
+
+        `refused_by` is what proves that a bundle was refused as a whole.
+        """
         to_read = [place for place, finding in enumerate(found) if finding is None]
 
         async def read() -> None:
@@ -93,7 +101,7 @@ class BulkSender:
                 record = chunk.records[place]
                 receipt = receipts.get(record.key) if record.key else None
                 try:
-                    found[place] = await self._read_one(chunk, record, receipt)
+                    found[place] = await self._read_one(chunk, record, receipt, refused_by)
                 except RequestError as error:
                     found[place] = Disposition.UNKNOWN, type(error).__name__, Evidence.NONE
 
@@ -102,21 +110,24 @@ class BulkSender:
         findings = [finding for finding in found if finding is not None]
         return ChunkOutcomes.of_chunk(chunk, findings)
 
-    async def _read_one(self, chunk: Chunk, record: Record, receipt: Receipt | None) -> Finding:
+    async def _read_one(
+        self, chunk: Chunk, record: Record, receipt: Receipt | None, refused_by: Evidence
+    ) -> Finding:
         if receipt is not None and receipt.status == TaskStatus.SUCCESS:
             return await reconcile_reviewed(record, self._session.read)
         if chunk.maybe_applied:
             return await reconcile_maybe_applied(record, self._on_existing, self._session.read)
         if receipt is None:
-            return await self._with_its_bundle(record)
-        return await compare_existing(record, self._on_existing, self._session.read, Evidence.RECEIPT)
+            return await self._with_its_bundle(record, refused_by)
+        proof = proof_of(receipt, maybe_applied=False)
+        return await compare_existing(record, self._on_existing, self._session.read, proof.evidence)
 
-    async def _with_its_bundle(self, record: Record) -> Finding:
+    async def _with_its_bundle(self, record: Record, refused_by: Evidence) -> Finding:
         """For a record of a bundle that was refused because one of its keys is taken."""
-        refused: Finding = (Disposition.REJECTED, WITH_ITS_BUNDLE, Evidence.ENVELOPE)
+        refused: Finding = (Disposition.REJECTED, WITH_ITS_BUNDLE, refused_by)
         if not record.is_create:
             return refused
-        found = await compare_existing(record, self._on_existing, self._session.read, Evidence.ENVELOPE)
+        found = await compare_existing(record, self._on_existing, self._session.read, refused_by)
         return refused if found[0] is Disposition.UNKNOWN else found
 
 
@@ -131,10 +142,10 @@ def _finding(chunk: Chunk, receipt: Receipt | None) -> Finding | None:
     if proof is Proof.READ_BACK_NEEDED or is_key_taken(receipt):
         return None
     if proof is Proof.DROPPED:
-        return Disposition.DROPPED, DROPPED, Evidence.RECEIPT
+        return Disposition.DROPPED, DROPPED, proof.evidence
     if receipt.status == TaskStatus.CANCELLED:
-        return Disposition.CANCELLED, CANCELLED, Evidence.RECEIPT
-    return Disposition.FAILED, reason_of(receipt), Evidence.RECEIPT
+        return Disposition.CANCELLED, CANCELLED, proof.evidence
+    return Disposition.FAILED, reason_of(receipt), proof.evidence
 
 
 def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Finding | None]:

@@ -54,8 +54,9 @@ async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read
 async def reconcile_reviewed(record: Record, read: Read) -> Finding:
     """Return what became of a record whose receipt does not say how its review ended."""
     until = asyncio.get_running_loop().time() + REPLICA_LAG
-    if (await read_back(_write_of(record), read, until)).match is Match.SAME:
-        return Disposition.SUCCEEDED, None, Evidence.READ_BACK
+    back = await read_back(_write_of(record), read, until)
+    if back.match is Match.SAME:
+        return Disposition.SUCCEEDED, None, back.statement.evidence
     return Disposition.UNKNOWN, NOT_REVIEWED, Evidence.NONE
 
 

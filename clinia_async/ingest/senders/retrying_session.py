@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from clinia_async.calls import Call, RetrySafety, Write
-from clinia_async.calls.reconciliation import READ_BACK_FOR
+from clinia_async.calls.reconciliation import READ_BACK_FOR, statement_of_failure
 from clinia_async.errors import (
     CliniaError,
     Outcome,
@@ -180,6 +180,6 @@ async def _checking_access(wait: Callable[[], Awaitable[R]]) -> R:
 
 
 def _stopped(stop: JobStopped, error: RequestError, *, maybe_applied: bool) -> JobStopped:
-    stop.outcome = Outcome.UNKNOWN if maybe_applied else error.outcome
+    stop = statement_of_failure(error, maybe_applied=maybe_applied).on(stop)
     stop.attempts = error.attempts
     return stop

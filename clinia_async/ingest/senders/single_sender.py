@@ -2,7 +2,7 @@
 
 from clinia_async.calls import Write
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.errors import CliniaError, Evidence, InvalidWrite
+from clinia_async.errors import CliniaError, InvalidWrite
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.conflicts import resolve_conflict
@@ -28,11 +28,8 @@ class SingleSender:
         queued = chunk.state is ChunkState.ACCEPTED
         await self._session.wait_for(task.result)
         chunk.maybe_applied = task.maybe_applied
-        if task.reconciled:
-            return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.READ_BACK))
-        if queued:
-            return ChunkOutcomes.same(chunk, (Disposition.SUCCEEDED, None, task.evidence))
-        return ChunkOutcomes.same(chunk, (Disposition.PERSISTED, None, Evidence.ENVELOPE))
+        disposition = Disposition.SUCCEEDED if queued and not task.reconciled else Disposition.PERSISTED
+        return ChunkOutcomes.same(chunk, (disposition, None, task.evidence))
 
     async def refused(self, chunk: Chunk, error: CliniaError) -> ChunkOutcomes:
         found = await resolve_conflict(

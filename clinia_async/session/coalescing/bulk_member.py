@@ -8,6 +8,7 @@ from typing import cast
 from attrs import define, field
 
 from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertResource
+from clinia_async.calls.reconciliation import Statement, evidence_of_operation
 from clinia_async.errors import ApiError, Evidence, ProtocolError, RequestError, TaskFailed
 from clinia_async.models import ErrorType, Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import Key, match_receipts
@@ -40,6 +41,11 @@ class SharedBulk:
         """Make the handle for one of the writes, which went out as `operation`."""
         return BulkMemberTask(self, write, operation)
 
+    @property
+    def evidence(self) -> Evidence:
+        """What proves a write that `has_stored` is true of."""
+        return evidence_of_operation(persisted=self.is_persisted)
+
     def has_stored(self, write: KeyedWrite) -> bool:
         """Whether what the end of the task brought proves that `write` is stored."""
         if self.is_persisted:
@@ -56,7 +62,7 @@ class SharedBulk:
         """Resolve the result of each of its tasks."""
         task = cast("BulkMemberTask", task)
         if self.is_persisted:
-            task.evidence = Evidence.ENVELOPE
+            task.evidence = self.evidence
             return task.as_sent()
         resolve = RecordResult(
             cast("RecordWrite[Record]", task.write),
@@ -112,7 +118,7 @@ class BulkMemberTask(Task[Record]):
         if self._bulk.has_stored(self.write):
             self._result = self.as_sent()
             self._known = True
-            self.evidence = Evidence.ENVELOPE if self._bulk.is_persisted else Evidence.RECEIPT
+            self.evidence = self._bulk.evidence
 
 
 _USUAL_STATUS = {
@@ -137,7 +143,6 @@ def refusal_of(error: TaskFailed) -> ApiError | None:
         return None
     status = info.code or _USUAL_STATUS.get(info.type or ErrorType.INVALID_ARGUMENT, 400)
     kind = ApiError if info.type is None else ApiError.by_type.get(info.type, ApiError)
-    refusal = kind(f"bulk operation: {info.type or status}", status=status, info=info, outcome=error.outcome)
-    refusal.evidence = error.evidence
+    refusal = kind(f"bulk operation: {info.type or status}", status=status, info=info)
     refusal.request_id = error.request_id
-    return refusal
+    return Statement(error.outcome, error.evidence).on(refusal)

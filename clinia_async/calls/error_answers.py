@@ -1,0 +1,79 @@
+"""What an answer with an error status proves about the request, or that no answer came.
+
+Only the service's own error envelope, `{code, message, type, details}`, speaks for the service. A page of a
+proxy, a firewall or a gateway proves nothing, even where it has fields in common with the envelope. No page
+of the API shows the body of an error answer. Every page that shows the envelope shows its `type`, which is
+the one field that other formats lack: several gateways write `{"code": 403, "message": "..."}`, with and
+without `details`. So a `type` is required.
+"""
+
+import re
+from collections.abc import Collection
+from http import HTTPStatus
+
+from clinia_async.calls.reconciliation import UNPROVEN, Statement
+from clinia_async.errors import Evidence, Outcome
+from clinia_async.models import ErrorInfo, ErrorType
+
+_NOT_CARRIED_OUT = frozenset({411, 413, 414, 429, 431})
+"""Statuses that say in themselves that the request was not carried out, from the service or from a proxy."""
+
+_MAY_BE_CARRIED_OUT = frozenset({408, 499})
+"""Statuses of 4xx after which the request may have been carried out, though the service says them."""
+
+_NOT_CARRIED_OUT_HERE = frozenset({HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT})
+"""The only redirects that promise that the request was not carried out where it arrived."""
+
+_OTHER_FIELDS = frozenset({"title", "status", "error", "fault"})
+"""Fields that formats of others have beside a `type`: RFC 9457, Spring and gateways."""
+_OTHER_FORMATS = frozenset({"application/problem+json", "application/problem+xml"})
+"""Media types of error formats that are not the service's, in which `type` means something else."""
+
+_DOCUMENTED = frozenset(ErrorType)
+_OF_SISTER_PRODUCT = frozenset({"PAYMENT_REQUIRED", "UNSUPPORTED_MEDIA_TYPE"})
+"""Types of another product of the same maker, whose envelope has no `details`."""
+_WORD = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+
+
+def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_type: str | None) -> bool:
+    """Return whether an answer with an error status is the service's own envelope.
+
+    A documented `type` is enough. Any other word may be a gateway's: beside it stands the rest of the
+    envelope, with the HTTP status as its `code`.
+
+    Args:
+        status: the HTTP status.
+        info: the envelope, as far as it could be read.
+        names: the fields of the JSON object, known or not.
+        media_type: the Content-Type without its parameters, in lower case.
+    """
+    if info.type is None or media_type in _OTHER_FORMATS or not _OTHER_FIELDS.isdisjoint(names):
+        return False
+    if info.type in _DOCUMENTED:
+        return True
+    is_whole = info.type in _OF_SISTER_PRODUCT or "details" in names
+    is_word = _WORD.fullmatch(info.type) is not None
+    return is_word and is_whole and info.code == status and info.message is not None
+
+
+def statement_of_service(status: int, info: ErrorInfo) -> Statement:
+    """Return what the service's own envelope proves about the request that it answers."""
+    is_refused = (status < 500 and status not in _MAY_BE_CARRIED_OUT) or status == HTTPStatus.NOT_IMPLEMENTED
+    if is_refused and info.type != ErrorType.INTERNAL:  # which says that it failed, whatever the status
+        return Statement(Outcome.REJECTED, Evidence.ENVELOPE)
+    return UNPROVEN
+
+
+def statement_of_intermediary(status: int) -> Statement:
+    """Return what the page of a proxy, a firewall or a gateway proves about the request."""
+    return Statement(Outcome.REJECTED, Evidence.STATUS) if status in _NOT_CARRIED_OUT else UNPROVEN
+
+
+def statement_of_redirect(status: int) -> Statement:
+    """Return what a redirect, which is never followed, proves about the request."""
+    return Statement(Outcome.REJECTED, Evidence.STATUS) if status in _NOT_CARRIED_OUT_HERE else UNPROVEN
+
+
+def statement_without_answer(*, sent: bool) -> Statement:
+    """Return what is proven about a request that brought no answer. `sent`: a byte of it has left."""
+    return UNPROVEN if sent else Statement(Outcome.NOT_SENT, Evidence.NOT_SENT)
