@@ -6,13 +6,14 @@ import re
 import textwrap
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 
 import pytest
 from attrs import frozen
 
 import clinia_async
-from clinia_async import Session
+from clinia_async import CliniaError, Session
 from clinia_async.calls.call import Call, Write
 from clinia_async.calls.reconciliation import Reconcilable
 
@@ -144,3 +145,74 @@ def test_docstrings_name_every_keyword() -> None:
         for each in PUBLIC
     }
     assert {name: keywords for name, keywords in missing.items() if keywords} == {}
+
+
+# Functions that are not exported
+
+
+@frozen
+class Inner:
+    """A function of any module whose name has no leading underscore, found without importing the module."""
+
+    place: str
+    name: str
+    doc: str
+    raised: frozenset[str]
+
+    def says_what_it_raises(self) -> bool:
+        return bool(re.search(r"\bRaises?\b", self.doc))
+
+
+FOLDER = Path(clinia_async.__file__).parent
+OF_ITS_OWN = "emulator"
+"""Imports nothing of ours and raises its own errors, which are answers."""
+INTERFACE_CLASSES = {"Call", "CallInterface", "Reconcilable", "Write"}
+"""Classes that document a method for all those that have it."""
+
+
+def inner_functions() -> Iterator[Inner]:
+    for path in sorted(FOLDER.rglob("*.py")):
+        place = path.relative_to(FOLDER)
+        if place.parts[0] != OF_ITS_OWN:
+            yield from functions_in(ast.parse(path.read_text(encoding="utf-8")), str(place))
+
+
+def functions_in(node: ast.AST, place: str) -> Iterator[Inner]:
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.ClassDef):
+            yield from functions_in(each, f"{place} {each.name}")
+        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not each.name.startswith("_"):
+                yield Inner(place, each.name, ast.get_docstring(each) or "", frozenset(raised_in(each)))
+        elif isinstance(each, ast.If | ast.Try):
+            yield from functions_in(each, place)
+
+
+def raised_in(node: ast.AST) -> Iterator[str]:
+    """Yield the names of the classes that a function raises itself, and not one inside it."""
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.Raise):
+            made = each.exc.func if isinstance(each.exc, ast.Call) else each.exc
+            yield getattr(made, "attr", getattr(made, "id", ""))
+        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield from raised_in(each)
+
+
+def test_every_function_of_every_module_says_what_it_raises() -> None:
+    functions = [*inner_functions()]
+    documented = {
+        each.name
+        for each in functions
+        if each.place.split()[-1] in INTERFACE_CLASSES and each.says_what_it_raises()
+    }
+    ours = {kind.__name__ for kind in subclasses(CliniaError)} | {"Unreadable"}
+    raising = [each for each in functions if each.raised & ours]
+    assert len(raising) > 60
+    silent = [each for each in raising if not each.says_what_it_raises() and each.name not in documented]
+    assert [f"{each.place}: {each.name}" for each in silent] == []
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from subclasses(each)

@@ -123,6 +123,7 @@ def _reconciled(write: _ResourceWrite, found: object) -> TaskSubmission | None:
 
 
 def check_resource(found: Resource | None, type: str, id: str | None) -> None:
+    """Raise `ProtocolError` for an answer about another resource than the one that was sent."""
     if found is None or found.type != type or (id is not None and found.id != id):
         raise ProtocolError("the answer does not hold the resource that was sent")
 
@@ -174,6 +175,7 @@ class CreateResource(_ResourceWrite):
         return require_record(submission.resource)
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
+        """Return the call that reads the resource. Raises `ProtocolError` if no id of it is known."""
         made = [receipt.id for receipt in receipts if receipt.target_type == self.target]
         id_ = self.id or (made[0] if len(made) == 1 else None)
         if id_ is None:

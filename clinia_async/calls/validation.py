@@ -58,7 +58,7 @@ def check_key(value: str, path: str) -> None:
 
 
 def check_type(value: str, path: str) -> None:
-    """Check the type of a record, which stands in its path."""
+    """Check the type of a record, which stands in its path. Raises `InvalidWrite`."""
     check_key(value, path)
     if value == RESERVED_TYPE:
         raise InvalidWrite(path, "must not be `bulk`: the path of such a record is that of the bulk endpoint")

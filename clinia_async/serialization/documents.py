@@ -18,9 +18,11 @@ class _Codec:
     """What values use to read and write JSON."""
 
     def refuse(self, path: str, rule: str) -> NoReturn:
+        """Raise `InvalidWrite`."""
         raise InvalidWrite(path, rule)
 
     def from_object(self, kind: type[T], value: Json, path: str, *, keep_unknown: bool = False) -> T:
+        """Make a value of a dict. Raises `InvalidWrite`."""
         try:
             return converter.structure(_plain(value), kind, keep_unknown=keep_unknown)
         except DecodeError as error:

@@ -228,10 +228,12 @@ def unescaped(found: object) -> str:
 
 
 def refuse_constant(_: str) -> NoReturn:
+    """Raise `DecodeError` for NaN and the infinities."""
     raise DecodeError("$", "numbers that are finite")
 
 
 def exact_float(text: str) -> float:
+    """Read a number. Raises `DecodeError` if no double can hold it."""
     number = float(text)
     if math.isinf(number):
         raise DecodeError("$", "numbers that a double can hold")
@@ -239,7 +241,7 @@ def exact_float(text: str) -> float:
 
 
 def refuse_repeated_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Make an object of its fields; a `DecodeError` for a key given twice."""
+    """Make an object of its fields. Raises `DecodeError` for a key that is given twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise DecodeError("$", "an object with each key once")

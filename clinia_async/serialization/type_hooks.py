@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def time_hook(text: object, _: Any) -> datetime:
-    """Read a timestamp; a datetime in a dict that a program made is taken as it is."""
+    """Read a timestamp; a datetime in a dict that a program made is taken as it is. Raises `Unreadable`."""
     if isinstance(text, datetime):  # in a dict that a program made
         return text
     try:
@@ -43,14 +43,14 @@ def as_it_is(value: object, _: Any = None) -> object:
 
 
 def json_object_hook(value: object, _: Any) -> object:
-    """Read a JSON object that is opaque here."""
+    """Read a JSON object that is opaque here. Raises `Unreadable`."""
     if type(value) is not dict:
         raise Unreadable("an object")
     return value
 
 
 def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnum:
-    """Read a constant of an enum; an unknown value is kept, and noted."""
+    """Read a constant of an enum; an unknown value is kept, and noted. Raises `Unreadable` for no string."""
     if not isinstance(value, str):
         raise Unreadable("a string")
     member = kind(value)
@@ -60,7 +60,7 @@ def open_enum_hook(value: object, kind: type[models.OpenEnum]) -> models.OpenEnu
 
 
 def task_id_hook(value: object, _: Any) -> TaskId:
-    """Read a task id."""
+    """Read a task id. Raises `Unreadable`."""
     try:
         return TaskId(value)  # type: ignore[arg-type]
     except ValueError:

@@ -28,6 +28,10 @@ async def all_pages(
     """Yield every entry of a list.
 
     Whether pages count from 0 or from 1 is not documented: it is inferred from the answers.
+
+    Raises:
+        InvalidWrite: `per_page` is less than 1.
+        ProtocolError: an answer is another page than the one that was asked for.
     """
     size = "" if per_page is None else f"perPage={per_page}"
     if per_page is not None and (type(per_page) is not int or per_page < 1):

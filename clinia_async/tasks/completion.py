@@ -118,7 +118,11 @@ async def wait(tasks: Iterable[Task[R]], *, timeout: float | None) -> tuple[set[
 
 
 async def gather(tasks: Sequence[Task[R]], *, return_exceptions: bool) -> list[R | CliniaError]:
-    """The results in order, or all the failures; see `Session.gather`."""
+    """The results in order, or all the failures; see `Session.gather`.
+
+    Raises:
+        GatherError: more than one of the tasks failed; a single failure is raised as it is.
+    """
     found = await asyncio.gather(*(task.result() for task in tasks), return_exceptions=True)
     failures: list[CliniaError] = []
     for each in found:

@@ -357,7 +357,12 @@ class BatchTaskResult:
 
 
 async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
-    """The result of a bulk whose writes are not known: its receipts, if every operation was carried out."""
+    """The result of a bulk whose writes are not known: its receipts, if every operation was carried out.
+
+    Raises:
+        TaskError: an operation failed, or nothing proves that it was carried out.
+        RequestError: the receipts could not be read.
+    """
     receipts, failure = await _receipts(task, snapshot)
     if not receipts:
         failure = failure or ProtocolError("the task ended and brought no receipt")

@@ -44,6 +44,7 @@ class Addresses:
 
     @classmethod
     def of_workspace(cls, workspace: str, registry_host: str, catalog_host: str) -> "Addresses":
+        """Return the hosts of a workspace, given by its label or one of its hosts. Raises `ConfigError`."""
         workspace = _workspace_of_host(workspace)
         if not _is(_LABEL, workspace):
             raise ConfigError(

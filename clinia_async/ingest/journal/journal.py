@@ -131,6 +131,7 @@ class _Opened:
         return self.connections[0]
 
     def open(self, path: Path, identity: JobIdentity, *, may_be_copy: bool) -> tuple[JobRow, History]:
+        """Open the journal of a job, and return what it says. Raises `JournalError`."""
         had_log = has_log(path)
         self.connections.append(open_file(path))
         self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)

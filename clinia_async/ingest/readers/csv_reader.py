@@ -152,7 +152,7 @@ class CsvTable:
             csv.field_size_limit(LARGEST_LINE)  # a row is bounded by its size
 
     def header(self) -> Sequence[str]:
-        """Return the names of the columns."""
+        """Return the names of the columns. Raises `InputError`."""
         for _ in range(self._skip):
             self._lines.pop()
         rows = self._take()

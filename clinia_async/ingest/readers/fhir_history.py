@@ -111,7 +111,7 @@ class Histories:
     def see(
         self, identity: Identity, entry: Mapping[str, object], bundle: int, *, is_deleted: bool
     ) -> Standing:
-        """Return what the version in an entry is. Each entry is seen once, in order."""
+        """Return what the version in an entry is. Each entry is seen once, in order. Raises `InputError`."""
         if self._is_reading_ahead:
             self._note(identity, entry, bundle, is_deleted=is_deleted)
             return Standing.EARLIER

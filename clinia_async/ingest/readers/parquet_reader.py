@@ -69,6 +69,7 @@ class _Table:
         raise InputError("the input is not Parquet, is damaged, or cannot be opened")
 
     def choose(self, rows: RowReader, timezone: str | None) -> None:
+        """Read the columns that `rows` needs. Raises `InputError` if one is missing or cannot be carried."""
         try:
             self._rows = ArrowRows(self.schema, rows, timezone)
             self._batches = self._file.iter_batches(
@@ -83,7 +84,11 @@ class _Table:
         raise InputError("the input is damaged or cannot be read")
 
     def columns(self) -> tuple[int, list[Sequence[object]]] | None:
-        """Return the number of rows of the next batch, and its columns; None at the end."""
+        """Return the number of rows of the next batch, and its columns; None at the end.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         try:
             batch = next(self._batches, None)
             return None if batch is None else (batch.num_rows, self._rows.columns(batch))

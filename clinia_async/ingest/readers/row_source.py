@@ -123,6 +123,7 @@ class _Batches:
         raise InputError("the frame cannot be read as Arrow: perhaps a column has values of several types")
 
     def next(self, rows: ArrowRows) -> tuple[int, list[Sequence[object]]] | None:
+        """Return the size and the columns of the next part; None at the end. Raises `InputError`."""
         try:
             part = next(self._parts, None)
             return None if part is None else (part.num_rows, rows.columns(part))  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ class SingleSender:
         self._on_existing = on_existing
 
     def write(self, chunk: Chunk) -> Write[object]:
+        """Return the write of the one record of a chunk. Raises `InvalidWrite` if no call takes it alone."""
         write = chunk.records[0].write
         if not hasattr(write, "request"):
             raise InvalidWrite("$.action", "must not be UPSERT: a relationship has no such call of its own")
