@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import wraps
 from inspect import signature
@@ -104,6 +103,8 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
                     warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=2)
                     kwargs[renamed[name]] = kwargs.pop(name)
                 elif name not in known:
+                    from difflib import get_close_matches  # noqa: PLC0415  for an error alone
+
                     close = get_close_matches(name, known, n=1)
                     hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
                     raise TypeError(f"{owner} has no option {name!r}: {hint}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from importlib import import_module
+from inspect import Parameter, Signature
 from operator import or_
 from types import NoneType, UnionType
 from typing import NoReturn, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -143,7 +144,9 @@ def _converter(cls: type, attribute: "Attribute[object]") -> Callable[[object], 
             found.append(check_for(get_type_hints(cls)[attribute.name], f"{cls.__name__}.{attribute.name}"))
         return found[0](value, path)
 
-    convert.__annotations__ = {"value": attribute.type}  # which attrs shows in the signature of the class
+    # attrs shows the type in the signature of the class, and takes long to find it out by itself
+    value = Parameter("value", Parameter.POSITIONAL_OR_KEYWORD, annotation=attribute.type)
+    convert.__signature__ = Signature([value])  # type: ignore[attr-defined]
     return convert
 
 

@@ -12,7 +12,6 @@ from attrs import evolve
 
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
-from clinia_async.calls.raw_request import RawRequest
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.errors.settings import refuse_unknown_options
 from clinia_async.models.secret import Secret
@@ -225,6 +224,8 @@ class Session(ApiMethods):
             RequestError: no good answer came; its `outcome` says what may have happened.
             SessionClosed: the session is closed.
         """
+        from clinia_async.calls.raw_request import RawRequest  # noqa: PLC0415  few programs need it
+
         if host not in tuple(Host):
             raise ConfigError(f"host must be one of {', '.join(Host)}")
         call = RawRequest(method, path, json, params, Host(host), idempotent)

@@ -31,7 +31,6 @@ from clinia_async.transport.adaptive_limit import (
     Permit,
 )
 from clinia_async.transport.retry import RETRY_AFTER_JITTER, PatienceClock, is_throttled
-from clinia_async.transport.shared_limit import SharedLimit
 
 T = TypeVar("T")
 
@@ -108,12 +107,12 @@ class Limiter:
         Raises:
             ConfigError: the file of a limit that is shared cannot be used.
         """
-        if self.adaptive is None:
-            self.adaptive = (
-                AdaptiveLimit(limits)
-                if limits.shared is None
-                else SharedLimit(limits, path=limits.shared, background=background)
-            )
+        if self.adaptive is None and limits.shared is not None:
+            from clinia_async.transport.shared_limit import SharedLimit  # noqa: PLC0415  few sessions need it
+
+            self.adaptive = SharedLimit(limits, path=limits.shared, background=background)
+        elif self.adaptive is None:
+            self.adaptive = AdaptiveLimit(limits)
         self._users += 1
         return self.adaptive
 
