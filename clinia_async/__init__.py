@@ -28,15 +28,28 @@ _HOME_OF = home_of(
             " TaskPollError TaskTimeout TaskUnconfirmed Unauthenticated Unimplemented WriteConflict"
         ),
         "transport.adaptive_limit": "ConcurrencyLimits GateLimits",
-        "ingest": (
-            "AccessRefused BadRecord Blank ChunkLimits ColumnMapping DeadLetters Disposition FhirContent"
-            " FhirDefinitions Ingestion IngestionOptions InputError InputFormat JobStopped JournalBusy"
-            " JournalError JournalMismatch"
-            " NetworkGivenUp OnUnknown PartitionConfig PartitionReceipt ProcessIngestion"
-            " ReadOptions Record RecordOutcome RecordStream Report RowFailure SourceCancelled TableOptions"
-            " Via WorkerDied fhir_address fhir_definitions"
-            " identity_of ingest_partition read_ndjson read_records rows"
-        ),
+        "ingest.senders.retrying_session": "AccessRefused JobStopped NetworkGivenUp",
+        "ingest.records.record": "BadRecord Blank Record",
+        "ingest.records.chunk": "ChunkLimits",
+        "ingest.readers.column_mapping": "ColumnMapping",
+        "ingest.outcomes.dead_letters": "DeadLetters",
+        "ingest.outcomes.outcome": "Disposition RecordOutcome",
+        "ingest.readers.fhir_records": "FhirContent",
+        "ingest.readers.fhir_definitions": "FhirDefinitions fhir_definitions",
+        "ingest.job": "Ingestion",
+        "ingest.options": "IngestionOptions OnUnknown Via",
+        "ingest.readers.compression": "InputError",
+        "ingest.readers.formats": "InputFormat",
+        "ingest.journal.file": "JournalBusy JournalError JournalMismatch",
+        "ingest.partition": "PartitionConfig PartitionReceipt RowFailure ingest_partition",
+        "ingest.processes.job": "ProcessIngestion ReadOptions WorkerDied",
+        "ingest.records.record_stream": "RecordStream",
+        "ingest.outcomes.report": "Report",
+        "ingest.pipeline.input_reader": "SourceCancelled",
+        "ingest.readers.table_options": "TableOptions",
+        "ingest.readers.fhir_identity": "fhir_address",
+        "ingest.readers.files": "identity_of read_ndjson read_records",
+        "ingest.readers.row_source": "rows",
         "models.identifiers": "escape_dots unescape_dots",
         "models": (
             "Action Cardinality Collection CollectionConnection CollectionConnectionJson"

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from attrs import define, field
 
 from clinia_async.cli.exit_codes import say
-from clinia_async.ingest import Report
+from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.processes.job import Load
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 

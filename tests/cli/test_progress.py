@@ -26,7 +26,8 @@ from clinia_async.cli.input_files import input_size
 from clinia_async.cli.progress import OCCASIONAL, Progress, duration, shown
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.emulator import Constant, Emulator
-from clinia_async.ingest import Disposition, Report
+from clinia_async.ingest.outcomes.outcome import Disposition
+from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
 from clinia_async.transport.adaptive_limit import AdaptiveLimit, LoadSignal
 from tests.cli.program import DIRTY, line, start

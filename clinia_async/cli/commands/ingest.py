@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
 
+import gc
 from pathlib import Path
 
 import click
@@ -192,7 +193,11 @@ def ingest(
     emulator: bool,
     output: str,
 ) -> int:
-    from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
+    gc.disable()  # while hundreds of modules are loaded there is nothing to collect
+    try:
+        from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
+    finally:
+        gc.enable()
 
     paths = input_files(files)
     _check_connection(connection, paths, emulator=emulator)

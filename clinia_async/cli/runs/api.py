@@ -18,7 +18,8 @@ from clinia_async.cli.output import print_each, print_one
 from clinia_async.cli.runs.writes import printable, result_of, submitted
 from clinia_async.cli.signals import Signals
 from clinia_async.errors import ConfigError, DecodeError, InvalidWrite
-from clinia_async.ingest import BadRecord, Record, read_records
+from clinia_async.ingest.readers.files import read_records
+from clinia_async.ingest.records.record import BadRecord, Record
 from clinia_async.models import Ref
 from clinia_async.models.value import Value, wire_name
 from clinia_async.serialization import converter, strict_json

@@ -9,7 +9,7 @@ from clinia_async.calls.definitions import PutProfile, PutRelationshipDefinition
 from clinia_async.cli.connection_options import Connection
 from clinia_async.cli.exit_codes import ExitCode, say
 from clinia_async.errors import NotFound
-from clinia_async.ingest import FhirDefinitions, fhir_definitions
+from clinia_async.ingest.readers.fhir_definitions import FhirDefinitions, fhir_definitions
 
 
 async def write_definitions(

@@ -23,10 +23,11 @@ from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError
-from clinia_async.ingest import ChunkLimits, IngestionOptions, InputError, Report
 from clinia_async.ingest.file_job import FileJob
-from clinia_async.ingest.processes.job import ProcessIngestion
-from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
+from clinia_async.ingest.options import IngestionOptions
+from clinia_async.ingest.outcomes.report import Report
+from clinia_async.ingest.readers.compression import READ_POSITION, InputError, ReadPosition
+from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
@@ -258,6 +259,8 @@ async def run_processes(
     result: RunResult,
 ) -> None:
     """Run the job in several processes to its end, and fill `result`."""
+    from clinia_async.ingest.processes.job import ProcessIngestion  # noqa: PLC0415  few runs need it
+
     job = ProcessIngestion(
         request.files or (),
         request.source,

@@ -16,8 +16,8 @@ from clinia_async.cli.exit_codes import ExitCode, exit_code_of, in_cli_words, pr
 from clinia_async.cli.output import TABLE
 from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.ingest import Disposition, Report
-from clinia_async.ingest.outcomes.report import Place, SlowChunk
+from clinia_async.ingest.outcomes.outcome import Disposition
+from clinia_async.ingest.outcomes.report import Place, Report, SlowChunk
 from clinia_async.ingest.readers.fhir_bundle import RESOURCE_REASONS
 
 Fields = Mapping[str, object]

@@ -4,7 +4,7 @@ import asyncio
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError, InvalidWrite, RequestError, RequestTimeout
-from clinia_async.ingest import NetworkGivenUp
+from clinia_async.ingest.senders.retrying_session import NetworkGivenUp
 from clinia_async.session.reachability import connect
 from clinia_async.session.session import Session
 

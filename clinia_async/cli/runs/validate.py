@@ -18,8 +18,11 @@ from clinia_async.cli.runs.job_report import place_fields, skipped_fields, skipp
 from clinia_async.cli.runs.source_checks import check_source
 from clinia_async.cli.stdin import interruptible_stdin
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.ingest import BadRecord, Blank, DeadLetters, Disposition, InputError, Record, RecordOutcome
+from clinia_async.ingest.outcomes.dead_letters import DeadLetters
+from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.outcomes.report import MOST_PLACES, Place, in_words
+from clinia_async.ingest.readers.compression import InputError
+from clinia_async.ingest.records.record import BadRecord, Blank, Record
 
 _NUMBER = re.compile(r"\[\d+\]")
 

@@ -6,7 +6,7 @@ A batch gives a record only where the strict way gives the same one. Only the st
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from clinia_async.calls import BatchWrite, RetrySafety
+from clinia_async.calls import BatchWrite, CreateRelationship, RetrySafety, UpsertRelationship
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.ndjson_batch import (
     FIELDS,
@@ -20,15 +20,17 @@ from clinia_async.ingest.readers.ndjson_batch import (
     resource_keys,
     rewritten,
     set_end_ids,
+    split_line,
 )
 from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, opened_letter, read_strictly
 from clinia_async.ingest.records.record import BadRecord, Blank, Item, Record, RecordKind
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
-from clinia_async.models import Action, TargetType
+from clinia_async.models import Action, Ref, TargetType
 from clinia_async.models.batch_result import Key
 from clinia_async.serialization.exact_json import dumps
 
 _NO_LINE = "the dead letter holds no line: it was too large to keep, or no line can say it"
+_RELATIONSHIP = {"type", "from", "to"}
 _PARTS = 8
 """A batch with a line that is not plainly right is read in so many parts."""
 
@@ -220,7 +222,18 @@ class LineReader:
         return relationship_keys(values)
 
     def _write_of(self, text: bytes) -> BatchWrite:
-        return read_strictly(text, self._rules).write
+        write = self._plain_write(text) if self._rules.map_id is None else None
+        return write or read_strictly(text, self._rules).write
+
+    def _plain_write(self, text: bytes) -> BatchWrite | None:
+        """Return the write of a line of a batch, if it is a plain relationship; it was checked then."""
+        found = split_line(text)
+        if found is None or found[0].keys() != _RELATIONSHIP or self._rules.action is Action.DELETE:
+            return None
+        value, data = found
+        make = CreateRelationship if self._rules.action is Action.CREATE else UpsertRelationship
+        from_, to = (Ref(**value[name]) for name in ("from", "to"))  # type: ignore[arg-type]  # two texts
+        return make(self._rules.source, str(value["type"]), from_, to, data)
 
 
 def _names(keys: Sequence[Key | None]) -> list[bytes]:

@@ -4,6 +4,7 @@ What one line costs is mostly the steps between Python and what is written in C:
 step together. A batch is read only where reading its lines one by one gives the same records.
 """
 
+import json
 import secrets
 from collections.abc import Sequence
 from itertools import chain, repeat
@@ -14,7 +15,7 @@ import orjson
 from clinia_async.models import TargetType
 from clinia_async.models.batch_result import Key
 from clinia_async.models.identifiers import are_keys, are_simple_relationship_ids, is_end_id, is_new_id
-from clinia_async.serialization.exact_json import trimmed
+from clinia_async.serialization.exact_json import RawJson, trimmed
 from clinia_async.serialization.strict_json import are_faithful
 
 _SEPARATOR = secrets.randbits(62)
@@ -94,6 +95,23 @@ def set_end_ids(values: Sequence[Object], ids: Sequence[str]) -> None:
     """Replace the ids of all `from`, then of all `to`."""
     for end, id_ in zip(chain(map(_FROM, values), map(_TO, values)), ids, strict=True):
         end["id"] = id_
+
+
+def split_line(line: bytes) -> tuple[Object, RawJson | None] | None:
+    """Return the fields of a line that `parse_lines` took, but for its data, and the data in its own bytes.
+
+    None where that cannot be seen without reading it step by step: the data comes last in lines that a
+    program has written.
+    """
+    value: Object = orjson.loads(line)
+    if "data" not in value:
+        return value, None
+    del value["data"]
+    text = line.strip()
+    for start in (orjson.dumps(value)[:-1] + b',"data":', json.dumps(value).encode()[:-1] + b', "data": '):
+        if text.startswith(start):
+            return value, RawJson(text[len(start) : -1].strip())
+    return None
 
 
 def have_own_ids(values: Sequence[Object]) -> bool:

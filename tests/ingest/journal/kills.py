@@ -40,10 +40,11 @@ from attrs import define, field, frozen
 import clinia_async.cli.commands.ingest
 import clinia_async.cli.runs.ingest  # noqa: F401  what a child needs is there before the fork
 from clinia_async.cli import main
-from clinia_async.ingest import BadRecord, Record, read_ndjson
 from clinia_async.ingest.journal.folder import part_of
+from clinia_async.ingest.readers.files import read_ndjson
 from clinia_async.ingest.records import position_ranges as positions
 from clinia_async.ingest.records.input_part import InputPart
+from clinia_async.ingest.records.record import BadRecord, Record
 from tests.ingest.journal.lives import Life, side_by_side
 from tests.ingest.nemesis import KEY, Nemesis
 from tests.ingest.truth import (

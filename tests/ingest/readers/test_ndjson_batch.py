@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clinia_async import Action, BadRecord, Record, escape_dots
+from clinia_async.ingest.readers import ndjson
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.record_batch import RecordBatch
@@ -231,6 +232,22 @@ def test_plain_lines_are_not_read_strictly(text: str, rules: Rules, monkeypatch:
     assert isinstance(found, Record)
     monkeypatch.undo()
     check(text.encode(), rules)
+
+
+SPACED = json.dumps({**json.loads(PLAIN), "data": {"n": 1, "é": [1.0, {}]}})
+
+
+@pytest.mark.parametrize("text", [PLAIN, SPACED, PLAIN.replace(',"data":{"n":1}', ""), f" {PLAIN}\r"])
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPSERT])
+def test_the_write_of_a_plain_line_is_made_without_reading_it_strictly(
+    text: str, action: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = LineReader(Rules(SOURCE, action)).read(1, text.encode())
+    assert isinstance(record, Record)
+    expected = ndjson.read_strictly(text.encode(), Rules(SOURCE, action)).write
+    monkeypatch.setattr(ndjson, "read_strictly", lambda *_: pytest.fail("the line was read strictly"))
+    assert record.write == expected
+    assert type(record.write) is type(expected)
 
 
 @pytest.mark.parametrize("extra", ['"action":"UPSERT",', '"operation":"CREATE","id":"a.b",', ""])
