@@ -53,15 +53,16 @@ def _meant(path: Path) -> Iterable[Path]:
     if path.is_dir():
         found = sorted(_files_in(path))
         if not found:
-            raise _bad("a folder holds no file whose name says what is in it; name the files")
+            raise _bad(f"the folder {path} holds no file whose name says what is in it; name the files")
         return found
     if not path.exists() and has_magic(str(path)):
         found = sorted(map(Path, iglob(str(path), recursive=True)))  # noqa: PTH207  a pattern may be absolute
         if not found:
-            raise _bad("a pattern matches no file")
+            raise _bad(f"the pattern {path} matches no file")
         return found
     if not path.exists():
-        raise _bad("a file does not exist")
+        reason = "is a link to what does not exist" if path.is_symlink() else "does not exist"
+        raise _bad(f"the file {path} {reason}")
     return [path]
 
 

@@ -117,7 +117,20 @@ def test_files_that_are_none_are_refused(arguments: list[str], reason: str, cli:
         ("x.csv", b"PAR1....PAR1", "--format parquet"),
         ("x.ndjson", b"\xff\xfe{\x00}\x00", "UTF-16"),
         ("x.fhir.json", '{"resourceType":"X"}'.encode("utf-16-le"), "UTF-16"),
-        ("x.csv", "id,v\n1,2".encode("utf-16"), "UTF-16"),
+        ("x.csv", "id,v\n1,2".encode("utf-16"), "give --encoding utf-16"),
+        ("x.csv", "id,v\n1,2".encode("utf-32-be"), "UTF-32"),
+        ("x.fhir.json", '{"resourceType":"X"}'.encode("utf-32-le"), "iconv -f utf-32 -t UTF-8"),
+        ("x.csv", b'{"type":"t","id":"aa","data":{}}\n', "--format ndjson"),
+        ("x.csv", b'{"resourceType":"Patient","id":"p"}\n', "--format fhir"),
+        ("x.ndjson", b"id,v\n1,2\n3,4\n", "--format csv"),
+        ("x.csv", b"id;v\n1;2\n", "--delimiter semicolon"),
+        ("x.csv", b"\n\nid,v\n1,2\n", "--skip"),
+        ("x.json", b"// a comment\n[]", "such as a comment"),
+        ("x.hl7", b"MSH|^~\\&|A|B\rPID|1\r", "HL7"),
+        ("x.pkl", b"\x80\x04\x95\x0a\x00\x00\n", "no text"),
+        ("x.db", b"SQLite format 3\0" + b"\0" * 500, "export it"),
+        ("x.arrows", b"\xff\xff\xff\xff\x78\x00\x00\x00\x10\x00\x00\x00" + b"\0" * 500, "Arrow"),
+        ("x.tar", bytes(257) + b"ustar\x00" + bytes(300), "tar -xOf ARCHIVE FILE | clinia-async ingest -"),
         ("x.ndjson", b"7z\xbc\xaf\x27\x1c" + b"\0" * 300, "7z"),
         ("x.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 300, "Excel"),
         ("x.fhir.json", b"<?xml version='1.0'?>\n<Bundle/>", "XML"),
@@ -131,6 +144,22 @@ def test_another_format_is_named_and_nothing_is_sent(
     ran = cli("validate", name)
     assert ran.code == 2
     assert suggestion in ran.err
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "device"])
+def test_what_is_no_regular_file_is_named(kind: str, cli: Cli) -> None:
+    path = Path("/dev/null" if kind == "device" else "x.ndjson")
+    if kind == "link":
+        path.symlink_to("gone")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    for command in (["validate", path], ["ingest", path, "--source", "s", "--emulator"]):
+        ran = cli(*command)
+        assert ran.code == 2
+        assert ("is a link to what does not exist" if kind == "link" else "must be a regular file") in ran.err
+        assert "Traceback" not in ran.err
 
 
 def test_a_format_may_be_said(cli: Cli) -> None:

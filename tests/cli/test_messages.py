@@ -87,13 +87,19 @@ MESSAGES = (
         "ingest - --source s --api-key-file -",
         "FILE and --api-key-file cannot both be standard input: name a file",
     ),
-    ("ingest gone --source s", "Invalid value for 'FILE...': a file does not exist."),
+    ("ingest gone --source s", "Invalid value for 'FILE...': the file gone does not exist."),
     (
         "ingest - a.ndjson --source s",
         "Invalid value for 'FILE...': `-` is standard input, and cannot stand beside",
     ),
-    ("ingest folder --source s", "Invalid value for 'FILE...': a folder holds no file whose name says what"),
-    ("ingest *.none --source s", "Invalid value for 'FILE...': a pattern matches no file."),
+    (
+        "ingest folder --source s",
+        (
+            "Invalid value for 'FILE...': the folder folder holds no file whose name says what is in it; name"
+            " the files."
+        ),
+    ),
+    ("ingest *.none --source s", "Invalid value for 'FILE...': the pattern *.none matches no file."),
     (
         f"{INGEST} --emulator --workspace a",
         "--emulator excludes --workspace, --base-url and --api-key-file: leave",

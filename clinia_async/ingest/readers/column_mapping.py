@@ -20,6 +20,7 @@ from clinia_async.ingest.readers.compression import InputError
 KINDS = frozenset({"str", "int", "float", "bool", "json"})
 _LEAVES = frozenset({"type", "id", "action", "operation", "from.id", "from.type", "to.id", "to.type"})
 _TREES = frozenset({"data", "meta", "contained"})
+NOT_NAMED = "columns are not named as fields, such as type and from.id: give a mapping of columns"
 _SHOWN_NAMES = 20
 _SHOWN_NAME = 40
 """Characters."""
@@ -125,7 +126,7 @@ def own_mapping(columns: Iterable[str]) -> ColumnMapping:
         return ColumnMapping({name: name for name in columns})
     except ConfigError:
         pass  # raised below
-    raise InputError("columns are not named as fields, such as type and from.id: give a mapping of columns")
+    raise InputError(NOT_NAMED)
 
 
 def missing_column(name: str, field_path: str, columns: Sequence[str], *, found: int) -> InputError:

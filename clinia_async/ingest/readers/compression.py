@@ -246,7 +246,7 @@ def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked
     else:
         inner = _Peeked(_Decoder(outer, _CODECS[name]()))
     if compression_of(inner.start) is not None:
-        raise InputError("the input is compressed twice: decompress it once")
+        raise InputError("the input is compressed twice; decompress it once")
     _refuse(inner.start, any_encoding=any_encoding)
     return inner
 
@@ -438,4 +438,9 @@ def _member(raw: BufferedReader) -> zipfile.ZipExtFile:
         raise InputError("the input is a zip archive that is damaged, encrypted or not supported")
     if "[Content_Types].xml" in names:
         raise InputError("the input is an Excel or Office file; save the sheet as CSV")
-    raise InputError(f"the input is a zip archive of {len(names)} files; it must hold one")
+    if not names:
+        raise InputError("the input is a zip archive without a file in it")
+    raise InputError(
+        f"the input is a zip archive of {len(names)} files, not of one; give its files one by one, as with"
+        " unzip -p ARCHIVE FILE | clinia-async ingest - --format ndjson"
+    )

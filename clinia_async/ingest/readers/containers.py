@@ -12,29 +12,40 @@ PARQUET = b"PAR1"
 
 START = 512
 """Bytes after which every container is known: those of the first header of a tar archive."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 _TAR_AT = 257
 _TAR_SUM = slice(148, 156)
 
 _UTF16 = re.compile(rb"\xff\xfe|\xfe\xff|[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]")
+_UTF32 = re.compile(
+    rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|[^\x00]\x00{3}[^\x00]\x00{3}|\x00{3}[^\x00]\x00{3}[^\x00]"
+)
+_RECODE = "it must be UTF-8: recode it, as with iconv -f {0} -t UTF-8, or for CSV give --encoding {0}"
+_UNPACK = "give its files one by one, as with {} | clinia-async ingest - --format ndjson"
+_EXPORT = "export it as Parquet or CSV"
+_DECOMPRESS = "decompress it, or compress it by gzip, bzip2, xz or zstd"
+_LZMA = f"compressed by lzma (.lzma); {_DECOMPRESS}"
+_LFS = "a pointer of Git LFS, and not the file; fetch it with git lfs pull"
 _NAMES = (
-    (re.compile(rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff"), "UTF-32 text; it must be UTF-8"),
-    (_UTF16, "UTF-16 text; it must be UTF-8"),
-    (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7z archive"),
-    (re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
-    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an Excel or Office file"),
-    (re.compile(rb"SQLite format 3\x00"), "a SQLite database"),
-    (re.compile(rb"Obj\x01"), "an Avro file"),
-    (re.compile(rb"ORC"), "an ORC file"),
-    (re.compile(rb"ARROW1"), "an Arrow file"),
-    (re.compile(rb"FEA1"), "a Feather file"),
-    (re.compile(rb"%PDF-"), "a PDF file"),
-    (re.compile(rb"\x1f[\x9d\xa0]"), "compressed by compress (.Z)"),
-    (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4"),
-    (re.compile(rb"\xff\x06\x00\x00sNaPpY"), "compressed by snappy"),
-    (re.compile(rb"\x89HDF\r\n"), "an HDF5 file"),
-    (re.compile(rb"\x5d\x00\x00[\x00-\x02\x04\x08\x10\x20\x40\x80]"), "compressed by lzma (.lzma)"),
-    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, and not the file"),
-    (re.compile(rb"(\xef\xbb\xbf)?\s*<"), "XML or HTML"),
+    (_UTF32, f"UTF-32 text; {_RECODE.format('utf-32')}"),
+    (_UTF16, f"UTF-16 text; {_RECODE.format('utf-16')}"),
+    (re.compile(rb"7z\xbc\xaf\x27\x1c"), f"a 7z archive; {_UNPACK.format('7z x -so ARCHIVE FILE')}"),
+    (re.compile(rb"Rar!\x1a\x07"), f"a RAR archive; {_UNPACK.format('unrar p -inul ARCHIVE FILE')}"),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an Excel or Office file; save the sheet as CSV"),
+    (re.compile(rb"SQLite format 3\x00"), f"a SQLite database; {_EXPORT}, or read a cursor with clinia.rows"),
+    (re.compile(rb"Obj\x01"), f"an Avro file; {_EXPORT}"),
+    (re.compile(rb"ORC"), f"an ORC file; {_EXPORT}"),
+    (re.compile(rb"ARROW1|\xff{4}.{3}\x00\x10\x00\x00\x00", re.DOTALL), f"an Arrow file; {_EXPORT}"),
+    (re.compile(rb"FEA1"), f"a Feather file; {_EXPORT}"),
+    (re.compile(rb"%PDF-"), "a PDF file, which holds no records"),
+    (re.compile(rb"\x1f[\x9d\xa0]"), f"compressed by compress (.Z); {_DECOMPRESS}"),
+    (re.compile(rb"\x04\x22\x4d\x18"), f"compressed by lz4; {_DECOMPRESS}"),
+    (re.compile(rb"\xff\x06\x00\x00sNaPpY"), f"compressed by snappy; {_DECOMPRESS}"),
+    (re.compile(rb"\x89HDF\r\n"), f"an HDF5 file; {_EXPORT}"),
+    (re.compile(rb"\x5d\x00\x00[\x00-\x02\x04\x08\x10\x20\x40\x80]"), _LZMA),
+    (re.compile(rb"version https://git-lfs"), _LFS),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<"), "XML or HTML; FHIR is read as JSON, and tables as CSV or Parquet"),
+    (re.compile(rb"\x0b?MSH[^\w\s]"), "HL7 version 2; FHIR is read as JSON, and tables as CSV or Parquet"),
 )  # fmt: skip
 
 
@@ -60,13 +71,13 @@ def compression_of(start: bytes) -> str | None:
 
 def is_binary(start: bytes) -> bool:
     """Return whether its first line is neither text nor JSON that is damaged."""
-    return b"\x00" in start.partition(b"\n")[0] and not _begins_as_json(start)
+    return _CONTROL.search(start.partition(b"\n")[0]) is not None and not _begins_as_json(start)
 
 
 def unsupported(start: bytes) -> str | None:
     """Return the name of what begins so, if it is a container that is not read."""
     if start[_TAR_AT : _TAR_AT + 5] == b"ustar" or _is_old_tar(start):
-        return "a tar archive; its files must be given one by one"
+        return f"a tar archive; {_UNPACK.format('tar -xOf ARCHIVE FILE')}"
     return next((name for pattern, name in _NAMES if pattern.match(start)), None)
 
 

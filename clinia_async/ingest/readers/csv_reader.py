@@ -3,22 +3,27 @@
 Rows are counted as a spreadsheet counts them: where the first row names the columns, the first record is
 row 2. Cells are text; an empty one leaves its field out, and a row of empty cells alone is blank. Rows end
 with a line feed, with or without a carriage return before it; in a file without a single line feed at its
-start, with a carriage return. A row over 1 MiB costs itself. Where a quotation mark is out of place the end
-of the row is unknown: the input is not read on.
+start, with a carriage return.
+
+A row over 1 MiB, one with a quotation mark that is out of place, and one with a carriage return in a cell
+without marks cost themselves. `csv_faults` says where such a row ends; where that is unknown, the input is
+not read on.
 """
 
 import asyncio
 import csv
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from attrs import frozen
 
-from clinia_async.ingest.readers.column_mapping import ColumnMapping, missing_column, own_mapping
+from clinia_async.ingest.readers.column_mapping import NOT_NAMED, ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError, InputStream
+from clinia_async.ingest.readers.csv_faults import MOST_GIVEN_BACK, BadRow, Marks, RowLines, RowTooLarge
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_options import NO_QUOTE, TableOptions
-from clinia_async.ingest.readers.table_rows import Block, RowReader, row_text
+from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader, row_text
 from clinia_async.ingest.readers.text_lines import TextLines
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
@@ -37,7 +42,9 @@ async def read_csv(
     """Yield the records of a table; without a mapping columns are named as fields. Raises `InputError`."""
     table = await asyncio.to_thread(CsvTable, stream, options)
     header = await asyncio.to_thread(table.header)
-    columns = ChosenColumns(header, rows_for(mapping or own_mapping(header)), table.delimiter)
+    columns = ChosenColumns(
+        header, rows_for(mapping or _own_mapping(header, table.delimiter)), table.delimiter
+    )
     left = options.limit
     while left is None or left > 0:
         rows = await asyncio.to_thread(table.rows)
@@ -55,10 +62,10 @@ def _records_in(item: Item | RecordBatch) -> int:
 
 @frozen
 class Rows:
-    """Rows one after another, from row `first` on; None is one that is too large."""
+    """Rows one after another, from row `first` on."""
 
     first: int
-    cells: Sequence[Sequence[str] | None]
+    cells: Sequence[Sequence[str] | BadRow]
     are_text: bool
     """Whether all of it was in the encoding that it should be in."""
 
@@ -83,35 +90,42 @@ class ChosenColumns:
         found: list[int] = []
         good: list[Sequence[str]] = []
         for number, cells in enumerate(rows.cells, rows.first):
-            if cells is not None and not any(cells):
+            if not isinstance(cells, BadRow) and not any(cells):
                 others.append(Blank(number))
                 continue
             if limit is not None and len(good) + sum(type(item) is BadRecord for item in others) >= limit:
                 break
             reason = self._reason(cells, are_text=rows.are_text)
-            if reason is None and cells is not None:
+            if reason is None and not isinstance(cells, BadRow):
                 found.append(number)
                 good.append(cells)
             else:
-                text = row_text(self._header, cells) if cells is not None else None
-                others.append(BadRecord(number, "$", reason or "", text))
+                others.append(BadRecord(number, "$", reason or "", self._text(cells)))
         return self._rows.read(_range(found), self._columns(good), others)
 
     def _are_whole(self, rows: Rows) -> bool:
         """Return whether each row has a cell for each column, and is neither blank nor ambiguous."""
         cells = rows.cells
-        if not rows.are_text or None in cells:
+        if not rows.are_text or set(map(type, cells)) != {list}:
             return False
         return set(map(len, cells)) == {len(self._header)} and all(map(any, cells))  # type: ignore[arg-type]
 
-    def _reason(self, cells: Sequence[str] | None, *, are_text: bool) -> str | None:
+    def _text(self, cells: Sequence[str] | BadRow) -> bytes | None:
+        """Return a row as its dead letter has it. One without cells stays bad until it is mended."""
+        if not isinstance(cells, BadRow):
+            return row_text(self._header, cells)
+        return None if cells.text is None else row_text(self._header, [BadCell(cells.reason, cells.text)])
+
+    def _reason(self, cells: Sequence[str] | BadRow, *, are_text: bool) -> str | None:
         """Return why a row is bad, if it is."""
-        if cells is None:
-            return "the row is too large"
+        if isinstance(cells, BadRow):
+            return cells.reason
         if not are_text and any(map(_NOT_TEXT.search, cells)):
             return "expected UTF-8"
         if len(cells) != len(self._header):
-            return f"must have as many cells as the header: {len(self._header)}"
+            lines = 1 + sum(cell.count("\n") for cell in cells)
+            goes_on = f"; it goes over {lines:,} lines" if lines > 1 else ""
+            return f"must have as many cells as the header: {len(self._header)}{goes_on}"
         return None
 
     def _columns(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[object]]:
@@ -126,8 +140,22 @@ def _range(numbers: list[int]) -> Sequence[int]:
     return known if not numbers or numbers[-1] == known[-1] else numbers
 
 
+def _own_mapping(header: Sequence[str], delimiter: str) -> ColumnMapping:
+    with suppress(InputError):
+        return own_mapping(header)
+    if not any(header):
+        raise InputError(
+            "the row that should name the columns is empty: pass over rows before it with --skip"
+        )
+    raise _with_hint(InputError(NOT_NAMED), header, delimiter)
+
+
 def _missing(name: str, rows: RowReader, header: Sequence[str], delimiter: str) -> InputError:
     error = missing_column(name, rows.field_of(name), header, found=header.count(name))
+    return _with_hint(error, header, delimiter)
+
+
+def _with_hint(error: InputError, header: Sequence[str], delimiter: str) -> InputError:
     if len(header) != 1:
         return error
     others = [known for mark, known in _DELIMITERS.items() if mark in header[0] and mark != delimiter]
@@ -143,7 +171,9 @@ class CsvTable:
         self.delimiter = options.delimiter or _default_delimiter(stream)
         self._has_header = options.header
         self._lines = TextLines(stream, options.encoding)
-        self._quote = None if options.quote == NO_QUOTE else options.quote
+        self._marks = Marks(self.delimiter, None if options.quote == NO_QUOTE else options.quote)
+        self._width: int | None = None
+        self._given_back = 0
         self._number = 1 + options.skip
         self._skip = options.skip
         self._error: InputError | None = None
@@ -155,12 +185,15 @@ class CsvTable:
         """Return the names of the columns. Raises `InputError`."""
         for _ in range(self._skip):
             self._lines.pop()
-        rows = self._take()
-        first = rows.cells[0] if rows is not None else None
-        if rows is None or first is None or any(map(_NOT_TEXT.search, first)):
-            raise self._error or InputError("the input has no header in its encoding")
+        rows = self._take(1)
+        if rows is None:
+            raise self._error or InputError("the input is empty, and has no header")
+        (first,) = rows.cells
+        if isinstance(first, BadRow) or any(map(_NOT_TEXT.search, first)):
+            reason = first.reason if isinstance(first, BadRow) else "it is not in the encoding of the input"
+            raise InputError(f"the input has no header: {reason}")
+        self._width = len(first)
         if self._has_header:
-            self._held = Rows(rows.first + 1, rows.cells[1:], rows.are_text) if rows.cells[1:] else None
             return first
         self._held = rows
         return [str(number) for number in range(1, len(first) + 1)]
@@ -170,92 +203,57 @@ class CsvTable:
         held, self._held = self._held, None
         return held or self._take()
 
-    def _take(self) -> Rows | None:
+    def _take(self, most: int = _ROWS) -> Rows | None:
         if self._error is not None:
             raise self._error
-        lines = self._lines.take(_ROWS)
+        lines = self._lines.take(most)
         if not lines:
             return None
-        cells: list[list[str] | None]
+        cells: list[list[str] | BadRow]
         try:
             is_large = max(map(len, lines)) > LARGEST_LINE
-            cells = self._take_apart(lines) if is_large else [*self._reader(lines)]
+            cells = self._take_apart(lines, most) if is_large else [*self._reader(lines)]
         except csv.Error:
-            cells = self._take_apart(lines)
+            cells = self._take_apart(lines, most)
         if not cells and self._error is not None:
             raise self._error
         first, self._number = self._number, self._number + len(cells)
         return Rows(first, cells, self._lines.are_text)
 
-    def _take_apart(self, lines: list[str]) -> list[list[str] | None]:
+    def _take_apart(self, lines: list[str], most: int) -> list[list[str] | BadRow]:
         """Read rows one by one: one of them goes on in the lines that follow, is too large, or is no CSV."""
-        cells: list[list[str] | None] = []
+        cells: list[list[str] | BadRow] = []
         self._lines.put_back(lines)
-        while self._error is None and self._lines.has_pending() and len(cells) < _ROWS:
-            row = _RowLines(self._lines, self._quote)
+        while self._error is None and self._lines.has_pending() and len(cells) < most:
+            row = RowLines(self._lines, self._marks)
+            is_large = False
             try:
                 cells.append(next(self._reader(row)))
-            except _RowTooLarge:
-                cells.append(None)
-                if not row.skip():
-                    self._error = self._no_csv(len(cells) - 1)
+                continue
+            except RowTooLarge:
+                is_large = True
             except csv.Error:
-                self._error = self._no_csv(len(cells))
+                pass
+            found = row.cut(self._width, is_large=is_large)
+            self._given_back += row.given_back
+            if self._given_back > MOST_GIVEN_BACK:
+                self._error = InputError(
+                    f"row {self._number + len(cells)}: too many rows are no CSV: see --quote and --delimiter"
+                )
+                break
+            if found is not None:
+                cells.append(found)
+            if found is None or found.is_last:
+                self._error = self._no_csv(len(cells) - (found is not None))
         return cells
 
     def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        if self._quote is None:
-            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self._quote, strict=True)
+        return self._marks.reader(lines)
 
     def _no_csv(self, read: int) -> InputError:
-        number = self._number + read
         return InputError(
-            f"row {number} is no CSV: a quotation mark is out of place or left open, or a carriage return"
-            " stands in a cell without them"
+            f"row {self._number + read} is no CSV: a quotation mark is out of place or left open"
         )
-
-
-class _RowTooLarge(Exception):
-    """A row is larger than what is kept."""
-
-
-class _RowLines:
-    """The lines of one row, for who takes no more of them than that. Raises `_RowTooLarge`."""
-
-    def __init__(self, lines: TextLines, quote: str | None) -> None:
-        self._lines = lines
-        self._quote = quote
-        self._size = 0
-        self._is_quoted = False
-        """Whether the row is inside of quotation marks where it was read to."""
-        self._has_ended = False
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._next()
-        if not line:
-            raise StopIteration
-        if self._size > LARGEST_LINE:
-            raise _RowTooLarge
-        return line
-
-    def skip(self) -> bool:
-        """Pass over the rest of the row; return whether it has an end."""
-        while not self._has_ended:
-            if not self._next():
-                return not self._is_quoted
-        return True
-
-    def _next(self) -> str:
-        line = self._lines.pop()
-        self._size += len(line)
-        if self._quote is not None and line.count(self._quote) % 2:
-            self._is_quoted = not self._is_quoted
-        self._has_ended = line.endswith(self._lines.end) and not self._is_quoted
-        return line
 
 
 def _default_delimiter(stream: InputStream) -> str:

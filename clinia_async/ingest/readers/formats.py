@@ -85,28 +85,37 @@ def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start
     if asked is InputFormat.DEAD_LETTERS and start.strip():
         raise InputError("this holds no dead letters: send it with `ingest`")
     known = asked or by_name or InputFormat.NDJSON
-    if known is InputFormat.DEAD_LETTERS:
-        known = InputFormat.NDJSON
+    known = InputFormat.NDJSON if known is InputFormat.DEAD_LETTERS else known
     if known is not InputFormat.PARQUET and start.startswith(PARQUET):
         raise InputError("this is Parquet: read it with --format parquet")
     if known in TABLES or known in FHIR:
+        _check_table(known, start)
         return known
     first = start.lstrip()[:1]
     if first in {b"{", b"["} and _is_fhir(start):
         raise InputError("this is FHIR: read it with --format fhir")
     if known is InputFormat.JSON:
-        lines = asked is None and first == b"{" and _loads(_first_line(start)) is not None
-        return InputFormat.NDJSON if lines else known
+        return InputFormat.NDJSON if asked is None and _is_object(_first_line(start)) else known
     if first == b"[":
         raise InputError("this is a JSON list, and not one record a line: read it with --format json")
-    _check_lines(start)
-    if asked is None and by_name is None and _is_csv(start):
-        raise InputError("this is no NDJSON, and looks like CSV: read it with --format csv")
+    _check_lines(start, is_asked=asked is not None)
     return known
 
 
-def _check_lines(start: bytes) -> None:
-    """Raise `InputError` if what begins so is JSON, and not one value a line that ends with a line feed."""
+def _check_table(format_: InputFormat, start: bytes) -> None:
+    """Raise `InputError` if the first row of CSV is JSON."""
+    if format_ is InputFormat.CSV and start.lstrip()[:1] == b"{" and _is_object(_first_line(start)):
+        name = "fhir" if _is_fhir(start) else "ndjson"
+        raise InputError(f"this is JSON, and no table: read it with --format {name}")
+
+
+def _check_lines(start: bytes, *, is_asked: bool) -> None:
+    """Raise `InputError` if what begins so is JSON, and not one value a line that ends with a line feed.
+
+    Where NDJSON was not asked for, also if it is plainly CSV.
+    """
+    if not is_asked and _is_csv(start):
+        raise InputError("this is no NDJSON, and looks like CSV: read it with --format csv")
     lines = [line for line in start.split(b"\n")[:10] if line.strip()]
     if len(lines) > 1 and lines[0].strip() == b"{" and not any(map(_is_object, lines[1:])):
         raise InputError("this is JSON over several lines: read it with --format json")

@@ -57,7 +57,10 @@ def _as_line(text: bytes | None) -> bytes | None:
 def _around(number: int, frame: Frame, lines: LineReader) -> Block:
     """Return what stands around the records: nothing, what is wrong there, or the one record that it is."""
     if frame.ended is not Ended.WHOLE:
-        raise InputError("the input is no JSON: it is cut off, or its brackets do not match")
+        raise InputError(
+            "the input is no JSON: it is cut off, its brackets do not match, or something stands before it,"
+            " such as a comment"
+        )
     text = frame.text
     if text is None or text.lstrip().startswith(b"{"):
         return [*lines.read_all([number], [_as_line(text)])]
