@@ -240,6 +240,15 @@ def exact_float(text: str) -> float:
     return number
 
 
+def exact_int(text: str) -> int:
+    """Read a whole number. Raises `DecodeError` if Python does not read so many digits."""
+    try:
+        return int(text)
+    except ValueError:
+        pass  # raised below: the error of Python is no part of ours
+    raise DecodeError("$", "whole numbers of fewer digits")
+
+
 def refuse_repeated_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """Make an object of its fields. Raises `DecodeError` for a key that is given twice."""
     found = dict(pairs)
@@ -249,5 +258,8 @@ def refuse_repeated_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, objec
 
 
 _EXACT = json.JSONDecoder(
-    object_pairs_hook=refuse_repeated_keys, parse_constant=refuse_constant, parse_float=exact_float
+    object_pairs_hook=refuse_repeated_keys,
+    parse_constant=refuse_constant,
+    parse_float=exact_float,
+    parse_int=exact_int,
 )

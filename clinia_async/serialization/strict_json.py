@@ -13,6 +13,7 @@ from clinia_async.serialization.exact_json import (
     DEEPEST,
     RawJson,
     exact_float,
+    exact_int,
     has_large_numbers,
     is_unicode,
     refuse_constant,
@@ -81,7 +82,10 @@ def _may_be_deep(text: bytes) -> bool:
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=refuse_repeated_keys, parse_constant=refuse_constant, parse_float=exact_float
+    object_pairs_hook=refuse_repeated_keys,
+    parse_constant=refuse_constant,
+    parse_float=exact_float,
+    parse_int=exact_int,
 )
 _VERBATIM = json.JSONDecoder(parse_float=orjson.Fragment)
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)

@@ -47,7 +47,7 @@ class ArrowRows:
             raise missing_column(name, self._rows.field_of(name), names, found=len(fields))
         try:
             as_text = self._rows.is_text(name)
-            return path, column_reader(self._arrow, _stored(fields[0].type), self._timezone, as_text=as_text)
+            return path, column_reader(self._arrow, fields[0].type, self._timezone, as_text=as_text)
         except UnsupportedType as error:
             reason = str(error)
         raise InputError(f"the column for {self._rows.field_of(name)} cannot be carried: {reason}")
@@ -60,7 +60,7 @@ class ArrowRows:
         compute = import_module("pyarrow.compute")
         for part in path[1:]:
             inner = compute.struct_field(inner, part)
-        return getattr(inner, "storage", inner)
+        return inner
 
 
 def leaves(schema: object) -> Sequence[str]:
@@ -83,7 +83,3 @@ def _leaves(arrow: ModuleType, fields: object, before: str = "") -> Iterator[str
             yield from _leaves(arrow, field.type, f"{before}{field.name}.")
         else:
             yield before + field.name
-
-
-def _stored(type_: object) -> object:
-    return getattr(type_, "storage_type", type_)

@@ -2,15 +2,18 @@
 
 Values keep their types: whole numbers, finite numbers, text, booleans; decimals with every digit;
 timestamps as RFC 3339 in UTC, dates and times of day as ISO 8601; binary as the UTF-8 text that it is;
-lists, structs and maps with texts as keys of those. What is null leaves its field out.
+lists, structs and maps with texts as keys of those. What is null leaves its field out. Values of extension
+types are what they are stored as, but UUIDs are text, and `bool8` is boolean.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from types import ModuleType
 from typing import Protocol
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -33,6 +36,7 @@ class ArrowColumn(Protocol):
     """What is used of an array of Arrow."""
 
     type: object
+    storage: "ArrowColumn"
 
     def to_pylist(self) -> list[object]: ...
     def cast(self, target: object) -> "ArrowColumn": ...
@@ -54,10 +58,16 @@ class ColumnReader:
     """The container with the bytes of texts in their place."""
     convert: Convert | None
     convert_binary: Convert
+    is_extension: bool = False
+    is_run_end_encoded: bool = False
 
     def read(self, column: ArrowColumn) -> Sequence[object]:
         """Return the values. Raises what Arrow raises for a column that is damaged."""
         convert = self.convert
+        if self.is_extension:
+            column = column.storage
+        if self.is_run_end_encoded:
+            column = import_module("pyarrow.compute").run_end_decode(column)
         try:
             same = column.type == self.container
             values = (column if same else column.cast(self.container)).to_pylist()
@@ -75,11 +85,21 @@ def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_
     """
     zone = None if timezone is None else ZoneInfo(timezone)
     kinds = _Kinds(arrow, zone, as_text=as_text)
+    extension: str | None = getattr(type_, "extension_name", None)
+    if extension in _WITHOUT_VALUE:
+        raise UnsupportedType("its extension type has no value that JSON has: make it text")
+    stored = getattr(type_, "storage_type", type_)
+    is_run_end_encoded = arrow.types.is_run_end_encoded(stored)
+    if is_run_end_encoded:
+        stored = stored.value_type  # type: ignore[attr-defined]
+    convert = _OF_EXTENSIONS.get(extension or "")
     return ColumnReader(
-        kinds.container(type_, as_binary=False),
-        kinds.container(type_, as_binary=True),
-        kinds.convert(type_, as_binary=False),
-        kinds.convert(type_, as_binary=True) or _same,
+        kinds.container(stored, as_binary=False),
+        kinds.container(stored, as_binary=True),
+        convert or kinds.convert(stored, as_binary=False),
+        convert or kinds.convert(stored, as_binary=True) or _same,
+        extension is not None,
+        is_run_end_encoded,
     )
 
 
@@ -103,6 +123,7 @@ class _Kinds:
             (lambda t: is_.is_date32(t) or is_.is_time32(t), lambda _: arrow.int32()),
             (is_.is_float16, lambda _: arrow.float32()),
             (lambda t: as_binary and _is_text(is_, t), lambda _: arrow.large_binary()),
+            (lambda t: is_.is_dictionary(t) and _is_view(is_, getattr(t, "value_type", t)), lambda t: t),
             (is_.is_dictionary, lambda t: of(t.value_type)),
             (is_.is_map, lambda t: arrow.map_(of(t.key_type), of(t.item_type))),
             (is_.is_large_list, lambda t: arrow.large_list(of(t.value_type))),
@@ -131,12 +152,19 @@ class _Kinds:
             (is_.is_dictionary, lambda t: of(t.value_type, 0)),
             (is_.is_map, lambda t: _of_map(is_, t, of(t.item_type), as_binary=as_binary)),
             (lambda t: _is_list(is_, t), lambda t: _of_list(of(t.value_type))),
-            (is_.is_struct, lambda t: partial(_struct, fields={f.name: of(f.type) or _same for f in t})),
+            (lambda t: _is_list_view(is_, t), lambda t: _of_list(self._of_view(t, of(t.value_type)))),
+            (is_.is_struct, lambda t: _of_struct({f.name: of(f.type) or _same for f in t}, len([*t]))),
         )
         make = next((make for is_one, make in makers if is_one(type_)), None)
         if make is None:
             raise UnsupportedType("its type is none that JSON has")
         return make(type_)  # type: ignore[arg-type]
+
+    def _of_view(self, type_: "_Type", convert: Convert | None) -> Convert | None:
+        # Arrow makes broken lists of views of them, so they are not cast
+        if self.container(type_.value_type, as_binary=False) != type_.value_type:
+            raise UnsupportedType("it is a view of lists, whose values cannot be converted: make it a list")
+        return convert
 
     def _moment(self, type_: "_Type", *, is_inner: bool) -> Convert:
         unit, zone = _TICKS[type_.unit], self.zone
@@ -167,13 +195,20 @@ class _Field(Protocol):
 
 
 def _of_map(is_: ModuleType, type_: _Type, item: Convert | None, *, as_binary: bool) -> Convert:
-    if not _is_text(is_, type_.key_type):
+    key: object = getattr(type_.key_type, "value_type", type_.key_type)
+    if not _is_text(is_, key):
         raise UnsupportedType("its maps have keys that are no text")
     return partial(_mapping, key=_text_of_bytes if as_binary else _same, item=item or _same)
 
 
 def _of_list(each: Convert | None) -> Convert | None:
     return None if each is None else partial(_list, each=each)
+
+
+def _of_struct(fields: Mapping[str, Convert], count: int) -> Convert:
+    if len(fields) != count:
+        raise UnsupportedType("its structs have a field twice")
+    return partial(_struct, fields=fields)
 
 
 def _is_text(is_: ModuleType, type_: object) -> bool:
@@ -187,6 +222,19 @@ def _is_binary(is_: ModuleType, type_: object) -> bool:
 
 def _is_list(is_: ModuleType, type_: object) -> bool:
     return any(test(type_) for test in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list))
+
+
+def _is_list_view(is_: ModuleType, type_: object) -> bool:
+    return bool(is_.is_list_view(type_) or is_.is_large_list_view(type_))
+
+
+def _is_view(is_: ModuleType, type_: object) -> bool:
+    return bool(is_.is_string_view(type_) or is_.is_binary_view(type_))
+
+
+def _uuid(value: object) -> object:
+    assert isinstance(value, bytes)
+    return str(UUID(bytes=value))
 
 
 def _same(value: object) -> object:
@@ -279,3 +327,9 @@ def _mapping(pairs: object, key: Convert, item: Convert) -> object:
     if len({*names}) != len(names):
         return BadCell("must be a map with each key once")
     return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+
+_OF_EXTENSIONS: Mapping[str, Convert] = {"arrow.uuid": _uuid, "arrow.bool8": bool}
+"""What is done with values of extension types that are not what they are stored as."""
+_WITHOUT_VALUE = frozenset({"pandas.period"})
+"""Extension types that are stored as a number that means nothing by itself."""

@@ -12,6 +12,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -124,6 +125,7 @@ class Bundle:
         resource, method = entry.get("resource"), _method(entry)
         if self.type in _REQUESTS and method in _CHANGES:
             yield Change(method, self._named(entry), path, entry, self)
+        _count_beside(entry, path, passed_over)
         if self.type == "history" and method == "DELETE":
             yield from self._deleted(entry, path, passed_over)
         if resource is None and "resource" not in entry:
@@ -220,7 +222,7 @@ class Bundle:
         return False
 
     def _resolved(self, reference: str, base: str | None) -> Identity | str:
-        text = reference.partition("/_history/")[0]
+        text = _same_urn(reference).partition("/_history/")[0]
         address = parse_address(reference)
         if address is not None and address[0] is None and base is not None:
             text = f"{base}/{text}"
@@ -254,7 +256,7 @@ class Bundle:
             url = quoted.decode(errors="replace")
             bundle: Bundle | None = self
             while bundle is not None and url not in found:
-                identity = bundle._targets.get(url)
+                identity = bundle._targets.get(_same_urn(url))
                 if identity is not None:
                     found[url] = identity
                 bundle = bundle.outer
@@ -332,13 +334,31 @@ def placed_in_bundle(resource: Resource, bundle: Bundle, passed_over: PassedOver
         yield from bundle.resources(entry, f"{resource.path}.entry[{index}]", passed_over)
 
 
+def _count_beside(entry: Object, path: str, passed_over: PassedOver) -> None:
+    """Count the references in an entry that are not in its resource, such as those of its outcome."""
+    beside = {
+        name: each for name, each in entry.items() if name != "resource" and isinstance(each, dict | list)
+    }
+    if not beside:
+        return
+    with suppress(DecodeError):
+        for each in resources_in({"resourceType": "Bundle", **beside}, path):
+            if each.references:
+                passed_over["in an entry, beside its resource"] += len(each.references)
+
+
 def _add(table: dict[_K, Identity | None], key: _K, identity: Identity) -> None:
     table[key] = identity if table.get(key, identity) == identity else None
 
 
 def _full_url(entry: Object) -> str | None:
     url = entry.get("fullUrl")
-    return url if isinstance(url, str) else None
+    return _same_urn(url) if isinstance(url, str) else None
+
+
+def _same_urn(text: str) -> str:
+    """Return a UUID in lower case: it is one, whatever its case."""
+    return text.lower() if text[:9].lower() == "urn:uuid:" else text
 
 
 def _method(entry: Object) -> str | None:

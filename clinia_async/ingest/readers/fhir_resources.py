@@ -79,10 +79,14 @@ def _note_reference(value: Object, path: Path, resource: Resource) -> None:
     reference = value.get("reference")
     if isinstance(reference, str):
         resource.references.append((path, reference))
-    elif isinstance(reference, int | float):
+    elif isinstance(reference, int | float) or (isinstance(reference, list) and not _are_objects(reference)):
         resource.references.append((path, ""))
     elif isinstance(value.get("identifier"), dict) and value.keys() <= _LOGICAL:
         resource.references.append((path, None))
+
+
+def _are_objects(values: list[object]) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def _extension_name(url: str) -> str:

@@ -4,8 +4,10 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -153,9 +155,16 @@ async def read_cursor(
     picked = [(names.index(name), rows.is_text(name)) for name in rows.columns]
     number = 1
     while found := await _fetched(cursor):
-        columns = [cells.column([row[place] for row in found], as_text=text) for place, text in picked]
+        columns = [cells.column(_column(found, place), as_text=text) for place, text in picked]
         yield rows.read(range(number, number + len(found)), columns)
         number += len(found)
+
+
+def _column(rows: Rows, place: int) -> list[object]:
+    """Return the values of a column. Raises `InputError` where a row is none that PEP 249 has."""
+    with suppress(IndexError, KeyError, TypeError):
+        return [row[place] for row in rows]
+    raise InputError("the cursor must give each row as a sequence with a value for each of its columns")
 
 
 async def _fetched(cursor: Cursor) -> Rows:
@@ -195,6 +204,14 @@ class _Cells:
     def _cell(self, value: object) -> object:
         if type(value) in _PLAIN:
             return value
+        if isinstance(value, Enum):
+            return self._cell(value.value)
+        if type(value).__module__ == "numpy" and hasattr(value, "item"):
+            return self._cell(value.item())
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return int.__int__(value)
         make = next((make for kind, make in self._makers.items() if isinstance(value, kind)), None)
         return BadCell("must be a value that JSON has") if make is None else make(value)
 

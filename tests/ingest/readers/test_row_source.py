@@ -8,10 +8,12 @@ import threading
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from enum import Enum, IntEnum
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -104,6 +106,14 @@ VALUES: list[tuple[object, object]] = [
     (memoryview(b"x"), "x"),
     ([1, [Decimal(2)]], [1, [2]]),
     ({"a": {"b": None}, "c": (1,)}, {"a": {}, "c": [1]}),
+    (np.int64(5), 5),
+    (np.float64(1.5), 1.5),
+    (np.bool_(True), True),
+    (np.str_("x"), "x"),
+    (IntEnum("A", "one").one, 1),  # type: ignore[attr-defined]
+    (Enum("B", {"one": "x"}).one, "x"),  # type: ignore[attr-defined]
+    (type("Text", (str,), {"__str__": lambda _: "other"})("x"), "x"),
+    ([np.float32(0.5)], [0.5]),
 ]
 
 
@@ -129,6 +139,71 @@ async def test_a_value_that_no_record_carries_costs_its_row(value: object) -> No
     found = [each async for each in rows(Fake(["x", value, "y"]), SOURCE, columns=SIMPLE)]
     assert [type(each) for each in found] == [Record, BadRecord, Record]
     assert reported(found)[0][:2] == (2, "$.data.v (column v)")
+
+
+@pytest.mark.parametrize("row", [("aa",), {"id": "aa", "v": 1}, 5])
+async def test_a_row_that_is_no_sequence_of_its_columns_is_an_error(row: object) -> None:
+    cursor = Fake([1])
+    cursor.fetchmany = lambda size: [row]  # type: ignore[assignment, method-assign, list-item]
+    with pytest.raises(InputError, match="as a sequence") as caught:
+        await data_of(rows(cursor, SOURCE, columns=SIMPLE))
+    assert caught.value.__context__ is None
+
+
+U = UUID("12345678-1234-5678-1234-567812345678")
+PERIODS = pd.period_range("2020-01", periods=1, freq="M")
+ARROW: dict[str, tuple[object, object]] = {
+    "uuid": (pa.array([U.bytes, None], pa.uuid()), [str(U), None]),
+    "uuids of pandas": (pd.Series([U]), [str(U)]),
+    "bool8": (
+        pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1, -1], pa.int8())),
+        [False, True, True],
+    ),
+    "json": (pa.array(["[1]"], pa.json_()), ["[1]"]),
+    "run ends": (
+        pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), ["a", None]),
+        ["a", "a", None],
+    ),
+    "run ends of moments": (
+        pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([0], pa.timestamp("s", "UTC"))),
+        ["1970-01-01T00:00:00Z"] * 2,
+    ),
+    "views of lists": (pa.array([[1, 2], None, []], pa.list_view(pa.int64())), [[1, 2], None, []]),
+    "large views": (pa.array([["é"]], pa.large_list_view(pa.string())), [["é"]]),
+    "enum": (pl.Series(["x", None], dtype=pl.Enum(["x"])), ["x", None]),
+    "categories": (pl.Series(["x", "y"], dtype=pl.Categorical), ["x", "y"]),
+    "views": (pa.array(["a" * 30, None], pa.string_view()), ["a" * 30, None]),
+    "keys in a dictionary": (
+        pa.MapArray.from_arrays([0, 1], pa.array(["k"]).dictionary_encode(), [1]),
+        [{"k": 1}],
+    ),
+    "decimals": (pa.array([Decimal("1E+3")], pa.decimal128(5, -2)), [1000]),
+}
+
+
+@pytest.mark.parametrize("name", ARROW)
+async def test_types_of_arrow_are_carried(name: str) -> None:
+    values, wanted = ARROW[name]
+    assert isinstance(wanted, list)
+    ids = [f"id-{number}" for number in range(len(wanted))]
+    maker = {pd.Series: pd.DataFrame, pl.Series: pl.DataFrame}.get(type(values), pa.table)  # type: ignore[call-overload]
+    frame = maker({"id": ids, "v": values})
+    assert await data_of(rows(frame, SOURCE, columns=SIMPLE)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (PERIODS, "its extension type has no value"),
+        (pa.array([[0]], pa.list_view(pa.timestamp("s", "UTC"))), "a view of lists"),
+        (pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "a field twice"),
+        (pa.array([1], pa.duration("s")), "none that JSON has"),
+    ],
+)
+async def test_types_of_arrow_that_mean_nothing_alone_are_named(values: object, reason: str) -> None:
+    maker = pd.DataFrame if isinstance(values, pd.PeriodIndex) else pa.table
+    with pytest.raises(InputError, match=reason):
+        await data_of(rows(maker({"id": ["aa"], "v": values}), SOURCE, columns=SIMPLE))
 
 
 async def test_local_times_need_a_time_zone_or_are_text() -> None:

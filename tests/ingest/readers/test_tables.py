@@ -13,6 +13,7 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -335,6 +336,7 @@ import asyncio, sys
 sys.modules["pyarrow"] = None
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from clinia_async import InputError, read_records
 async def main():
     async for each in read_records(Path({str(path)!r}), "s"): pass
@@ -573,6 +575,15 @@ async def test_a_row_is_read_alike_alone_and_among_others(seed: int, first: str,
     alone = [value for row in rows for value in await read([row])]
     assert await read(rows) == alone
     assert len(alone) == len(rows)
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+async def test_uuids_of_parquet_are_their_text(store_schema: bool, tmp_path: Path) -> None:
+    path, id_ = tmp_path / "x.parquet", UUID("7f345678-1234-5678-1234-567812345678")
+    table = pa.table({"id": pa.array([id_.bytes], pa.uuid()), "v": pa.array([id_.bytes], pa.uuid())})
+    pq.write_table(table, path, store_schema=store_schema)
+    found = await read_file(path, columns=ColumnMapping.parse("type==t,id=id,data.v=v"))
+    assert sent(found) == [{"type": "t", "id": str(id_), "data": {"v": str(id_)}}]
 
 
 async def test_a_record_stands_on_one_line_whatever_its_cells_hold(sheet: Path) -> None:
