@@ -5,8 +5,10 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from random import Random
@@ -27,7 +29,7 @@ from clinia_async import (
     TaskError,
     UpsertResource,
 )
-from clinia_async.emulator import Accepted, Constant, Emulator, LostReply, Persisted
+from clinia_async.emulator import Accepted, Constant, Emulator, LateExecution, LostReply, Persisted
 from tests.factories import KEY
 from tests.hostile import Hostile, after, persisted
 from tests.ingest.running import SOURCE, run, session_for, stored_data, writes
@@ -229,6 +231,50 @@ async def two_jobs(stage: Stage) -> None:
     assert [each.name for each in stage.folder.iterdir()] == ["j"]
 
 
+@row(113, "a journal on tmpfs, and where write-ahead logging is not granted")
+async def file_systems(stage: Stage) -> None:
+    from tests.ingest.journal.test_disk_trouble import connected
+
+    options: dict[str, Any] = {"chunk": ChunkLimits(operations=2)}
+    memory = Path("/dev/shm")
+    async with Emulator(bulk=Constant(5)) as emulator:
+        with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else stage.folder) as folder:
+            journal = Path(folder) / "j"
+            async with session_for(emulator) as one:
+                async with Ingestion(one, SOURCE, writes(6), journal=journal, **options) as job:
+                    await asyncio.sleep(1)
+                    job.stop(grace=0)
+                assert journal.exists()
+            again = await run(emulator, writes(6), journal=journal, **options)
+            assert again.error is None
+            assert stored_data(emulator) == {each.id: each.data for each in writes(6)}
+
+        requests = emulator.requests.total()
+        with connected(lambda plain: plain):
+            stage.monkeypatch.setattr("clinia_async.ingest.journal.file.sqlite3", _WithoutLog)
+            found = await run(emulator, writes(6), journal=stage.folder / "j", **options)
+        assert isinstance(found.error, JournalError)
+        assert "write-ahead logging" in str(found.error)
+        stage.silent(found.error)
+        assert emulator.requests.total() == requests
+        assert not [*stage.folder.iterdir()], "nothing is left of a journal that cannot be made"
+
+
+class _WithoutLog:
+    """SQLite on a file system that grants no write-ahead log: the answer is the mode that stays."""
+
+    Error = sqlite3.Error
+    Connection = sqlite3.Connection
+
+    class _Connection(sqlite3.Connection):
+        def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+            return super().execute("PRAGMA journal_mode=DELETE" if "journal_mode" in sql else sql, values)
+
+    @classmethod
+    def connect(cls, *args: Any, **options: Any) -> sqlite3.Connection:
+        return sqlite3.connect(*args, factory=cls._Connection, **options)
+
+
 @row(114, "a copy of a journal goes on elsewhere")
 async def copied_journal(stage: Stage) -> None:
     journal, copy = stage.folder / "j", stage.folder / "copy"
@@ -241,6 +287,92 @@ async def copied_journal(stage: Stage) -> None:
         assert isinstance(found.error, JournalError)
         stage.silent(found.error)
         assert emulator.requests.total() == requests
+
+
+FORKING = """
+import asyncio, os, sys
+from pathlib import Path
+from clinia_async import ChunkLimits, Ingestion, Session
+from tests.factories import KEY
+from tests.ingest.running import SOURCE, writes
+from tests.matrix.stage import get
+
+async def child(session, how):
+    try:
+        if how == "goes on":
+            await get(session)
+        elif how == "another loop":
+            asyncio.run(get(session))
+    except Exception:
+        os._exit(0)
+    if how == "the interpreter ends":
+        raise SystemExit(0)  # as where a process makes a daemon of itself
+    os._exit(1)
+
+async def main():
+    how, url, journal = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    async with Session(base_url=url, api_key=KEY) as session:
+        chunks = ChunkLimits(operations=10)
+        job = Ingestion(session, SOURCE, writes(200), journal=journal, via="bulk", chunk=chunks)
+        async with job:
+            async for outcome in job:
+                break
+            if how != "no fork":
+                number = os.fork()
+                if number == 0:
+                    await child(session, how)
+                _, status = await asyncio.to_thread(os.waitpid, number, 0)
+                print("child", status, flush=True)
+            if how == "the interpreter ends":
+                assert journal.with_name(journal.name + "-wal").exists()
+                os._exit(0)  # nothing but the journal is left
+            async for outcome in job:
+                assert outcome.disposition.has_landed
+    print("landed", sum(job.report.by_disposition.values()))
+
+asyncio.run(main())
+"""
+
+
+SERVICE = """
+import sys, time
+from clinia_async.emulator import Constant, Emulator
+from tests.factories import KEY
+import asyncio
+async def main():
+    async with Emulator(key=KEY, bulk=Constant(0.2)) as emulator:
+        print(emulator.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        print(emulator.requests["get_relationship"], emulator.relationships(), flush=True)
+asyncio.run(main())
+"""
+
+
+def fork(how: str, journal: Path) -> None:
+    """Run a job in a process that forks, against a service of its own, and what is left of it afterwards."""
+    program = [sys.executable, "-W", "ignore", "-c"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    with subprocess.Popen([*program, SERVICE], **pipes) as service:
+        assert service.stdout is not None
+        url = service.stdout.readline().strip()
+        command = [*program, FORKING, how, url, str(journal)]
+        try:
+            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            assert ran.returncode == 0, ran.stderr[-2000:]
+            if how == "the interpreter ends":
+                assert ran.stdout.startswith("child ")
+                again = [*program, FORKING, "no fork", url, str(journal)]
+                ran = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            assert ran.stdout.endswith("landed 200\n"), ran.stdout + ran.stderr[-2000:]
+        finally:
+            said, _ = service.communicate("")
+    assert said == "0 200\n", "the child sends nothing, and each record is there once"
+
+
+@row(115, "a fork while a session and a journal are open")
+async def forked(stage: Stage) -> None:
+    for number, how in enumerate(("goes on", "another loop", "the interpreter ends")):
+        await asyncio.to_thread(fork, how, stage.folder / f"j{number}")
 
 
 @row(116, "the wall clock jumps by a day, and an hour passes while nothing runs")
@@ -393,6 +525,16 @@ async def late_attempt(stage: Stage) -> None:
         found = await run(emulator, items, via="single")
         assert found.error is None
         assert [each.data for each in emulator.stored_resources()] == [{"v": 2}]
+    for first in (CreateResource, UpsertResource):
+        async with Emulator(default=Persisted()) as emulator, session_for(emulator) as one:
+            route = "create_resource" if first is CreateResource else "put_resource"
+            emulator.faults.add(LateExecution(route=route, times=1, seconds=200))
+            lost = await one.submit(first(SOURCE, "patient", "p-1", data={"v": 1}))
+            await (await one.submit(UpsertResource(SOURCE, "patient", "p-1", data={"v": 2})))
+            await asyncio.sleep(300)
+            (stored,) = emulator.stored_resources()
+            assert lost.maybe_applied, "it may be carried out still, and the task says so"
+            assert first is UpsertResource or stored.data == {"v": 2}
 
 
 @row(125, "the service carries a task out twice")
@@ -442,14 +584,7 @@ not_here(
     "the order is then held by the tests of the journal and by power losses alone",
 )
 not_here(
-    113,
-    "a journal on NFS or an overlay",
-    "no such file system can be mounted here; the journal refuses where WAL is not granted",
-)
-not_here(
-    115,
-    "fork with an open session",
-    "a forked interpreter of the suite would run its teardown twice; kills fork before anything is opened",
+    113, "a journal on NFS", "it cannot be mounted here; on tmpfs, on a disk and without WAL it is tried"
 )
 not_here(
     116,
@@ -457,4 +592,3 @@ not_here(
     "a machine cannot be suspended from a test; an hour of the loop's clock passes in its place",
 )
 not_here(118, "a job of a million operations", "python -m benchmarks memory --million measures it")
-not_here(124, "a delay of 200 s", "python -m tests.truth plays late executions against its own registry")

@@ -17,7 +17,7 @@ from tests.matrix.stage import NOT_HERE, ROWS, Stage, assert_no_canary
 
 pytestmark = pytest.mark.off_contract
 LAST = 126
-LONG = {28, 29, 66, 74, *range(101, 111), 118, 119, 121, 126}
+LONG = {28, 29, 66, 74, *range(101, 111), 115, 118, 119, 121, 126}
 """Rows of many steps or of processes of their own."""
 NUMBERS = [pytest.param(row, marks=pytest.mark.campaign) if row in LONG else row for row in sorted(ROWS)]
 

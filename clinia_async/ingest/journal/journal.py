@@ -5,12 +5,15 @@ What is written at the same time shares one commit. SQLite works on a thread of 
 
 import asyncio
 import contextlib
+import ctypes
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
+from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
@@ -19,6 +22,8 @@ from clinia_async.ingest.journal.file import JournalError, failure, open_file
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
 T = TypeVar("T")
+
+FORKED = "a journal is used by the process that opened it, and not by a fork of it"
 
 
 class Journal:
@@ -34,8 +39,11 @@ class Journal:
         self.history = history
         self._waiting: list[Change] = []
         self._batch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committing: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._is_of_parent = False
         self._broken: JournalError | None = None
+        _JOURNALS.add(self)
 
     @classmethod
     async def open(cls, path: Path, identity: JobIdentity, *, may_be_copy: bool = False) -> Self:
@@ -81,16 +89,35 @@ class Journal:
         return await _on(self._thread, lambda: rows.failures(self._opened.connection, first))
 
     async def close(self) -> None:
+        if self._is_of_parent:
+            return
         try:
             if self._writer is not None:
                 await asyncio.wait([self._writer])
         finally:
             await _end(self._thread, self._opened)
 
+    def leave_to_parent(self) -> None:
+        """Write no more, in a fork of the process that opened it, and never close the connection.
+
+        With the last connection SQLite removes the log, which the parent still writes to.
+        """
+        for connection in self._opened.connections:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # nor at the end of the interpreter
+        self._broken = JournalError(FORKED)
+        self._is_of_parent = True
+        if self._writer is not None:
+            self._writer.cancel()  # the thread that it waits for is not there
+            for batch in (self._batch, self._committing):
+                if batch is not None and not batch.done():
+                    batch.set_exception(copy_for_raise(self._broken))
+                    batch.exception()
+
     async def _commit_all(self) -> None:
         """One commit after the other, each of all that has come in since the one before began."""
         while self._waiting:
             changes, batch = self._waiting, self._batch
+            self._committing = batch
             self._waiting, self._batch = [], asyncio.get_running_loop().create_future()
             try:
                 if self._broken is None:
@@ -147,6 +174,18 @@ class _Opened:
                 connection.close()
         if self.count is not None:
             self.count.close()
+
+
+_JOURNALS: WeakSet[Journal] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for journal in tuple(_JOURNALS):
+        journal.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 async def _end(thread: ThreadPoolExecutor, opened: _Opened) -> None:
