@@ -231,9 +231,11 @@ def statement_of_end(
         is_single: the task is about one write, which its status speaks for.
         is_whole: no operation is without a receipt.
     """
+    if not is_whole:
+        return UNPROVEN
     if not receipts:
         return outcome_without_receipts(status, maybe_applied=maybe_applied, is_single=is_single)
-    if not is_whole or not are_consistent(status, receipts):
+    if not are_consistent(status, receipts):
         return UNPROVEN
     return outcome_of(receipts, maybe_applied=maybe_applied)
 
@@ -279,9 +281,9 @@ def evidence_of_batch(receipts: Iterable[Receipt]) -> Evidence:
     return Evidence.RECEIPT if all(map(proves_stored, receipts)) else Evidence.READ_BACK
 
 
-def statement_after(status: TaskStatus | None) -> Statement:
+def statement_after(status: TaskStatus | None, *, is_contradicted: bool = False) -> Statement:
     """What is proven where a task ended with `status`, or is not known to have ended, and a read failed."""
-    return carried_out() if status == TaskStatus.SUCCESS else UNPROVEN
+    return carried_out() if status == TaskStatus.SUCCESS and not is_contradicted else UNPROVEN
 
 
 def statement_of_answer(*, reconciled: bool) -> Statement:
@@ -303,7 +305,15 @@ def receipt_for(write: RecordWrite, receipts: Sequence[Receipt]) -> Receipt | No
     mine = [receipt for receipt in receipts if _is_about(write, receipt)]
     if not mine and hasattr(write, "place"):
         mine = list(receipts)
-    return mine[0] if len({(each.id, each.status) for each in mine}) == 1 else None
+    return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None
+
+
+def is_contradicted(write: RecordWrite, receipts: Sequence[Receipt]) -> bool:
+    """Whether there are receipts of a write that was sent alone, though none to rely on (`receipt_for`).
+
+    They contradict each other, or say that it has not ended. Then the status of its task proves nothing.
+    """
+    return any(_is_about(write, receipt) for receipt in receipts)
 
 
 def _is_about(write: RecordWrite, receipt: Receipt) -> bool:

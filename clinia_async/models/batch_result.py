@@ -60,7 +60,7 @@ def match_receipts(keys: Iterable[Key], receipts: Iterable[Receipt]) -> MatchedR
         first = found.setdefault(key, receipt)
         if first is not receipt:
             duplicates += 1
-            if first.status != receipt.status:
+            if first.claim != receipt.claim:
                 contradicted.add(key)
     return MatchedReceipts(
         {key: found[key] for key in found if key not in contradicted}, unexpected, duplicates
@@ -127,7 +127,7 @@ class BatchResult:
         if self._writes_by_key.get(key, 0) > 1:
             return None
         found = self._receipts_by_key.get(key, ())
-        return found[0] if len({(each.id, each.status) for each in found}) == 1 else None
+        return found[0] if len({(each.id, each.claim) for each in found}) == 1 else None
 
     def _is_missing(self, write: Operation, counts: Mapping[ReceiptKey, int]) -> bool:
         if _write_key(write)[2] is not None:

@@ -126,6 +126,13 @@ class Receipt(Value):
     pipeline_execution: PipelineExecution | None = None
 
     @property
+    def claim(self) -> tuple[object, ...]:
+        """What this says of its operation: two receipts of it that differ here contradict each other."""
+        execution = self.pipeline_execution
+        review = None if execution is None else (execution.status,)
+        return self.status, review, None if self.error is None else self.error.type
+
+    @property
     def is_dropped(self) -> bool:
         """Whether this says that a reviewer refused the write, which the status calls SUCCESS."""
         execution = self.pipeline_execution

@@ -40,6 +40,7 @@ from clinia_async.calls.reconciliation import (
     are_consistent,
     carried_out,
     evidence_of_batch,
+    is_contradicted,
     is_newer,
     is_older,
     proof_of,
@@ -153,7 +154,7 @@ class RecordResult(Generic[R]):
         receipts, failure = await _receipts(task, snapshot)
         receipt = receipt_for(self.write, receipts)
         if receipt is None or not receipt.status.is_terminal:
-            return await self._without_receipt(task, snapshot, failure)
+            return await self._without_receipt(task, snapshot, receipts, failure)
         if not are_consistent(snapshot.status, [receipt]):
             raise failed(task, snapshot, [receipt], [receipt])
         match proof_of(receipt, maybe_applied=task.maybe_applied):
@@ -217,22 +218,27 @@ class RecordResult(Generic[R]):
         return self.write.result(back.answer)
 
     async def _without_receipt(
-        self, task: Task[R], snapshot: TaskSnapshot, failure: RequestError | None
+        self,
+        task: Task[R],
+        snapshot: TaskSnapshot,
+        receipts: Sequence[Receipt],
+        failure: RequestError | None,
     ) -> R:
         """The result of a task whose receipt could not be read."""
+        contradicted = is_contradicted(self.write, receipts)
         if snapshot.status == TaskStatus.CANCELLED and task.maybe_applied and self.write.id is not None:
             return await self._after_duplicate(task, snapshot, ())
         if snapshot.status != TaskStatus.SUCCESS:
             # a delete of a resource also deletes relationships, and may have done a part of it
             is_single = self.is_alone and not isinstance(self.write, DeleteResource)
-            raise failed(task, snapshot, (), is_single=is_single) from failure
+            raise failed(task, snapshot, (), is_single=is_single, is_whole=not contradicted) from failure
         failure = failure or ProtocolError("the task brought no receipt of the write")
         if self.write.id is None:
-            self._raise_done(failure)
+            raise statement_after(snapshot.status, is_contradicted=contradicted).on(failure)
         try:
             back = await read_back(self.write, self.read, _until(REPLICA_LAG))
         except RequestError as error:
-            self._raise_done(error)
+            raise statement_after(snapshot.status, is_contradicted=contradicted).on(error) from None
         if back.answer is None:
             raise task.error(TaskUnconfirmed, _UNCONFIRMED) from failure
         task.evidence = back.statement.evidence
@@ -247,10 +253,10 @@ class RecordResult(Generic[R]):
         operation = self.operation or self.write.operation()
         return cast("R", evolve(self.write.as_sent(operation), id=self.write.id or receipt.id))
 
-    def _raise_done(self, error: RequestError, receipt: Receipt | None = None) -> NoReturn:
-        """Raise `error` as what failed after the task had succeeded."""
+    def _raise_done(self, error: RequestError, receipt: Receipt) -> NoReturn:
+        """Raise `error` as what failed after the receipt had proven the write."""
         done = carried_out(receipt).on(error)
-        done.record = None if receipt is None else self._as_sent(receipt)
+        done.record = self._as_sent(receipt)
         raise done
 
 

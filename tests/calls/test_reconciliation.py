@@ -170,6 +170,12 @@ def test_receipts_of_one_write_that_contradict_each_other_are_no_receipt() -> No
     succeeded, failed = receipt("SUCCESS"), receipt("FAILURE")
     assert receipt_for(CREATE, [succeeded, succeeded]) is succeeded
     assert receipt_for(CREATE, [succeeded, failed]) is None
+    for other in (receipt("SUCCESS", review="REJECTED"), receipt("SUCCESS", review="SUCCESSFUL")):
+        assert receipt_for(CREATE, [succeeded, other]) is None
+        assert receipt_for(CREATE, [other, succeeded]) is None
+    taken = receipt("FAILURE", "ALREADY_EXISTS")
+    assert receipt_for(CREATE, [taken, taken]) is taken
+    assert receipt_for(CREATE, [taken, receipt("FAILURE", "INTERNAL")]) is None
 
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,8 +10,6 @@ from collections import Counter
 from time import process_time
 from typing import Any
 
-import zstandard
-
 from clinia_async import (
     ApiError,
     ChunkLimits,
@@ -579,6 +577,8 @@ async def bombs(stage: Stage) -> None:
         reply(200, gzip.compress(b" " * 1_000_000) * 50, {"Content-Encoding": "gzip"}),
         reply(200, zlib.compress(spaces), {"Content-Encoding": "deflate"}),
     )
+
+    import zstandard
 
     # neither is asked for; without a package for it aiohttp refuses the answer, with one it is inflated
     await bounded(

@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant(
         "contradicting_receipts_of_one_write_are_taken",
         "clinia_async/calls/reconciliation.py",
-        "return mine[0] if len({(each.id, each.status) for each in mine}) == 1 else None",
+        "return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None",
         "return mine[0] if mine else None",
         [
             "tests/calls/test_reconciliation.py::test_receipts_of_one_write_that_contradict_each_other_are_no_receipt"
@@ -216,5 +216,19 @@ MUTANTS = [
         "                raise ProtocolError(_NOT_SHOWN)\n",
         "                return found\n",
         ["tests/tasks/test_outcomes.py::test_a_resumed_write_has_no_result_that_is_older_than_the_write"],
+    ),
+    Mutant(
+        "receipts_of_one_status_never_contradict_each_other",
+        "clinia_async/models/tasks.py",
+        "return self.status, review, None if self.error is None else self.error.type",
+        "return (self.status,)",
+        ["tests/tasks/test_outcomes.py::test_receipts_of_one_write_that_contradict_each_other_prove_nothing"],
+    ),
+    Mutant(
+        "contradicted_task_speaks_for_its_write",
+        "clinia_async/calls/reconciliation.py",
+        "return any(_is_about(write, receipt) for receipt in receipts)",
+        "return False",
+        ["tests/tasks/test_outcomes.py::test_receipts_of_one_write_that_contradict_each_other_prove_nothing"],
     ),
 ]

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from clinia_async.emulator import Accepted, Constant, Emulator
 from tests.exchanges import AT, EHR, OFFICE, against, drop, held, join, joined, new, part, put, receipt
 from tests.factories import create, session_at
 from tests.hostile import accepted, answer, close, refusal, reply, task
+from tests.truth.test_same_outcome import SUBJECTS, statement
 
 MISSING = refusal(404, "NOT_FOUND")
 REJECTED = {"id": "e", "status": "REJECTED"}
@@ -303,6 +304,38 @@ async def test_a_task_and_a_receipt_that_contradict_each_other_prove_nothing(
         with pytest.raises(TaskFailed) as caught:
             await made
         assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+
+
+CONTRADICTIONS: dict[str, Sequence[dict[str, Any]]] = {
+    "stored and dropped": ({}, {"pipelineExecution": REJECTED}),
+    "stored and failed": ({}, {"status": "FAILURE", "error": "INTERNAL"}),
+    "failed and taken": (
+        {"status": "FAILURE", "error": "INVALID_ARGUMENT"},
+        {"status": "FAILURE", "error": "ALREADY_EXISTS"},
+    ),
+    "a status in small letters": ({"status": "success"},),
+    "a receipt that has not ended": ({"status": "PENDING"},),
+}
+
+
+@pytest.mark.parametrize("way", ["alone", "bulk", "bundle", "bulk job", "single job"])
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "CANCELLED"])
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+async def test_receipts_of_one_write_that_contradict_each_other_prove_nothing(
+    name: str, status: str, way: str
+) -> None:
+    subject = SUBJECTS["create"]
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1"}.get(way, "bk_1")
+    for step in (1, -1):
+        ends = [{"status": "SUCCESS", **each} for each in CONTRADICTIONS[name][::step]]
+        receipts = [receipt(subject.write.id, **each) for each in ends]
+        rules = {
+            "/tasks/": [task(status, id_, receipts=receipts)],
+            "GET": [subject.different],
+            "/": [accepted(id_)],
+        }
+        async with against(rules) as (session, _):
+            assert await statement(session, subject, way) == "unknown"
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("SUCCESS", Outcome.DONE), ("FAILURE", Outcome.UNKNOWN)])

@@ -22,24 +22,31 @@ Key = tuple[str, str, str]
 NOT_CARRIED_OUT = (
     *("refused-503", "refused-503-html", "refused-429", "refused-500", "refused-403", "dropped"),
     *("html-400", "html-403", "html-405", "html-502", "html-200", "redirect-307"),
+    *("gateway-401", "gateway-403", "gateway-404", "gateway-409"),
 )
 """Faults of a write that the registry does not carry out."""
 CARRIED_OUT = (
     *("lost-reset", "lost-truncated", "lost-503", "lost-504-html", "lost-html-200", "lost-html-403"),
     *("lost-bad-json", "lost-stall", "lost-other-record", "late-lost", "slow", "redirect-302", "no-task-id"),
+    *("lost-gateway-400", "lost-gateway-403", "lost-gateway-404", "lost-gateway-409", "lost-gateway-422"),
+    *("lost-internal-400", "lost-internal-409"),
 )
 """Faults of a write that the registry does carry out, at once or later."""
 WRITE_FAULTS = NOT_CARRIED_OUT + CARRIED_OUT
 POLL_FAULTS = (
     *("404-at-first", "503", "500", "429", "html-502", "html-403", "html-404", "html-302", "close", "stall"),
-    *("truncated", "empty", "unknown-status", "other-task", "flips-back"),
+    *("truncated", "empty", "unknown-status", "other-task", "flips-back", "lower-case-status"),
+    *("gateway-401", "gateway-404"),
 )
 RECEIPT_FAULTS = (
     *("refused-404", "refused-403", "refused-400", "refused-429", "null", "absent", "empty", "one-missing"),
     *("null-details", "text-details", "one-unreadable", "unknown-fields", "doubled", "shuffled"),
-    *("stale-pending", "foreign"),
+    *("stale-pending", "foreign", "contradicting", "contradicting-review", "one-pending"),
 )
-READ_FAULTS = ("stale-404", "stale-old", "503", "403", "429", "html-200", "close", "other-record")
+READ_FAULTS = (
+    *("stale-404", "stale-old", "503", "403", "429", "html-200", "close", "other-record"),
+    *("gateway-403", "gateway-404"),
+)
 END_FAULTS = (
     *("late", "twice", "cancelled", "failed-INTERNAL", "failed-FAILED_PRECONDITION"),
     *("failed-INVALID_ARGUMENT", "failed-", "deleted-after"),
@@ -121,6 +128,18 @@ def document(status: int, value: object) -> Answer:
 def envelope(status: int, type_: str | None = None) -> Answer:
     type_ = type_ or TYPES.get(status, "X")
     return document(status, {"code": status, "type": type_, "message": "no", "details": []})
+
+
+def gateway(status: int, random: Random) -> Answer:
+    """JSON of a gateway that has fields in common with the service's envelope."""
+    said: Json = {"code": status, "message": "no"}
+    more: list[Json] = [
+        {},
+        {"details": []},
+        {"type": "ACCESS_DENIED"},
+        {"type": "about:blank", "details": None},
+    ]
+    return document(status, said | random.choice(more))
 
 
 def page(status: int) -> Answer:
@@ -246,6 +265,8 @@ class Registry:
     def _refused(self, fault: str) -> Answer | None:
         if fault == "dropped":
             return None
+        if fault.startswith("gateway"):
+            return gateway(int(fault[-3:]), self.random)
         if "html" in fault or "redirect" in fault:
             return page(int(re.findall(r"\d+", fault)[0]))
         answer = envelope(int(fault[-3:]))
@@ -258,13 +279,16 @@ class Registry:
             return None
         if fault in {"lost-504-html", "lost-html-200", "lost-html-403", "redirect-302"}:
             return page(int(re.findall(r"\d+", fault)[0]))
-        if fault == "lost-503":
-            return envelope(503)
-        if fault == "no-task-id":
-            return document(202, {"status": "ACCEPTED"})
+        kind, _, status = (fault or "").rpartition("-")
+        if kind == "lost-gateway":
+            return gateway(int(status), self.random)
+        if fault == "lost-503" or kind == "lost-internal":
+            return envelope(int(status), "INTERNAL")
         return self._garbled(fault, answer)
 
     def _garbled(self, fault: str | None, answer: Answer) -> Answer | None:
+        if fault == "no-task-id":
+            return document(202, {"status": "ACCEPTED"})
         if fault == "lost-truncated":
             answer.cut = self.random.randrange(len(answer.body))
         elif fault == "lost-bad-json":
@@ -443,6 +467,8 @@ class Registry:
             return envelope(int(fault))
         if fault == "html-200":
             return page(200)
+        if fault.startswith("gateway"):
+            return gateway(int(fault[-3:]), self.random)
         if fault == "other-record":
             return document(200, {"id": "other.record", "type": key[1], "data": {}})
         found = self.records.get(key)
@@ -466,17 +492,24 @@ class Registry:
             return envelope(int(fault[:3]))
         if fault.startswith("html"):
             return page(int(fault[-3:]))
+        if fault.startswith("gateway"):
+            return gateway(int(fault[-3:]), self.random)
         return (
             Answer(200, b"") if fault == "empty" else self._snapshot(row, fault, with_receipts=with_receipts)
         )
 
     def _snapshot(self, row: TaskRow, fault: str, *, with_receipts: bool) -> Answer:
-        status = {"flips-back": "PENDING", "unknown-status": "NEW_WORD"}.get(fault, row.status)
+        words = {
+            "flips-back": "PENDING",
+            "unknown-status": "NEW_WORD",
+            "lower-case-status": row.status.lower(),
+        }
+        status = words.get(fault, row.status)
         said: Json = {"taskId": "s_999999" if fault == "other-task" else row.id, "status": status}
         answer = document(200, said)
         if with_receipts:
             receipts = [operation.receipt(row.id) for operation in row.operations]
-            if status in {"PENDING", "NEW_WORD"}:
+            if status in {"PENDING", "NEW_WORD", "pending"}:
                 receipts = list(map(pending, receipts))
             if row.receipt_fault is None and row.status != "PENDING":
                 row.receipt_fault = self._fault("receipts", RECEIPT_FAULTS) or "none"
@@ -498,6 +531,15 @@ class Registry:
             return document(200, {**said, "status": "PENDING", "receipts": list(map(pending, receipts))})
         return document(200, {**said, "receipts": self._unusual_receipts(fault, receipts)})
 
+    def _contradiction(self, fault: str, one: Json) -> Json:
+        """A second receipt of the same operation that says something else."""
+        plain = pending(one)
+        if fault == "contradicting-review":
+            return plain | {"status": "SUCCESS", "pipelineExecution": {"id": "pe", "status": "REJECTED"}}
+        if one["status"] == "SUCCESS":
+            return plain | {"status": "FAILURE", "error": {"code": 1, "type": "INTERNAL", "message": "no"}}
+        return plain | {"status": "SUCCESS"}
+
     def _unusual_receipts(self, fault: str, receipts: list[Json]) -> list[Json]:
         one = self.random.choice(receipts)
         if fault in {"empty", "one-missing"}:
@@ -506,8 +548,15 @@ class Registry:
             return [*receipts, dict(one)]
         if fault == "foreign":
             return [*receipts, {**one, "id": "foreign.record", "status": "FAILURE"}]
-        if fault == "shuffled":
+        if fault.startswith("contradicting"):
+            receipts = [*receipts, self._contradiction(fault, one)]
+        if fault == "one-pending":
+            receipts = [pending(each) if each is one else each for each in receipts]
+        if fault == "shuffled" or fault.startswith("contradicting"):
             return self.random.sample(receipts, len(receipts))
+        return self._rewritten(fault, receipts, one)
+
+    def _rewritten(self, fault: str, receipts: list[Json], one: Json) -> list[Json]:
         if fault == "one-unreadable":
             one["receivedAt"] = one["status"] = 7
         for receipt in receipts:
