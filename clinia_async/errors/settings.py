@@ -74,6 +74,8 @@ class InstanceOf:
 
 def choice(kind: type[E], name: str, value: str) -> E:
     """Return the value of an enum of options. Raises `ConfigError` for any other text."""
+    if isinstance(value, kind):
+        return value
     try:
         return kind(value)
     except ValueError:

@@ -88,6 +88,14 @@ class InDoubt(Generic[R]):
 
 
 @define(eq=False, repr=False)
+class _RunningWrite(Generic[R]):
+    """A write in flight, and where its caller waits for the answer."""
+
+    answer: "asyncio.Future[Task[R]]"
+    task: "asyncio.Task[None]" = field(init=False)
+
+
+@define(eq=False, repr=False)
 class Submissions:
     """The writes in flight of one session, each in a task of the session.
 
@@ -97,7 +105,7 @@ class Submissions:
 
     limit: int
     age: float
-    running: "set[asyncio.Task[Task[object]]]" = field(factory=set)
+    running: "set[_RunningWrite[object]]" = field(factory=set)
     dropped: int = 0
     """How many were let go of before anybody took them."""
     _in_doubt: list[InDoubt[object]] = field(factory=list)
@@ -108,16 +116,44 @@ class Submissions:
         Raises:
             SessionClosed: the session was closed before the answer came.
         """
-        write = asyncio.get_running_loop().create_task(work, name="clinia-write")
+        loop = asyncio.get_running_loop()
+        write: _RunningWrite[R] = _RunningWrite(loop.create_future())
+        write.task = loop.create_task(self._carry_out(write, work), name="clinia-write")
         self.running.add(write)  # type: ignore[arg-type]
-        write.add_done_callback(self.running.discard)
         try:
-            return await asyncio.shield(write)
+            return await write.answer
         except asyncio.CancelledError:
-            if not write.cancelled() or _is_cancelled_too():
-                self.add_in_doubt(call, write)
-                raise
-        raise SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
+            if write.answer.cancelled():
+                write.answer = loop.create_future()
+            self.add_in_doubt(call, write.answer)
+            raise
+        finally:
+            del write  # this frame belongs to an error that the answer may be
+
+    async def _carry_out(self, write: "_RunningWrite[R]", work: Coroutine[object, object, Task[R]]) -> None:
+        """Put what comes of `work` into the answer, from where its caller or `in_doubt` takes it.
+
+        `shield` would do the same two turns of the loop later.
+        """
+        failure: Exception
+        try:
+            task = await work
+        except asyncio.CancelledError:
+            failure = SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is the caller's
+            failure = error
+        else:
+            self._open_answer(write).set_result(task)
+            return
+        self._open_answer(write).set_exception(failure)
+        del failure, write  # this frame belongs to the error
+
+    def _open_answer(self, write: "_RunningWrite[R]") -> "asyncio.Future[Task[R]]":
+        """Return the answer, or another one where its caller was just cancelled and did not run since."""
+        self.running.discard(write)
+        if write.answer.done():
+            write.answer = write.answer.get_loop().create_future()
+        return write.answer
 
     @property
     def in_doubt(self) -> tuple[InDoubt[object], ...]:
@@ -174,10 +210,11 @@ class Submissions:
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the writes in flight, then cancel what is left of them."""
         if self.running:
-            await asyncio.wait(self.running, timeout=grace)
-        for write in self.running:
-            write.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
+            await asyncio.wait([write.task for write in self.running], timeout=grace)
+        left = [write.task for write in self.running]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 async def run_to_end(work: "asyncio.Future[T]") -> T:
@@ -191,9 +228,3 @@ async def run_to_end(work: "asyncio.Future[T]") -> T:
     if cancel is not None:
         raise cancel
     return work.result()
-
-
-def _is_cancelled_too() -> bool:
-    """Whether the task that runs this was itself asked to cancel."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0

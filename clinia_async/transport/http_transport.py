@@ -37,6 +37,7 @@ from clinia_async.transport.connections import (
     is_patched,
 )
 from clinia_async.transport.credentials import Credentials
+from clinia_async.transport.deadlines import Deadlines
 from clinia_async.transport.responses import Answer, Response, failure_of, read_response
 
 HttpSession = aiohttp.ClientSession
@@ -145,6 +146,7 @@ class Transport:
             reasons = ["a proxy"] if proxy else hooks_of(self._client)
             _log_way(reasons or ["a connector or a version of aiohttp that is not known"])
         self._was_plain: bool | None = None
+        self._deadlines = Deadlines()
 
     def host_of(self, request: Request) -> str:
         """Return the host that a request goes to, with its port where that is not the usual one."""
@@ -176,19 +178,25 @@ class Transport:
     ) -> Response:
         sent, size = BytesSent(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._options.attempt + size / self._options.slowest
+        limit = self._deadlines.start(min(deadline, latest))
         failure: BaseException
         try:
-            async with asyncio.timeout_at(min(deadline, latest)):
-                return await self._exchange(request, credentials, sent)
+            return await self._exchange(request, credentials, sent)
         except RequestError as error:
             failure = error.with_traceback(None)
         except asyncio.CancelledError as error:
             failure = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
-            host = self._places[request.host].host
-            failure = failure_of(error, request, sent=sent.happened, host=host)
+            failure = self._failure_of(error, request, sent)
+        finally:
+            is_late = self._deadlines.stop(limit)
+        if is_late and isinstance(failure, asyncio.CancelledError):
+            failure = self._failure_of(TimeoutError(), request, sent)
         failure.__context__ = None
         raise failure
+
+    def _failure_of(self, error: Exception, request: Request, sent: BytesSent) -> RequestError:
+        return failure_of(error, request, sent=sent.happened, host=self._places[request.host].host)
 
     async def connect(self, host: Host, within: float) -> None:
         """Open a connection to a host as requests do, and keep it for the first of them.
@@ -300,6 +308,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections, but for those of a borrowed session."""
+        self._deadlines.close()
         await self._client.close()
 
 
