@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
@@ -148,8 +149,8 @@ class Engine:
         is_plain = timeout is None and not maybe_applied and on_existing is OnExisting.FAIL
         if coalescer is not None and is_plain and coalescer.takes(write):
             return await coalescer.submit(write, components.loop)  # type: ignore[return-value]  # its record
-        resolve = self._resolver(write, read_back, on_existing)
-        work = self._submit(components, write, resolve, timeout, maybe_applied=maybe_applied)
+        resolver = partial(self._resolver, write, read_back, on_existing)
+        work = self._submit(components, write, resolver, timeout, maybe_applied=maybe_applied)
         if on_existing is not OnExisting.FAIL:
             create = cast("Reconcilable[object]", write)
             work = self._unless_there(
@@ -161,7 +162,7 @@ class Engine:
         self,
         components: Components,
         write: Write[R],
-        resolve: ResultResolver[R],
+        resolver: Callable[[], ResultResolver[R]],
         timeout: float | None = None,
         *,
         maybe_applied: bool = False,
@@ -173,7 +174,7 @@ class Engine:
         state = self._state(submission.task_id, write.source)
         self._emit_accepted(state, delivery.request_id)
         state.wants_receipts = polls_for_receipts(write)
-        task = Task(state, resolve, maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
+        task = Task(state, resolver(), maybe_applied=delivery.maybe_applied, attempts=delivery.attempts)
         task.request_id = delivery.request_id
         return task
 
@@ -224,7 +225,7 @@ class Engine:
 
     async def _alone(self, write: KeyedWrite) -> Task[Record]:
         single = cast("Write[Record]", write)
-        return await self._submit(self._components(), single, self._resolver(single, None))
+        return await self._submit(self._components(), single, partial(self._resolver, single, None))
 
     def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> SharedBulk:
         id_, is_done = delivery.answer.task_id, delivery.answer.status != _ACCEPTED

@@ -8,10 +8,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.payload import Payload
 from multidict import CIMultiDictProxy
@@ -174,6 +176,16 @@ class AiohttpRequester:
         return {**self._all_headers, **given} if everything else given
 
 
+class _Template(NamedTuple):
+    """What all requests to one host have in common."""
+
+    request: aiohttp.ClientRequest
+    """Names the host to the pool where a connection is to be opened."""
+    key: ConnectionKey
+    """Names it where one is there."""
+    headers: Secret
+
+
 class PooledRequester:
     """Straight over a pooled connection, without the objects that a `ClientSession` makes for each request.
 
@@ -199,14 +211,14 @@ class PooledRequester:
         sent: BytesSent,
     ) -> "Exchange":
         template = self._template(place.origin)
-        connection = await self._connector._get(template[0].connection_key, [])
+        connection = await self._connector._get(template.key, [])
         while connection is not None and connection.protocol and _has_unread_data(connection.protocol):
             connection.close()
-            connection = await self._connector._get(template[0].connection_key, [])
+            connection = await self._connector._get(template.key, [])
         if connection is None:
-            connection = await self._connect(template[0])
+            connection = await self._connect(template.request)
         try:
-            protocol = _write(connection, _head(place, request, template[1], credentials), request.body)
+            protocol = _write(connection, _head(place, request, template.headers, credentials), request.body)
             sent.happened = True
             message, content = await protocol.read()
             while message.code in {100, 102, 103}:
@@ -216,27 +228,28 @@ class PooledRequester:
             raise
         return Exchange(message.code, message.headers, content, connection)
 
-    async def _connect(self, template: aiohttp.ClientRequest) -> Connection:
+    async def _connect(self, request: aiohttp.ClientRequest) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                return await self._connector.connect(template, [], self._client.timeout)
+                return await self._connector.connect(request, [], self._client.timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _make_template(self, origin: URL) -> tuple[aiohttp.ClientRequest, Secret]:
-        """Return the request that names the host to the pool, and the headers that are always the same."""
+    def _make_template(self, origin: URL) -> "_Template":
         request = aiohttp.ClientRequest(
             "GET", origin, headers=self._client.headers, loop=asyncio.get_running_loop(), session=self._client
         )
         headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         request.headers.clear()  # the pool has no use for them, and they hold the key
-        return request, Secret(headers)
+        return _Template(request, request.connection_key, Secret(headers))
 
 
 def _head(place: Place, request: Request, headers: Secret, credentials: Mapping[str, Secret] | None) -> bytes:
     size = len(request.body or b"")
     length = "" if request.body is None and request.method == "GET" else f"Content-Length: {size}\r\n"
-    more = "".join(f"{name}: {value.reveal()}\r\n" for name, value in (credentials or {}).items())
+    more = ""
+    if credentials is not None:
+        more = "".join(f"{name}: {value.reveal()}\r\n" for name, value in credentials.items())
     target = place.target(request)
     return f"{request.method} {target} HTTP/1.1\r\n{headers.reveal()}{more}{length}\r\n".encode()
 

@@ -11,7 +11,7 @@ import logging
 import math
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import TypeVar
 
 import aiohttp
@@ -152,7 +152,7 @@ class Transport:
         """Return the host that a request goes to, with its port where that is not the usual one."""
         return self._places[request.host].host
 
-    async def attempt(self, request: Request, deadline: float) -> Response:
+    def attempt(self, request: Request, deadline: float) -> Coroutine[object, object, Response]:
         """Return a good answer. `deadline` is a time of the event loop's clock.
 
         Credentials that a function gives are asked for once more after a 401, and sent with one more attempt,
@@ -161,9 +161,13 @@ class Transport:
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        credentials = self._credentials
-        if credentials.is_fixed:
-            return await self._bounded(request, None, deadline)
+        if self._credentials.is_fixed:
+            return self._bounded(request, None, deadline)
+        return self._with_credentials(self._credentials, request, deadline)
+
+    async def _with_credentials(
+        self, credentials: Credentials, request: Request, deadline: float
+    ) -> Response:
         headers = credentials.known or await credentials.get()
         try:
             return await self._bounded(request, headers, deadline)

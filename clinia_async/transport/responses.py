@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDictProxy, istr
 
@@ -120,10 +121,10 @@ async def read_response(answer: Answer, request: Request, largest: int) -> Respo
 
 
 async def _read(answer: Answer, largest: int) -> bytes:
-    encoding = answer.headers.get("Content-Encoding")
+    encoding = answer.headers.get(hdrs.CONTENT_ENCODING)
     if encoding is not None and encoding.strip().lower() not in _ENCODINGS:
         raise ProtocolError("the answer has a Content-Encoding that is not known")
-    declared = answer.headers.get("Content-Length")
+    declared = answer.headers.get(hdrs.CONTENT_LENGTH)
     if declared is not None and int(declared) > largest:
         raise ProtocolError(f"the answer is larger than {largest} bytes")
     if declared is not None and encoding is None:

@@ -111,7 +111,7 @@ class Sender:
         request = call.request()
         if slowest is not None and request.body is not None:
             deadline += len(request.body) / slowest
-        if self._telemetry.active:
+        if self._telemetry.tracer is not None:
             with self._telemetry.span(operation_name(call), clinia__source=getattr(call, "source", None)):
                 return await self._send(call, request, deadline, maybe_applied=maybe_applied)
         return await self._send(call, request, deadline, maybe_applied=maybe_applied)
