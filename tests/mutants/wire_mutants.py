@@ -178,8 +178,8 @@ MUTANTS = [
     Mutant(
         "key_stands_in_a_local_while_the_answer_is_waited_for",
         "clinia_async/transport/connections.py",
-        "            protocol = _write(connection, _head(place, request, template[1], credentials), request.body)\n",
-        "            head = _head(place, request, template[1], credentials)\n            protocol = _write(connection, head, request.body)\n",
+        "            protocol = _write(connection, _head(place, request, template.headers, credentials), request.body)\n",
+        "            head = _head(place, request, template.headers, credentials)\n            protocol = _write(connection, head, request.body)\n",
         ["tests/session/test_secrecy_of_locals.py::test_no_frame_of_ours_holds_them_while_it_waits"],
     ),
     Mutant(
@@ -215,8 +215,29 @@ MUTANTS = [
     Mutant(
         "failure_has_the_foreign_error_as_its_context",
         "clinia_async/transport/http_transport.py",
-        "            failure = failure_of(error, request, sent=sent.happened, host=host)\n        failure.__context__ = None\n",
-        "            failure = failure_of(error, request, sent=sent.happened, host=host)\n            failure.__cause__ = error\n",
+        "            failure = self._failure_of(error, request, sent)\n        finally:\n",
+        "            failure = self._failure_of(error, request, sent)\n            failure.__cause__ = error\n        finally:\n",
         ["tests/session/test_secrecy_of_locals.py::test_no_traceback_of_a_failure_holds_them"],
+    ),
+    Mutant(
+        "deadline_that_was_met_cancels_what_comes_after",
+        "clinia_async/transport/deadlines.py",
+        "        self._running.discard(deadline)\n        return",
+        "        return",
+        ["tests/transport/test_deadlines.py"],
+    ),
+    Mutant(
+        "cancel_at_the_time_of_a_deadline_is_taken_for_it",
+        "clinia_async/transport/deadlines.py",
+        "deadline.task.uncancel() <= deadline.cancels",
+        "deadline.task.uncancel() >= 0",
+        ["tests/transport/test_deadlines.py"],
+    ),
+    Mutant(
+        "answer_in_the_turn_of_the_cancel_is_lost",
+        "clinia_async/session/submissions.py",
+        "        if write.answer.done():\n            write.answer = write.answer.get_loop().create_future()\n",
+        "",
+        ["tests/session/test_in_doubt.py"],
     ),
 ]

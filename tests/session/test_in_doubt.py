@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from clinia_async import ConfigError, Session
+from clinia_async.telemetry import RequestEnded
 from tests.factories import create, session_at
 from tests.hostile import Hostile, after, persisted, refusal, stall
 
@@ -106,3 +107,20 @@ async def test_in_doubt_can_be_read_after_the_session_is_closed() -> None:
 def test_a_wrong_limit_is_refused(limit: object) -> None:
     with pytest.raises(ConfigError, match=r"^Session\.in_doubt_limit must be a whole number of 1 or more$"):
         Session("acme", api_key="k", in_doubt_limit=limit)  # type: ignore[arg-type]
+
+
+async def test_an_answer_that_comes_in_the_turn_of_the_cancel_is_kept() -> None:
+    callers: list[asyncio.Task[object]] = []
+
+    def cancel_the_caller(event: object) -> None:
+        if isinstance(event, RequestEnded):
+            callers[0].cancel()
+
+    async with (
+        Hostile(otherwise=persisted) as server,
+        session_at(server, observers=[cancel_the_caller]) as session,
+    ):
+        callers.append(asyncio.ensure_future(create(session, "p0")))
+        await asyncio.wait(callers)
+        assert callers[0].cancelled()
+        assert [await entry.task for entry in session.take_in_doubt() if entry.task]

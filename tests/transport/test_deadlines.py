@@ -1,103 +1,52 @@
-"""Deadlines of attempts: a cancel of the caller is never taken for a timeout, or the other way round."""
+"""Many attempts with deadlines of their own, kept by one timer."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
 
 import pytest
 
-from clinia_async import Outcome, RequestTimeout, Session, SessionClosed, TransportOptions
-from tests.factories import ID, ONCE, SOURCE, TYPE, create, session_at
-from tests.hostile import Hostile, persisted, stall
+from clinia_async import NotFound, Outcome, RequestTimeout, Session
+from tests.factories import create, session_at
+from tests.hostile import Hostile, after, refusal, stall
 
 
-def read(session: Session, timeout: float) -> Awaitable[object]:
-    return session.get_relationship(SOURCE, TYPE, ID, timeout=timeout)
+async def ended_after(session: Session, id: str, timeout: float) -> tuple[float, Outcome]:
+    """Return the seconds after which a create that nobody answers fails, and its outcome."""
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(RequestTimeout) as failure:
+        await create(session, id, timeout=timeout)
+    return round(asyncio.get_running_loop().time() - began, 3), failure.value.outcome
 
 
-def write(session: Session, timeout: float) -> Awaitable[object]:
-    return create(session, timeout=timeout)
+async def test_each_attempt_ends_at_its_own_deadline() -> None:
+    timeouts = [5.0, 1.0, 3.0, 1.0, 4.0]
+    async with Hostile(otherwise=stall) as server, session_at(server) as session:
+        ended = await asyncio.gather(
+            *(ended_after(session, f"p{number}", timeout) for number, timeout in enumerate(timeouts))
+        )
+    assert ended == [(timeout, Outcome.UNKNOWN) for timeout in timeouts]
 
 
-async def when(work: Awaitable[object]) -> float:
-    """The seconds after which it ends for being late."""
-    started = asyncio.get_running_loop().time()
-    with pytest.raises(RequestTimeout):
-        await work
-    return asyncio.get_running_loop().time() - started
-
-
-@pytest.mark.parametrize("send", [read, write])
-async def test_each_ends_at_its_own_deadline(send: Any) -> None:
-    async with Hostile(otherwise=stall) as server, session_at(server, retry=ONCE) as session:
-        timeouts = [7.0, 1.5, 3.0, 1.25, 20.0, 0.5]
-        waits = await asyncio.gather(*(when(send(session, timeout)) for timeout in timeouts))
-        assert waits == pytest.approx(timeouts, abs=0.01)
-
-
-async def test_an_early_deadline_that_is_met_leaves_the_later_ones() -> None:
-    async with Hostile([persisted], otherwise=stall) as server, session_at(server, retry=ONCE) as session:
-        assert (await create(session, timeout=1)).done()
-        assert await when(read(session, 5)) == pytest.approx(5, abs=0.01)
-
-
-async def test_no_connection_is_left_by_what_was_late() -> None:
-    wire = TransportOptions(connections=1)
-    async with (
-        Hostile([stall, persisted]) as server,
-        session_at(server, retry=ONCE, transport=wire) as session,
-    ):
-        late = asyncio.ensure_future(when(write(session, 2)))
+async def test_a_later_attempt_with_an_earlier_deadline_ends_first() -> None:
+    async with Hostile(otherwise=stall) as server, session_at(server) as session:
+        late = asyncio.ensure_future(ended_after(session, "p1", 60))
         await asyncio.sleep(1)
-        assert (await create(session, timeout=5)).done()
-        await late
+        assert await ended_after(session, "p2", 2) == (2, Outcome.UNKNOWN)
+        assert await late == (60, Outcome.UNKNOWN)
 
 
-async def test_a_cancel_together_with_the_deadline_is_a_cancel() -> None:
-    async with Hostile(otherwise=stall) as server, session_at(server, retry=ONCE) as session:
-        reader = asyncio.ensure_future(read(session, 2))
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_at(asyncio.get_running_loop().time() + 2, reader.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await reader
+async def test_an_answer_before_the_deadline_ends_it() -> None:
+    async with Hostile(otherwise=after(1, refusal(404))) as server, session_at(server) as session:
+        with pytest.raises(NotFound):
+            await session.get_relationship("ehr", "practises-at", "p1.c1", timeout=2)
+        await asyncio.sleep(5)  # this task is not cancelled at the time of a deadline that was met
 
 
-async def test_a_task_that_was_cancelled_before_can_still_be_late() -> None:
-    async with Hostile(otherwise=stall) as server, session_at(server, retry=ONCE) as session:
-
-        async def clean_up() -> float:
-            try:
-                await asyncio.sleep(10)
-            except asyncio.CancelledError:
-                return await when(read(session, 2))
-            return 0
-
-        work = asyncio.ensure_future(clean_up())
-        await asyncio.sleep(1)
-        work.cancel()
-        assert await work == pytest.approx(2, abs=0.01)
-
-
-async def test_a_write_that_left_its_caller_keeps_its_deadline() -> None:
-    async with Hostile(otherwise=stall) as server, session_at(server, retry=ONCE) as session:
-        writer = asyncio.ensure_future(create(session, timeout=4))
-        await asyncio.sleep(1)
-        writer.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await writer
-        await asyncio.sleep(4)
-        (entry,) = session.in_doubt
-        assert isinstance(entry.error, RequestTimeout)
-        assert entry.error.outcome is Outcome.UNKNOWN
-
-
-async def test_closing_releases_those_who_still_wait() -> None:
-    async with Hostile(otherwise=stall) as server:
-        session = session_at(server, close_grace=2)
-        writer = asyncio.ensure_future(create(session))
-        await asyncio.sleep(1)
-        await session.aclose()
-        with pytest.raises(SessionClosed) as caught:
-            await writer
-        assert caught.value.outcome is Outcome.UNKNOWN
-        assert session.in_doubt == ()
+async def test_a_cancel_at_the_time_of_the_deadline_is_a_cancel() -> None:
+    async with Hostile(otherwise=stall) as server, session_at(server) as session:
+        reader = asyncio.ensure_future(
+            session.get_relationship("ehr", "practises-at", "p1.c1", timeout=2)  # in the caller's own task
+        )
+        loop = asyncio.get_running_loop()
+        loop.call_later(2, reader.cancel)
+        await asyncio.wait([reader])
+        assert reader.cancelled()
