@@ -45,7 +45,10 @@ class RawRequest:
         if {".", ".."} & set(self.path.replace("%2e", ".").replace("%2E", ".").split("/")):
             raise InvalidWrite("$.path", "must have no segment of dots")
         if self.json is not None and self.method == "GET":
-            raise InvalidWrite("$.json", "a GET has no body")
+            raise InvalidWrite("$.json", "must be left out: a GET has no body")
+
+        if self.idempotent is not None and not isinstance(self.idempotent, bool):
+            raise InvalidWrite("$.idempotent", "must be True, False or None")
 
     @property
     def retry_safety(self) -> RetrySafety:

@@ -30,6 +30,7 @@ from clinia_async.errors import (
     FailedPrecondition,
     NotFound,
     Outcome,
+    RequestError,
     copy_for_raise,
 )
 from clinia_async.models import (
@@ -114,6 +115,8 @@ class Statement(NamedTuple):
         """Return a copy of `error` that says this."""
         error = copy_for_raise(error)
         error.outcome, error.evidence = self
+        if isinstance(error, RequestError):
+            error.is_read = False  # from now on it is about the write
         return error
 
 

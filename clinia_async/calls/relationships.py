@@ -155,7 +155,10 @@ class _RelationshipWrite:
         fields = read_fields(body)
         unknown = fields.keys() - {"from", "to", "data", "meta", "id", "type", "includes"}
         if unknown:
-            raise InvalidWrite(f"$.{min(unknown)}" if min(unknown).isidentifier() else "$.*", "is unknown")
+            raise InvalidWrite(
+                f"$.{min(unknown)}" if min(unknown).isidentifier() else "$.*",
+                "must be left out: it is unknown",
+            )
         for name in ("from", "to"):
             if name not in fields:
                 raise InvalidWrite(f"$.{name}", "is required")

@@ -136,7 +136,7 @@ def read_key(path: Path) -> str:
     try:
         if path == Path("-"):
             if sys.stdin is None:
-                raise clinia.ConfigError("--api-key-file: standard input is closed")
+                raise clinia.ConfigError("--api-key-file: standard input is closed: name a file")
             text = sys.stdin.buffer.read(_LONGEST_KEY)
         else:
             with path.open("rb") as file:

@@ -60,4 +60,4 @@ def _room_for_keys() -> Iterator[None]:
         reason = str(error)
     else:
         return
-    raise ConfigError(f"no room for temporary files in the folder that TMPDIR names: {reason}")
+    raise ConfigError(f"no room for temporary files: {reason}; set TMPDIR to a folder that has it")

@@ -67,17 +67,26 @@ def _is_final_rejection(error: "clinia.ApiError") -> bool:
     return error.outcome is clinia.Outcome.REJECTED and not (is_transient or is_access)
 
 
-_ADVICE = {
-    ExitCode.ACCESS: "check CLINIA_API_KEY or --api-key-file",
-}
-
-
 _IN_CLI_WORDS = {
     "on_existing must be fail for a write that is no create with an id": "--on-existing needs --id: without"
     " one the service makes the id, and no record has it before",
     "see escape_dots": "see --dots of ingest",
     "base_url must": "--base-url must",
     "workspace must": "--workspace must",
+    "workspace or base_url": "--workspace or --base-url",
+    "CLINIA_API_KEY or api_key=...": "CLINIA_API_KEY or --api-key-file",
+    "proxy=... or CLINIA_PROXY": "CLINIA_PROXY",
+    "timeout=... or CLINIA_TIMEOUT": "--timeout or CLINIA_TIMEOUT",
+    ": retry=RetryPolicy(...)": "",
+    ": headers=...": "",
+    'or take it: on_existing="keep" or "compare"': "or take it: --on-existing keep or compare",
+    "error.message and error.details say how, and may quote the record": "the service's text may quote the"
+    " record, and is not printed",
+    "read error.message and error.details, the service's own words, which may quote the record": "ask the"
+    " service's support; its own text may quote the record, and is not printed",
+    "read error.failed_receipts: they say which operations failed and why": "`task get --receipts` says which"
+    " operations failed and why",
+    "session.task(error.token)": "`task wait`",
 }
 
 
@@ -100,18 +109,9 @@ def print_error(text: str) -> None:
 
 
 def report_error(error: "clinia.CliniaError") -> ExitCode:
-    """Print the error and what to do about it; return its exit code."""
-    code, text = exit_code_of(error), str(error)
-    if code in _ADVICE:
-        text += f"; {_ADVICE[code]}"
-    elif isinstance(error, clinia.NotFound):
-        text += "; check --source and the arguments: it is not there"
-    elif isinstance(error, clinia.AlreadyExists):
-        text += "; read the one that is there with `get`"
-    elif isinstance(error, clinia.ConnectionFailed):
-        text += "; check --workspace or --base-url, or CLINIA_WORKSPACE or CLINIA_BASE_URL"
-    print_error(text)
-    return code
+    """Print the error, which says what to do about it; return its exit code."""
+    print_error(str(error))
+    return exit_code_of(error)
 
 
 def resume_command(token: str) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar, get_args
 
 from aiohttp import web
 from attrs import define, field
@@ -129,6 +129,8 @@ class Emulator:
     _initial: tuple[Mode, dict[str, Mode], Latency, Mode, Latency] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.dialect not in get_args(Dialect):
+            raise ValueError(f"dialect must be one of {', '.join(get_args(Dialect))}")
         if not _is_loopback(self.host) and len(self._key or "") < _SHORTEST_KEY:
             raise ValueError(
                 f"beyond loopback the emulator needs a key of {_SHORTEST_KEY} characters or more"

@@ -67,9 +67,9 @@ class SparkOptions:
                 " the environment of the executors, or name another variable with apiKeyEnv"
             )
         if unknown := sorted(options.keys() - _NAMES):
-            raise ConfigError(f"unknown option {unknown[0]}: there are {', '.join(sorted(_NAMES))}")
+            raise ConfigError(f"unknown option {unknown[0]}: use one of {', '.join(sorted(_NAMES))}")
         if "source" not in options:
-            raise ConfigError("the option source is needed: the source that the records belong to")
+            raise ConfigError("the option source must be set: the source that the records belong to")
         report = options.get("report")
         return cls(
             config=_config_of(options),

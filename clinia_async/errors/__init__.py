@@ -30,6 +30,7 @@ piece of a record: routes, types, statuses and counts only.
 
 from collections.abc import Sequence
 from enum import StrEnum
+from http import HTTPStatus
 from typing import ClassVar, TypeVar
 
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
@@ -76,10 +77,12 @@ class CliniaError(Exception):
     `outcome` says what may have happened to the write. `request_id` is the id under which the service, or
     what is before it, logged the request that failed, where its answer had one (`X-Request-Id` and the like);
     for a `TaskError`, the request that made the task, or the last poll where that is what failed.
+    `advice` says what to do about it, and is a part of the text where the text does not say it already.
     """
 
     outcome: Outcome = Outcome.UNKNOWN
     request_id: str | None = None
+    advice: str = ""
     _evidence: Evidence | None = None
 
     @property
@@ -94,6 +97,15 @@ class CliniaError(Exception):
     @evidence.setter
     def evidence(self, evidence: Evidence) -> None:
         self._evidence = evidence
+
+    def __str__(self) -> str:
+        text = "; ".join(filter(None, [super().__str__(), self.advice, self._consequence]))
+        return text if self.request_id is None else f"{text} (request id {self.request_id})"
+
+    @property
+    def _consequence(self) -> str:
+        """What the outcome asks for, where the class alone does not say it."""
+        return ""
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors have keyword arguments, which pickle and copy would not pass: state goes along instead.
@@ -110,6 +122,13 @@ def _rebuild(kind: type[_E], args: tuple[object, ...], state: dict[str, object])
     if "__notes__" in state:
         error.__notes__ = list(error.__notes__)
     return error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what happened, without what to do about it; for other errors their text, or else their class."""
+    if isinstance(error, CliniaError) and error.args:
+        return str(error.args[0])
+    return str(error) or type(error).__name__
 
 
 def copy_for_raise(error: _E) -> _E:
@@ -149,6 +168,12 @@ class SessionClosed(CliniaError, RuntimeError):
         self.outcome = outcome
         self.token = token
 
+    @property
+    def _consequence(self) -> str:
+        if self.token is not None:
+            return "resume the task in another session with session.task(error.token)"
+        return _READ_FIRST if self.outcome is Outcome.UNKNOWN else "open another one"
+
 
 class RequestError(CliniaError):
     """A request that brought no answer to rely on.
@@ -161,6 +186,8 @@ class RequestError(CliniaError):
     waited: float = 0.0
     record: object = None
     """The record as it was sent, where the write was carried out and reading the record failed."""
+    is_read: bool = False
+    """Whether it is about a request that changes nothing, which can be sent again whatever the outcome."""
 
     def __init__(
         self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, retry_after: float | None = None
@@ -174,9 +201,17 @@ class RequestError(CliniaError):
         """Whether the same request may succeed later."""
         return False
 
+    @property
+    def _consequence(self) -> str:
+        if self.outcome is Outcome.DONE:
+            return "the write was carried out: do not send it again"
+        return _READ_FIRST if self.outcome is Outcome.UNKNOWN and not self.is_read else ""
+
 
 class ConnectionFailed(RequestError, ConnectionError):
     """`transient` is False where trying again cannot help, such as a bad certificate."""
+
+    advice = "check the network and try again"
 
     def __init__(self, message: str, *, outcome: Outcome = Outcome.UNKNOWN, transient: bool = True) -> None:
         super().__init__(message, outcome=outcome)
@@ -190,6 +225,8 @@ class ConnectionFailed(RequestError, ConnectionError):
 class RequestTimeout(RequestError, TimeoutError):
     """No complete answer came within the time of an attempt or of the call."""
 
+    advice = "try again later, or allow more time: timeout=... or CLINIA_TIMEOUT"
+
     @property
     def is_transient(self) -> bool:
         return True
@@ -198,6 +235,8 @@ class RequestTimeout(RequestError, TimeoutError):
 class RedirectRefused(RequestError):
     """A redirect is never followed: it would carry the key and the record to another place."""
 
+    advice = "check workspace or base_url: it must be the address of the service itself"
+
 
 class ProtocolError(RequestError):
     """An answer that does not follow the contract of the service.
@@ -205,6 +244,7 @@ class ProtocolError(RequestError):
     `transient` is False where sending again cannot help, as the answer could not be found out about either.
     """
 
+    advice = "check that workspace or base_url leads to the service itself, and update clinia-async"
     transient: bool = True
 
     @property
@@ -227,7 +267,29 @@ class WriteConflict(RequestError):
     The outcome is UNKNOWN: the write may have landed and been changed since, or never have landed.
     """
 
+    advice = "compare the record that is there with what was sent, and decide which is right"
 
+    @property
+    def _consequence(self) -> str:
+        return ""
+
+
+_READ_FIRST = "it may have been carried out: read the record before you send it again"
+_LATER = "the service or what is before it failed: try again later"
+CHECK_KEY = "check the key: CLINIA_API_KEY or api_key=..., and that it belongs to this workspace"
+_ADVICE = {
+    405: "check workspace or base_url: the address does not take this request",
+    407: "check the user name and password of the proxy: proxy=... or CLINIA_PROXY",
+    408: "try again later",
+    415: "check that nothing on the way changes the headers of the request, and update clinia-async",
+    425: "try again later",
+    429: "send less at once, or retry for longer: retry=RetryPolicy(...)",
+    431: "send fewer headers: headers=...",
+    502: _LATER,
+    503: "try again later, or retry for longer: retry=RetryPolicy(...)",
+    504: _LATER,
+}
+"""What to do about an HTTP status, where that is more than the class of the error says."""
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 """HTTP statuses after which the same request may succeed later."""
 
@@ -242,6 +304,7 @@ class ApiError(RequestError):
     attributes, and no part of the text of this error.
     """
 
+    advice = "read error.message and error.details, the service's own words, which may quote the record"
     by_type: ClassVar[dict[ErrorType, type["ApiError"]]] = {}
 
     def __init_subclass__(cls, type: ErrorType | None = None) -> None:
@@ -261,6 +324,10 @@ class ApiError(RequestError):
         self._evidence = Evidence.ENVELOPE
         self.status = status
         self.info = info
+        if status in _ADVICE:
+            self.advice = _ADVICE[status]
+        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR and type(self) in {ApiError, GatewayError}:
+            self.advice = _LATER
 
     @property
     def is_transient(self) -> bool:
@@ -292,6 +359,7 @@ class GatewayError(ApiError):
     statuses that say in themselves that it went no further (429 is one), and may be another the next time.
     """
 
+    advice = "check workspace or base_url, and what is on the way to it: proxy=... or CLINIA_PROXY"
     is_final: bool = False
     """Every attempt at the request met one, so that it is the request that is not let through."""
 
@@ -308,41 +376,63 @@ class GatewayError(ApiError):
 class AlreadyExists(ApiError, type=ErrorType.ALREADY_EXISTS):
     """The key is taken: a record with it exists."""
 
+    advice = 'read the record that is there, or take it: on_existing="keep" or "compare"'
+
 
 class ContentTooLarge(ApiError, type=ErrorType.CONTENT_TOO_LARGE):
     """The body is larger than the service accepts: send fewer operations at once."""
+
+    advice = "send fewer operations in one request, or a smaller record"
 
 
 class FailedPrecondition(ApiError, type=ErrorType.FAILED_PRECONDITION):
     """The state of the service does not allow it, such as a definition that is missing."""
 
+    advice = (
+        "check that the source, its definitions and what it refers to are there, and that the key is free"
+    )
+
 
 class Internal(ApiError, type=ErrorType.INTERNAL):
     """The service failed; whether it carried out a write is not known."""
+
+    advice = _LATER
 
 
 class InvalidArgument(ApiError, type=ErrorType.INVALID_ARGUMENT):
     """The service refused the content; `details` names the fields."""
 
+    advice = "correct the content: error.message and error.details say how, and may quote the record"
+
 
 class NotFound(ApiError, type=ErrorType.NOT_FOUND):
     """There is no such record, task or definition."""
+
+    advice = "it is not there: check the id, the type, the source and the workspace"
 
 
 class OutOfRange(ApiError, type=ErrorType.OUT_OF_RANGE):
     """A value is outside the range that the service accepts."""
 
+    advice = "correct the content: error.message and error.details say how, and may quote the record"
+
 
 class PermissionDenied(ApiError, type=ErrorType.PERMISSION_DENIED):
     """The key is valid and may not do this."""
+
+    advice = "the key may not do this: ask for a key that may, or check the workspace and the source"
 
 
 class Unauthenticated(ApiError, type=ErrorType.UNAUTHENTICATED):
     """The key is missing, wrong or expired."""
 
+    advice = CHECK_KEY
+
 
 class Unimplemented(ApiError, type=ErrorType.UNIMPLEMENTED):
     """The service does not offer this."""
+
+    advice = "the service does not offer this: check workspace or base_url, or do without it"
 
 
 class TaskError(CliniaError):
@@ -366,6 +456,11 @@ class TaskError(CliniaError):
 
         return self.id.kind
 
+    @property
+    def _consequence(self) -> str:
+        has_ended = isinstance(self, TaskFailed | TaskCancelled | TaskDropped)
+        return _READ_FIRST if has_ended and self.outcome is Outcome.UNKNOWN else ""
+
 
 class TaskFailed(TaskError):
     """At least one operation failed or was cancelled. The others may be stored: FAILURE undoes nothing.
@@ -373,6 +468,7 @@ class TaskFailed(TaskError):
     `failed_receipts` are the operations that were not stored.
     """
 
+    advice = "read error.failed_receipts: they say which operations failed and why"
     failed_receipts: Sequence[Receipt] = ()
     result: BatchResult | None = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
@@ -380,6 +476,12 @@ class TaskFailed(TaskError):
 
 class TaskCancelled(TaskError):
     """The service cancelled every operation, because of a concurrent one on the same record."""
+
+    advice = "avoid two writes of one record at once"
+
+    @property
+    def _consequence(self) -> str:
+        return "send it again" if self.outcome is Outcome.REJECTED else super()._consequence
 
 
 class TaskDropped(TaskError):
@@ -389,6 +491,7 @@ class TaskDropped(TaskError):
     the write was lost before: an earlier attempt may have been carried out.
     """
 
+    advice = "ask the reviewer, and correct the record before you send it again"
     failed_receipts: Sequence[Receipt] = ()
     result: BatchResult | None = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
@@ -401,12 +504,15 @@ class TaskUnconfirmed(TaskError):
     the task again reads the record again.
     """
 
+    advice = "read the record, or await the task again later"
     result: BatchResult | None = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 
 class TaskTimeout(TaskError, TimeoutError):
     """We stopped waiting. There is no way to stop the task itself, so it may still complete."""
+
+    advice = "resume the wait with session.task(error.token)"
 
 
 class TaskPollError(TaskError):
@@ -415,6 +521,7 @@ class TaskPollError(TaskError):
     `status` is the HTTP status of the answer that ended the wait, if there was one.
     """
 
+    advice = "resume the wait with session.task(error.token), or read the record"
     status: int | None = None
 
 
@@ -423,6 +530,8 @@ class GatherError(CliniaError, ExceptionGroup[CliniaError]):
 
     `outcome` is that of the failures if they agree, else UNKNOWN.
     """
+
+    advice = "read its exceptions: each says what became of one task"
 
     def __init__(self, message: str, exceptions: Sequence[CliniaError]) -> None:
         super().__init__(message, exceptions)

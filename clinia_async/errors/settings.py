@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
 from inspect import signature
+from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from warnings import warn
 
@@ -15,6 +16,7 @@ from clinia_async.errors import ConfigError
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -72,6 +74,27 @@ class InstanceOf:
         raise ConfigError(f"{_name(instance, attribute)} must be {what}, not {type(value).__name__}")
 
 
+def check_call_options(*, timeout: object = None, read_back: object = None) -> None:
+    """Raise `ConfigError` for options of one call that are neither None nor of their type."""
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout == timeout  # noqa: PLR0124  not NaN
+    if timeout is not None and not is_number:
+        raise ConfigError("timeout must be a number of seconds, or None")
+    if read_back is not None and not isinstance(read_back, bool):
+        raise ConfigError("read_back must be True, False or None")
+
+
+def path_of(name: str, value: object) -> Path:
+    """Return a path that is given as one or as text. Raises `ConfigError`, which says `name`."""
+    if isinstance(value, str | Path) and value != "":
+        return Path(value)
+    raise ConfigError(f"{name} must be the path of a file, not {type(value).__name__}")
+
+
+def optional_path_of(name: str, value: object) -> Path | None:
+    """Return `path_of` the value, or None for None. Raises `ConfigError`."""
+    return None if value is None else path_of(name, value)
+
+
 def choice(kind: type[E], name: str, value: str) -> E:
     """Return the value of an enum of options. Raises `ConfigError` for any other text."""
     if isinstance(value, kind):
@@ -115,3 +138,9 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
         return checked
 
     return decorate
+
+
+def named_options(cls: C) -> C:
+    """Let a class of settings refuse an unknown one, as `refuse_unknown_options` does."""
+    cls.__init__ = refuse_unknown_options()(cls.__init__)  # type: ignore[misc]
+    return cls

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from attrs import define, field
 
-from clinia_async.errors import CliniaError, ConfigError
+from clinia_async.errors import CliniaError, ConfigError, reason_of
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.options import JobOptions
 from clinia_async.ingest.outcomes.dead_letters import DeadLetters
@@ -109,7 +109,7 @@ class FileJob:
             error = unwritable(error)  # only the dead letters are files here
         if isinstance(error, CliniaError):
             self.error = error
-            self.report.stopped_by = self.report.stopped_by or str(error)
+            self.report.stopped_by = self.report.stopped_by or reason_of(error)
         else:
             self.unexpected_error = error
 
@@ -123,4 +123,4 @@ class FileJob:
 
 def unwritable(error: OSError) -> ConfigError:
     """Return the error for a file of dead letters that cannot be written."""
-    return ConfigError(f"--dead-letters: the file cannot be written: {error.strerror}")
+    return ConfigError(f"--dead-letters: the file cannot be written: {error.strerror}; name another")

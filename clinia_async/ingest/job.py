@@ -11,8 +11,8 @@ from typing import Self
 
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import refuse_unknown_options
+from clinia_async.errors import ConfigError, reason_of
+from clinia_async.errors.settings import optional_path_of, refuse_unknown_options
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
@@ -99,7 +99,7 @@ class Ingestion:
         source: str,
         writes: Iterable[Item] | AsyncIterable[Item],
         *,
-        journal: Path | None = None,
+        journal: Path | str | None = None,
         input_id: str | None = None,
         service: str | None = None,
         via: Via | str = Via.BULK,
@@ -119,7 +119,10 @@ class Ingestion:
             ConfigError: an option is outside its range.
             InvalidWrite: `source` is no key.
         """
+        if not isinstance(session, Session):
+            raise ConfigError(f"session must be of the class Session, not {type(session).__name__}")
         check_key(source, "$.source")
+        journal = optional_path_of("journal", journal)
         self.report = Report()
         self._options = checked_options(
             via=via,
@@ -182,7 +185,7 @@ class Ingestion:
 
     async def _iterate(self, *, landed: bool) -> AsyncIterator[RecordOutcome]:
         if self._running is None:
-            raise ConfigError("a job runs inside `async with`")
+            raise ConfigError("a job runs inside `async with`: use `async with job:`")
         async for outcomes in self._outcomes.batches(landed=landed):
             for outcome in outcomes:
                 yield outcome
@@ -209,7 +212,7 @@ class Ingestion:
                     self.report.finish()
         except BaseException as error:
             if self.report.stopped_by is None:
-                self.report.stopped_by = str(error) or type(error).__name__
+                self.report.stopped_by = reason_of(error)
             raise
         finally:
             if self._in_flight is not None:

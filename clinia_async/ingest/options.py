@@ -51,7 +51,7 @@ class IngestionOptions(TypedDict, total=False):
 class JobOptions(IngestionOptions, total=False):
     """Those, and the ones that are each job's own."""
 
-    journal: Path | None
+    journal: Path | str | None
     journal_is_copy: bool
     input_id: str | None
     service: str | None

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from attrs import evolve, field, frozen
+from attrs.converters import optional
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import ConfigError, InvalidWrite
@@ -83,7 +84,7 @@ class PartitionConfig:
     map_id: IdMapping | None = None
     columns: ColumnMapping | None = None
     timezone: str | None = None
-    journals: Path | None = None
+    journals: Path | None = field(default=None, converter=optional(Path))
     most_failures: int = 1000
     options: IngestionOptions = field(factory=IngestionOptions)
 
@@ -179,7 +180,7 @@ async def _ingest(
 def _session(config: PartitionConfig) -> Session:
     key = os.environ.get(config.api_key_env)
     if not key:
-        raise ConfigError(f"the environment of the worker has no {config.api_key_env}")
+        raise ConfigError(f"the environment of the worker has no {config.api_key_env}: set it on each worker")
     return Session(config.workspace, api_key=key, base_url=config.base_url)
 
 

@@ -301,7 +301,9 @@ class Engine:
         if self._running is None:
             self._running = self._build(loop)
         if self._running.loop is not loop:
-            raise ConfigError("this session belongs to another event loop; hand its tasks over by token")
+            raise ConfigError(
+                "this session belongs to another event loop: make one for this loop; tokens hand tasks over"
+            )
         return self._running
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:

@@ -1,5 +1,6 @@
 """The settings of a session, and the environment variables that give them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -12,6 +13,8 @@ from clinia_async.tasks.poller import Polling
 from clinia_async.telemetry import Observer, observers_of
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.retry import RetryPolicy
+
+log = logging.getLogger("clinia_async.settings")
 
 T = TypeVar("T")
 
@@ -153,7 +156,11 @@ def _is_said(line: str) -> bool:
 def _variable(number: int, line: str) -> tuple[str, str]:
     name, sign, value = line.strip().partition("=")
     if not sign or name not in VARIABLES:
-        raise ConfigError(f"line {number} of the file that {PROFILE} names must be NAME=VALUE of a setting")
+        meant = _meant(name.strip()) if sign else None
+        hint = f": did you mean {meant}?" if meant else ""
+        raise ConfigError(
+            f"line {number} of the file that {PROFILE} names must be NAME=VALUE of a setting{hint}"
+        )
     return name, value
 
 
@@ -164,6 +171,7 @@ def with_environment(given: Mapping[str, object], environment: Mapping[str, str]
         ConfigError: a variable holds no text of its kind, or a number outside the range of its setting.
     """
     options = dict(given)
+    _note_misspelt(environment)
     skipped = set(given).union(*(group for group in _EXCLUSIVE if group & set(given)))
     nested: dict[str, dict[str, object]] = {}
     for variable, (setting, parse) in VARIABLES.items():
@@ -173,6 +181,19 @@ def with_environment(given: Mapping[str, object], environment: Mapping[str, str]
             value = _parsed(variable, parse, text)
             (nested.setdefault(group, {}) if group else options)[name] = value
     return options | {group: _GROUPS[group](**values) for group, values in nested.items()}
+
+
+def _note_misspelt(environment: Mapping[str, str]) -> None:
+    """Log the variables that are perhaps meant as settings. Other programs may have `CLINIA_` ones, too."""
+    for name in environment:
+        if name.startswith("CLINIA_") and name not in VARIABLES and (meant := _meant(name)):
+            log.warning("the environment variable %s is no setting: did you mean %s?", name, meant)
+
+
+def _meant(name: str) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415  for an unknown variable alone
+
+    return next(iter(get_close_matches(name, [*VARIABLES, PROFILE, "CLINIA_LOG"], n=1, cutoff=0.85)), None)
 
 
 def _parsed(variable: str, parse: Parse, text: str) -> object:

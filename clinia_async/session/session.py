@@ -13,7 +13,8 @@ from attrs import evolve
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.errors.settings import refuse_unknown_options
+from clinia_async.errors.settings import check_call_options, refuse_unknown_options
+from clinia_async.models.identifiers import KEY_RULE, is_key
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.derived_engine import DerivedEngine
@@ -105,6 +106,10 @@ class Session(ApiMethods):
         observers: Iterable[Observer] = (),
         open_telemetry: bool | None = None,
     ) -> None:
+        if source is not None and not is_key(source):
+            raise ConfigError(f"Session.source must be {KEY_RULE}")
+        if workspace is not None and base_url is not None:
+            raise ConfigError("workspace and base_url exclude each other: give one of them")
         self.default_source = source
         """The source of `session.source()`, and of task ids that are given none."""
         options = SessionOptions(
@@ -184,6 +189,8 @@ class Session(ApiMethods):
         read_back: bool | None = None,
         on_existing: OnExisting | str = OnExisting.FAIL,
     ) -> Submission[R]:
+        if timeout is not None or read_back is not None:
+            check_call_options(timeout=timeout, read_back=read_back)
         policy = checked_policy(write, on_existing)
         work = self._engine.submit(
             write, timeout, maybe_applied=maybe_applied, read_back=read_back, on_existing=policy
@@ -191,6 +198,7 @@ class Session(ApiMethods):
         return Submission(work, partial(self._engine.submissions.keep, write))
 
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
+        check_call_options(timeout=timeout)
         return self._engine.read(call, timeout=timeout)
 
     def request(
@@ -231,6 +239,7 @@ class Session(ApiMethods):
         call = RawRequest(method, path, json, params, Host(host), idempotent)
         return self.send(call, timeout=timeout)
 
+    @refuse_unknown_options()
     def with_options(
         self,
         *,
@@ -259,6 +268,7 @@ class Session(ApiMethods):
     def _perform(
         self, call: Call[R], timeout: float | None, on_existing: OnExisting | str = OnExisting.FAIL
     ) -> Submission[R]:
+        check_call_options(timeout=timeout)
         work = self._engine.perform(call, timeout, checked_policy(call, on_existing))
         return Submission(work, partial(self._engine.submissions.keep, call))
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from typing import Generic, TypeVar, cast
 
 from clinia_async.errors import CliniaError, GatherError, SessionClosed
+from clinia_async.errors.settings import check_call_options
 from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
@@ -104,6 +105,7 @@ def _add(
 
 async def wait(tasks: Iterable[Task[R]], *, timeout: float | None) -> tuple[set[Task[R]], set[Task[R]]]:
     """The tasks that have ended and those that have not, after `timeout` seconds or once all have ended."""
+    check_call_options(timeout=timeout)
     tasks = set(tasks)
     pending = {task.ending() for task in tasks if not task.done()}
     try:

@@ -27,8 +27,9 @@ from clinia_async.errors import (
     RequestError,
     SessionClosed,
     TaskPollError,
+    reason_of,
 )
-from clinia_async.errors.settings import Number
+from clinia_async.errors.settings import Number, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
@@ -42,6 +43,7 @@ _EARLY_TICKS = 0.01
 """Ticks by which a timer may fire early; a poll is never earlier than that."""
 
 
+@named_options
 @frozen
 class Polling:
     """How to poll; durations are in seconds.
@@ -146,7 +148,7 @@ class Poller:
         age = max(0.0, at - state.submitted_at)
         pause = self._pace.pause(state.kind, state.source or "", age)
         if not math.isfinite(pause):
-            raise ConfigError("a pace gave no number of seconds")
+            raise ConfigError("Polling.pace must give a number of seconds")
         return jittered(pause, self._settings.jitter, self._random)
 
     def _schedule(self, state: TaskState, due: float) -> None:
@@ -283,9 +285,9 @@ class Poller:
         if isinstance(error, NotFound):
             return "the service does not know it" if age > self._settings.grace else None
         if _is_refusal(error) or (isinstance(error, ConnectionFailed) and not error.is_transient):
-            return f"it can no longer be polled ({error})"
+            return f"it can no longer be polled ({reason_of(error)})"
         if bad_for > self._settings.patience:
-            return f"nothing but bad answers for {self._settings.patience} s ({error})"
+            return f"nothing but bad answers for {self._settings.patience} s ({reason_of(error)})"
         return None
 
 

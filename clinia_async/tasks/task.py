@@ -6,13 +6,14 @@ result.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from clinia_async.calls.conflicts import Existing
 from clinia_async.calls.reconciliation import UNPROVEN, Statement, statement_of_answer
 from clinia_async.errors import (
     CliniaError,
+    ConfigError,
     Evidence,
     Outcome,
     SessionClosed,
@@ -23,7 +24,9 @@ from clinia_async.errors import (
     TaskTimeout,
     WriteConflict,
     copy_for_raise,
+    reason_of,
 )
+from clinia_async.errors.settings import check_call_options
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -300,11 +303,16 @@ class Task(Generic[R]):
                 closed = error
             else:
                 return
-        raise SessionClosed(str(closed), outcome=Outcome.UNKNOWN, token=self.token())
+        raise SessionClosed(reason_of(closed), outcome=Outcome.UNKNOWN, token=self.token())
 
-    async def _within(self, timeout: float | None, work: Awaitable[T]) -> T:
+    async def _within(self, timeout: float | None, work: Coroutine[object, object, T]) -> T:
         if timeout is None:
             return await work
+        try:
+            check_call_options(timeout=timeout)
+        except ConfigError:
+            work.close()
+            raise
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
@@ -314,7 +322,7 @@ class Task(Generic[R]):
                 raise
         raise self.error(
             TaskTimeout,
-            f"not done after {timeout} s; it may still complete, and its token resumes the wait",
+            f"not done after {timeout} s; it goes on, and may still complete",
         )
 
     def __del__(self) -> None:

@@ -6,6 +6,7 @@ Every pytest run loads it, so nothing of the library is imported before a fixtur
 # ruff: noqa: PLC0415
 
 from collections.abc import Generator, Iterator
+from inspect import signature
 
 import pytest
 
@@ -90,5 +91,10 @@ def _served(config: pytest.Config, marker: pytest.Mark | None = None) -> Iterato
     from clinia_async.testing.server import served
 
     chosen = {"chaos": config.getoption("clinia_chaos"), "dialect": config.getoption("clinia_dialect")}
-    options = {"recording": True, **chosen, **({} if marker is None else marker.kwargs)}
+    given = {} if marker is None else marker.kwargs
+    unknown = given.keys() - signature(Emulator).parameters.keys()
+    if unknown:
+        known = ", ".join(signature(Emulator).parameters)
+        raise pytest.UsageError(f"the marker clinia has no option {min(unknown)!r}: there are {known}")
+    options = {"recording": True, **chosen, **given}
     return served(Emulator(**{name: value for name, value in options.items() if value is not None}))

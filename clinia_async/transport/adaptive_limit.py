@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from attrs.converters import optional
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import Number
+from clinia_async.errors.settings import Number, named_options
 from clinia_async.transport.retry import RETRY_AFTER_JITTER
 
 _QUICKENING = 0.01
@@ -36,6 +36,7 @@ _FORGETTING = 60.0
 """After so many seconds without a shorter one, the shortest round trip counts at least twice as long."""
 
 
+@named_options
 @frozen
 class ConcurrencyLimits:
     """How hard a session may press the service while a job is at work.

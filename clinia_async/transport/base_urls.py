@@ -39,7 +39,7 @@ class Addresses:
         if base_url is not None:
             return cls.of_base_url(base_url)
         if workspace is None:
-            raise ConfigError("a workspace or a base_url is needed")
+            raise ConfigError("give a workspace or a base_url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL")
         return cls.of_workspace(workspace, registry_host, catalog_host)
 
     @classmethod

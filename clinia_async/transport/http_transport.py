@@ -22,7 +22,7 @@ from clinia_async import __version__
 from clinia_async.calls import Host, Request
 from clinia_async.calls.reconciliation import proves_not_applied
 from clinia_async.errors import ConfigError, RequestError, Unauthenticated
-from clinia_async.errors.settings import Number
+from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret
 from clinia_async.transport import connections
 from clinia_async.transport.base_urls import Addresses
@@ -69,6 +69,7 @@ T = TypeVar("T")
 _logger = logging.getLogger("clinia_async.transport")
 
 
+@named_options
 @frozen
 class TransportOptions:
     """How to connect; durations are in seconds, sizes in bytes, counted after inflation.
@@ -284,7 +285,7 @@ class Transport:
 
     def _make_client(self, headers: Mapping[str, str], borrowed: HttpSession | None) -> HttpSession:
         if borrowed is not None and (borrowed.closed or borrowed.connector is None):
-            raise ConfigError("the http_session is closed")
+            raise ConfigError("the http_session is closed: give an open one")
         origins = [place.origin for place in self._places.values()]
         own = None if borrowed else Connector(self._options.connections, _trust(*origins))
         client = aiohttp.ClientSession(

@@ -162,8 +162,10 @@ class Limiter:
             failure: RequestError = RequestTimeout(
                 f"{where}: no free connection in time", outcome=Outcome.NOT_SENT
             )
+            failure.advice = "send less at once, or allow more time: timeout=... or CLINIA_TIMEOUT"
         except ConnectionAbortedError:
             failure = ConnectionFailed(f"{where}: the session is closed", outcome=Outcome.NOT_SENT)
+            failure.advice = "open another one"
         raise failure
 
     async def _wait(self, size: int, *, is_poll: bool) -> Permit:

@@ -141,9 +141,9 @@ async def _read(answer: Answer, largest: int) -> bytes:
 async def error_of(answer: Answer, request: Request) -> RequestError:
     """Return the error that an answer stands for whose status is no success."""
     status = answer.status
-    where = f"{request.method} {request.route}: {status}"
+    where = f"{request.method} {request.route}: {_status_in_words(status)}"
     if status < 200:
-        return ProtocolError(f"{where}: a protocol switch that nobody asked for")
+        return ProtocolError(f"{where}: the answer is a protocol switch that nobody asked for")
     if status < 400:
         return statement_of_redirect(status).on(RedirectRefused(f"{where}: a redirect is not followed"))
     retry_after = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
@@ -152,8 +152,16 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
         return _of_intermediary(where, status, retry_after)
     known = None if info.type is None else ApiError.by_type.get(info.type)
     kind = known or _BY_STATUS.get(status, ApiError)
-    error = kind(f"{where} {info.type}", status=status, info=info, retry_after=retry_after)
+    text = f"{request.method} {request.route}: {status} {info.type}"
+    error = kind(text, status=status, info=info, retry_after=retry_after)
     return statement_of_service(status, info).on(error)
+
+
+def _status_in_words(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
 def _of_intermediary(where: str, status: int, retry_after: float | None) -> RequestError:
@@ -204,14 +212,19 @@ def failure_of(error: Exception, request: Request | None, *, sent: bool, host: s
 def _failure_of(error: Exception, where: str, host: str, *, never_left: bool) -> RequestError:
     if isinstance(error, TimeoutError):
         reason = f"no connection to {host} in time" if never_left else "no answer in time"
-        return RequestTimeout(f"{where}{reason}")
+        timeout = RequestTimeout(f"{where}{reason}")
+        if never_left:
+            timeout.advice = _CHECK_ADDRESS
+        return timeout
     if isinstance(error, _NO_HTTP) and not isinstance(error, aiohttp.ClientHttpProxyError):
         return ProtocolError(f"{where}the answer is not HTTP or was cut short")
     is_lasting = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.InvalidURL)
+    text, advice = _reason(error, host)
     failure = ConnectionFailed(
-        f"{where}{_reason(error, host)}",
+        f"{where}{text}",
         transient=not (is_lasting or _is_unknown_host(error)),
     )
+    failure.advice = advice
     failure.__cause__ = _safe_cause(error)
     return failure
 
@@ -220,29 +233,44 @@ _NO_HTTP = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcess
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)
 
 
-def _reason(error: Exception, host: str) -> str:
+class _Reason(NamedTuple):
+    """Why there is no connection, and what to do about it."""
+
+    text: str
+    advice: str = ConnectionFailed.advice
+
+
+_CHECK_ADDRESS = "check workspace or base_url, and the network"
+_CHECK_PROXY = "check proxy=... or CLINIA_PROXY, and what the proxy lets through"
+_CHECK_TLS = "check workspace or base_url, and that no proxy on the way takes the connection"
+_CHECK_TRUST = "check workspace or base_url, the clock of this machine, and its certificates: SSL_CERT_FILE"
+
+
+def _reason(error: Exception, host: str) -> _Reason:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy does not connect to {host}: it says {error.status}"
+        return _Reason(f"the proxy does not connect to {host}: it says {error.status}", _CHECK_PROXY)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return _tls_reason(error, host)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the host name {error.host} does not resolve"
+        return _Reason(f"the host name {error.host} does not resolve", _CHECK_ADDRESS)
     number = error.errno if isinstance(error, OSError) else None
     words = f": {os.strerror(number)}" if number is not None and number > 0 else ""
     if isinstance(error, aiohttp.ClientConnectorError):
         is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
-        return f"cannot connect to {f'the proxy {error.host}:{error.port}' if is_proxy else host}{words}"
+        place = f"the proxy {error.host}:{error.port}" if is_proxy else host
+        return _Reason(f"cannot connect to {place}{words}", _CHECK_PROXY if is_proxy else _CHECK_ADDRESS)
     if isinstance(error, _CLOSED):
-        return f"the connection to {host} was closed"
+        return _Reason(f"the connection to {host} was closed")
     kind = "" if isinstance(error, aiohttp.ClientError | OSError) else f" ({type(error).__name__})"
-    return f"the connection to {host} failed{words}{kind}"
+    return _Reason(f"the connection to {host} failed{words}{kind}")
 
 
-def _tls_reason(error: Exception, host: str) -> str:
+def _tls_reason(error: Exception, host: str) -> _Reason:
     if not isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"no TLS connection to {host} can be made"
+        return _Reason(f"no TLS connection to {host} can be made", _CHECK_TLS)
     problem = getattr(error.certificate_error, "verify_message", "")
-    return f"the certificate of {host} is not trusted" + (f": {problem}" if problem else "")
+    text = f"the certificate of {host} is not trusted" + (f": {problem}" if problem else "")
+    return _Reason(text, _CHECK_TRUST)
 
 
 def _is_unknown_host(error: Exception) -> bool:

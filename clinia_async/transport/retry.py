@@ -20,12 +20,13 @@ from clinia_async.errors import (
     Outcome,
     RequestError,
 )
-from clinia_async.errors.settings import Number
+from clinia_async.errors.settings import Number, named_options
 
 TOO_MANY_REQUESTS = 429
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
 
 
+@named_options
 @frozen
 class RetryPolicy:
     """How often, for how long and how soon a request is sent again; durations are in seconds.

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define
 
-from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
+from clinia_async.calls import Browse, Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     Match,
@@ -168,6 +168,7 @@ class Sender:
             pause = None if is_last else self._pause_before_retry(call, failure, waits, deadline)
             if pause is None:
                 final = _final_error(failure, attempts, maybe_applied=maybe_applied)
+                final.is_read = request.method == "GET" or isinstance(call, Browse)
                 if isinstance(final, GatewayError):
                     final.is_final = attempts == blocks > 1
                 raise final

@@ -97,7 +97,7 @@ class SharedLimit(AdaptiveLimit):
             reason = error.strerror or type(error).__name__
         else:
             return
-        raise ConfigError(f"the file of a shared limit cannot be used: {reason}")
+        raise ConfigError(f"the file of a shared limit cannot be used: {reason}; name another")
 
     def admit(self, size: int, now: float) -> Permit | float:
         """Admit a request if it is this process's turn, or return when to ask again."""
@@ -207,11 +207,11 @@ class SharedLimit(AdaptiveLimit):
             start = self._memory[: len(_MAGIC)]
             is_new = not any(start)  # or one was killed before it had written anything
             if not is_new and start != _MAGIC:
-                raise ConfigError("the file of a shared limit is of another kind")
+                raise ConfigError("the file of a shared limit is of another kind: name another")
             self._own = self._join(is_new=is_new)
             self._is_open = True
         except ValueError:  # the file is too short to be mapped
-            raise ConfigError("the file of a shared limit is of another kind") from None
+            raise ConfigError("the file of a shared limit is of another kind: name another") from None
         finally:
             if self._is_open:
                 self._fcntl.flock(self._state, self._fcntl.LOCK_UN)
@@ -230,7 +230,7 @@ class SharedLimit(AdaptiveLimit):
         free = (place for place, each in enumerate(self._members) if not each.is_there)
         self._place = next(free, len(self._members))
         if self._place >= MEMBERS:
-            raise ConfigError(f"{MEMBERS} processes share the limit already")
+            raise ConfigError(f"{MEMBERS} processes share the limit already: name another file")
         lock = _opened(self._name(self._place), os.O_CREAT)
         self._fcntl.flock(lock, self._fcntl.LOCK_EX | self._fcntl.LOCK_NB)
         del self._members[self._place : self._place + 1]

@@ -82,7 +82,10 @@ def test_taken(cli: Cli, served: Served) -> None:
     ran = cli(*CREATE)
     assert (ran.code, ran.out) == (1, "")
     said = "POST /sources/{source}/v1/relationships/{type}: 409 ALREADY_EXISTS"
-    assert ran.err == f"error: {said}; read the one that is there with `get`\n"
+    assert (
+        ran.err
+        == f"error: {said}; read the record that is there, or take it: --on-existing keep or compare\n"
+    )
 
 
 CREATES = {

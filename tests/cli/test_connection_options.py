@@ -18,7 +18,7 @@ EVERY = (
     ("task", "wait", "s_1", "--source", "s"),
 )
 NOT_FOUND = "GET /sources/{source}/v1/relationships/{type}/{id}: 404 NOT_FOUND"
-NOT_THERE = f"error: {NOT_FOUND}; check --source and the arguments: it is not there\n"
+NOT_THERE = f"error: {NOT_FOUND}; it is not there: check the id, the type, the source and the workspace\n"
 
 
 def test_the_environment_says_it_all(cli: Cli, served: Served) -> None:

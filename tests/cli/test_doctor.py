@@ -189,7 +189,10 @@ def test_the_profile_is_read_by_the_command_line_and_by_sessions(
     [
         (
             "CLINIA_SUORCE=a",
-            "line 1 of the file that CLINIA_PROFILE names must be NAME=VALUE of a setting",
+            (
+                "line 1 of the file that CLINIA_PROFILE names must be NAME=VALUE of a setting: "
+                "did you mean CLINIA_SOURCE?"
+            ),
         ),
         (
             "# fine\n\nno sign",

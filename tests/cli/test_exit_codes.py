@@ -102,11 +102,12 @@ def test_no_error_is_missing_above() -> None:
 
 
 def test_an_error_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_error(clinia.RequestError("two\nlines")) is ExitCode.NETWORK
+    assert report_error(clinia.ConfigError("two\nlines")) is ExitCode.USAGE
     assert capsys.readouterr() == ("", "error: two lines\n")
 
 
 def test_a_refused_key_says_where_the_key_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert report_error(clinia.AccessRefused("the service refused the key")) is ExitCode.ACCESS
     text = capsys.readouterr().err
-    assert text == "error: the service refused the key; check CLINIA_API_KEY or --api-key-file\n"
+    said = "check the key: CLINIA_API_KEY or --api-key-file, and that it belongs to this workspace"
+    assert text == f"error: the service refused the key; {said}\n"

@@ -16,6 +16,8 @@ from tests.cli.program import DIRTY, MIXED, Cli, ended, line, start
 from tests.cli.served import Served
 from tests.cli.servers import SILENCE, Proxy, UnusualServer
 
+CHECK_ADDRESS = "check --workspace or --base-url, and the network"
+
 
 def _file(*lines: str, name: str = "relationships.ndjson") -> Path:
     path = Path(name)
@@ -135,7 +137,7 @@ def test_standard_input_from_a_file_and_gzipped() -> None:
 
 def test_standard_input_that_is_closed() -> None:
     ran = ended(start("ingest", "-", "--source", "s", "--emulator", preexec_fn=_close_standard_input))
-    assert (ran.code, ran.messages) == (2, ["error: standard input is closed"])
+    assert (ran.code, ran.messages) == (2, ["error: standard input is closed: name a file"])
 
 
 def _close_standard_input() -> None:
@@ -186,8 +188,8 @@ def test_a_wrong_key_stops_it(cli: Cli, served: Served, monkeypatch: pytest.Monk
         ran = cli("ingest", _file(line("a"), line("b")), "--via", via, "--json")
         assert (ran.code, _count(ran.json, "unsent")) == (3, 2)
         assert ran.json["stopped_by"] == "the service refused the key"
-        problem = "error: the service refused the key; check CLINIA_API_KEY or --api-key-file"
-        assert ran.messages[-1] == problem
+        problem = "error: the service refused the key; check the key: CLINIA_API_KEY or --api-key-file, and"
+        assert ran.messages[-1].startswith(problem)
         assert not Path("relationships.dead.ndjson").exists()
         assert "a-wrong-key" not in ran.out + ran.err
 
@@ -198,7 +200,7 @@ def test_a_host_that_cannot_be_reached_ends_it_before_anything_is_sent(cli: Cli)
     assert (ran.code, ran.json["read"], ran.json["sent"]) == (4, 0, 0)
     assert ran.json["stopped_by"].startswith("cannot connect to 127.0.0.1:")
     assert ran.json["stopped_by"].endswith(": Connection refused; nothing was sent")
-    assert ran.messages == [f"error: {ran.json['stopped_by']}"]
+    assert ran.messages == [f"error: {ran.json['stopped_by']}; {CHECK_ADDRESS}"]
     assert json.loads(Path("r.json").read_text())["stopped_by"] == ran.json["stopped_by"]
     assert not Path("j.db").exists()
 
@@ -208,9 +210,8 @@ def test_behind_a_proxy_the_proxy_has_to_be_reached(cli: Cli, monkeypatch: pytes
     monkeypatch.setenv("CLINIA_PROXY", "http://127.0.0.1:1")
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     assert ran.code == 4
-    assert ran.messages == [
-        "error: cannot connect to the proxy 127.0.0.1:1: Connection refused; nothing was sent"
-    ]
+    problem = "error: cannot connect to the proxy 127.0.0.1:1: Connection refused; nothing was sent"
+    assert ran.messages == [f"{problem}; check CLINIA_PROXY, and what the proxy lets through"]
 
 
 def test_a_whole_job_goes_through_the_proxy(
@@ -235,7 +236,7 @@ def test_a_host_that_says_nothing_is_given_up_within_seconds(
         monkeypatch.setenv("CLINIA_PROXY", server.url)
         ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     problem = "no connection to nowhere.invalid in time (3 attempts of 0 s); nothing was sent"
-    assert (ran.code, ran.messages) == (4, [f"error: {problem}"])
+    assert (ran.code, ran.messages) == (4, [f"error: {problem}; {CHECK_ADDRESS}"])
 
 
 def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +244,7 @@ def test_a_host_whose_name_does_not_resolve_is_named(cli: Cli, monkeypatch: pyte
     ran = cli("ingest", _file(line("a")), "--source", "s", "--base-url", "https://nowhere.invalid")
     assert ran.code == 4
     problem = "error: the host name nowhere.invalid does not resolve; nothing was sent"
-    assert ran.messages == [problem]
+    assert ran.messages == [f"{problem}; {CHECK_ADDRESS}"]
     assert "sent                  0" in ran.out.splitlines()
 
 
@@ -290,7 +291,7 @@ def test_dead_letters_that_cannot_be_written(
     ran = cli("ingest", _file("wrong\n", line("a")))
     assert ran.code == 2
     assert ran.out.startswith("read                  2\n")
-    problem = "error: --dead-letters: the file cannot be written: No space left on device"
+    problem = "error: --dead-letters: the file cannot be written: No space left on device; name another"
     assert ran.messages[-1] == problem
 
 
@@ -378,7 +379,9 @@ def test_the_report_file_has_the_settings_and_the_exit_code(cli: Cli, served: Se
 def test_a_report_that_cannot_be_written_is_an_error_after_the_run(cli: Cli, served: Served) -> None:
     ran = cli("ingest", _file(line("a")), "--report", "/dev/full", "--json")
     assert (ran.code, ran.json["landed"]) == (2, 1)
-    assert ran.messages == ["error: --report: /dev/full cannot be written: No space left on device"]
+    assert ran.messages == [
+        "error: --report: /dev/full cannot be written: No space left on device; name another file"
+    ]
 
 
 def test_a_copied_journal_is_resumed_only_where_the_command_says_so(cli: Cli, served: Served) -> None:

@@ -77,7 +77,7 @@ MESSAGES = (
         PURGE,
         "Delete all records of resources patient for good? Nobody can answer here: give --yes to do it",
     ),
-    ("bundle create empty --source s", "FILE: holds no record"),
+    ("bundle create empty --source s", "FILE: holds no record: name one that does"),
     ("bundle create wrong --source s", "FILE: line 1: $: expected JSON"),
     (
         f"{INGEST} --via single --chunk-bytes 1",
@@ -185,7 +185,7 @@ IN_A_SITUATION = (
         "no_key",
     ),
     (f"{GET} --api-key-file -", "--api-key-file: standard input is closed", "closed_standard_input"),
-    ("ingest - --source s --emulator", "standard input is closed", "closed_standard_input"),
+    ("ingest - --source s --emulator", "standard input is closed: name a file", "closed_standard_input"),
     (
         f"{INGEST} --base-url https://nowhere.invalid",
         "no connection to nowhere.invalid in time (3 attempts of 0 s); nothing was sent",
@@ -208,7 +208,7 @@ IN_A_SITUATION = (
     ),
     (
         "validate many",
-        "no room for temporary files in the folder that TMPDIR names: database or disk is full",
+        "no room for temporary files: database or disk is full; set TMPDIR to a folder that has it",
         "full_tmpdir",
     ),
     ("emulator --port 1", "the emulator cannot start: ", "taken_port"),

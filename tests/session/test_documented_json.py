@@ -130,8 +130,8 @@ async def test_the_sample_body_of_the_relationship_page_is_sent_as_it_is(tmp_pat
     ("body", "message"),
     [
         ({"from": {"id": "a", "type": "b"}}, r"\$\.to: is required"),
-        ({**BODY, "fromm": 1}, r"\$\.fromm: is unknown"),
-        ({**BODY, "a b": 1}, r"\$\.\*: is unknown"),
+        ({**BODY, "fromm": 1}, r"\$\.fromm: must be left out: it is unknown"),
+        ({**BODY, "a b": 1}, r"\$\.\*: must be left out: it is unknown"),
         ({**BODY, "id": "other"}, r"\$\.id"),
         ({**BODY, "type": "other"}, r"\$\.type"),
         ({**BODY, "data": []}, r"\$\.data"),

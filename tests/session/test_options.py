@@ -11,17 +11,24 @@ import pytest
 
 import clinia_async as clinia
 from clinia_async import ConfigError, Polling, RetryPolicy, Session, TransportOptions
+from clinia_async.emulator import Accepted, Constant, Emulator
 from clinia_async.session.options import (
     NOT_FROM_ENVIRONMENT,
     VARIABLES,
     settings_of_groups,
 )
+from tests.factories import create, session_at
 
 Make = Callable[[], object]
 
 
 def session(**options: Any) -> Session:
     return Session("acme", **{"api_key": "k", **options})
+
+
+def a_write(**options: Any) -> object:
+    ends = {"from_": clinia.Ref("a", "b"), "to": clinia.Ref("c", "d")}
+    return session().create_relationship("ehr", "type", **ends, **options)
 
 
 WRONG: dict[str, tuple[Make, str]] = {
@@ -31,12 +38,12 @@ WRONG: dict[str, tuple[Make, str]] = {
     "a key with a space": (lambda: session(api_key="a b"), "the API key must be"),
     "a key of bytes": (lambda: session(api_key=b"k"), "the API key must be"),
     "two credentials": (lambda: session(token="t"), "api_key and token exclude each other"),
-    "no workspace": (lambda: Session(api_key="k"), "a workspace or a base_url is needed"),
+    "no workspace": (lambda: Session(api_key="k"), "give a workspace or a base_url, or set CLINIA_WORKSPACE"),
     "an empty workspace": (lambda: Session("", api_key="k"), "workspace must be one DNS label"),
     "a workspace of a number": (lambda: Session(7, api_key="k"), "workspace must be one DNS label"),  # type: ignore[arg-type]
     "another host": (lambda: Session("acme.example.org", api_key="k"), "workspace must be one DNS label"),
-    "plain http": (lambda: session(base_url="http://example.org"), "base_url must be https"),
-    "no URL": (lambda: session(base_url="example.org"), "base_url must be an https URL"),
+    "plain http": (lambda: Session(api_key="k", base_url="http://example.org"), "base_url must be https"),
+    "no URL": (lambda: Session(api_key="k", base_url="example.org"), "base_url must be an https URL"),
     "timeout of zero": (lambda: session(timeout=0), "Session.timeout must be a finite number greater than 0"),
     "timeout of nan": (lambda: session(timeout=math.nan), "Session.timeout must be"),
     "timeout of infinity": (lambda: session(timeout=math.inf), "Session.timeout must be"),
@@ -88,6 +95,30 @@ WRONG: dict[str, tuple[Make, str]] = {
     "limits": (lambda: clinia.ConcurrencyLimits(start=0), "ConcurrencyLimits"),
     "rate": (lambda: clinia.ConcurrencyLimits(rate=math.nan), "ConcurrencyLimits.rate must be"),
     "bytes": (lambda: clinia.ConcurrencyLimits(bytes=0), "ConcurrencyLimits.bytes must be"),
+    "two addresses": (
+        lambda: session(base_url="https://example.org"),
+        "workspace and base_url exclude each other: give one of them",
+    ),
+    "source": (lambda: session(source="a b"), "Session.source must be 1 to 62 ASCII letters"),
+    "source of a number": (lambda: session(source=5), "Session.source must be 1 to 62 ASCII letters"),
+    "timeout of a call": (lambda: a_write(timeout="5"), "timeout must be a number of seconds, or None"),
+    "nan for a call": (lambda: a_write(timeout=math.nan), "timeout must be a number of seconds, or None"),
+    "timeout of a read": (
+        lambda: session().get_source("ehr", timeout=True),  # type: ignore[func-returns-value]
+        "timeout must be a number of seconds, or None",
+    ),
+    "timeout of a partition": (
+        lambda: session().delete_partition("key", timeout="5"),  # type: ignore[arg-type]
+        "timeout must be a number of seconds, or None",
+    ),
+    "read_back of a call": (lambda: a_write(read_back="no"), "read_back must be True, False or None"),
+    "session of a job": (lambda: clinia.Ingestion("acme", "ehr", []), "session must be of the class Session"),  # type: ignore[arg-type]
+    "journal of a job": (
+        lambda: clinia.Ingestion(session(), "ehr", [], journal=5),  # type: ignore[arg-type]
+        "journal must be the path of a file, not int",
+    ),
+    "a file": (lambda: clinia.read_records(5, "ehr"), "path must be the path of a file, not int"),  # type: ignore[arg-type]
+    "dead letters": (lambda: clinia.DeadLetters(None), "path must be the path of a file, not NoneType"),  # type: ignore[arg-type]
     "decrease": (lambda: clinia.ConcurrencyLimits(decrease=1), "ConcurrencyLimits.decrease must be"),
 }
 
@@ -119,6 +150,46 @@ def test_an_unknown_option_is_refused_and_the_right_one_named(option: str, said:
     assert str(caught.value).startswith(said)
     with pytest.raises(TypeError, match=f"Session.from_env has no option '{option}'"):
         Session.from_env("acme", **{option: 3})
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "said"),
+    [
+        (RetryPolicy, "atempts", "RetryPolicy has no option 'atempts': did you mean 'attempts'?"),
+        (Polling, "patiense", "Polling has no option 'patiense': did you mean 'patience'?"),
+        (TransportOptions, "conect", "TransportOptions has no option 'conect': did you mean 'connect'?"),
+        (clinia.ConcurrencyLimits, "max", "ConcurrencyLimits has no option 'max': the options are start, "),
+        (clinia.ChunkLimits, "operation", "ChunkLimits has no option 'operation': did you mean 'operations'"),
+        (clinia.TableOptions, "delimeter", "TableOptions has no option 'delimeter': did you mean 'delimite"),
+        (
+            lambda **given: session().with_options(**given),
+            "tmeout",
+            "Session.with_options has no option 'tmeout': did you mean 'timeout'?",
+        ),
+    ],
+)
+def test_so_is_one_of_a_class_of_settings(make: Callable[..., object], option: str, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(**{option: 3})
+    assert str(caught.value).startswith(said)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    name = str(tmp_path / "records.ndjson")
+    assert clinia.DeadLetters(name).path == Path(name)
+    clinia.read_records(name, "ehr")
+    clinia.read_records([name, Path(name)], "ehr")
+    clinia.Ingestion(session(), "ehr", [], journal=name)
+
+
+async def test_so_is_a_wrong_time_to_wait() -> None:
+    async with Emulator(default=Accepted(Constant(5.0))) as emulator, session_at(emulator) as opened:
+        task = await create(opened)
+        for wait in (task.result, task.wait):
+            with pytest.raises(ConfigError, match="timeout must be a number of seconds, or None"):
+                await wait(timeout="5")  # type: ignore[operator]
+        with pytest.raises(ConfigError, match="timeout must be a number of seconds, or None"):
+            await opened.wait([task], timeout="5")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -256,3 +327,24 @@ def test_an_empty_variable_is_as_none(environment: pytest.MonkeyPatch) -> None:
 def test_the_version_is_that_of_the_package() -> None:
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{clinia.__version__}"\n' in pyproject
+
+
+def test_a_misspelt_variable_is_logged_and_one_of_another_program_is_not(
+    environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setenv("CLINIA_API_KEY", "k")
+    environment.setenv("CLINIA_WORKSPACE", "acme")
+    environment.setenv("CLINIA_TIMOUT", "3")
+    environment.setenv("CLINIA_DEPLOYMENT", "blue")
+    Session.from_env()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["the environment variable CLINIA_TIMOUT is no setting: did you mean CLINIA_TIMEOUT?"]
+
+
+def test_a_misspelt_variable_of_a_profile_is_refused_and_the_right_one_named(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "profile").write_text("CLINIA_TIMOUT=3\n")
+    environment.setenv("CLINIA_PROFILE", str(tmp_path / "profile"))
+    with pytest.raises(ConfigError, match="of a setting: did you mean CLINIA_TIMEOUT"):
+        Session.from_env("acme", api_key="k")

@@ -154,3 +154,25 @@ def test_fixtures_are_documented(tmp_path: Path, name: str) -> None:
     ran = run(tmp_path, "", "--fixtures")
     assert f"{name}" in ran.stdout
     assert f"{name}: no docstring" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ('dialekt="go"', "the marker clinia has no option 'dialekt': there are data, key, host"),
+        ('dialect="goo"', "dialect must be one of documented, go"),
+    ],
+)
+def test_a_wrong_option_of_the_marker_is_refused(option: str, said: str, tmp_path: Path) -> None:
+    ran = run(
+        tmp_path,
+        f"""
+import pytest
+
+@pytest.mark.clinia({option})
+def test_it(clinia_emulator):
+    pass
+""",
+    )
+    assert ran.returncode == 1
+    assert said in ran.stdout

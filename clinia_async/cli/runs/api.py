@@ -198,7 +198,7 @@ async def _writes(name: str, source: str) -> list[object]:
             if isinstance(record, Record):
                 writes.append(record.write)
     if not writes:
-        raise ConfigError("FILE: holds no record")
+        raise ConfigError("FILE: holds no record: name one that does")
     return writes
 
 

@@ -55,7 +55,7 @@ def write_profile(path: Path, variables: Mapping[str, str]) -> None:
         reason = error.strerror
     else:
         return
-    raise ConfigError(f"--write-profile: the file cannot be written: {reason}")
+    raise ConfigError(f"--write-profile: the file cannot be written: {reason}; name another")
 
 
 def print_diagnosis(diagnosis: Diagnosis, profile: Path | None, output: str) -> None:

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from clinia_async.cli.runs.diagnosis import Diagnosis
 from clinia_async.cli.runs.probe import Prober
-from clinia_async.errors import CliniaError, TaskTimeout
+from clinia_async.errors import CliniaError, TaskTimeout, reason_of
 from clinia_async.models import Profile
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
@@ -34,7 +34,7 @@ async def examine_writes(settings: Mapping[str, object], diagnosis: Diagnosis, p
         async with session, _scratch_source(session, diagnosis) as source:
             await _write_and_read(session, source, diagnosis)
     except CliniaError as error:
-        diagnosis.add("write", False, str(error), "check what the key may do")
+        diagnosis.add("write", False, reason_of(error), error.advice or "check what the key may do")
 
 
 @asynccontextmanager

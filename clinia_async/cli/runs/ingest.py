@@ -22,7 +22,7 @@ from clinia_async.cli.runs.source_checks import check_reachable, check_source
 from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
-from clinia_async.errors import CliniaError
+from clinia_async.errors import CliniaError, reason_of
 from clinia_async.ingest.file_job import FileJob
 from clinia_async.ingest.options import IngestionOptions
 from clinia_async.ingest.outcomes.report import Report
@@ -109,7 +109,7 @@ async def ingest_file(request: IngestRequest, signals: Signals) -> int:
         await _fill(result, request, signals)
     except CliniaError as error:
         result.error = error
-        result.report.stopped_by = result.report.stopped_by or str(error)
+        result.report.stopped_by = result.report.stopped_by or reason_of(error)
     except asyncio.CancelledError:
         if signals.first is None:
             raise
@@ -208,7 +208,7 @@ class _Run:
     def _read(self, skipped_references: Counter[str]) -> RecordStream:
         request = self.request
         if request.files is None and sys.stdin is None:
-            raise InputError("standard input is closed")
+            raise InputError("standard input is closed: name a file")
         return request.input_options.records(request.files, request.source, skipped_references)
 
     async def run(self) -> None:

@@ -180,7 +180,7 @@ def write_report(result: RunResult, path: Path) -> None:
         if target is not path:
             target.replace(path)
     except OSError as error:
-        problem = ConfigError(f"--report: {path} cannot be written: {error.strerror}")
+        problem = ConfigError(f"--report: {path} cannot be written: {error.strerror}; name another file")
     else:
         return
     if result.error is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from attrs import define, field, frozen
 
 from clinia_async.calls import Request
-from clinia_async.errors import RequestError, RequestTimeout
+from clinia_async.errors import RequestError, RequestTimeout, reason_of
 from clinia_async.session.reachability import Probed, probe
 from clinia_async.session.session import Session
 from clinia_async.telemetry import Event, RequestEnded
@@ -63,6 +63,6 @@ class Prober:
         try:
             return Answer(found=await probe(session, request, within=_TIMEOUT))
         except RequestTimeout as error:
-            return Answer(f"{error} ({_TIMEOUT:.0f} s)")
+            return Answer(f"{reason_of(error)} ({_TIMEOUT:.0f} s)")
         except RequestError as error:
-            return Answer(str(error))
+            return Answer(reason_of(error))

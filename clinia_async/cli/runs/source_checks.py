@@ -3,7 +3,7 @@
 import asyncio
 
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import ConfigError, InvalidWrite, RequestError, RequestTimeout
+from clinia_async.errors import ConfigError, InvalidWrite, RequestError, RequestTimeout, reason_of
 from clinia_async.ingest.senders.retrying_session import NetworkGivenUp
 from clinia_async.session.reachability import connect
 from clinia_async.session.session import Session
@@ -27,16 +27,18 @@ async def check_reachable(session: Session) -> None:
 
     Raises `NetworkGivenUp` with the host and the reason in words after three attempts.
     """
-    reason = ""
+    reason = advice = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             await asyncio.sleep(_PAUSE)
         try:
             return await connect(session, within=_TIMEOUT)
         except RequestTimeout as error:
-            reason = f"{error} ({_ATTEMPTS} attempts of {_TIMEOUT:.0f} s)"
+            reason, advice = f"{reason_of(error)} ({_ATTEMPTS} attempts of {_TIMEOUT:.0f} s)", error.advice
         except RequestError as error:
-            reason = str(error)
+            reason, advice = reason_of(error), error.advice
             if not error.is_transient:
                 break
-    raise NetworkGivenUp(f"{reason}; nothing was sent")
+    given_up = NetworkGivenUp(f"{reason}; nothing was sent")
+    given_up.advice = advice
+    raise given_up

@@ -141,7 +141,7 @@ def _writable() -> Iterator[None]:
         reason = error.strerror
     else:
         return
-    raise ConfigError(f"--dead-letters: the file cannot be written: {reason}")
+    raise ConfigError(f"--dead-letters: the file cannot be written: {reason}; name another")
 
 
 async def _read(

@@ -33,15 +33,20 @@ _SCHEMA = [f"CREATE TABLE {name}({columns})" for name, columns in _TABLES.items(
 class JournalError(CliniaError, OSError):
     """The journal cannot be used. Nothing is sent without it."""
 
+    advice = "check its path and rights, or name another journal"
     outcome = Outcome.NOT_SENT
 
 
 class JournalBusy(JournalError):
     """Another job has the journal open."""
 
+    advice = "wait for the end of that job, or name another journal"
+
 
 class JournalMismatch(JournalError):
     """The journal is of another job: of other input, another source or another service."""
+
+    advice = "name another journal, or give the input and the options of the run before"
 
 
 def open_file(path: Path) -> sqlite3.Connection:

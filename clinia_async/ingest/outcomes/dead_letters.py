@@ -16,6 +16,7 @@ from typing import IO, Self
 
 from clinia_async.calls import DeleteRelationship
 from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.errors.settings import path_of
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.records.record import BadRecord, Record
 from clinia_async.serialization.exact_json import dumps
@@ -34,9 +35,9 @@ class DeadLetters:
         ConfigError: `path` is no regular file of this user.
     """
 
-    def __init__(self, path: Path) -> None:
-        _check(path)
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path_of("path", path)
+        _check(self.path)
         self.count = 0
         self._file: IO[bytes] | None = None
 

@@ -31,6 +31,7 @@ Publish = Callable[[ChunkOutcomes], Awaitable[None]]
 class SourceCancelled(CliniaError, RuntimeError):
     """The iterable of a job raised `asyncio.CancelledError`, and nobody had cancelled the job."""
 
+    advice = "correct the iterable of records, and run the job again"
     outcome = Outcome.NOT_SENT
 
 

@@ -16,8 +16,8 @@ from attrs import define, evolve
 
 import clinia_async
 from clinia_async.calls.validation import check_key
-from clinia_async.errors import CliniaError, ConfigError, Outcome
-from clinia_async.errors.settings import Number
+from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
+from clinia_async.errors.settings import Number, optional_path_of, path_of
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
 from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options
@@ -129,14 +129,14 @@ class ProcessIngestion:
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[Path | str],
         source: str,
         *,
         processes: int,
-        dead_letters: Path,
+        dead_letters: Path | str,
         session: Mapping[str, object] | None = None,
         read: ReadOptions | None = None,
-        journal: Path | None = None,
+        journal: Path | str | None = None,
         journal_is_copy: bool = False,
         input_id: str | None = None,
         service: str | None = None,
@@ -162,10 +162,12 @@ class ProcessIngestion:
         self.dead_letters_count = 0
         self.skipped_references: Counter[str] = Counter()
         self.error: CliniaError | None = None
-        self._files, self._source, self._processes = tuple(files), source, processes
+        self._files = tuple(path_of("files", each) for each in files)
+        self._source, self._processes = source, processes
         self._dead_letters = DeadLetters(dead_letters).path
         self._session = dict(session or {})
-        self._journal, self._journal_is_copy, self._input_id = journal, journal_is_copy, input_id
+        self._journal = optional_path_of("journal", journal)
+        self._journal_is_copy, self._input_id = journal_is_copy, input_id
         self._service = service
         self._open_input = open_input or partial(_opened, self._files, source, self._read)
         self._options = checked_options(**options)
@@ -189,7 +191,7 @@ class ProcessIngestion:
             with self._folders() as (journals, shared):
                 await self._run(journals, shared)
         except BaseException as error:
-            self.report.stopped_by = self.report.stopped_by or str(error) or type(error).__name__
+            self.report.stopped_by = self.report.stopped_by or reason_of(error)
             raise
         finally:
             self.report.finish()
@@ -307,7 +309,7 @@ class ProcessIngestion:
         self.error = self.error or end.error
         # an error of the input is met by every process, each at the end of what can be read
         if end.error is not None and not isinstance(end.error, InputError):
-            reason = self.report.stopped_by or str(end.error)
+            reason = self.report.stopped_by or reason_of(end.error)
             self.stop()
             self.report.stopped_by = reason
 
@@ -317,7 +319,7 @@ class ProcessIngestion:
 
     def _advice(self) -> str:
         if self._journal is None:
-            return "without a journal it is not known what it had sent"
+            return "give a journal the next time: without one it is not known what it had sent"
         return "the same job resumes where it was stopped"
 
     def _add_up(self) -> None:

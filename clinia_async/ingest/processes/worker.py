@@ -95,7 +95,7 @@ class _Worker:
         order = self.order
         journal = order.options.get("journal")
         if journal is not None:
-            await _wait_until_free(journal)
+            await _wait_until_free(Path(journal))
         READ_POSITION.set(self._position)
         async with Session.from_env(**order.session, api_key=order.api_key) as session:  # type: ignore[arg-type]
             with session.limit_concurrency(order.options["limits"], background=True) as self._limit:

@@ -50,7 +50,8 @@ class ArrowRows:
             return path, column_reader(self._arrow, fields[0].type, self._timezone, as_text=as_text)
         except UnsupportedType as error:
             reason = str(error)
-        raise InputError(f"the column for {self._rows.field_of(name)} cannot be carried: {reason}")
+        field = self._rows.field_of(name)
+        raise InputError(f"the column for {field} cannot be carried: {reason}; leave it out")
 
     def _inside(self, batch: object, path: Sequence[str]) -> ArrowColumn | None:
         """Return the column at `path`; None where Arrow gives none, as for a group without a column in it."""

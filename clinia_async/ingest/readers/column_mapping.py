@@ -59,9 +59,9 @@ def _mapped_field(number: int, name: str, value: str) -> MappedField:
     if path not in _LEAVES and (root not in _TREES or "" in path.split(".")):
         raise ConfigError(f"columns: item {number} names no field, such as type, from.id or data.name")
     if not value:
-        raise ConfigError(f"columns: item {number} names no column")
+        raise ConfigError(f"columns: item {number} must name a column")
     if colon and kind not in KINDS:
-        raise ConfigError(f"columns: item {number} can be str, int, float, bool or json")
+        raise ConfigError(f"columns: item {number} must be str, int, float, bool or json")
     is_constant = value.startswith("=")
     return MappedField(path, kind or None, None if is_constant else value, value[1:] if is_constant else "")
 
@@ -70,7 +70,7 @@ def _check_paths(paths: Sequence[str]) -> None:
     for path in paths:
         others = [other for other in paths if other == path or other.startswith(f"{path}.")]
         if len(others) > 1:
-            raise ConfigError(f"columns: {path} is given twice, or as a whole and in parts")
+            raise ConfigError(f"columns: {path} must be given once, as a whole or in parts")
     if "type" not in paths:
         raise ConfigError("columns: type must be given")
 
@@ -132,9 +132,9 @@ def own_mapping(columns: Iterable[str]) -> ColumnMapping:
 def missing_column(name: str, field_path: str, columns: Sequence[str], *, found: int) -> InputError:
     """Return the error of a mapped column that stands in a table not once but `found` times."""
     if found:
-        return InputError(f"the input has more than one column for {field_path}")
+        return InputError(f"the input has more than one column for {field_path}: leave one of them")
     shown = ", ".join(repr(each[:_SHOWN_NAME]) for each in columns[:_SHOWN_NAMES])
     more = " ..." if len(columns) > _SHOWN_NAMES else ""
     return InputError(
-        f"the input has no column for {field_path}: it should be {name!r}, and there are {shown}{more}"
+        f"the input has no column for {field_path}: it must have {name!r}, and there are {shown}{more}"
     )

@@ -224,12 +224,12 @@ def open_input(path: Path | None) -> BufferedReader:
     if path is not None and not path.is_file():
         raise InputError("the input must be a regular file, or `-` for standard input")
     if path is None and sys.stdin is None:
-        raise InputError("there is no standard input")
+        raise InputError("there is no standard input: name a file")
     try:
         return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
     except OSError as error:
         number = error.errno
-    raise InputError(f"the input cannot be opened (error {number})")
+    raise InputError(f"the input cannot be opened (error {number}): check its name and rights")
 
 
 def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked":
@@ -365,7 +365,9 @@ class _Decoder:
             output, self._data = self._codec.step(self._decompressor, self._data)
         except self._codec.errors:
             # without an error of the library as its context
-            self._error = InputError("the input is a damaged archive, or one whose window is too large")
+            self._error = InputError(
+                "the input is a damaged archive, or its window is too large: decompress it first"
+            )
             return b""
         self._is_full = len(output) >= _PARTIAL
         if self._decompressor.eof:
@@ -435,11 +437,11 @@ def _member(raw: BufferedReader) -> zipfile.ZipExtFile:
     except _ZIP_DAMAGE:
         names = None  # raised below, without an error of the library as its context
     if names is None:
-        raise InputError("the input is a zip archive that is damaged, encrypted or not supported")
+        raise InputError("the input is a zip archive that is damaged, encrypted or not supported: unpack it")
     if "[Content_Types].xml" in names:
         raise InputError("the input is an Excel or Office file; save the sheet as CSV")
     if not names:
-        raise InputError("the input is a zip archive without a file in it")
+        raise InputError("the input is a zip archive without a file in it: name another")
     raise InputError(
         f"the input is a zip archive of {len(names)} files, not of one; give its files one by one, as with"
         " unzip -p ARCHIVE FILE | clinia-async ingest - --format ndjson"

@@ -187,11 +187,11 @@ class CsvTable:
             self._lines.pop()
         rows = self._take(1)
         if rows is None:
-            raise self._error or InputError("the input is empty, and has no header")
+            raise self._error or InputError("the input is empty, and has no header: give one that has")
         (first,) = rows.cells
         if isinstance(first, BadRow) or any(map(_NOT_TEXT.search, first)):
             reason = first.reason if isinstance(first, BadRow) else "it is not in the encoding of the input"
-            raise InputError(f"the input has no header: {reason}")
+            raise InputError(f"the input has no header: {reason}; correct it")
         self._width = len(first)
         if self._has_header:
             return first

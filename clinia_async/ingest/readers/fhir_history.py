@@ -120,7 +120,7 @@ class Histories:
         place, self._read = self._read, self._read + 1
         found = self._find(identity)
         if found is None:
-            raise InputError("the input has changed while it was read")
+            raise InputError("the input has changed while it was read: run it again")
         version, standing = found
         if standing is Standing.UNORDERED:
             return standing
@@ -179,13 +179,13 @@ class Histories:
         """Run a statement; return its first row. Raises `InputError`."""
         with self._lock, suppress(sqlite3.Error):
             if self.is_closed:
-                raise InputError("the input was left before its end")
+                raise InputError("the input was left before its end: read it again")
             if self._database is None:
                 self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
                 self._database.executescript(_TABLE)
             found: tuple[object, ...] | None = self._database.execute(text, values).fetchone()
             return found
-        raise InputError("no room for temporary files in the folder that TMPDIR names")
+        raise InputError("no room for temporary files: set TMPDIR to a folder that has it")
 
 
 def _digest(identity: Identity) -> bytes:

@@ -61,7 +61,10 @@ _LONG = 64 * 1024
 """Bytes of JSON that are parsed in a thread."""
 _HISTORY = b'"history"'
 """A line that may need others to be read ahead."""
-_TOO_LARGE = f"a FHIR resource may be of {LARGEST_RESOURCE:,} bytes, and so may a Bundle without its entries"
+_TOO_LARGE = (
+    f"a FHIR resource may be of {LARGEST_RESOURCE:,} bytes, and so may a Bundle without its entries:"
+    " leave this one out"
+)
 _RECORDS = 128
 """Records of a document that come at once, or a few more."""
 

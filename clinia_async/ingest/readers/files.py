@@ -12,6 +12,7 @@ from pathlib import Path
 from attrs import frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import optional_path_of
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import (
@@ -55,12 +56,12 @@ from clinia_async.serialization import exact_json
 _DIGEST_BLOCK = 1024 * 1024
 Block = Iterable[Item | RecordBatch | Barrier]
 _UTF8 = "utf-8"
-Paths = Path | Sequence[Path] | None
+Paths = Path | str | Sequence[Path | str] | None
 _WITH_COLUMNS = TABLES | {InputFormat.DEAD_LETTERS}
 
 
 def read_ndjson(
-    path: Path | None,
+    path: Path | str | None,
     source: str,
     *,
     action: Action | str = Action.CREATE,
@@ -82,6 +83,7 @@ def read_ndjson(
         ConfigError: At once, if the action is none.
         InputError: From the stream, where the file cannot be read on.
     """
+    path = optional_path_of("path", path)
     return RecordStream(_read_ndjson(path, _line_reader(source, action, map_id), largest_line))
 
 
@@ -125,7 +127,7 @@ def read_records(
     asked = format_asked(format)
     formats = {asked or format_by_name(each) for each in _listed(path)}
     if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(path):
-        raise ConfigError("columns are for CSV and Parquet")
+        raise ConfigError("columns are for CSV and Parquet: leave them out for other formats")
     content = _fhir_content(fhir)
     counts: PassedOver = Counter() if passed_over is None else passed_over
     base = normal_base(fhir_base)
@@ -230,7 +232,8 @@ def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool
 
 
 def _listed(path: Paths) -> Sequence[Path | None]:
-    return [path] if path is None or isinstance(path, Path) else list(path)
+    paths = path if isinstance(path, list | tuple) else [path]
+    return [optional_path_of("path", each) for each in paths]
 
 
 def _fhir_content(content: FhirContent | str) -> FhirContent:
@@ -333,7 +336,7 @@ class _Files:
         with self._opened(path) as stream:
             format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
-                raise InputError("columns are for CSV and Parquet: say which one it is with --format")
+                raise InputError("columns are for CSV and Parquet: name which one it is with --format")
             if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
                 return  # the first pass has read all of it
             async with aclosing(self._blocks(stream, format_)) as blocks:

@@ -59,7 +59,7 @@ def _around(number: int, frame: Frame, lines: LineReader) -> Block:
     if frame.ended is not Ended.WHOLE:
         raise InputError(
             "the input is no JSON: it is cut off, its brackets do not match, or something stands before it,"
-            " such as a comment"
+            " such as a comment; correct it"
         )
     text = frame.text
     if text is None or text.lstrip().startswith(b"{"):

@@ -66,7 +66,7 @@ class _Table:
             pass  # raised below: the error of the library may quote what it has read
         else:
             return
-        raise InputError("the input is not Parquet, is damaged, or cannot be opened")
+        raise InputError("the input is not Parquet, is damaged, or cannot be opened: check the file")
 
     def choose(self, rows: RowReader, timezone: str | None) -> None:
         """Read the columns that `rows` needs. Raises `InputError` if one is missing or cannot be carried."""

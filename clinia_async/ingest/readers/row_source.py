@@ -92,7 +92,7 @@ def rows(
         return RecordStream(read_arrow(data, columns, options.timezone, rows_for))
     if hasattr(data, "fetchmany"):
         return RecordStream(read_cursor(data, columns, options.timezone, rows_for))
-    raise ConfigError("rows are those of a frame or a table with Arrow's C stream interface, or of a cursor")
+    raise ConfigError("rows must be of a frame or a table with Arrow's C stream interface, or of a cursor")
 
 
 async def read_arrow(
@@ -145,7 +145,7 @@ async def read_cursor(
 ) -> AsyncGenerator[Block, None]:
     """Yield the records of a cursor, numbered from 1. Raises `InputError`, and what the cursor raises."""
     if cursor.description is None:
-        raise ConfigError("the cursor has no rows: execute a query first")
+        raise ConfigError("the cursor must have rows: execute a query first")
     names = [str(column[0]) for column in cursor.description]
     rows = rows_for(mapping or own_mapping(names))
     for name in rows.columns:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from attrs import Attribute, field, frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import named_options
 
 NO_QUOTE = "none"
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
@@ -60,6 +61,7 @@ def _check_timezone(_: object, __: "Attribute[str | None]", name: str | None) ->
     raise ConfigError("timezone must be the name of a time zone, such as UTC or Europe/Paris")
 
 
+@named_options
 @frozen(kw_only=True)
 class TableOptions:
     """How the tables of an input are read. Raises `ConfigError` for a value that is none.

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import define, field, frozen
 
-from clinia_async.errors.settings import Number
+from clinia_async.errors.settings import Number, named_options
 from clinia_async.ingest.records.position_ranges import Range
 from clinia_async.ingest.records.record_batch import RecordBatches
 from clinia_async.models.task_id import TaskId
@@ -27,6 +27,7 @@ class ChunkState(StrEnum):
     """It was given up without a proof of what became of it."""
 
 
+@named_options
 @frozen
 class ChunkLimits:
     """How large a chunk may become, and how old.

@@ -7,6 +7,7 @@ from typing import TypeVar
 from clinia_async.calls import Call, RetrySafety, Write
 from clinia_async.calls.reconciliation import READ_BACK_FOR, statement_of_failure
 from clinia_async.errors import (
+    CHECK_KEY,
     CliniaError,
     Outcome,
     PermissionDenied,
@@ -14,6 +15,7 @@ from clinia_async.errors import (
     SessionClosed,
     TaskPollError,
     Unauthenticated,
+    reason_of,
 )
 from clinia_async.models import Receipt
 from clinia_async.models.task_id import TaskId
@@ -37,6 +39,8 @@ class JobStopped(CliniaError):
 
 class AccessRefused(JobStopped):
     """The service refused the key: no further record is sent with it."""
+
+    advice = CHECK_KEY
 
 
 class NetworkGivenUp(JobStopped):
@@ -141,7 +145,7 @@ class RetryingSession:
             except SessionClosed as error:
                 if not maybe_applied:
                     raise
-                raise SessionClosed(str(error), outcome=Outcome.UNKNOWN, token=error.token) from None
+                raise SessionClosed(reason_of(error), outcome=Outcome.UNKNOWN, token=error.token) from None
             except RequestError as error:
                 if not may_be_repeated(error, keyed=keyed):
                     if not error.is_transient:
@@ -166,7 +170,8 @@ class RetryingSession:
     ) -> None:
         failing_for = self._clock.time() - max(began, self._last_success)
         if not self._policy.allows(attempts, failing_for=failing_for):
-            given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({error})")
+            given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({reason_of(error)})")
+            given_up.advice = error.advice
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
 
 

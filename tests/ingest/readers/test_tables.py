@@ -199,14 +199,14 @@ def test_what_python_writes_as_csv_is_read_as_it_was(rows: list[tuple[str, str]]
         ("from.id=a", "type must be given"),
         ("type", "such as from.id=npi"),
         ("type=a,type=b", "each once"),
-        ("type=a,type:str=b", "given twice"),
-        ("type=", "item 1 names no column"),
+        ("type=a,type:str=b", "must be given once"),
+        ("type=", "item 1 must name a column"),
         ("type=a,from=b", "item 2 names no field"),
         ("type=a,data..x=b", "item 2 names no field"),
         ("type=a,datum=b", "item 2 names no field"),
-        ("type=a,data:int.x=b", "item 2 can be"),
-        ("type=a,data.x:date=b", "item 2 can be"),
-        ("type=a,data=b,data.x=c", "as a whole and in parts"),
+        ("type=a,data:int.x=b", "item 2 must be"),
+        ("type=a,data.x:date=b", "item 2 must be"),
+        ("type=a,data=b,data.x=c", "as a whole or in parts"),
         ('type=a,"data.x=b', "such as from.id=npi"),
     ],
 )
@@ -464,7 +464,7 @@ def test_options_of_a_table_that_are_none_are_refused(options: dict[str, Any]) -
 
 async def test_a_missing_column_is_named_beside_those_that_are_there(sheet: Path) -> None:
     put(sheet, "ident,v\naa,1\n")
-    with pytest.raises(InputError, match="no column for id: it should be 'id', and there are 'ident', 'v'"):
+    with pytest.raises(InputError, match="no column for id: it must have 'id', and there are 'ident', 'v'"):
         await read_file(sheet, columns=SIMPLE)
     put(sheet, "id\tv\naa\t1\n")
     with pytest.raises(InputError, match="--delimiter tab"):
