@@ -12,6 +12,14 @@ from clinia_async.emulator import Emulator, Settings
 from tests import factories
 from tests.factories import session_at
 
+__all__ = [
+    "each_way_of_sending",
+    "each_way_through_aiohttp",
+    "emulator",
+    "nothing_is_left_behind",
+    "session",
+]
+
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left_behind() -> AsyncIterator[None]:

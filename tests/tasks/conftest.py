@@ -1,15 +1,3 @@
-from tests.fixtures import (
-    each_way_of_sending,
-    each_way_through_aiohttp,
-    emulator,
-    nothing_is_left_behind,
-    session,
-)
+"""The fixtures of the rooms below ingestion."""
 
-__all__ = [
-    "each_way_of_sending",
-    "each_way_through_aiohttp",
-    "emulator",
-    "nothing_is_left_behind",
-    "session",
-]
+from tests.fixtures import *  # noqa: F403
