@@ -1,10 +1,7 @@
-"""The coordinator of a job of several processes: starts them, adds up what they report, and stops them."""
+"""The coordinator of a job of several processes: gives them orders, and adds up what they report."""
 
 import asyncio
 import contextlib
-import pickle
-import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +11,6 @@ from typing import TypedDict, Unpack, cast
 
 from attrs import define, evolve
 
-import clinia_async
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
 from clinia_async.errors.settings import Number, optional_path_of, path_of
@@ -24,16 +20,8 @@ from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_op
 from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.processes.frames import (
-    LENGTH,
-    Cancel,
-    Stop,
-    WorkerEnd,
-    WorkerOrder,
-    WorkerState,
-    framed,
-    length_of,
-)
+from clinia_async.ingest.processes.frames import Cancel, Stop, WorkerEnd, WorkerOrder
+from clinia_async.ingest.processes.worker_process import WorkerProcess, end_all
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
@@ -49,10 +37,7 @@ from clinia_async.models import Action
 from clinia_async.models.secret import Secret
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
-_CODE = "import sys; sys.path.insert(0, {!r}); from clinia_async.ingest.processes.worker import main; main()"
 _KILLED = "its process was killed"
-_LAST_GRACE = 10.0
-"""Seconds that workers have to end in after a cancel."""
 
 
 class ReadOptions(TypedDict, total=False):
@@ -82,19 +67,6 @@ class Load:
     throttles: int = 0
     closed_until: float = 0.0
     last_throttle: str = ""
-
-
-@define(eq=False)
-class _Worker:
-    number: int
-    process: asyncio.subprocess.Process
-    state: WorkerState | None = None
-    end: WorkerEnd | None = None
-
-    def say(self, message: object) -> None:
-        if self.process.stdin is not None and not self.process.stdin.is_closing():
-            with contextlib.suppress(ConnectionError):
-                self.process.stdin.write(framed(message))
 
 
 class ProcessIngestion:
@@ -172,7 +144,7 @@ class ProcessIngestion:
         self._open_input = open_input or partial(_opened, self._files, source, self._read)
         self._options = checked_options(**options)
         self._given = options
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self.on_state: Callable[[], None] = lambda: None
 
     async def run(self) -> Report:
@@ -250,22 +222,14 @@ class ProcessIngestion:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
-            await _end_all(self._workers)
+            await end_all(self._workers)
             self._conclude(dead_letters)
 
-    async def _start(self, number: int, journals: JournalFolder | None, limits: ConcurrencyLimits) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-c",
-            _CODE.format(str(Path(clinia_async.__file__).parent.parent)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a terminal's signals are for the coordinator alone
-        )
-        worker = _Worker(number, process)
+    async def _start(
+        self, number: int, journals: JournalFolder | None, limits: ConcurrencyLimits
+    ) -> WorkerProcess:
+        worker = await WorkerProcess.start(number)
         self._workers.append(worker)
-        worker.say(sys.path)
         worker.say(self._order(number, journals, limits))
         if self.report.stopped_by is not None:
             worker.say(Stop(None))
@@ -288,22 +252,14 @@ class ProcessIngestion:
             key.reveal() if isinstance(key, Secret) else key,  # type: ignore[arg-type]  # `Session` checks it
         )
 
-    async def _follow(self, worker: _Worker) -> None:
+    async def _follow(self, worker: WorkerProcess) -> None:
         """Take in what a worker reports, to its end; stop the others where it failed or was killed."""
-        assert worker.process.stdout is not None
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            while worker.end is None:
-                head = await worker.process.stdout.readexactly(LENGTH)
-                message = pickle.loads(await worker.process.stdout.readexactly(length_of(head)))  # noqa: S301
-                if isinstance(message, WorkerEnd):
-                    worker.end, worker.state = message, message.state or worker.state
-                elif isinstance(message, WorkerState):
-                    worker.state = message
+        async with contextlib.aclosing(worker.news()) as news:
+            async for _ in news:
                 self._add_up()
                 self.on_state()
-        code = await worker.process.wait()
-        end = worker.end or WorkerEnd(worker.state, error=self._died(worker, code))
-        worker.end = end
+        how = await worker.how_it_ended()
+        end = worker.end = worker.end or WorkerEnd(worker.state, error=self._died(worker, how))
         if end.unexpected_error is not None:
             raise RuntimeError(f"a process of the job failed:\n{end.unexpected_error}")
         self.error = self.error or end.error
@@ -313,8 +269,7 @@ class ProcessIngestion:
             self.stop()
             self.report.stopped_by = reason
 
-    def _died(self, worker: _Worker, code: int) -> WorkerDied:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    def _died(self, worker: WorkerProcess, how: str) -> WorkerDied:
         return WorkerDied(f"process {worker.number + 1} of {self._processes} {how}; {self._advice()}")
 
     def _advice(self) -> str:
@@ -359,20 +314,3 @@ def _opened(
     files: Sequence[Path], source: str, options: ReadOptions, passed_over: PassedOver
 ) -> RecordStream:
     return read_records(files, source, **options, passed_over=passed_over)
-
-
-async def _end_all(workers: Sequence[_Worker]) -> None:
-    """End what still runs, where the job was cancelled: in order, and at once after a while."""
-    running = [worker for worker in workers if worker.process.returncode is None]
-    for worker in running:
-        worker.say(Cancel())
-    if running:
-        await asyncio.wait(
-            [asyncio.ensure_future(worker.process.wait()) for worker in running], timeout=_LAST_GRACE
-        )
-    for worker in workers:
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
-        if worker.process.returncode is None:
-            worker.process.kill()
-            await worker.process.wait()
