@@ -108,8 +108,6 @@ class Session(ApiMethods):
     ) -> None:
         if source is not None and not is_key(source):
             raise ConfigError(f"Session.source must be {KEY_RULE}")
-        if workspace is not None and base_url is not None:
-            raise ConfigError("workspace and base_url exclude each other: give one of them")
         self.default_source = source
         """The source of `session.source()`, and of task ids that are given none."""
         options = SessionOptions(

@@ -95,10 +95,6 @@ WRONG: dict[str, tuple[Make, str]] = {
     "limits": (lambda: clinia.ConcurrencyLimits(start=0), "ConcurrencyLimits"),
     "rate": (lambda: clinia.ConcurrencyLimits(rate=math.nan), "ConcurrencyLimits.rate must be"),
     "bytes": (lambda: clinia.ConcurrencyLimits(bytes=0), "ConcurrencyLimits.bytes must be"),
-    "two addresses": (
-        lambda: session(base_url="https://example.org"),
-        "workspace and base_url exclude each other: give one of them",
-    ),
     "source": (lambda: session(source="a b"), "Session.source must be 1 to 62 ASCII letters"),
     "source of a number": (lambda: session(source=5), "Session.source must be 1 to 62 ASCII letters"),
     "timeout of a call": (lambda: a_write(timeout="5"), "timeout must be a number of seconds, or None"),
