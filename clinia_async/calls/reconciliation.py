@@ -289,6 +289,14 @@ def statement_after(status: TaskStatus | None, *, is_contradicted: bool = False)
     return carried_out() if status == TaskStatus.SUCCESS and not is_contradicted else UNPROVEN
 
 
+def proves_content(error: CliniaError) -> bool:
+    """Whether `error` came after a proof that the content of the write is stored.
+
+    The SUCCESS of its task alone is none: it is also said of what a reviewer refused.
+    """
+    return error.outcome is Outcome.DONE and error.evidence is not Evidence.TASK
+
+
 def statement_of_answer(*, reconciled: bool) -> Statement:
     """What proves a write that was PERSISTED: the answer, or, after a lost one, the record read back."""
     return Statement(Outcome.DONE, Evidence.READ_BACK if reconciled else Evidence.ENVELOPE)

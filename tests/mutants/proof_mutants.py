@@ -231,4 +231,13 @@ MUTANTS = [
         "return False",
         ["tests/tasks/test_outcomes.py::test_receipts_of_one_write_that_contradict_each_other_prove_nothing"],
     ),
+    Mutant(
+        "success_of_a_task_proves_content_to_a_job",
+        "clinia_async/calls/reconciliation.py",
+        "return error.outcome is Outcome.DONE and error.evidence is not Evidence.TASK",
+        "return error.outcome is Outcome.DONE",
+        [
+            "tests/truth/test_same_outcome.py::test_a_task_that_succeeded_does_not_prove_to_a_job_what_is_stored"
+        ],
+    ),
 ]

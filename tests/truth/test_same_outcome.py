@@ -158,3 +158,23 @@ async def test_every_way_of_sending_says_the_same(name: str, end: str, found: st
         async with against(rules, coalesce=way == "coalesced") as (session, _):
             said[way] = await statement(session, subject, way)
     assert len(set(said.values())) == 1, said
+
+
+@pytest.mark.parametrize(
+    "refused", [refusal(403, "PERMISSION_DENIED"), answer({"code": 403, "message": "no"}, 403)]
+)
+@pytest.mark.parametrize("name", SUBJECTS)
+async def test_a_task_that_succeeded_does_not_prove_to_a_job_what_is_stored(name: str, refused: Any) -> None:
+    """Without its receipt: a reviewer may have refused the write, and the record cannot be read."""
+    subject = SUBJECTS[name]
+    ways = {"bulk job": "bk_1", "bundle job": "bd_1", "single job": "s_1"}
+    for way, id_ in ways.items():
+        if name == "upsert" and way == "single job":
+            continue
+        rules = {
+            "/tasks/": [task("SUCCESS", id_)],
+            "GET": [refused],
+            "/": [accepted(id_)],
+        }
+        async with against(rules) as (session, _):
+            assert await statement(session, subject, way) == "unknown"

@@ -1,5 +1,6 @@
 """What an error means for the records of the request that met it."""
 
+from clinia_async.calls.reconciliation import proves_content
 from clinia_async.errors import (
     ApiError,
     CliniaError,
@@ -25,7 +26,7 @@ def finding_of(error: CliniaError) -> Finding:
     match error:
         case InvalidWrite():
             disposition, reason = Disposition.INVALID, str(error)
-        case CliniaError(outcome=Outcome.DONE):
+        case CliniaError() if proves_content(error):
             disposition, reason = Disposition.SUCCEEDED, None
         case TaskDropped(outcome=Outcome.REJECTED):
             disposition, reason = Disposition.DROPPED, DROPPED

@@ -2,7 +2,8 @@
 
 from clinia_async.calls import Write
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.errors import CliniaError, InvalidWrite
+from clinia_async.calls.reconciliation import proves_content
+from clinia_async.errors import CliniaError, InvalidWrite, Outcome
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.senders.conflicts import resolve_conflict
@@ -36,4 +37,6 @@ class SingleSender:
         found = await resolve_conflict(
             chunk.records[0], error, self._on_existing, self._session.read, maybe_applied=chunk.maybe_applied
         )
+        if error.outcome is Outcome.DONE and not proves_content(error):
+            chunk.has_ended = False  # the next run asks again
         return ChunkOutcomes.same(chunk, found or finding_of(error))
