@@ -77,6 +77,13 @@ MUTANTS = [
         ["tests/ingest/test_jobs.py::test_a_key_that_is_taken_is_reconciled_as_asked"],
     ),
     Mutant(
+        "blank_lines_that_are_passed_over_are_records",
+        "clinia_async/ingest/readers/ndjson.py",
+        "return len(self._lines) - blank, blank",
+        "return len(self._lines), blank",
+        ["tests/ingest/journal/test_journal.py::test_lines_that_landed_are_not_read_again"],
+    ),
+    Mutant(
         "packed_records_are_unpacked_in_another_order",
         "clinia_async/ingest/records/record_batch.py",
         "self._packed.payloads()",

@@ -11,7 +11,7 @@ from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue, now
 from clinia_async.ingest.readers.compression import READ_POSITION
-from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.iter_batches import iter_batches
@@ -108,6 +108,8 @@ class InputReader:
     async def _add_all(self, items: Iterable[Item | RecordBatch | Barrier], publish: Publish) -> None:
         if isinstance(items, list):
             items = self._in_batches(items)
+        elif isinstance(items, UnreadLines) and self._pass_over_lines(items):
+            return
         for item in items:
             if isinstance(item, Barrier):
                 await self._wait_until_completed()
@@ -145,20 +147,30 @@ class InputReader:
         if batch.kind.source != self._source:
             return False
         if not self._replay.is_over:
-            return self._pass_over(batch)
+            return self._pass_over(len(batch))
         batch.stamp(self._report.read + 1, maybe_applied=self._may_have_arrived)
         self._report.read += len(batch)
         self._replay.pass_by(batch)
         self._make_ready(batch)
         return True
 
-    def _pass_over(self, batch: RecordBatch) -> bool:
+    def _pass_over_lines(self, lines: UnreadLines) -> bool:
+        """Do as `_pass_over` for lines, unread, if none has to be read."""
+        if self._replay.is_over:
+            return False
+        records, blank = lines.count()
+        if not records or not self._pass_over(records):
+            return False
+        self._report.blank += blank
+        return True
+
+    def _pass_over(self, count: int) -> bool:
         """Count records together that landed in a previous run; return whether all did."""
-        landed = self._replay.landed(self._report.read + 1, self._report.read + len(batch))
+        landed = self._replay.landed(self._report.read + 1, self._report.read + count)
         if landed is None:
             return False
-        self._report.read += len(batch)
-        self._report.add_reported_before(landed, len(batch))
+        self._report.read += count
+        self._report.add_reported_before(landed, count)
         self._end_replay()
         return True
 

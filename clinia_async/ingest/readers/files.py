@@ -41,7 +41,7 @@ from clinia_async.ingest.readers.formats import (
 )
 from clinia_async.ingest.readers.json_reader import read_json
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
-from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.parquet_reader import read_parquet
 from clinia_async.ingest.readers.spool import spooled
@@ -384,10 +384,16 @@ async def _read_lines(
     async with aclosing(stream.blocks()) as blocks:
         async for block in blocks:
             lines = splitter.split(block)
-            yield reader.read_all(range(number, number + len(lines)), lines)
+            yield _block(reader, number, lines)
             number += len(lines)
-    last = splitter.rest()
-    yield reader.read_all(range(number, number + len(last)), last)
+    yield _block(reader, number, splitter.rest())
+
+
+def _block(reader: LineReader | DeadLetterReader, number: int, lines: Sequence[bytes | None]) -> Block:
+    numbers = range(number, number + len(lines))
+    if isinstance(reader, LineReader):
+        return UnreadLines(reader, numbers, lines)
+    return reader.read_all(numbers, lines)
 
 
 async def _read_ndjson(

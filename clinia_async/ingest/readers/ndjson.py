@@ -3,7 +3,7 @@
 A batch gives a record only where the strict way gives the same one. Only the strict way finds fault.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from clinia_async.calls import BatchWrite, CreateRelationship, RetrySafety, UpsertRelationship
@@ -33,6 +33,23 @@ _NO_LINE = "the dead letter holds no line: it was too large to keep, or no line 
 _RELATIONSHIP = {"type", "from", "to"}
 _PARTS = 8
 """A batch with a line that is not plainly right is read in so many parts."""
+
+
+class UnreadLines(Iterable[Item | RecordBatch]):
+    """Lines that are read when they are iterated over: a job that is resumed need not read what landed."""
+
+    def __init__(self, reader: "LineReader", numbers: Sequence[int], lines: Sequence[bytes | None]) -> None:
+        self._reader = reader
+        self._numbers = numbers
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[Item | RecordBatch]:
+        return self._reader.read_all(self._numbers, self._lines)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many records or bad records the lines are, and how many of them are blank."""
+        blank = sum(line is not None and not line.strip() for line in self._lines)
+        return len(self._lines) - blank, blank
 
 
 class LineReader:
@@ -138,7 +155,7 @@ class LineReader:
             return
         start = 0
         for kind, run in groupby(self._kinds_of(values)):
-            part = slice(start, start + sum(1 for _ in run))
+            part = slice(start, start + len([*run]))
             start = part.stop
             if kind is None:
                 yield from map(self.read_strictly, numbers[part], lines[part])

@@ -39,6 +39,8 @@ class RecordBatch:
     file: str | None = None
     """The file of all of them, where several are read."""
     _packed: PackedColumns | None = field(default=None, init=False, repr=False)
+    _size: int | None = field(default=None, init=False, repr=False)
+    """What `size` returned, until records are appended: it is asked for at every step of the way."""
 
     @classmethod
     def of(cls, record: Record) -> "RecordBatch":
@@ -165,6 +167,7 @@ class RecordBatch:
             return False
         if self.file != other.file:
             return False
+        self._size = None
         self.keys += other.keys
         self.payloads += other.payloads
         self.made += other.made
@@ -181,7 +184,9 @@ class RecordBatch:
         """Return the bytes of the operations in memory: with a separator for each, or packed."""
         if self._packed is not None:
             return len(self._packed)
-        return sum(map(len, self.payloads)) + len(self.payloads) * self._frame
+        if self._size is None:
+            self._size = sum(map(len, self.payloads)) + len(self.payloads) * self._frame
+        return self._size
 
     def fitting(self, most: int, size: int) -> int:
         """Return how many records from the first on are at most `most` and at most `size` bytes."""

@@ -16,9 +16,11 @@ from clinia_async import (
     JournalBusy,
     JournalError,
     JournalMismatch,
+    read_ndjson,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator, LogNormal, LostReply, Persisted, Unavailable
 from clinia_async.ingest.journal.replay import Replay
+from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from tests.ingest.running import (
     BOTH_WAYS,
     SOURCE,
@@ -305,3 +307,39 @@ async def test_records_that_landed_are_counted_together(
         assert first.lines(Disposition.FAILED) == again.lines(Disposition.FAILED) == [301]
         assert again.report.by_disposition == first.report.by_disposition
         assert again.report.reported_before == 600
+
+
+@pytest.mark.parametrize("extra", ["", "  \n", "{\n", '{"deadLetter":{"line":9,"text":"{"}}\n', "last"])
+async def test_lines_that_landed_are_not_read_again(
+    extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A resumed job whose input has an id tells the same as one that reads each line."""
+    lines = [f"{each.to_line().decode()}\n" for each in writes(900)]
+    lines[300:300] = [extra.replace("last", "")]
+    path, more = tmp_path / "x.ndjson", tmp_path / "more.ndjson"
+    path.write_text("".join(lines).removesuffix("\n" if extra == "last" else ""))
+    more.write_text("".join([*lines, writes(901)[900].to_line().decode()]))
+    options: dict[str, Any] = {"journal": tmp_path / "j", "input_id": "one", "chunk": ChunkLimits(400)}
+    batches: list[int] = []
+    plain = LineReader.read_all
+
+    def read_all(reader: LineReader, numbers: Any, lines: Any) -> Any:
+        batches.append(len(lines))
+        return plain(reader, numbers, lines)
+
+    async with Emulator() as emulator:
+        first = await run(emulator, read_ndjson(path, SOURCE), **options)
+        monkeypatch.setattr(LineReader, "read_all", read_all)
+        again = await run(emulator, read_ndjson(path, SOURCE), **options)
+        read = sum(batches)
+        monkeypatch.setattr(UnreadLines, "count", lambda _: (0, 0))
+        slow = await run(emulator, read_ndjson(path, SOURCE), **options)
+        monkeypatch.undo()
+        longer = await run(emulator, read_ndjson(more, SOURCE), **options)
+        assert emulator.relationships() == 901
+    for each in (first, again, slow):
+        assert (each.report.read, each.report.blank) == (first.report.read, first.report.blank)
+        assert each.report.by_disposition == first.report.by_disposition
+    assert [*map(repr, again.outcomes)] == [*map(repr, slow.outcomes)]
+    assert read < len(lines) if extra in {"", "  \n", "last"} else read >= 740
+    assert longer.report.read == first.report.read + 1
