@@ -77,6 +77,6 @@ def interleaved(contenders: Sequence[Contender], rounds: int, **more: object) ->
 
 
 def _turned(contenders: Sequence[Contender], by: int) -> Iterator[Contender]:
-    start = by % len(contenders)
+    start = by % len(contenders) if contenders else 0
     yield from contenders[start:]
     yield from contenders[:start]

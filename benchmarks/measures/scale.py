@@ -22,13 +22,10 @@ def measure(plan: Plan) -> list[Table]:
     """Measure all of it, and the peer, which has no tasks to wait for."""
     tables = [_by_delay(plan, delay) for delay in DELAYS]
     peer = interleaved([PEER], plan.times(3, 1), url=plan.stub.url, count=20_000)
-    if PEER.name in peer.samples:
-        tables[0] = Table(
-            tables[0].title,
-            tables[0].columns,
-            [*tables[0].rows, _row(PEER, peer)],
-            [*tables[0].notes, *(f"not measured: {reason}" for reason in peer.missing)],
-        )
+    rows = [_row(PEER, peer)] if PEER.name in peer.samples else []
+    missing = [f"not measured: {reason}" for reason in peer.missing]
+    first = tables[0]
+    tables[0] = Table(first.title, first.columns, [*first.rows, *rows], [*first.notes, *missing])
     return tables
 
 

@@ -26,8 +26,11 @@ _QUICKENING = 0.01
 """By how much more of itself the limit grows with each good answer since the last throttle."""
 
 _SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
-_CAUTION = 4.0
-"""After a Retry-After, for how many times its length the limit stays below the one that was too much."""
+_CAUTION = 1.0
+"""After a Retry-After, for how many times its length the limit stays below the one that was too much.
+
+The longer, the less a client gets that is asked to wait more often than others are.
+"""
 
 _SLOWER, _NOISE = 2.0, 0.1
 """An answer is late that took this many times the shortest round trip, and so many seconds more."""

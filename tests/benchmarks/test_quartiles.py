@@ -90,6 +90,8 @@ def test_a_peer_that_is_not_there_or_does_not_run_is_named_and_left_out() -> Non
     assert len(results.of("here", "cpu_ms")) == 2
     assert results.missing[0] == "absent: no_such_package.inside is not installed"
     assert results.missing[1].startswith("broken: it did not run (")
+    nobody = interleaved([absent], 2)
+    assert (nobody.samples, nobody.missing) == ({}, results.missing[:1])
 
 
 def test_ours_may_not_be_left_out() -> None:

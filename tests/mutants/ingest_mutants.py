@@ -171,7 +171,7 @@ MUTANTS = [
     Mutant(
         "landed_records_are_placed_one_by_one",
         "clinia_async/ingest/pipeline/input_reader.py",
-        "return self._pass_over(batch)",
+        "return self._pass_over(len(batch))",
         "return False",
         ["tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_together"],
     ),

@@ -166,11 +166,11 @@ def test_after_a_retry_after_growth_is_fast_up_to_the_limit_that_held() -> None:
     now = answer(adaptive, LoadSignal.THROTTLED, 0.0, retry_after=2.0)
     while adaptive.limit < 13.9:
         now = good_round(adaptive, max(now, adaptive.opens_at(0)))
-    assert now < 4
-    while now < 10:
+    assert now < 3.5
+    while now < 4:
         now = good_round(adaptive, now)
     assert adaptive.limit <= 14
-    while now < 16:
+    while now < 10:
         now = good_round(adaptive, now)
     assert adaptive.limit > 20
 
