@@ -21,14 +21,15 @@ from tests.virtual_time import factories
 CONTRACT = Contract.load()
 SEEN = Seen(CONTRACT)
 """What this library's own client has asked of an emulator in this run, and what it was answered."""
-settings.register_profile(
-    "suite",  # the same examples in each run, however slow the machine is; campaigns draw others
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-settings.load_profile("suite")
+for profile, examples in {"suite": 25, "campaigns": 100}.items():
+    settings.register_profile(
+        profile,  # the same examples in each run, however slow the machine is; campaigns draw others
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 MISSING = pytest.StashKey[list[str]]()
 
 
@@ -55,6 +56,7 @@ ALTERING = {"ByteOrderMark", "EmptyResponse", "MalformedReceipts", "ProxyRespons
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("suite" if config.getoption("markexpr") else "campaigns")
     Emulator.default_dialect = config.getoption("dialect")
     os.environ["CLINIA_EMULATOR_DIALECT"] = Emulator.default_dialect
     config.addinivalue_line("markers", 'campaign: a slice of a long search, run by CI with -m ""')

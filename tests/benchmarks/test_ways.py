@@ -11,6 +11,7 @@ from benchmarks.measures.ndjson import ndjson
 from benchmarks.rounds import Contender, sample
 from benchmarks.stub import Stub, serving
 
+pytestmark = pytest.mark.campaign
 ONE_BY_ONE, MANY = {"cpu_us", "per_second"}, {"cpu_us", "per_second", "peak_mb"}
 WAITED = {"looks", "p50_ms", "p90_ms", "p99_ms", "mean_ms", "cpu_us", "seconds", "peak_mb"}
 
