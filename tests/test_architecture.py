@@ -42,7 +42,7 @@ ONLY_IN = {
     "cattrs": {"serialization"},
     "backoff": {"transport.retry"},
     "pytest": {"testing.plugin"},
-    "sqlite3": {"ingest.journal", "ingest.readers.fhir_history", "cli.distinct_keys"},
+    "sqlite3": {"ingest.journal", "ingest.readers.temporary_database", "cli.distinct_keys"},
 }
 SEPARATE = "emulator"
 """The emulator meets the library over HTTP alone, so that a wrong name cannot hide on both sides."""

@@ -18,7 +18,7 @@ from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Place, Report, SlowChunk
-from clinia_async.ingest.readers.fhir_bundle import RESOURCE_REASONS
+from clinia_async.ingest.readers.fhir_bundle import COPIES, RESOURCE_REASONS
 
 Fields = Mapping[str, object]
 
@@ -121,6 +121,9 @@ def place_fields(places: Sequence[Place]) -> dict[str, object]:
 def skipped_in_words(skipped: Counter[str]) -> Iterator[str]:
     """Yield a line for each reason to pass over references or resources of FHIR."""
     for reason, count in skipped.most_common():
+        if reason == COPIES:
+            yield f"  {count:>9,} resources came again {reason}"
+            continue
         what = "resources" if reason in RESOURCE_REASONS else "references"
         yield f"  {count:>9,} {what} skipped: {reason}"
 
@@ -128,8 +131,9 @@ def skipped_in_words(skipped: Counter[str]) -> Iterator[str]:
 def skipped_fields(skipped: Counter[str]) -> dict[str, object]:
     """Return the same as JSON fields."""
     resources = {reason: count for reason, count in skipped.items() if reason in RESOURCE_REASONS}
-    references = {reason: count for reason, count in skipped.items() if reason not in resources}
-    return {"skipped_references": references, "skipped_resources": resources}
+    references = {reason: count for reason, count in skipped.items() if reason not in {*resources, COPIES}}
+    copies = {"differing_copies": skipped[COPIES]} if skipped[COPIES] else {}
+    return {"skipped_references": references, "skipped_resources": resources, **copies}
 
 
 _PACKAGES = ("clinia-async", "aiohttp", "attrs", "cattrs", "orjson", "pyarrow", "zstandard")

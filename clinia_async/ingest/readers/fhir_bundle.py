@@ -38,6 +38,8 @@ CHANGE_REASONS = {
     "PATCH": "to be changed by a PATCH",
 }
 """Why an entry of a transaction loads nothing where references alone are loaded."""
+COPIES = "with other references than in another copy, all of which are loaded"
+"""Counts copies of resources; they are not passed over."""
 RESOURCE_REASONS = frozenset({_DELETED, *CHANGE_REASONS.values()})
 """Those of the reasons that count resources."""
 _REQUESTS = frozenset({"transaction", "batch"})
@@ -336,15 +338,20 @@ def placed_in_bundle(resource: Resource, bundle: Bundle, passed_over: PassedOver
 
 def _count_beside(entry: Object, path: str, passed_over: PassedOver) -> None:
     """Count the references in an entry that are not in its resource, such as those of its outcome."""
-    beside = {
-        name: each for name, each in entry.items() if name != "resource" and isinstance(each, dict | list)
-    }
+    beside = {name: each for name, each in entry.items() if name != "resource" and _may_refer(each)}
     if not beside:
         return
     with suppress(DecodeError):
         for each in resources_in({"resourceType": "Bundle", **beside}, path):
             if each.references:
                 passed_over["in an entry, beside its resource"] += len(each.references)
+
+
+def _may_refer(value: object) -> bool:
+    """Return whether a value may hold references: a request or a response that holds texts alone does not."""
+    if isinstance(value, dict):
+        return not all(isinstance(inner, str) for inner in value.values())
+    return isinstance(value, list)
 
 
 def _add(table: dict[_K, Identity | None], key: _K, identity: Identity) -> None:

@@ -15,29 +15,25 @@ record there.
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from hashlib import blake2b
-from threading import Lock
 from typing import cast
 
 from attrs import define, field, frozen
 
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_identity import Identity
+from clinia_async.ingest.readers.temporary_database import TemporaryDatabase, digest
 from clinia_async.serialization import timestamps
 from clinia_async.serialization.exact_json import dumps
 
 _NUMBER = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLE = """
-    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
     CREATE TABLE last (identity BLOB PRIMARY KEY, place INTEGER, bundle INTEGER, time INTEGER, number INTEGER,
-        content BLOB, is_deleted INTEGER, state INTEGER) WITHOUT ROWID;
-    BEGIN
+        content BLOB, is_deleted INTEGER, state INTEGER) WITHOUT ROWID
 """
 _FIND = "SELECT place, bundle, time, number, content, is_deleted, state FROM last WHERE identity = ?"
 _KEEP = "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -93,10 +89,12 @@ class Histories:
     _noted: int = field(default=0, init=False)
     _read: int = field(default=0, init=False)
     _is_reading_ahead: bool = field(default=False, init=False)
-    is_closed: bool = field(default=False, init=False)
-    _database: sqlite3.Connection | None = field(default=None, init=False, repr=False)
-    _lock: Lock = field(factory=Lock, init=False, repr=False)
-    """A reader that was left may go on in its thread for a moment."""
+    _database: TemporaryDatabase = field(factory=lambda: TemporaryDatabase(_TABLE), init=False)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody reads on."""
+        return self._database.is_closed
 
     @property
     def are_known(self) -> bool:
@@ -128,15 +126,12 @@ class Histories:
 
     def is_deleted(self, identity: Identity) -> bool:
         """Return whether the last version says that the resource is gone."""
-        found = None if self._database is None else self._find(identity)
+        found = self._find(identity) if self.are_known else None
         return found is not None and found[0].is_deleted and found[1] is not Standing.UNORDERED
 
     def close(self) -> None:
         """Remove the database. A reader in a thread ends at its next entry."""
-        self.is_closed = True
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
+        self._database.close()
 
     def _read_versions(self, read: Callable[[], None]) -> None:
         self.ahead, self._is_reading_ahead, self._noted = None, True, self._read
@@ -165,7 +160,7 @@ class Histories:
             self._keep(identity, version, Standing.LATE if was_loaded else standing)
 
     def _find(self, identity: Identity) -> tuple[_Version, Standing] | None:
-        row = self._execute(_FIND, _digest(identity))
+        row = self._database.execute(_FIND, digest(*identity))
         if row is None:
             return None
         place, bundle, time, number, content, is_deleted, state = cast("_Row", row)
@@ -173,23 +168,7 @@ class Histories:
 
     def _keep(self, identity: Identity, version: _Version, standing: Standing) -> None:
         row = (version.place, version.bundle, version.time, version.number, version.content)
-        self._execute(_KEEP, _digest(identity), *row, version.is_deleted, standing.value)
-
-    def _execute(self, text: str, *values: object) -> tuple[object, ...] | None:
-        """Run a statement; return its first row. Raises `InputError`."""
-        with self._lock, suppress(sqlite3.Error):
-            if self.is_closed:
-                raise InputError("the input was left before its end: read it again")
-            if self._database is None:
-                self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-                self._database.executescript(_TABLE)
-            found: tuple[object, ...] | None = self._database.execute(text, values).fetchone()
-            return found
-        raise InputError("no room for temporary files: set TMPDIR to a folder that has it")
-
-
-def _digest(identity: Identity) -> bytes:
-    return blake2b("\0".join(identity).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        self._database.execute(_KEEP, digest(*identity), *row, version.is_deleted, standing.value)
 
 
 def _version_of(entry: Mapping[str, object], place: int, bundle: int, *, is_deleted: bool) -> _Version:

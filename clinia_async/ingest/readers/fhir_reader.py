@@ -33,7 +33,8 @@ from attrs import define, field
 
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
-from clinia_async.ingest.readers.fhir_bundle import Bundle, Found, PassedOver, Placed
+from clinia_async.ingest.readers.fhir_bundle import COPIES, Bundle, Found, PassedOver, Placed
+from clinia_async.ingest.readers.fhir_copies import Copies
 from clinia_async.ingest.readers.fhir_history import Histories
 from clinia_async.ingest.readers.fhir_identity import Servers
 from clinia_async.ingest.readers.fhir_records import (
@@ -84,6 +85,7 @@ class FhirReader:
     is_read_once: bool = False
     """The lines come from standard input: of histories, only those on one line can be known ahead."""
     histories: Histories = field(factory=Histories)
+    copies: Copies = field(factory=Copies)
 
     async def read(self, stream: InputStream) -> AsyncGenerator[Block, None]:
         """Yield the records of lines or of a document, whichever it is. Raises `InputError`."""
@@ -157,9 +159,20 @@ class FhirReader:
     def _document(self, open_: Callable[[], Read], number: int | None = None) -> "Document":
         return Document(self.maker(), self.servers, self.histories, open_, number)
 
+    def count_copies(self) -> None:
+        """Count the copies of resources that refer to something else than another. Raises `InputError`."""
+        count = self.copies.count()
+        if count:
+            self.passed_over[COPIES] += count
+
+    def close(self) -> None:
+        """Remove what was kept of the input."""
+        self.histories.close()
+        self.copies.close()
+
     def maker(self) -> RecordMaker:
         """Return what makes the records of this pass."""
-        return RecordMaker(self.lines, self.passed_over, self.content, not self.is_second)
+        return RecordMaker(self.lines, self.passed_over, self.content, self.copies, not self.is_second)
 
     def ahead(self) -> "AheadReader":
         """Return what reads the same input for the versions in its histories."""

@@ -16,6 +16,7 @@ from clinia_async.ingest.readers.fhir_bundle import (
     Placed,
     Wrong,
 )
+from clinia_async.ingest.readers.fhir_copies import Copies
 from clinia_async.ingest.readers.fhir_identity import Identity, fhir_address
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
@@ -55,6 +56,7 @@ class RecordMaker:
     passed_over: PassedOver
     content: FhirContent = FhirContent.REFERENCES
     """Never both: each pass has its own."""
+    copies: Copies | None = None
     names_wrong: bool = True
     """Whether what is no resource is a bad record; not in a pass after one that named it."""
 
@@ -111,6 +113,8 @@ class RecordMaker:
             return ()
         if identity is None:
             return None if targets else ()
+        if targets and self.copies is not None:
+            self.copies.add(identity, targets)
         return [_relationship(identity, path, target) for path, target in targets]
 
     def _resource(self, placed: Placed) -> Sequence[bytes] | None:

@@ -113,7 +113,8 @@ def read_records(
         table: How tables are written: delimiter, encoding, time zone and the like.
         action: The action of records that name none.
         map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
-        passed_over: Counts, by reason, the references of FHIR that are no relationships.
+        passed_over: Counts, by reason, the references of FHIR that are no relationships, resources that are
+            not loaded, and copies of one resource that refer to something else, all of which are loaded.
         fhir: What of FHIR becomes records: `references` as relationships, `resources`, or `both`, for which
             the files are read twice, and the relationships wait until the resources are stored; standard
             input is kept in a temporary file for that.
@@ -277,10 +278,11 @@ class _Files:
     fhir: FhirReader
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
-        with closing(self.fhir.histories):
+        with closing(self.fhir):
             async with aclosing(self._read_all(paths)) as blocks:
                 async for block in blocks:
                     yield block
+            await asyncio.to_thread(self.fhir.count_copies)
 
     async def _read_all(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
         for place, path in enumerate(paths):

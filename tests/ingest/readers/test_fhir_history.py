@@ -316,3 +316,16 @@ async def test_ids_are_those_of_the_references_in_every_pass(tmp_path: Path) -> 
     lines = [json.loads(each.text or b"") for each in found if isinstance(each, Record)]
     assert [line["id"] for line in lines if line["type"] == "Patient"] == ["1_40http_3A_2F_2Fb"]
     assert targets(found) == {("o1", "1")}
+
+
+async def test_copies_that_refer_to_something_else_are_counted_and_loaded(tmp_path: Path) -> None:
+    def copy(target: str, **fields: str) -> Entry:
+        subject = {"reference": f"Patient/{target}"}
+        return {"resourceType": "Observation", "id": "o", "subject": subject, **fields}
+
+    same = [copy("a"), copy("a", status="final"), copy("a")]
+    _, counts = await read(as_files(tmp_path, same, "documents"))
+    assert not counts
+    found, counts = await read(as_files(tmp_path, [*same, copy("b"), copy("b")], "documents"))
+    assert targets(found) == {("o", "a"), ("o", "b")}
+    assert counts == {"with other references than in another copy, all of which are loaded": 1}
