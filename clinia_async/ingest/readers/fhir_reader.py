@@ -136,13 +136,13 @@ class FhirReader:
             return [] if self.is_second else [BadRecord(number, "$", reason)]
         if not text.strip():
             return [] if self.is_second else [Blank(number)]
+        if self.is_read_once:
+            self.histories.ahead = lambda: self.ahead().skip_line(text)
         try:
             value = self.maker().parse(text)
         except DecodeError as error:
             wrong = BadRecord(number, error.path, f"expected {error.expected}", _kept(text))
             return self._entries(number, text) or ([] if self.is_second else [wrong])
-        if self.is_read_once:
-            self.histories.ahead = lambda: self.ahead().skip_line(text)
         bundle = Bundle(self.servers, self.histories)
         if isinstance(value, list) and value:
             found = bundle.listed(value, "$", self.passed_over)

@@ -165,6 +165,22 @@ async def test_standard_input_is_read_ahead_as_far_as_it_can_be(
         assert (line, path, "no later version" in reason) == (2, "$.entry[0].response.lastModified", True)
 
 
+@pytest.mark.parametrize("is_piped", [False, True])
+async def test_an_entry_that_is_no_json_costs_itself(
+    is_piped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = ["2024-01-03T00:00:00Z", "2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z"]
+    line = json.dumps(page(*(version("o", f"t{n}", time=time) for n, time in enumerate(times))))
+    line = line.replace('"Patient/t0"', "NaN")
+    path = tmp_path / "x.fhir.ndjson"
+    path.write_text(f"{line}\n{line}\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    found, counts = await read(None if is_piped else [path])
+    assert [path for _, path, _ in reported(found)] == ["$.entry[0]"] * 2
+    assert targets(found) == {("o", "t1")}
+    assert counts == {"in an earlier version": 3}
+
+
 async def test_dead_letters_stay_bad_until_a_time_is_written_into_them(tmp_path: Path) -> None:
     from clinia_async import DeadLetters, Disposition, RecordOutcome
 
