@@ -55,7 +55,7 @@ class Standing(Enum):
 
 @frozen
 class _Version:
-    """What an entry says of its version; `content` is a digest of one that says neither time nor number."""
+    """What an entry says of its version; `content` is a digest that says which one without a number it is."""
 
     place: int
     bundle: int
@@ -176,8 +176,9 @@ def _version_of(entry: Mapping[str, object], place: int, bundle: int, *, is_dele
     time = _microseconds(response.get("lastModified")) or _microseconds(meta.get("lastUpdated"))
     number = _number(meta.get("versionId")) or _number(response.get("etag"))
     content = None
-    if time is None and number is None:
-        content = blake2b(dumps(entry), digest_size=16).digest()
+    if number is None:
+        said = meta.get("versionId") or response.get("etag") or entry.get("resource") or is_deleted
+        content = blake2b(dumps(said), digest_size=16).digest()
     return _Version(place, bundle, time, number, content, is_deleted)
 
 

@@ -134,6 +134,19 @@ async def test_a_version_on_two_pages_is_one(tmp_path: Path) -> None:
     assert counts == {"in an earlier version": 2}
 
 
+async def test_versions_of_one_time_are_one_only_if_they_are_the_same(tmp_path: Path) -> None:
+    time = "2024-01-01T00:00:00Z"
+    for number in (None, "abc"):
+        one, other = (version("o", id_, time=time, number=number and number + id_) for id_ in ("x", "y"))
+        found, _ = await read(as_files(tmp_path, [page(one), page(one)], "documents"))
+        assert (reported(found), targets(found)) == ([], {("o", "x")})
+        found, _ = await read(as_files(tmp_path, [page(one), page(other)], "documents"))
+        assert (len(reported(found)), targets(found)) == (2, set())
+        gone = version("o", None, time=time)
+        found, _ = await read(as_files(tmp_path, [page(gone), page(one)], "documents"))
+        assert (len(reported(found)), targets(found)) == (2, set())
+
+
 async def test_in_one_bundle_the_first_is_the_last_unless_times_say_so(tmp_path: Path) -> None:
     found, _ = await read(as_files(tmp_path, [page(version("o", "one"), version("o", "two"))], "documents"))
     assert targets(found) == {("o", "one")}
