@@ -133,7 +133,7 @@ class Bundle:
         if resource is None and "resource" not in entry:
             return
         path = f"{path}.resource"
-        type_, id_ = resource_type(resource, path), resource_id(resource, path)
+        type_, id_ = self._type_and_id(entry, path)
         identity = self._identity(entry, type_, id_)
         reason = self._reason_to_pass(method)
         if self.type == "history" and reason is None and identity is not None:
@@ -154,6 +154,21 @@ class Bundle:
             own = identity if number == 0 else self._identity_of(each, base)
             yield Placed(each, own, base, self)
             yield from self._inside(each, base, passed_over)
+
+    def _type_and_id(self, entry: Object, path: str) -> tuple[str, str | None]:
+        try:
+            return resource_type(entry["resource"], path), resource_id(entry["resource"], path)
+        except DecodeError:
+            self.note_unreadable(entry)
+            raise
+
+    def note_unreadable(self, entry: object) -> None:
+        """Take an entry of a history that cannot be loaded for a version: no earlier one is the last."""
+        if self.type != "history" or not isinstance(entry, dict):
+            return
+        identity = self._named(entry)
+        if identity is not None:
+            self.histories.see(identity, entry, self._number, is_deleted=False)
 
     def _inside(self, resource: Resource, base: str | None, passed_over: PassedOver) -> Iterator["Found"]:
         """Yield what the entries of `resource` hold, if it is a Bundle."""

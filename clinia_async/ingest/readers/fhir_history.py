@@ -14,6 +14,7 @@ such as lines on standard input, is read line by line: a later version of what w
 record there.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,6 @@ from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_identity import Identity
 from clinia_async.ingest.readers.temporary_database import TemporaryDatabase, digest
 from clinia_async.serialization import timestamps
-from clinia_async.serialization.exact_json import dumps
 
 _NUMBER = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -178,7 +178,7 @@ def _version_of(entry: Mapping[str, object], place: int, bundle: int, *, is_dele
     content = None
     if number is None:
         said = meta.get("versionId") or response.get("etag") or entry.get("resource") or is_deleted
-        content = blake2b(dumps(said), digest_size=16).digest()
+        content = blake2b(json.dumps(said).encode(), digest_size=16).digest()  # it may be no strict JSON
     return _Version(place, bundle, time, number, content, is_deleted)
 
 

@@ -23,6 +23,7 @@ A relationship holds no data. An id with a dot is refused like any other, unless
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, suppress
 from copy import copy
@@ -305,6 +306,8 @@ class Document:
         try:
             entry = self.maker.parse(element.text)
         except DecodeError as error:
+            with suppress(ValueError, RecursionError):
+                value.bundle.note_unreadable(json.loads(element.text))
             return self._wrong(number, path, f"expected {error.expected}", _letter(element.text, value))
         passed_over = self.maker.passed_over
         if value.is_whole or value.is_list:

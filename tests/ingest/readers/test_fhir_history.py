@@ -190,8 +190,19 @@ async def test_an_entry_that_is_no_json_costs_itself(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     found, counts = await read(None if is_piped else [path])
     assert [path for _, path, _ in reported(found)] == ["$.entry[0]"] * 2
-    assert targets(found) == {("o", "t1")}
-    assert counts == {"in an earlier version": 3}
+    assert targets(found) == set(), "what was before is not the last version"
+    assert counts == {"in an earlier version": 4}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_what_was_before_an_entry_that_cannot_be_read_is_not_loaded(form: str, tmp_path: Path) -> None:
+    bad = version("o", "new", number="3")
+    bad["resource"]["id"] = 12
+    pages = [page(version("o", "old", number="2")), page(bad, version("p", "a"))]
+    found, counts = await read(as_files(tmp_path, pages, form))
+    assert len(reported(found)) == 1
+    assert targets(found) == {("p", "a")}
+    assert counts == {"in an earlier version": 1}
 
 
 async def test_dead_letters_stay_bad_until_a_time_is_written_into_them(tmp_path: Path) -> None:
