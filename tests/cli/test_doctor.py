@@ -339,7 +339,6 @@ def test_no_more_than_thirty_requests_are_ever_sent(
     monkeypatch.setenv("CLINIA_API_KEY", served.key)
     monkeypatch.setattr("clinia_async.cli.runs.doctor_writes._READS", (0.0, 0.0, 0.0, 0.0))
     monkeypatch.setattr("clinia_async.cli.runs.doctor_writes._FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("clinia_async.cli.runs.doctor_writes._WAIT", 0.5)
     served.emulator.default = Accepted(Constant(0.3))
     served.emulator.faults.add(Refusal(route="get_resource", type="NOT_FOUND", status=404))
     collections = [each for key in "abcdef" for each in ("--collection", f"c-{key}")]
