@@ -151,6 +151,15 @@ def test_its_port_is_taken(cli: Cli) -> None:
     assert ran.err.startswith("error: the emulator cannot start: ")
 
 
+def test_a_strict_one_knows_only_what_was_made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, variables = _running("--strict")
+    _lead(variables, monkeypatch)
+    assert cli("ingest", _some_records(), "--source", "s").code == 1
+    assert cli("source", "create", "s").code == 0
+    assert cli("source", "get", "s").code == 0
+    assert _stopped(process, signal.SIGTERM).code == 0
+
+
 def test_the_dialect_and_the_window(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     process, variables = _running("--dialect", "go", "--window", "counts")
     _lead(variables, monkeypatch)

@@ -65,6 +65,12 @@ def _key(key: str | None, path: Path | None) -> str | None:
     show_default=True,
     help="How answers are written: as documented, or with null for every empty list and absent field.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="As at the service: sources, definitions and profiles must be made before they are used, and the ends"
+    " of a relationship must exist.",
+)
 @click.option("--seed", type=int, default=0, help="Determines the ids of tasks.  [default: 0]")
 @click.option(
     "--accept",
@@ -119,6 +125,7 @@ def emulator(
     key: str | None,
     key_file: Path | None,
     dialect: Literal["documented", "go"],
+    strict: bool,
     seed: int,
     accept: tuple[tuple[str, str], ...],
     accept_all: str | None,
@@ -134,7 +141,7 @@ def emulator(
     The lines that it prints make a shell use it.
     """
     from clinia_async.cli.runs.emulator import serve
-    from clinia_async.emulator import Accepted, Emulator, Persisted
+    from clinia_async.emulator import Accepted, Emulator, Persisted, Settings
     from clinia_async.emulator.chaos import faults_from_text
     from clinia_async.emulator.latency import from_text
 
@@ -147,6 +154,7 @@ def emulator(
             data=data,
             key=key,
             dialect=dialect,
+            settings=Settings(strict=strict),
             seed=seed,
             modes={type_: Accepted(from_text(latency)) for type_, latency in accept},
             default=Persisted() if accept_all is None else Accepted(from_text(accept_all)),
