@@ -21,14 +21,15 @@ class Campaign:
     claim: str
     command: tuple[str, ...]
     whole: tuple[str, ...]
-    slice: tuple[str, ...]
+    slice: tuple[str, ...] | None
+    """None where CI's run of the suite has all of it."""
 
     def arguments(self, *, quick: bool) -> list[str]:
-        return [*self.command, *(self.slice if quick else self.whole)]
+        return [*self.command, *((self.slice or ()) if quick else self.whole)]
 
 
 CAMPAIGNS = [
-    Campaign("every row of the fault matrix", ("pytest", "-q", "-m", "", "tests/matrix"), (), ()),
+    Campaign("every row of the fault matrix", ("pytest", "-q", "-m", "", "tests/matrix"), (), None),
     Campaign(
         "0 untrue, 0 lost, 0 doubled against a scripted registry",
         ("tests.truth", "--seeds"),
@@ -70,8 +71,9 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="campaigns at once (2)")
     chosen = parser.parse_args()
     begun = time.monotonic()
+    campaigns = [each for each in CAMPAIGNS if not chosen.quick or each.slice is not None]
     with ThreadPoolExecutor(chosen.at_once) as threads:
-        held = [*threads.map(partial(run, quick=chosen.quick), CAMPAIGNS)]
+        held = [*threads.map(partial(run, quick=chosen.quick), campaigns)]
     print(f"{sum(held)} of {len(held)} held in {time.monotonic() - begun:.0f} s")
     return not all(held)
 

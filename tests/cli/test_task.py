@@ -77,7 +77,7 @@ def test_a_task_that_failed(cli: Cli, served: Served) -> None:
     ran = cli("task", "wait", _bulk_submitted(served))
     assert (ran.code, ran.out) == (5, "")
     assert ran.err.splitlines()[:-1] == ["PENDING", "FAILURE"]
-    assert ran.err.splitlines()[-1].endswith("1 of 1 operations failed ALREADY_EXISTS")
+    assert ": 1 of 1 operations failed ALREADY_EXISTS; `task get --receipts` says" in ran.err.splitlines()[-1]
 
 
 def test_a_task_that_does_not_exist(cli: Cli, served: Served) -> None:

@@ -56,6 +56,7 @@ def _modes(directory: Path) -> dict[str, int]:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    gc.collect()  # what tests before this one left closes its files
     before, tasks = _open_files(), asyncio.all_tasks()
     async with Emulator(data=tmp_path / "r.db", default=Accepted(Constant(100))) as emulator:
         async with Raw(emulator) as raw:

@@ -18,6 +18,7 @@ from clinia_async import (
     SourceCancelled,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
+from clinia_async.errors import reason_of
 from tests.ingest.running import BOTH_WAYS, SOURCE, ran, session_for, write, writes
 
 WAYS = ("single", "bulk", "bundle")
@@ -206,7 +207,7 @@ async def test_a_session_that_is_closed_ends_the_job_and_what_never_left_is_unse
         stored = emulator.relationships()
     report = found.report
     assert isinstance(found.error, SessionClosed)
-    assert report.stopped_by == str(found.error)
+    assert report.stopped_by == reason_of(found.error)
     assert pulled < 1000, "reading ends with the job"
     assert report.sent <= stored + report.by_disposition[Disposition.UNKNOWN]
     assert report.landed <= stored <= report.landed + report.by_disposition[Disposition.UNKNOWN]

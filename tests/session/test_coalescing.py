@@ -220,15 +220,21 @@ async def test_one_that_fails_fails_as_it_would_alone(status: str, kind: type[Ex
         assert "b.org-9" not in str(caught.value)
 
 
-@pytest.mark.parametrize("second", [[], [receipt("PENDING", "b.org-9")]])
-async def test_one_without_a_receipt_is_not_taken_for_stored(second: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("second", "proven"),
+    [
+        ([], (Outcome.DONE, Evidence.TASK)),
+        ([receipt("PENDING", "b.org-9")], (Outcome.UNKNOWN, Evidence.NONE)),  # speaks against its task
+    ],
+)
+async def test_one_without_a_receipt_is_not_taken_for_stored(second: list[Any], proven: object) -> None:
     receipts = [receipt("SUCCESS", "a.org-9"), *second]
     async with against(script("SUCCESS", receipts), coalesce=True) as (session, _):
         good, bad = await pair(session)
         assert (await good).id == "a.org-9"
         with pytest.raises(ProtocolError) as caught:  # what is read back is another record
             await bad
-        assert (caught.value.outcome, caught.value.evidence) == (Outcome.DONE, Evidence.TASK)
+        assert (caught.value.outcome, caught.value.evidence) == proven
 
 
 @pytest.mark.parametrize(

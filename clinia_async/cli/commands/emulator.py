@@ -68,8 +68,8 @@ def _key(key: str | None, path: Path | None) -> str | None:
 @click.option(
     "--strict",
     is_flag=True,
-    help="As at the service: sources, definitions and profiles must be made before they are used, and the ends"
-    " of a relationship must exist.",
+    help="As at the service: sources, definitions and profiles must be made before they are used, and the"
+    " ends of a relationship must exist.",
 )
 @click.option("--seed", type=int, default=0, help="Determines the ids of tasks.  [default: 0]")
 @click.option(

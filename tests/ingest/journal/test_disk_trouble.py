@@ -12,6 +12,7 @@ from attrs import define, field
 
 from clinia_async import ChunkLimits, Disposition, JournalError
 from clinia_async.emulator import Accepted, Constant, Emulator
+from clinia_async.errors import reason_of
 from clinia_async.ingest.journal import file as journal_file
 from clinia_async.ingest.journal.snapshot import read_snapshot
 from tests.ingest.running import Ran, run, stored_data, writes
@@ -73,7 +74,7 @@ def check_reported(found: Ran, emulator: Emulator) -> None:
     assert isinstance(found.error, JournalError)
     assert found.error.__context__ is None
     assert "secret" not in str(found.error)
-    assert found.report.stopped_by == str(found.error)
+    assert found.report.stopped_by == reason_of(found.error)
     held = stored_data(emulator)
     by_id = {each.id: number for number, each in enumerate(writes(RECORDS), 1)}
     landed = {line for kind in (Disposition.PERSISTED, Disposition.SUCCEEDED) for line in found.lines(kind)}
