@@ -14,6 +14,9 @@ from typing import Any
 import anyio
 import pytest
 from attrs import define, field
+
+pytest.importorskip("fastapi", reason="the tests of the core are installed without a web framework")
+
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
