@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -30,8 +30,20 @@ from clinia_async import (
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
 from tests.exchanges import AT, EHR, OFFICE, against, drop, held, join, joined, new, part, put, receipt
-from tests.factories import create, session_at
-from tests.hostile import accepted, answer, close, refusal, reply, task
+from tests.factories import ID, SOURCE, TYPE, create, session_at, write
+from tests.hostile import (
+    Behaviour,
+    Hostile,
+    Peer,
+    Seen,
+    accepted,
+    answer,
+    close,
+    persisted_document,
+    refusal,
+    reply,
+    task,
+)
 from tests.truth.test_same_outcome import SUBJECTS, statement
 
 MISSING = refusal(404, "NOT_FOUND")
@@ -544,3 +556,47 @@ async def test_tasks_that_nobody_awaits_are_counted_at_the_close(
         assert [record.getMessage().split()[0] for record in caplog.records] == ["3"]
         assert "never retrieved" in caplog.text
     assert kept
+
+
+# ------------------------------------------------------------------------------ errors within a success
+
+ERROR = {"type": "INTERNAL", "message": "no"}
+WAYS: dict[str, Callable[[Session], Awaitable[object]]] = {
+    "create": create,
+    "delete": lambda session: session.delete_relationship(SOURCE, TYPE, ID),
+    "bulk": lambda session: session.bulk(SOURCE, [write()]),
+    "bundle": lambda session: session.bundle(SOURCE, [write()]),
+}
+
+
+def done_with(field: str, value: object) -> Behaviour:
+    """Say that a write is stored, with the record if it is one, and with one more field."""
+
+    async def behave(peer: Peer, seen: Seen) -> None:
+        is_create = seen.target.endswith(f"/relationships/{TYPE}")
+        record = {"relationship": persisted_document(seen)} if is_create else {}
+        await answer({"status": "PERSISTED", field: value, **record}, 200)(peer, seen)
+
+    return behave
+
+
+@pytest.mark.parametrize(("field", "value"), [("error", ERROR), ("errors", [ERROR]), ("error", "no")])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_success_that_holds_an_error_proves_nothing(way: str, field: str, value: object) -> None:
+    async with (
+        Hostile(otherwise=done_with(field, value)) as server,
+        session_at(server) as session,
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            await WAYS[way](session)
+    assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, ""])
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_error_that_is_empty_is_none(way: str, nothing: object) -> None:
+    async with (
+        Hostile(otherwise=done_with("error", nothing)) as server,
+        session_at(server) as session,
+    ):
+        await WAYS[way](session)
