@@ -114,7 +114,9 @@ def checked_policy(write: object, on_existing: OnExisting | str) -> OnExisting:
     Raises:
         ConfigError: it is no such policy, or the write is no create whose key is known before it is sent.
     """
-    policy = choice(OnExisting, "on_existing", on_existing)
+    policy = on_existing
+    if not isinstance(policy, OnExisting):
+        policy = choice(OnExisting, "on_existing", policy)
     if policy is not OnExisting.FAIL and not is_keyed_create(write):
         raise ConfigError(f"on_existing must be {OnExisting.FAIL} for a write that is no create with an id")
     return policy

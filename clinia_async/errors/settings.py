@@ -97,8 +97,6 @@ def optional_path_of(name: str, value: object) -> Path | None:
 
 def choice(kind: type[E], name: str, value: str) -> E:
     """Return the value of an enum of options. Raises `ConfigError` for any other text."""
-    if isinstance(value, kind):
-        return value
     try:
         return kind(value)
     except ValueError:
