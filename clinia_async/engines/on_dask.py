@@ -3,11 +3,12 @@
 Needs `clinia-async[dask]`. Each worker reads the key from its environment: no task and no result holds it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
+from dask.bag import Bag
 from distributed import Client, as_completed, worker_client
 
 from clinia_async.errors import ConfigError
@@ -57,6 +58,8 @@ def ingest_dask(
 
 
 def _partitions(client: Client, data: object) -> Sequence[object]:
+    if isinstance(data, Bag):
+        data = data.map_partitions(_kept)
     if hasattr(data, "to_delayed"):
         return client.compute(data.to_delayed())  # type: ignore[no-any-return]
     if isinstance(data, str | Path):
@@ -64,6 +67,14 @@ def _partitions(client: Client, data: object) -> Sequence[object]:
     if isinstance(data, Sequence) and all(isinstance(path, str | Path) for path in data):
         return [Path(path) for path in data]
     raise ConfigError("data must be a Dask DataFrame or Bag, or paths of Parquet or NDJSON files")
+
+
+def _kept(rows: Iterable[object]) -> Iterable[object]:
+    """Return the rows of a Bag's partition as what can be read again, and moved to another worker.
+
+    An iterator can be neither: a second attempt would find the rest of it alone.
+    """
+    return list(rows) if isinstance(rows, Iterator) else rows
 
 
 def _run(part: object, config: PartitionConfig, partition: str, run: str) -> PartitionReceipt:

@@ -12,7 +12,7 @@ from dask import bag
 from distributed import Client, LocalCluster
 
 from clinia_async import ColumnMapping, ConfigError, Disposition, PartitionConfig
-from clinia_async.engines.on_dask import ingest_dask
+from clinia_async.engines.on_dask import _partitions, ingest_dask
 from tests.cli.served import Served
 from tests.engines.same_state import load, state
 
@@ -75,7 +75,7 @@ def test_a_partition_whose_worker_dies_is_run_again_and_nothing_is_stored_twice(
 ) -> None:
     path, died = tmp_path / "rows.ndjson", tmp_path / "died"
     path.write_text("")
-    rows = bag.from_sequence([*range(3000)], npartitions=2).map_partitions(_dying, str(died))
+    rows = bag.from_sequence([*range(3000)], npartitions=2).map_partitions(_Dying, str(died))
     before = served.holds()
     receipts = [*ingest_dask(client, rows, config=config(served, "dies"))]
     assert died.exists()
@@ -84,12 +84,31 @@ def test_a_partition_whose_worker_dies_is_run_again_and_nothing_is_stored_twice(
     assert served.holds() - before == 3000
 
 
-def _dying(numbers: list[int], died: str, name: str = "pat") -> Iterator[dict[str, object]]:
-    for number in numbers:
-        if number == 2500 and not Path(died).exists():
-            Path(died).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield row(number, name)
+class _Dying:
+    """Rows whose reader is killed once, before one of them."""
+
+    def __init__(self, numbers: list[int], died: str, name: str = "pat") -> None:
+        self._numbers, self._died, self._name = numbers, Path(died), name
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        for number in self._numbers:
+            if number == 2500 and not self._died.exists():
+                self._died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield row(number, self._name)
+
+
+def _each(numbers: list[int]) -> Iterator[dict[str, object]]:
+    yield from map(row, numbers)
+
+
+def test_partitions_that_are_iterators_can_be_read_twice_and_moved(client: Client) -> None:
+    lazy = bag.from_sequence([*range(10)], npartitions=2).map_partitions(_each)
+    parts = _partitions(client, lazy)
+    client.replicate(parts)
+    for _ in range(2):
+        read = [rows for part in parts for rows in client.submit(list, part, pure=False).result()]
+        assert read == [*map(row, range(10))]
 
 
 @pytest.mark.campaign
@@ -104,7 +123,7 @@ def test_the_same_file_leaves_the_same_state_by_one_process_by_four_and_by_dask(
     load(served, folder, "by-one", str(COLUMNS), processes=1)
     assert load(served, folder, "by-four", str(COLUMNS), processes=4, kills=1) == 1
     rows, died = bag.from_sequence(range(20_000), npartitions=4), tmp_path / "died"
-    lines = rows.map_partitions(_dying, str(died), "same")
+    lines = rows.map_partitions(_Dying, str(died), "same")
     assert all(receipt.all_landed for receipt in ingest_dask(client, lines, config=config(served, "by-dask")))
     whole = ingest_dask(client, sorted(folder.iterdir()), config=config(served, "by-files", columns=COLUMNS))
     assert all(receipt.all_landed for receipt in whole)
