@@ -15,7 +15,7 @@ import zstandard
 pytestmark = pytest.mark.campaign
 
 PROGRAM = """
-import asyncio, sys, tracemalloc
+import asyncio, sys, tracemalloc, zstandard
 from pathlib import Path
 from clinia_async import ColumnMapping, InputError, read_records
 path, format_, columns = sys.argv[1:]
