@@ -128,14 +128,14 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
     """Decode the response to a write; `check` verifies that what is PERSISTED is what was sent.
 
     Raises:
-        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, a PERSISTED one tells of an
+        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, a PERSISTED one holds an
             error, or `check` refused it.
     """
     submission = converter.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
     if submission.status == _PERSISTED:
-        if _tells_of_an_error(submission.unknown_fields or {}):
+        if _holds_an_error(submission.unknown_fields or {}):
             raise ProtocolError("the answer is PERSISTED and holds an error")
         if check is not None:
             check(submission)
@@ -146,7 +146,7 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
     return submission
 
 
-def _tells_of_an_error(fields: Mapping[str, object]) -> bool:
+def _holds_an_error(fields: Mapping[str, object]) -> bool:
     """Whether fields that no page shows say that something failed; null and empty ones say nothing."""
     return bool(fields.get("error") or fields.get("errors"))
 
