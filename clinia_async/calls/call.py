@@ -128,15 +128,12 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
     """Decode the response to a write; `check` verifies that what is PERSISTED is what was sent.
 
     Raises:
-        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, a PERSISTED one holds an
-            error, or `check` refused it.
+        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, or `check` refused it.
     """
     submission = converter.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
     if submission.status == _PERSISTED:
-        if _holds_an_error(submission.unknown_fields or {}):
-            raise ProtocolError("the answer is PERSISTED and holds an error")
         if check is not None:
             check(submission)
     elif submission.status != _ACCEPTED:
@@ -144,11 +141,6 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
     elif submission.task_id is None:
         raise ProtocolError("the answer is ACCEPTED and has no task id")
     return submission
-
-
-def _holds_an_error(fields: Mapping[str, object]) -> bool:
-    """Whether fields that no page shows say that something failed; null and empty ones say nothing."""
-    return bool(fields.get("error") or fields.get("errors"))
 
 
 def require_record(record: T | None) -> T:

@@ -12,8 +12,9 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from clinia_async.calls.reconciliation import UNPROVEN, Statement
-from clinia_async.errors import Evidence, Outcome
+from clinia_async.errors import Evidence, Outcome, ProtocolError
 from clinia_async.models import ErrorInfo, ErrorType
+from clinia_async.serialization import exact_json
 
 _NOT_CARRIED_OUT = frozenset({411, 413, 414, 429, 431})
 """Statuses that say in themselves that the request was not carried out, from the service or from a proxy."""
@@ -54,6 +55,20 @@ def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_ty
     is_whole = info.type in _OF_SISTER_PRODUCT or "details" in names
     is_word = _WORD.fullmatch(info.type) is not None
     return is_word and is_whole and info.code == status and info.message is not None
+
+
+def refuse_error_within(body: bytes) -> None:
+    """Check that an answer with a good status holds no error; one that is null or empty is none.
+
+    Raises:
+        ProtocolError: it holds one, and so proves nothing.
+        DecodeError: it may hold one and is not JSON.
+    """
+    if b'"error' not in body:
+        return
+    value = exact_json.loads(body)
+    if isinstance(value, dict) and (value.get("error") or value.get("errors")):
+        raise ProtocolError("the answer has a good status and holds an error")
 
 
 def statement_of_service(status: int, info: ErrorInfo) -> Statement:

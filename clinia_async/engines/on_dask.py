@@ -59,7 +59,7 @@ def ingest_dask(
 
 def _partitions(client: Client, data: object) -> Sequence[object]:
     if isinstance(data, Bag):
-        data = data.map_partitions(_kept)
+        data = data.map_partitions(_readable_again)
     if hasattr(data, "to_delayed"):
         return client.compute(data.to_delayed())  # type: ignore[no-any-return]
     if isinstance(data, str | Path):
@@ -69,7 +69,7 @@ def _partitions(client: Client, data: object) -> Sequence[object]:
     raise ConfigError("data must be a Dask DataFrame or Bag, or paths of Parquet or NDJSON files")
 
 
-def _kept(rows: Iterable[object]) -> Iterable[object]:
+def _readable_again(rows: Iterable[object]) -> Iterable[object]:
     """Return the rows of a Bag's partition as what can be read again, and moved to another worker.
 
     An iterator can be neither: a second attempt would find the rest of it alone.

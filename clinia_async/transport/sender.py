@@ -12,6 +12,8 @@ from typing import Generic, TypeVar, cast
 from attrs import define
 
 from clinia_async.calls import Browse, Call, Reconcilable, Request, RetrySafety
+from clinia_async.calls.error_answers import refuse_error_within
+from clinia_async.calls.raw_request import RawRequest
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     Match,
@@ -135,6 +137,9 @@ class Sender:
         response = await self.limiter.send(attempt, request, deadline)
         request.request_id = response.request_id
         try:
+            # a raw request returns the body as it is, and its caller reads it
+            if request.method != "GET" and not isinstance(call, RawRequest):
+                refuse_error_within(response.body)
             answer = call.decode_response(response.body)
         except ProtocolError as error:
             failure = copy_for_raise(error)  # without the frames that hold the body

@@ -19,6 +19,7 @@ from clinia_async import (
     Patch,
     PatchOp,
     Polling,
+    Profile,
     ProtocolError,
     Session,
     Task,
@@ -566,6 +567,10 @@ WAYS: dict[str, Callable[[Session], Awaitable[object]]] = {
     "delete": lambda session: session.delete_relationship(SOURCE, TYPE, ID),
     "bulk": lambda session: session.bulk(SOURCE, [write()]),
     "bundle": lambda session: session.bundle(SOURCE, [write()]),
+    "profile": lambda session: session.put_profile(SOURCE, "p", Profile({"name": {"type": "symbol"}})),
+    "source": lambda session: session.create_source(SOURCE),
+    "source without a body of its own": lambda session: session.delete_source(SOURCE),
+    "partition": lambda session: session.delete_partition("clinics"),
 }
 
 
@@ -575,7 +580,8 @@ def done_with(field: str, value: object) -> Behaviour:
     async def behave(peer: Peer, seen: Seen) -> None:
         is_create = seen.target.endswith(f"/relationships/{TYPE}")
         record = {"relationship": persisted_document(seen)} if is_create else {}
-        await answer({"status": "PERSISTED", field: value, **record}, 200)(peer, seen)
+        more = {"status": "PERSISTED", **record} if "/v1/re" in seen.target or "/bu" in seen.target else {}
+        await answer({field: value, **more}, 200)(peer, seen)
 
     return behave
 
