@@ -15,9 +15,11 @@ from benchmarks.stub import serving
 from benchmarks.tables import Table
 
 MEASURES = {
+    "all": "everything, at one version; --write replaces the results page by what was found",
     "single": "single creates against raw aiohttp, httpx and clinia-context-engine",
     "wait": "waiting for tasks at our pace and at others'",
     "bulk": "bulk creates against raw aiohttp, elasticsearch, qdrant and algolia",
+    "one-by-one": "a file sent a request a record against gather and a semaphore, and what a journal costs",
     "scale": "records a second by processes and by how long a bulk takes, beside a plain script",
     "files": "files of every format against NDJSON and against plain scripts",
     "memory": "peak memory by the number of records",
@@ -29,6 +31,7 @@ MEASURES = {
     "check": "the slice for CI: exit code 1 where a figure is beyond its fail figure",
 }
 ALIASES = {"import": "imports"}
+PAGE = [command for command in MEASURES if command not in ("all", "check")]
 PROFILES: dict[str, tuple[str, dict[str, object]]] = {
     "single": ("single:ours", {"count": 4000, "in_flight": 32}),
     "bulk": ("bulk:typed", {"count": 20_000}),
@@ -41,24 +44,33 @@ def main() -> int:
     arguments = _parsed()
     if arguments.command == "profile":
         return _profile(arguments.of)
+    command = ALIASES.get(arguments.command, arguments.command)
+    begun = machine.commit()
+    if arguments.write:
+        page.one_version(begun, begun)  # rather now than in an hour
     with serving(arguments.seed) as stub:
         plan = Plan(stub, arguments.rounds, arguments.quick, arguments.million)
-        command = ALIASES.get(arguments.command, arguments.command)
-        tables: list[Table] = importlib.import_module(f"benchmarks.measures.{_module(command)}").measure(plan)
+        sections = [_measured(each, plan) for each in (PAGE if command == "all" else [command])]
+    failed = [line for section in sections for table in section.tables for line in table.failed]
     notes = [stub.warning] if stub.warning else []
-    print("\n\n".join(table.text() for table in tables))
-    failed = [line for table in tables for line in table.failed]
     for line in [*notes, *(f"FAIL {line}" for line in failed)]:
         print(line)
     if arguments.write:
-        date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        page.write(page.Section(command, date, [*machine.description(), *notes], tables))
+        version = page.one_version(begun, machine.commit())
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        page.write(
+            page.Page([f"ended {now}, clinia_async at {version}", *machine.description(), *notes], sections)
+        )
         print(f"written to {page.FOLDER}")
     return 1 if failed and command == "check" else 0
 
 
-def _module(command: str) -> str:
-    return command.replace("-", "_")
+def _measured(command: str, plan: Plan) -> page.Section:
+    """Measure one command, and print its tables as soon as they are there."""
+    module = importlib.import_module(f"benchmarks.measures.{command.replace('-', '_')}")
+    tables: list[Table] = module.measure(plan)
+    print("\n\n".join(table.text() for table in tables), flush=True)
+    return page.Section(command, tables)
 
 
 def _parsed() -> argparse.Namespace:
@@ -70,7 +82,10 @@ def _parsed() -> argparse.Namespace:
         command.add_argument("--rounds", type=int, help="how many, instead of as many as this takes")
         command.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes")
         command.add_argument("--million", action="store_true", help="memory: a million records too")
-        command.add_argument("--write", action="store_true", help="to benchmarks/results, with plots")
+        if name == "all":
+            command.add_argument("--write", action="store_true", help="to benchmarks/results, with plots")
+        else:
+            command.set_defaults(write=False)
         command.add_argument("--seed", type=int, default=1, help="of how long the service's tasks take")
     profile = commands.add_parser("profile", help="where our time goes, by cProfile")
     profile.add_argument("of", choices=PROFILES)

@@ -16,7 +16,6 @@ def description() -> list[str]:
     return [
         f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         f"{system}, {platform.python_implementation()} {platform.python_version()}",
-        f"clinia_async at {_commit()}",
         ", ".join(f"{name} {_version(name)}" for name in (*_OURS, *_PEERS, *_MORE)),
     ]
 
@@ -30,7 +29,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
     """The last commit that changed the library, whatever else the folder holds."""
     named = _git("log", "-1", "--format=%h", "--", "clinia_async") or "an unknown commit"
     return f"{named}, changed since" if _git("status", "--porcelain", "--", "clinia_async") else named

@@ -1,6 +1,7 @@
-"""The results page: what the last run of each command found, with its plots, machine and date."""
+"""The results page: everything from one run, at one version, on one machine, with the goals at its top."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,28 +9,29 @@ from attrs import frozen
 from cattrs.preconf.json import make_converter
 
 from benchmarks import plots
-from benchmarks.tables import Table
+from benchmarks.tables import Goaled, Table, piped
 
 FOLDER = Path(__file__).with_name("results")
 _JSON = make_converter()
 _TOP = """# Results
 
-Written by `python -m benchmarks COMMAND --write`; each part says when and on what. A ratio is paired inside
-one round, and is given with its quartiles. CPU is the user and system time of the client's process alone,
-so ratios hold on a busy machine; delays, rates and whatever is told by the second do not.
+Written whole by `python -m benchmarks all --write`: one run, one version, one machine. A ratio is paired
+inside one round, and is given with its quartiles. CPU is the user and system time of the client's process
+alone, so ratios hold on a busy machine; delays, rates and whatever is counted by the second do not.
 """
+
+
+class MixedVersions(Exception):
+    """The library changed while it was measured, or holds changes that no commit has."""
 
 
 @frozen
 class Section:
     command: str
-    date: str
-    machine: Sequence[str]
     tables: Sequence[Table]
 
     def markdown(self) -> str:
-        about = [f"`python -m benchmarks {self.command}`, {self.date}", *self.machine]
-        lines = [f"## {self.command}", "", *(f"* {line}" for line in about), ""]
+        lines = [f"## {self.command}", ""]
         for number, table in enumerate(self.tables, start=1):
             plot = f"{self.command}-{number}.svg"
             lines.append(table.markdown())
@@ -38,14 +40,53 @@ class Section:
         return "\n".join(lines)
 
 
-def write(section: Section) -> None:
-    """Keeps the section beside those of other commands and renders the page anew from all."""
-    kept = FOLDER / "data"
-    kept.mkdir(parents=True, exist_ok=True)
-    (kept / f"{section.command}.json").write_text(json.dumps(_JSON.unstructure(section), indent=1) + "\n")
-    for old in FOLDER.glob(f"{section.command}-*.svg"):
-        old.unlink()
-    for number, table in enumerate(section.tables, start=1):
-        plots.draw(table, FOLDER / f"{section.command}-{number}.svg")
-    sections = [_JSON.loads(path.read_text(), Section) for path in sorted(kept.glob("*.json"))]
-    (FOLDER / "README.md").write_text("\n".join([_TOP, *(each.markdown() for each in sections)]))
+@frozen
+class Page:
+    """All that one run found. `about` says when, on what machine and of which versions."""
+
+    about: Sequence[str]
+    sections: Sequence[Section]
+
+    def markdown(self) -> str:
+        about = [*(f"* {line}" for line in self.about), ""]
+        return "\n".join([_TOP, *about, *self._goals(), *(each.markdown() for each in self.sections)])
+
+    def _goals(self) -> list[str]:
+        held = [goal for section in self.sections for table in section.tables for goal in table.goals]
+        reached = sum(goal.result == "reached" for goal in held)
+        head = ["## Goals", "", f"{reached} of {len(held)} are reached.", ""]
+        return [
+            *head,
+            piped(["", "found", "goal", ""]),
+            piped(["---", "--:", "--:", "---"]),
+            *map(_row, held),
+            "",
+        ]
+
+
+def one_version(before: str, after: str) -> str:
+    """Return the version that was measured from the first to the last.
+
+    Raises:
+        MixedVersions: it is not the same, or has changes that are not committed.
+    """
+    if before != after or "changed" in before:
+        raise MixedVersions(
+            f"the library was at {before} when this began and is at {after} now: commit, and run it again"
+        )
+    return after
+
+
+def write(page: Page) -> None:
+    """Replace the folder of results: the page, its plots, and the figures as JSON."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    for section in page.sections:
+        for number, table in enumerate(section.tables, start=1):
+            plots.draw(table, FOLDER / f"{section.command}-{number}.svg")
+    (FOLDER / "figures.json").write_text(json.dumps(_JSON.unstructure(page), indent=1) + "\n")
+    (FOLDER / "README.md").write_text(page.markdown())
+
+
+def _row(goal: Goaled) -> str:
+    return piped([goal.what, goal.found, goal.goal, goal.result])

@@ -32,11 +32,22 @@ class Lines:
 
 
 @frozen
+class Goaled:
+    """A figure beside its goal: `result` is reached, short or FAIL."""
+
+    what: str
+    found: str
+    goal: str
+    result: str
+
+
+@frozen
 class Table:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    goals: Sequence[Goaled] = ()
     failed: Sequence[str] = ()
     """What is beyond its fail figure, in words."""
     bars: Bars | None = None
@@ -51,8 +62,8 @@ class Table:
     def markdown(self) -> str:
         lines = [f"### {self.title}", ""]
         if self.rows:
-            lines += [_piped(self.columns), _piped(["---", *["--:"] * (len(self.columns) - 1)])]
-            lines += [_piped(row) for row in self.rows]
+            lines += [piped(self.columns), piped(["---", *["--:"] * (len(self.columns) - 1)])]
+            lines += [piped(row) for row in self.rows]
         lines += ["", *(f"* {note}" for note in self.notes), ""]
         return "\n".join(lines)
 
@@ -62,7 +73,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([f"  {first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)])
 
 
-def _piped(cells: Iterable[str]) -> str:
+def piped(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -94,10 +105,20 @@ class Comparison:
             columns,
             [self._row(name, ratios[name]) for name in names],
             [*notes, *(f"not measured: {reason}" for reason in self.results.missing)],
-            [
+            failed=[
                 f"{self.title}: {name}: {ratios[name]}, goal {self.goals[name]}"
                 for name in names
                 if self._result(name, ratios[name]) == "FAIL"
+            ],
+            goals=[
+                Goaled(
+                    f"{self.title}: {name}",
+                    str(ratios[name]),
+                    str(self.goals[name]),
+                    self._result(name, ratios[name]),
+                )
+                for name in names
+                if name in self.goals
             ],
             bars=self._bars(ratios),
         )

@@ -1,11 +1,11 @@
 """What it costs to import the library and to ask its command line for help."""
 
 from benchmarks.plan import Plan
-from benchmarks.quartiles import AtMost
+from benchmarks.quartiles import AtMost, Quartiles
 from benchmarks.rounds import Contender, interleaved
-from benchmarks.tables import Comparison, Table
+from benchmarks.tables import Comparison, Goaled, Table
 
-IMPORT, LOADED, HELP = AtMost(1.15, 1.15), AtMost(1.15), AtMost(2.5, 2.5)
+IMPORT, LOADED, HELP = AtMost(1.15, 1.15), AtMost(1.15), AtMost(1.5, 2.5)
 
 _THEIRS = "import aiohttp, attrs, cattrs.preconf.orjson"
 _CLICK = """
@@ -37,6 +37,8 @@ HELPED = Contender(
     needs="click",
     is_ours=True,
 )
+INGEST = Contender("clinia-async ingest, NDJSON", "importing:ingest", needs="click", is_ours=True)
+STARTED = AtMost(250)
 NOTHING = Contender("the interpreter alone", "importing:program", {"code": ""})
 
 
@@ -60,5 +62,16 @@ def measure(plan: Plan) -> list[Table]:
         {HELPED.name: HELP},
         ratio_of_cost=True,
     )
+    started = _started(plan)
     lazy = "most of the library is loaded when it is first used, so its Session is imported too"
-    return [imported.table([lazy]), helped.table()]
+    return [imported.table([lazy]), helped.table(), started]
+
+
+def _started(plan: Plan) -> Table:
+    """What an ingest costs until it connects, which is before it has sent anything."""
+    results = interleaved([INGEST], plan.times(9, 5))
+    found = Quartiles.of(results.of(INGEST.name, "cpu_ms"))
+    row = [INGEST.name, str(found), str(STARTED), STARTED.result(found)]
+    title = "CPU of an ingest before its first byte is sent"
+    goal = Goaled(f"{title}, ms", str(found), str(STARTED), row[-1])
+    return Table(title, ["", "CPU ms [q1..q3]", "goal", ""], [row], goals=[goal])

@@ -1,13 +1,20 @@
 """Records a second and CPU a record, by the number of processes and by how long a bulk takes."""
 
+from collections.abc import Sequence
+
 from benchmarks.measures.ndjson import ndjson
 from benchmarks.plan import Plan
-from benchmarks.quartiles import Quartiles
+from benchmarks.quartiles import AtLeast, AtMost, Goal, Quartiles
 from benchmarks.rounds import Contender, Results, interleaved
-from benchmarks.tables import Table
+from benchmarks.tables import Goaled, Table
 
 DELAYS = (0.0, 0.1, 1.0, 5.0)
 PROCESSES = (1, 2, 4)
+GOALS: Sequence[tuple[str, str, Goal]] = (
+    ("per_second", "records a second", AtLeast(80_000)),
+    ("peak_mb", "peak MB", AtMost(60)),
+)
+"""Of one process, where a bulk takes 1 s."""
 PLAIN = Contender("plain script", "scale:plain")
 PEER = Contender("elasticsearch async_bulk", "bulk_elasticsearch:bulk", needs="elasticsearch")
 NOTES = (
@@ -46,7 +53,15 @@ def _by_delay(plan: Plan, delay: float) -> Table:
         results = interleaved(placed, plan.times(3, 1), url=plan.stub.url, count=count)
     title = f"Bulks that take {delay:g} s, {count:,} records of NDJSON"
     columns = ["", "records a second", "CPU us a record", "peak MB"]
-    return Table(title, columns, [_row(each, results) for each in placed], NOTES)
+    held = (
+        [] if delay != 1 else [_held(title, results.of(ours[0].name, each[0]), *each[1:]) for each in GOALS]
+    )
+    return Table(title, columns, [_row(each, results) for each in placed], NOTES, held)
+
+
+def _held(title: str, figures: list[float], unit: str, goal: Goal) -> Goaled:
+    found = Quartiles.of(figures)
+    return Goaled(f"{title}, 1 process: {unit}", str(found), str(goal), goal.result(found))
 
 
 def _row(contender: Contender, results: Results) -> list[str]:

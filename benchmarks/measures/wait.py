@@ -4,20 +4,16 @@ All callers begin at once; the service ends each task after a time that depends 
 every pace meets the same ones.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 
 from attrs import frozen
 
+from benchmarks import pace_simulation
 from benchmarks.measures.pending import held
 from benchmarks.plan import Plan
 from benchmarks.quartiles import AtMost, Quartiles
 from benchmarks.rounds import Contender, Results, interleaved
-from benchmarks.tables import Bars, Table
-
-SIMULATION = "benchmarks.pace_simulation"
-"""A module that may be there: `tables(quick)` gives a pace's delay against the best at as many GETs."""
+from benchmarks.tables import Bars, Comparison, Goaled, Table
 
 OURS = Contender("clinia_async", "waiting:ours", is_ours=True)
 READ_BACK = Contender("clinia_async, with the record read back", "waiting:read_back", is_ours=True)
@@ -34,6 +30,11 @@ QUICK_PEERS = (
     _paced("backoff, full jitter from 0.1 s", "backoff", [0.1], "backoff"),
     _paced("google-api-core's DEFAULT_POLLING", "google", needs="google.api_core"),
 )
+SCHEDULED = Contender("a heap, a constant 0.25 s", "waiting_paces:scheduled", {"interval": 0.25})
+FEW = (CONSTANT, OURS)
+FEW_PENDING = AtMost(1.1)
+RESULTS = {"task.wait()": "wait", "await task, read_back=False": "result", "await task": "read back"}
+RESULT_GOALS = {"await task, read_back=False": AtMost(1.05), "await task": AtMost(1.3)}
 AZURE = _paced("azure-core's 30 s", "azure", needs="azure.core")
 
 
@@ -77,11 +78,52 @@ CREATE_INCLUDED = "the CPU includes the create; the delay is from the task's end
 
 
 def measure(plan: Plan) -> list[Table]:
-    peers = [CONSTANT, *QUICK_PEERS] if plan.quick else [CONSTANT, *QUICK_PEERS, AZURE]
+    peers = [CONSTANT, SCHEDULED, *QUICK_PEERS, *([] if plan.quick else [AZURE])]
     rounds = plan.times(3, 1)
     tables = [_table(load, _seen(plan, load, [OURS, READ_BACK, *peers], rounds), plan) for load in LOADS]
-    tables.append(_table(MANY, _seen(plan, MANY, [OURS, CONSTANT], rounds), plan))
-    return [*tables, held(plan, [plan.size(20_000, 5000)]), *_simulated(plan)]
+    tables.append(_table(MANY, _seen(plan, MANY, [OURS, CONSTANT, SCHEDULED], rounds), plan))
+    few = [_few_pending(plan, count) for count in (10, 100)]
+    held_ = held(plan, [plan.size(20_000, 5000)])
+    return [*tables, *few, _accepted(plan), held_, *pace_simulation.tables(quick=plan.quick)]
+
+
+def _few_pending(plan: Plan, count: int) -> Table:
+    """Few tasks, several times over, so that there is something to measure."""
+    batches = {"batches": 200 // count}
+    placed = [
+        Contender(each.name, each.way, {**each.arguments, **batches}, is_ours=each.is_ours) for each in FEW
+    ]
+    results = interleaved(placed, plan.times(5, 1), url=plan.stub.url, count=count, source="takes-400")
+    compared = Comparison(
+        f"{count} pending, each 0.4 s",
+        results,
+        CONSTANT.name,
+        "cpu_us",
+        "CPU us a task",
+        {OURS.name: FEW_PENDING},
+        ratio_of_cost=True,
+        more=[("GETs a task", "looks", ".2f"), ("late, p50 ms", "p50_ms", ".0f")],
+    )
+    return compared.table([CREATE_INCLUDED])
+
+
+def _accepted(plan: Plan) -> Table:
+    """What the result of an accepted create costs more than knowing that its task has ended."""
+    placed = [
+        Contender(name, "waiting:accepted", {"how": how}, is_ours=True) for name, how in RESULTS.items()
+    ]
+    count = plan.size(3000, 1000)
+    results = interleaved(placed, plan.times(9, 5), url=plan.stub.url, count=count, in_flight=32)
+    first, *_ = RESULTS
+    return Comparison(
+        "Accepted creates whose tasks end at once, 32 in flight",
+        results,
+        first,
+        "cpu_us",
+        "CPU us a create",
+        RESULT_GOALS,
+        ratio_of_cost=True,
+    ).table()
 
 
 def _seen(plan: Plan, load: Load, contenders: list[Contender], rounds: int) -> Results:
@@ -100,6 +142,7 @@ def _table(load: Load, results: Results, plan: Plan) -> Table:
         ["", *(heading for heading, _, _ in COLUMNS), "goals"],
         list(seen.values()),
         notes,
+        _held(load, results),
         bars=Bars(
             "median delay in noticing the end, ms",
             names,
@@ -108,6 +151,15 @@ def _table(load: Load, results: Results, plan: Plan) -> Table:
             [each.high for each in delays],
         ),
     )
+
+
+def _held(load: Load, results: Results) -> list[Goaled]:
+    headings = {figure: heading for heading, figure, _ in COLUMNS}
+    seen = {figure: Quartiles.of(results.of(OURS.name, figure)) for figure in load.goals}
+    return [
+        Goaled(f"{load.title}: {headings[figure]}", str(seen[figure]), str(goal), goal.result(seen[figure]))
+        for figure, goal in load.goals.items()
+    ]
 
 
 def _row(load: Load, results: Results, name: str) -> list[str]:
@@ -125,11 +177,3 @@ def _row(load: Load, results: Results, name: str) -> list[str]:
 def _goals(load: Load) -> str:
     headings = {figure: heading for heading, figure, _ in COLUMNS}
     return ", ".join(f"{headings[figure]} {goal}" for figure, goal in load.goals.items())
-
-
-def _simulated(plan: Plan) -> list[Table]:
-    if importlib.util.find_spec(SIMULATION) is None:
-        note = "this version has no simulation of a pace against the best possible at as many GETs"
-        return [Table("Pace against the best possible, offline", [""], [], [note])]
-    found: list[Table] = importlib.import_module(SIMULATION).tables(plan.quick)
-    return found

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,13 +16,24 @@ CHUNK, IN_FLIGHT = 1000, 4
 
 async def typed(url: str, count: int) -> dict[str, float]:
     """attrs values from a generator, every receipt read and matched, an outcome a record."""
+    return await _ingested(url, count, writes)
+
+
+async def dicts(url: str, count: int) -> dict[str, float]:
+    """The same as dicts, such as lines of NDJSON hold."""
+    return await _ingested(url, count, records)
+
+
+async def _ingested(
+    url: str, count: int, made: Callable[[int], Iterator[clinia.CreateRelationship | dict[str, object]]]
+) -> dict[str, float]:
     async with clinia.Session(base_url=url, api_key="k") as session:
 
         async def work(count: int) -> None:
             landed = 0
             limits = clinia.ChunkLimits(operations=CHUNK)
             async with clinia.Ingestion(
-                session, "persisted", writes(count), chunk=limits, workers=IN_FLIGHT
+                session, "persisted", made(count), chunk=limits, workers=IN_FLIGHT
             ) as job:
                 async for outcome in job:
                     landed += outcome.disposition.has_landed
@@ -41,6 +52,11 @@ def writes(count: int) -> Iterator[clinia.CreateRelationship]:
             clinia.Ref(to, "organization"),
             workload.DATA | {"visits": number},
         )
+
+
+def records(count: int) -> Iterator[dict[str, object]]:
+    for number in range(count):
+        yield {"type": workload.TYPE, **workload.body(number)}
 
 
 def file(url: str, count: int, path: str) -> dict[str, float]:

@@ -21,6 +21,13 @@ async def emulator(count: int) -> dict[str, float]:
         return figures
 
 
+async def bulks(count: int) -> dict[str, float]:
+    async with Emulator() as registry:
+        figures = await _under_load(registry.url, registry.key, count, "bulks")
+        assert registry.relationships() >= count
+        return figures
+
+
 async def bare(count: int) -> dict[str, float]:
     """A bare `aiohttp.web` handler that parses the body and inserts one row, under the emulator's pragmas."""
     database = sqlite3.connect(":memory:", isolation_level=None)
@@ -51,7 +58,7 @@ async def bare(count: int) -> dict[str, float]:
         database.close()
 
 
-async def _under_load(url: str, key: str, count: int) -> dict[str, float]:
+async def _under_load(url: str, key: str, count: int, of: str = "singles") -> dict[str, float]:
     load = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -59,6 +66,7 @@ async def _under_load(url: str, key: str, count: int) -> dict[str, float]:
         url,
         key,
         str(count),
+        of,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

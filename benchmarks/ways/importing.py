@@ -1,9 +1,14 @@
 """What starting costs: CPU milliseconds of a fresh interpreter that does one thing and ends."""
 
+import json
 import os
 import resource
+import socket
 import subprocess
 import sys
+from pathlib import Path
+
+from benchmarks import workload
 
 _TIMED = """
 import time
@@ -29,6 +34,41 @@ def program(code: str, times: int = 3) -> dict[str, float]:
         _run(code)
         spent.append(_of_children() - before)
     return {"cpu_ms": min(spent) * 1e3}
+
+
+def ingest(times: int = 3) -> dict[str, float]:
+    """The command line until its first connection arrives, which is never answered; the least of a few."""
+    return {"cpu_ms": min(_until_connected() for _ in range(times)) * 1e3}
+
+
+def _until_connected() -> float:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-m", "clinia_async", "ingest", "-", "--source", "ehr", "--base-url"]
+        command.append(f"http://127.0.0.1:{server.getsockname()[1]}")
+        environment = {**_ENVIRONMENT, "CLINIA_API_KEY": "k"}
+        line = json.dumps({"type": workload.TYPE, **workload.body(0)}).encode()
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(line)
+            process.stdin.close()
+            server.settimeout(60)
+            connection, _ = server.accept()
+            spent = _of_process(process.pid)
+            process.kill()
+            connection.close()
+    return spent
+
+
+def _of_process(number: int) -> float:
+    """User and system CPU of a process that still runs, in seconds."""
+    fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _run(code: str) -> str:

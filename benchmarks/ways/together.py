@@ -24,4 +24,4 @@ async def cost(send: Send, count: int, in_flight: int) -> dict[str, float]:
     started, began = time.process_time(), time.perf_counter()
     await together(send, range(_WARM_UP, _WARM_UP + count), in_flight)
     spent, took = time.process_time() - started, time.perf_counter() - began
-    return {"cpu_us": spent / count * 1e6, "per_second": count / took}
+    return {"cpu_us": spent / count * 1e6, "wall_us": took / count * 1e6, "per_second": count / took}

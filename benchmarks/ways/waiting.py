@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import clinia_async as clinia
 from benchmarks import workload
 from benchmarks.ways.lags import WARM_UP, due, measured
+from benchmarks.ways.together import cost
 
 
 async def ours(
@@ -52,6 +53,17 @@ async def read_back(url: str, count: int, source: str, round: int = 0) -> dict[s
 
         await asyncio.gather(*(_wait(session, "instant", number, "warm") for number in range(WARM_UP)))
         return await measured(run)
+
+
+async def accepted(url: str, count: int, in_flight: int, how: str) -> dict[str, float]:
+    """Creates whose tasks end at once: by `task.wait()`, or by their result with and without a read-back."""
+    async with clinia.Session(base_url=url, api_key="k", read_back=how == "read back") as session:
+
+        async def send(number: int) -> None:
+            task = await _create(session, "instant", number, "a")
+            await (task.wait() if how == "wait" else task)
+
+        return await cost(send, count, in_flight)
 
 
 async def _wait(session: clinia.Session, source: str, number: int, run: str) -> tuple[float, int]:

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 from attrs import astuple
 
+from benchmarks.pace_simulation import TUNED_ON, Distribution, Figures, least_delay, simulate
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
 from clinia_async.tasks.duration_histogram import Durations
 from clinia_async.tasks.pacing import jittered, learner
-from tests.simulations.pacing import LAWS, Distribution, Figures, least_delay, simulate
 
 SINGLE = TaskKind.SINGLE
 
@@ -43,7 +43,7 @@ def usually(distribution: Distribution) -> Figures:
 
 @pytest.mark.campaign
 def test_a_log_normal_law_is_learned() -> None:
-    distribution = LAWS["log-normal"]
+    distribution = TUNED_ON["log-normal"]
     got = usually(distribution)
     assert got.polls <= 3
     assert got.p50 <= 0.150
@@ -53,7 +53,7 @@ def test_a_log_normal_law_is_learned() -> None:
 
 @pytest.mark.campaign
 def test_a_law_with_two_modes_is_learned() -> None:
-    distribution = LAWS["bimodal"]
+    distribution = TUNED_ON["bimodal"]
     got = usually(distribution)
     assert got.polls <= 4
     assert got.p50 <= 0.120
@@ -64,14 +64,14 @@ def test_a_law_with_two_modes_is_learned() -> None:
 
 @pytest.mark.parametrize(("title", "delay"), [("always 0.3 s", 0.05), ("always 3 s", 0.2)])
 def test_what_always_takes_as_long_costs_few_polls(title: str, delay: float) -> None:
-    got = simulate(LearnedPace(), LAWS[title])
+    got = simulate(LearnedPace(), TUNED_ON[title])
     assert got.polls <= 3
     assert got.mean <= delay
 
 
 @pytest.mark.campaign
 def test_a_law_that_drifts_is_followed() -> None:
-    distribution = LAWS["drifting"]
+    distribution = TUNED_ON["drifting"]
     got = simulate(LearnedPace(), distribution)
     # a thousand tasks are under way at each change, paced by what held until then
     assert got.mean <= 2.2 * least_delay(distribution, got.polls)
