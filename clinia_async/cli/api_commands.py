@@ -5,12 +5,14 @@ from typing import TypeAlias
 
 import click
 
-from clinia_async.cli.api_table import COMMANDS, GROUPS, ApiCommand, Effect, Kind, Parameter
+from clinia_async.cli.api_table import COMMANDS, ApiCommand, Effect, Kind, Parameter
 from clinia_async.cli.connection_options import connection_options, source_option
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import output_option
 from clinia_async.cli.param_types import JSON_METAVAR, json_value, type_and_id
+from clinia_async.cli.running import run_command
+from clinia_async.cli.summaries import CALLS
 
 _JSON_KINDS = frozenset({Kind.OBJECT, Kind.FILTER, Kind.MODEL})
 _Type: TypeAlias = "click.ParamType[str] | click.ParamType[int] | Callable[[str], object]"
@@ -22,7 +24,7 @@ def api_command(name: str) -> click.Command:
     first, *rest = COMMANDS[name]
     if not rest and not first.name:
         return _command(name, first)
-    group = CommandGroup(name, help=GROUPS[name], epilog=EPILOG, no_args_is_help=False)
+    group = CommandGroup(name, help=CALLS[name], epilog=EPILOG, no_args_is_help=False)
     for row in COMMANDS[name]:
         group.add_command(_command(row.name, row))
     return group

@@ -4,8 +4,8 @@ What runs a row is `runs.api`; what makes a click command of it is `api_commands
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -28,8 +28,7 @@ class Kind(Enum):
     """A file of records as `ingest` reads them."""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a session's method: an option if `flag` begins with dashes, else an argument."""
 
     name: str
@@ -61,8 +60,7 @@ class Effect(Enum):
     """A write that may be accepted as a task: it has `--wait`."""
 
 
-@dataclass(frozen=True)
-class ApiCommand:
+class ApiCommand(NamedTuple):
     name: str
     method: str
     help: str
@@ -116,21 +114,6 @@ def _document(
 
 _RESOURCE = (DATA, META, CONTAINED)
 _FILE = Parameter("writes", "FILE", kind=Kind.RECORDS)
-
-GROUPS: Mapping[str, str] = {
-    "relationship": "Create, read, change or delete one relationship.",
-    "resource": "Create, read, replace or delete one resource.",
-    "contained": "Create, replace or delete a resource inside another.",
-    "source": "Create, read, list or delete sources.",
-    "profile": "Create or replace the profile of a type of resources.",
-    "definition": "Create, read or list relationship definitions.",
-    "collection": "Create, replace or read a collection.",
-    "partition": "Create, read, list or delete partitions.",
-    "bulk": "Send up to a few thousand records in one request; `ingest` sends any number.",
-    "bundle": "Send records in one request that stores all of them, or none.",
-    "browse": "Print every record of some collections.",
-    "purge": "Delete all records of a collection, or read how that stands.",
-}
 
 COMMANDS: Mapping[str, tuple[ApiCommand, ...]] = {
     "relationship": (

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from hashlib import blake2b
 
 from clinia_async.errors import ConfigError
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 _BATCH = 1000
 

@@ -1,16 +1,11 @@
 """Exit codes: what they mean, which error leads to which, and how an error is printed."""
 
-import asyncio
-import os
-import sys
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import IntEnum
 
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.signals import Signals
 
 
 class ExitCode(IntEnum):
@@ -117,36 +112,3 @@ def report_error(error: "clinia.CliniaError") -> ExitCode:
 def resume_command(token: str) -> str:
     """Return the command that waits for a task again."""
     return f"resume with: clinia-async task wait '{token}'"
-
-
-def run_command(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:
-    """Run what a command does; return the exit code.
-
-    `work` is given the signals and may take steps of its own for them; else the first one cancels it.
-    """
-    try:
-        return asyncio.run(_run(work))
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _leave_stdout()
-        return ExitCode.OUTPUT_CLOSED
-    except clinia.CliniaError as error:
-        return report_error(error)
-
-
-def _leave_stdout() -> None:
-    """Send what is still to be written nowhere: Python writes it when it ends, and would complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
-async def _run(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:
-    with Signals() as signals:
-        running = asyncio.ensure_future(work(signals))
-        with signals.steps(running.cancel):
-            await asyncio.wait([running])
-    if running.cancelled() and signals.first is not None:
-        return 128 + signals.first
-    return running.result()

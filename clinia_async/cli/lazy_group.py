@@ -6,31 +6,33 @@ from importlib import import_module
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.api_table import COMMANDS
 from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error, report_error
 from clinia_async.cli.groups import CommandGroup
-
-_JOBS = ("ingest", "validate", "retry", "fhir", "journal")
-_OTHERS = ("task", "doctor", "emulator", "completion")
-"""Commands that are no call of the API; each is in the module of its name."""
+from clinia_async.cli.summaries import CALLS, SUMMARIES
 
 
 class LazyGroup(CommandGroup):
     """Loads a command when it is asked for, so that help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_JOBS, *COMMANDS, *_OTHERS]
+        return list(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
+        if cmd_name in CALLS:
             from clinia_async.cli.api_commands import api_command  # noqa: PLC0415
 
             return api_command(cmd_name)
-        if cmd_name not in {*_JOBS, *_OTHERS}:
+        if cmd_name not in SUMMARIES:
             return None
         command = getattr(import_module(f"clinia_async.cli.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        limit = formatter.width - 6 - max(map(len, SUMMARIES))  # as click has it
+        rows = [(name, click.Command(name, help=text)) for name, text in SUMMARIES.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary.get_short_help_str(limit)) for name, summary in rows])
 
 
 @click.group("clinia-async", cls=LazyGroup, epilog=EPILOG, no_args_is_help=False)

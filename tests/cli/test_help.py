@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from clinia_async.cli import INSTALL
+from clinia_async.cli import INSTALL, api_table
 from clinia_async.cli.exit_codes import ExitCode
 from clinia_async.cli.lazy_group import group
+from clinia_async.cli.summaries import CALLS, SUMMARIES
 from tests.cli.program import WARNINGS_ARE_ERRORS, Cli, ended, start
 
 HEAVY = ("aiohttp", "attr", "attrs", "cattrs", "orjson", "rich", "backoff")
@@ -68,6 +69,29 @@ def test_every_command_and_option_is_explained(path: tuple[str, ...], cli: Cli) 
     ran = cli(*path, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert all(f"{code:>3}  " in ran.out for code in ExitCode)
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_line_on_each_command_is_what_the_command_says_of_itself(name: str) -> None:
+    own = COMMANDS[name,].get_short_help_str(limit=1000)
+    assert click.Command(name, help=SUMMARIES[name]).get_short_help_str(limit=1000) == own
+
+
+def test_there_is_a_line_on_each_command() -> None:
+    assert set(SUMMARIES) == {path[0] for path in COMMANDS if path}
+    assert set(CALLS) == set(api_table.COMMANDS)
+
+
+def test_the_help_of_the_program_loads_no_command() -> None:
+    program = """
+import sys
+from clinia_async.cli import main
+assert main(["--help"]) == 0
+loaded = {name for name in sys.modules if name.startswith(("clinia_async.cli.", "asyncio"))}
+print(*sorted(name.removeprefix("clinia_async.cli.") for name in loaded), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["exit_codes", "groups", "lazy_group", "summaries"]
 
 
 def test_the_help_of_every_command_loads_nothing_heavy() -> None:

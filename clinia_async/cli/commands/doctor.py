@@ -10,9 +10,10 @@ import click
 
 import clinia_async as clinia
 from clinia_async.cli.connection_options import api_key_file_option, read_key, source_option
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.running import run_command
 
 
 @click.command(epilog=EPILOG)

@@ -8,8 +8,9 @@ from typing import Literal
 
 import click
 
-from clinia_async.cli.exit_codes import EPILOG, run_command, say
+from clinia_async.cli.exit_codes import EPILOG, say
 from clinia_async.cli.param_types import EXISTING_FILE, seconds
+from clinia_async.cli.running import run_command
 
 _LATENCY = "SECONDS|MEDIAN~SIGMA"
 _LONGEST_KEY = 1000

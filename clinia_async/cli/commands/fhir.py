@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.connection_options import Connection, connection_options, source_option
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.input_files import files_argument, input_files
+from clinia_async.cli.running import run_command
 
 
 @click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)

@@ -9,7 +9,7 @@ import click
 
 import clinia_async as clinia
 from clinia_async.cli.connection_options import Connection, connection_options, source_option
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.output import report_option
@@ -20,6 +20,7 @@ from clinia_async.cli.output_paths import (
     default_dead_letter_path,
 )
 from clinia_async.cli.param_types import MaxErrors, max_errors, seconds
+from clinia_async.cli.running import run_command
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
 

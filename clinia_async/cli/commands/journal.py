@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import report_option
+from clinia_async.cli.running import run_command
 
 
 @click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)

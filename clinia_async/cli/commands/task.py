@@ -10,10 +10,11 @@ from clinia_async.cli.connection_options import (
     connection_options_without_timeout,
     source_option,
 )
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import output_option
 from clinia_async.cli.param_types import positive_seconds
+from clinia_async.cli.running import run_command
 
 
 @click.group(cls=CommandGroup, epilog=EPILOG, no_args_is_help=False)

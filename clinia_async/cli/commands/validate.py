@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from clinia_async.cli.connection_options import source_option
-from clinia_async.cli.exit_codes import EPILOG, run_command
+from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.running import run_command
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
 
