@@ -3,85 +3,40 @@
 What an answer to it proves is written in `reconciliation`, `conflicts` and `error_answers`, and nowhere else.
 
 May import models, errors and serialization. Nothing here does I/O, waits or retries.
+
+Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async.calls.batches import BatchWrite, Bulk, Bundle, EncodedBulk, GetBulkResult
-from clinia_async.calls.browsing import Browse
-from clinia_async.calls.call import Call, Host, Read, Request, RetrySafety, Write
-from clinia_async.calls.contained import CreateContained, DeleteContained, UpsertContained
-from clinia_async.calls.definitions import (
-    GetCollection,
-    GetRelationshipDefinition,
-    ListRelationshipDefinitions,
-    PutCollection,
-    PutProfile,
-    PutRelationshipDefinition,
-)
-from clinia_async.calls.partitions import CreatePartition, DeletePartition, GetPartition, ListPartitions
-from clinia_async.calls.reconciliation import Reconcilable
-from clinia_async.calls.relationships import (
-    CreateRelationship,
-    DeleteRelationship,
-    GetRelationship,
-    UpdateRelationship,
-    UpsertRelationship,
-)
-from clinia_async.calls.resources import (
-    ContainedIn,
-    CreateResource,
-    DeleteResource,
-    GetResource,
-    UpsertResource,
-)
-from clinia_async.calls.sources import CreateSource, DeleteSource, GetSource, ListSources
-from clinia_async.calls.tasks import GetPurge, GetTask, Purge
+from clinia_async._lazy_loading import home_of, load
 
-Repeat = RetrySafety
-"""The earlier name of `RetrySafety`."""
+_HOME_OF = home_of(
+    {
+        "batches": "BatchWrite Bulk Bundle EncodedBulk GetBulkResult",
+        "browsing": "Browse",
+        "call": "Call Host Read Repeat Request RetrySafety Write",
+        "contained": "CreateContained DeleteContained UpsertContained",
+        "definitions": (
+            "GetCollection GetRelationshipDefinition ListRelationshipDefinitions PutCollection"
+            " PutProfile PutRelationshipDefinition"
+        ),
+        "partitions": "CreatePartition DeletePartition GetPartition ListPartitions",
+        "reconciliation": "Reconcilable",
+        "relationships": (
+            "CreateRelationship DeleteRelationship GetRelationship UpdateRelationship UpsertRelationship"
+        ),
+        "resources": "ContainedIn CreateResource DeleteResource GetResource UpsertResource",
+        "sources": "CreateSource DeleteSource GetSource ListSources",
+        "purges": "GetPurge Purge",
+        "tasks": "GetTask",
+    }
+)
 
-__all__ = [
-    "BatchWrite",
-    "Browse",
-    "Bulk",
-    "Bundle",
-    "Call",
-    "ContainedIn",
-    "CreateContained",
-    "CreatePartition",
-    "CreateRelationship",
-    "CreateResource",
-    "CreateSource",
-    "DeleteContained",
-    "DeletePartition",
-    "DeleteRelationship",
-    "DeleteResource",
-    "DeleteSource",
-    "EncodedBulk",
-    "GetBulkResult",
-    "GetCollection",
-    "GetPartition",
-    "GetPurge",
-    "GetRelationship",
-    "GetRelationshipDefinition",
-    "GetResource",
-    "GetSource",
-    "GetTask",
-    "Host",
-    "ListPartitions",
-    "ListRelationshipDefinitions",
-    "ListSources",
-    "Purge",
-    "PutCollection",
-    "PutProfile",
-    "PutRelationshipDefinition",
-    "Read",
-    "Reconcilable",
-    "Repeat",
-    "Request",
-    "RetrySafety",
-    "UpdateRelationship",
-    "UpsertContained",
-    "UpsertRelationship",
-    "UpsertResource",
-    "Write",
-]
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
+
+
+def __getattr__(name: str) -> object:
+    return load(__name__, _HOME_OF, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,4 +1,4 @@
-"""The record, catalog entry or source entry that a call is about, and so its path.
+"""The record that a call is about, and so its path.
 
 A call that adds no field of its own inherits these methods without another `@frozen`.
 """
@@ -21,10 +21,11 @@ from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key, check_record_id, check_type, validated_by
 from clinia_async.errors import ProtocolError
 from clinia_async.models import Action, Receipt, Relationship, Resource, SubmissionStatus, TaskSubmission
+from clinia_async.models.value import EqualByFields
 
 
-@frozen
-class RecordCall:
+@frozen(eq=False, repr=False)
+class RecordCall(EqualByFields):
     """A call about one record of a source. For reads, `id` may be an identifier `{system}:{value}:{use}`."""
 
     route: ClassVar[str]
@@ -76,64 +77,3 @@ class DeleteRecord(RecordCall):
 
     def reconciled(self, found: object) -> TaskSubmission | None:
         return TaskSubmission(SubmissionStatus.PERSISTED) if found is None else None
-
-
-@frozen
-class CatalogCall:
-    """A call about one entry of the catalog."""
-
-    route: ClassVar[str]
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    key: str = field(validator=validated_by(check_key, "$.key"))
-
-    def build_request(self, method: str, query: str = "", body: bytes | None = None) -> Request:
-        """Return the request for the path of the entry."""
-        return Request(method, Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
-
-    def check_answer(self, key: str | None) -> None:
-        """Check the key in the answer, if there is one.
-
-        Raises:
-            ProtocolError: it is another key.
-        """
-        _check_key(key, self.key)
-
-
-@frozen
-class SourceCall:
-    """A call about one definition of a source."""
-
-    route: ClassVar[str]
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    source: str = field(validator=validated_by(check_key, "$.source"))
-    key: str = field(validator=validated_by(check_key, "$.key"))
-
-    def build_request(self, method: str, body: bytes | None = None) -> Request:
-        """Return the request for the path of the definition."""
-        path = path_of(self.route, source=self.source, key=self.key)
-        return Request(method, Host.REGISTRY, self.route, path, body=body)
-
-    def check_answer(self, key: str | None) -> None:
-        """Check the key in the answer, if there is one.
-
-        Raises:
-            ProtocolError: it is another key.
-        """
-        _check_key(key, self.key)
-
-
-def _check_key(found: str | None, asked: str) -> None:
-    """Refuse an answer with another key. Not every answer has one."""
-    if found and found != asked:
-        raise ProtocolError("the answer is about another key")
-
-
-class Deletion:
-    """A delete that is answered at once, with a body that is not documented."""
-
-    __slots__ = ()
-
-    duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
-
-    def decode_response(self, body: bytes) -> None:
-        return None

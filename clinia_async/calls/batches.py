@@ -12,8 +12,8 @@ from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
 from clinia_async.models.batch_result import BatchResult
-from clinia_async.models.task_id import TaskId
-from clinia_async.models.value import checked
+from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
 
 LARGEST_BUNDLE = 500 * 1000
@@ -63,8 +63,8 @@ def _retry_safety(writes: Sequence[BatchWrite]) -> RetrySafety:
     return RetrySafety.KEYED if RetrySafety.KEYED in kinds else RetrySafety.IDEMPOTENT
 
 
-@frozen(field_transformer=checked)
-class Bulk:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class Bulk(EqualByFields):
     """Creates, upserts and deletes of relationships or of resources, carried out in the order given.
 
     A bulk is not atomic: some operations may fail while others are stored. It may be retried only if the
@@ -79,6 +79,7 @@ class Bulk:
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk"
+    task_kind: ClassVar[TaskKind] = TaskKind.BULK
     source: str = field(validator=validated_by(check_key, "$.source"))
     writes: Sequence[BatchWrite] = field(
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
@@ -118,14 +119,15 @@ class Bulk:
         return BatchResult((), self.writes)
 
 
-@frozen
-class EncodedBulk:
+@frozen(eq=False, repr=False)
+class EncodedBulk(EqualByFields):
     """A bulk whose operations the caller has checked and encoded; its result holds the receipts only.
 
     The caller also sets `retry_safety`, and makes sure that no two operations write the same record.
     """
 
     route: ClassVar[str] = Bulk.route
+    task_kind: ClassVar[TaskKind] = TaskKind.BULK
     source: str
     target: TargetType
     operations: Sequence[bytes] = field(repr=False)
@@ -150,8 +152,8 @@ def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) 
     return Request("POST", Host.REGISTRY, Bulk.route, path, body=body)
 
 
-@frozen(field_transformer=checked)
-class Bundle:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class Bundle(EqualByFields):
     """Writes of resources and relationships that are stored all or none.
 
     The service carries out the resource operations first, then the relationship operations, each in the
@@ -169,6 +171,7 @@ class Bundle:
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/bundle"
+    task_kind: ClassVar[TaskKind] = TaskKind.BUNDLE
     source: str = field(validator=validated_by(check_key, "$.source"))
     writes: Sequence[BatchWrite] = field(
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
@@ -237,8 +240,8 @@ def _check_tokens(writes: Sequence[BatchWrite]) -> None:
             seen.add(token)
 
 
-@frozen(field_transformer=checked)
-class GetBulkResult:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class GetBulkResult(EqualByFields):
     """Get the state of a bulk from the endpoint for deprecated bare ids. The answer has no task id.
 
     https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request

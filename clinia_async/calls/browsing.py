@@ -9,14 +9,14 @@ from clinia_async.calls.call import Host, Request, RetrySafety, path_of
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import BrowsePage, Json
-from clinia_async.models.value import checked
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
 
 LARGEST_PAGE = 1000
 
 
-@frozen(field_transformer=checked)
-class Browse:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class Browse(EqualByFields):
     """Get one page of the records of collections.
 
     A cursor is valid for five minutes, renewed by each page; then the service answers 404. `per_page` is 1
@@ -56,7 +56,8 @@ class Browse:
         optional = {"cursor": self.cursor, "filter": self.filter, "properties": chosen or None}
         params |= {name: value for name, value in optional.items() if value is not None}
         body = converter.encode({"collectionKeys": list(self.collection_keys), "params": params})
-        return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
+        path = path_of(self.route, source=self.source)
+        return Request("POST", Host.REGISTRY, self.route, path, body=body, is_read=True)
 
     def decode_response(self, body: bytes) -> BrowsePage:
         return converter.decode(body, BrowsePage)

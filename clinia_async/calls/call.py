@@ -37,6 +37,10 @@ class RetrySafety(StrEnum):
     """A second record: never sent again unless the first attempt provably did not run."""
 
 
+Repeat = RetrySafety
+"""The earlier name of `RetrySafety`."""
+
+
 @define
 class Request:
     """The HTTP request of a call: `path` is percent-encoded; `route` has names for values, fit for logs."""
@@ -55,6 +59,10 @@ class Request:
     """How many attempts were made before this one."""
     request_id: str | None = None
     """The id that the last answer to it names it by."""
+    is_read: bool = False
+    """Whether it changes nothing, where its method does not say so."""
+    is_raw: bool = False
+    """Whether its caller gets the answer as it is, which may then be JSON of any kind."""
 
 
 class Call(Protocol[R]):

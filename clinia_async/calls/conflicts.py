@@ -35,6 +35,7 @@ from clinia_async.errors import (
 )
 from clinia_async.errors.settings import choice
 from clinia_async.models import ErrorType
+from clinia_async.models.value import EqualByFields
 
 F = TypeVar("F", bound=CliniaError)
 R = TypeVar("R")
@@ -82,7 +83,7 @@ class ConflictEnd(Enum):
     """It may or may not be stored."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class KeyConflict(Generic[R]):
     """What became of a create whose key is taken, the reason, and what proves it."""
 
@@ -98,8 +99,8 @@ class KeyConflict(Generic[R]):
         return {ConflictEnd.EQUAL: Existing.EQUAL, ConflictEnd.KEPT: Existing.DIFFERENT}.get(self.end)
 
 
-@frozen
-class FoundInstead:
+@frozen(eq=False, repr=False)
+class FoundInstead(EqualByFields):
     """The record that is there in place of, or because of, a write that was refused."""
 
     record: object

@@ -23,7 +23,7 @@ from clinia_async.models.value import checked
 from clinia_async.serialization import converter, exact_json
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class _ContainedCall(RecordCall):
     """A call about a contained resource: `place` alternates keys and ids, down from the root."""
 
@@ -53,7 +53,7 @@ class _ContainedCall(RecordCall):
         raise NotImplementedError
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class _ContainedWrite(_ContainedCall):
     contained: Contained = field(metadata={"path": "$"})
 

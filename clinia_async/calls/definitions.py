@@ -7,15 +7,16 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from clinia_async.calls.addressing import SourceCall
+from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
+from clinia_async.calls.catalog_addressing import SourceCall
 from clinia_async.calls.validation import check_key, validated_by
-from clinia_async.models import Collection, Page, Profile, RelationshipDefinition
-from clinia_async.models.value import checked
+from clinia_async.models import Collection, Profile, RelationshipDefinition
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PutProfile(SourceCall):
     """Create or replace a profile, the shape of a resource. May be retried.
 
@@ -34,7 +35,7 @@ class PutProfile(SourceCall):
         return found
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PutRelationshipDefinition(SourceCall):
     """Create a relationship definition. May be retried.
 
@@ -74,8 +75,8 @@ class GetRelationshipDefinition(SourceCall):
         return found
 
 
-@frozen(field_transformer=checked)
-class ListRelationshipDefinitions:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class ListRelationshipDefinitions(EqualByFields):
     """Get a page of relationship definitions.
 
     The path follows from its siblings' pages and is not itself documented.
@@ -92,11 +93,11 @@ class ListRelationshipDefinitions:
         path = path_of(self.route, source=self.source)
         return Request("GET", Host.REGISTRY, self.route, path, self.query)
 
-    def decode_response(self, body: bytes) -> Page[RelationshipDefinition]:
+    def decode_response(self, body: bytes) -> "models.Page[RelationshipDefinition]":
         return converter.decode_page(body, RelationshipDefinition)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PutCollection(SourceCall):
     """Create or replace a collection. May be retried.
 

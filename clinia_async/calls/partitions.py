@@ -5,8 +5,9 @@ from typing import ClassVar, Self
 
 from attrs import frozen
 
-from clinia_async.calls.addressing import CatalogCall, Deletion
+from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
+from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
 from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors, same_definition
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import InvalidWrite, ProtocolError
@@ -17,11 +18,10 @@ from clinia_async.models import (
     Mdm,
     Modules,
     OtherSource,
-    Page,
     Partition,
     Receipt,
 )
-from clinia_async.models.value import checked
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_document
 
@@ -52,7 +52,7 @@ class GetPartition(CatalogCall):
         return found
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class CreatePartition(CatalogCall):
     """Create a partition: immutable at once, or mutable with `stage`. May be retried.
 
@@ -123,8 +123,8 @@ class CreatePartition(CatalogCall):
         return found if same else None
 
 
-@frozen(field_transformer=checked)
-class ListPartitions:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class ListPartitions(EqualByFields):
     """Get a page of partitions.
 
     https://docs.clinia.com/api-reference/partitions/list-the-data-partitions
@@ -137,7 +137,7 @@ class ListPartitions:
     def request(self) -> Request:
         return Request("GET", Host.CATALOG, self.route, self.route, self.query)
 
-    def decode_response(self, body: bytes) -> Page[Partition]:
+    def decode_response(self, body: bytes) -> "models.Page[Partition]":
         return converter.decode_page(body, Partition)
 
 

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.errors import InvalidWrite
+from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import exact_json
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -15,8 +16,8 @@ _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+/?", re.ASCII)
 
 
-@frozen
-class RawRequest:
+@frozen(eq=False, repr=False)
+class RawRequest(EqualByFields):
     """A request as its method, its path and its JSON say it; the answer is its JSON, or None for no body.
 
     GET, PUT and DELETE are retried. Any other method is sent once, unless `idempotent` says that
@@ -57,7 +58,7 @@ class RawRequest:
 
     def request(self) -> Request:
         body = None if self.json is None else exact_json.dumps(self.json, "$.json")
-        return Request(self.method, self.host, self.route, self.path, self._query(), body)
+        return Request(self.method, self.host, self.route, self.path, self._query(), body, is_raw=True)
 
     def decode_response(self, body: bytes) -> object:
         return exact_json.loads(body) if body else None

@@ -21,6 +21,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from attrs import fields, frozen
 
+from clinia_async import models
 from clinia_async.calls.call import Call, Read
 from clinia_async.errors import (
     AlreadyExists,
@@ -38,8 +39,6 @@ from clinia_async.models import (
     ErrorType,
     Json,
     Meta,
-    Patch,
-    PatchOp,
     PipelineStatus,
     Receipt,
     TargetType,
@@ -345,7 +344,7 @@ class Match(Enum):
     """Nothing was found. That is no proof that the write was refused."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ReadBack(Generic[R]):
     """The end of reading a record back."""
 
@@ -504,7 +503,7 @@ def _changed_after(found: object, receipt: Receipt) -> float | None:
     return meta.updated_at.timestamp() - receipt.received_at.timestamp()
 
 
-def shows_patches(patches: Sequence[Patch], data: Json) -> bool:
+def shows_patches(patches: Sequence["models.Patch"], data: Json) -> bool:
     """Whether `data` shows the effect of each patch that no later one goes over."""
     return all(
         _shows(patch, data)
@@ -513,18 +512,18 @@ def shows_patches(patches: Sequence[Patch], data: Json) -> bool:
     )
 
 
-def _goes_over(later: Patch, patch: Patch) -> bool:
+def _goes_over(later: "models.Patch", patch: "models.Patch") -> bool:
     return f"{patch.path}/".startswith(f"{later.path}/") or f"{later.path}/".startswith(f"{patch.path}/")
 
 
-def _shows(patch: Patch, data: object) -> bool:
+def _shows(patch: "models.Patch", data: object) -> bool:
     *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in patch.path.split("/")[1:])
     for part in parents:
         data = _member(data, part)
-    if not isinstance(data, Mapping) and patch.op != PatchOp.REPLACE:
+    if not isinstance(data, Mapping) and patch.op != models.PatchOp.REPLACE:
         return False  # what was added to a list or taken from it leaves nothing that proves it
     found = _member(data, last)
-    if patch.op == PatchOp.REMOVE:
+    if patch.op == models.PatchOp.REMOVE:
         return found is _ABSENT
     return found is not _ABSENT and same_json(patch.value, found)
 

@@ -48,7 +48,7 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.models.value import checked, maker
+from clinia_async.models.value import EqualByFields, checked, maker
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_fields
 from clinia_async.serialization.exact_json import RawJson
@@ -90,8 +90,8 @@ _QUOTES = 24
 """Quotation marks of a line before its data."""
 
 
-@frozen(init=False)
-class _RelationshipWrite:
+@frozen(init=False, eq=False, repr=False)
+class _RelationshipWrite(EqualByFields):
     """The content of a relationship to write. Jobs make millions, so `__init__` is written by hand."""
 
     source: str
@@ -320,7 +320,7 @@ class UpsertRelationship(_RelationshipWrite):
     head: ClassVar[bytes] = operation_head(Action.UPSERT)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class UpdateRelationship(RecordCall):
     """Change the data of a relationship by patches in order. Metadata cannot be changed.
 

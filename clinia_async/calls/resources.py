@@ -45,7 +45,7 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.identifiers import is_token
-from clinia_async.models.value import checked, maker
+from clinia_async.models.value import EqualByFields, checked, maker
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
 
@@ -73,8 +73,8 @@ class GetResource(RecordCall):
         return found
 
 
-@frozen(kw_only=True, field_transformer=checked)
-class _ResourceWrite:
+@frozen(kw_only=True, eq=False, repr=False, field_transformer=checked)
+class _ResourceWrite(EqualByFields):
     """The content of a resource to write."""
 
     data: Json | RawJson = field(repr=False)
@@ -106,10 +106,11 @@ class _ResourceWrite:
         return (
             same_json(exact_json.to_raw(self.data).value(), found.data or {})
             and same_meta(self.meta, found.meta)
-            and same_contained(
-                exact_json.loads(converter.encode(self.contained or {})), found.contained or {}
-            )
+            and same_contained(self._contained_as_json(), found.contained or {})
         )
+
+    def _contained_as_json(self) -> object:
+        return {} if self.contained is None else exact_json.loads(converter.encode(self.contained))
 
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
         data, contained = cast("Json", payload["data"]), cast("Json | None", payload.get("contained"))
@@ -128,7 +129,7 @@ def check_resource(found: Resource | None, type: str, id: str | None) -> None:
         raise ProtocolError("the answer does not hold the resource that was sent")
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class CreateResource(_ResourceWrite):
     """A resource to create. Without an `id`, or with `@rootId`, the service makes one.
 
@@ -197,7 +198,7 @@ class CreateResource(_ResourceWrite):
         return {} if self.given_id is None else {"id": self.given_id}
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class UpsertResource(_ResourceWrite):
     """Create a resource, or replace it whole: it is not merged with the stored one.
 

@@ -4,14 +4,15 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from clinia_async.calls.addressing import CatalogCall, Deletion
+from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
-from clinia_async.models import Page, Source, SourceType
-from clinia_async.models.value import checked
+from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
+from clinia_async.models import Source, SourceType
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class CreateSource(CatalogCall):
     """Create a source. Only the type `registry` is supported. May be retried.
 
@@ -64,8 +65,8 @@ class DeleteSource(Deletion, CatalogCall):
         return self.build_request("DELETE")
 
 
-@frozen(field_transformer=checked)
-class ListSources:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class ListSources(EqualByFields):
     """Get a page of sources.
 
     https://docs.clinia.com/explanation/sources/data-source
@@ -78,5 +79,5 @@ class ListSources:
     def request(self) -> Request:
         return Request("GET", Host.CATALOG, self.route, self.route, self.query)
 
-    def decode_response(self, body: bytes) -> Page[Source]:
+    def decode_response(self, body: bytes) -> "models.Page[Source]":
         return converter.decode_page(body, Source)

@@ -33,8 +33,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import ClassVar, TypeVar
 
+from clinia_async import models
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
-from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.task_id import TaskId, TaskKind
 
@@ -470,7 +470,7 @@ class TaskFailed(TaskError):
 
     advice = "read error.failed_receipts: they say which operations failed and why"
     failed_receipts: Sequence[Receipt] = ()
-    result: BatchResult | None = None
+    result: "models.BatchResult | None" = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 
@@ -493,7 +493,7 @@ class TaskDropped(TaskError):
 
     advice = "ask the reviewer, and correct the record before you send it again"
     failed_receipts: Sequence[Receipt] = ()
-    result: BatchResult | None = None
+    result: "models.BatchResult | None" = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 
@@ -505,7 +505,7 @@ class TaskUnconfirmed(TaskError):
     """
 
     advice = "read the record, or await the task again later"
-    result: BatchResult | None = None
+    result: "models.BatchResult | None" = None
     """What became of each operation, if this was a bulk or a bundle whose writes are known here."""
 
 

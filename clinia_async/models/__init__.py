@@ -1,173 +1,51 @@
 """The values of the API: frozen, with no JSON and no I/O.
 
 May import nothing else of the package. Wire names, formats and requests do not belong here.
+
+Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async.models.definitions import (
-    Cardinality,
-    Collection,
-    CollectionProfile,
-    DefinitionEnd,
-    Profile,
-    ProfileType,
-    RelationshipDefinition,
-    Source,
-    SourceType,
-)
-from clinia_async.models.json_types import (
-    CollectionConnectionJson,
-    CollectionJson,
-    CollectionProfileJson,
-    ConnectionEndJson,
-    ContainedInJson,
-    ContainedJson,
-    DataSourceJson,
-    DefinitionEndJson,
-    IdentifierJson,
-    MdmJson,
-    MetaJson,
-    ModulesJson,
-    PartitionJson,
-    PatchJson,
-    PeriodJson,
-    ProfileJson,
-    ReconciliationRulesJson,
-    RefJson,
-    RelationshipBodyJson,
-    RelationshipConnectionJson,
-    RelationshipDefinitionJson,
-    RelationshipJson,
-    ResourceJson,
-    SourceCollectionJson,
-    SourceMappingJson,
-)
-from clinia_async.models.open_enum import OpenEnum
-from clinia_async.models.pages import BrowseMeta, BrowsePage, Hit, HitType, Page, PageMeta
-from clinia_async.models.partitions import (
-    CollectionConnection,
-    ConnectionEnd,
-    DataSource,
-    Mdm,
-    Modules,
-    OtherSource,
-    Partition,
-    PartitionStatus,
-    ReconciliationRules,
-    ReconciliationType,
-    RelationshipConnection,
-    SearchModule,
-    SourceCollection,
-    SourceMapping,
-)
-from clinia_async.models.records import (
-    Contained,
-    Identifier,
-    Meta,
-    OtherRecord,
-    Patch,
-    PatchOp,
-    Period,
-    Ref,
-    Relationship,
-    Resource,
-)
-from clinia_async.models.tasks import (
-    Action,
-    CollectionType,
-    ErrorInfo,
-    ErrorType,
-    PipelineExecution,
-    PipelineStatus,
-    PurgeOperation,
-    Receipt,
-    SubmissionStatus,
-    TargetType,
-    TaskSnapshot,
-    TaskStatus,
-    TaskSubmission,
-)
-from clinia_async.models.value import Json, JsonDocument, Value
+from clinia_async._lazy_loading import home_of, load
 
-__all__ = [
-    "Action",
-    "BrowseMeta",
-    "BrowsePage",
-    "Cardinality",
-    "Collection",
-    "CollectionConnection",
-    "CollectionConnectionJson",
-    "CollectionJson",
-    "CollectionProfile",
-    "CollectionProfileJson",
-    "CollectionType",
-    "ConnectionEnd",
-    "ConnectionEndJson",
-    "Contained",
-    "ContainedInJson",
-    "ContainedJson",
-    "DataSource",
-    "DataSourceJson",
-    "DefinitionEnd",
-    "DefinitionEndJson",
-    "ErrorInfo",
-    "ErrorType",
-    "Hit",
-    "HitType",
-    "Identifier",
-    "IdentifierJson",
-    "Json",
-    "JsonDocument",
-    "Mdm",
-    "MdmJson",
-    "Meta",
-    "MetaJson",
-    "Modules",
-    "ModulesJson",
-    "OpenEnum",
-    "OtherRecord",
-    "OtherSource",
-    "Page",
-    "PageMeta",
-    "Partition",
-    "PartitionJson",
-    "PartitionStatus",
-    "Patch",
-    "PatchJson",
-    "PatchOp",
-    "Period",
-    "PeriodJson",
-    "PipelineExecution",
-    "PipelineStatus",
-    "Profile",
-    "ProfileJson",
-    "ProfileType",
-    "PurgeOperation",
-    "Receipt",
-    "ReconciliationRules",
-    "ReconciliationRulesJson",
-    "ReconciliationType",
-    "Ref",
-    "RefJson",
-    "Relationship",
-    "RelationshipBodyJson",
-    "RelationshipConnection",
-    "RelationshipConnectionJson",
-    "RelationshipDefinition",
-    "RelationshipDefinitionJson",
-    "RelationshipJson",
-    "Resource",
-    "ResourceJson",
-    "SearchModule",
-    "Source",
-    "SourceCollection",
-    "SourceCollectionJson",
-    "SourceMapping",
-    "SourceMappingJson",
-    "SourceType",
-    "SubmissionStatus",
-    "TargetType",
-    "TaskSnapshot",
-    "TaskStatus",
-    "TaskSubmission",
-    "Value",
-]
+_HOME_OF = home_of(
+    {
+        "definitions": (
+            "Cardinality Collection CollectionProfile DefinitionEnd Profile ProfileType"
+            " RelationshipDefinition Source SourceType"
+        ),
+        "json_types": (
+            "CollectionConnectionJson CollectionJson CollectionProfileJson ConnectionEndJson"
+            " ContainedInJson ContainedJson DataSourceJson DefinitionEndJson IdentifierJson MdmJson"
+            " MetaJson ModulesJson PartitionJson PatchJson PeriodJson ProfileJson"
+            " ReconciliationRulesJson RefJson RelationshipBodyJson RelationshipConnectionJson"
+            " RelationshipDefinitionJson RelationshipJson ResourceJson SourceCollectionJson"
+            " SourceMappingJson"
+        ),
+        "open_enum": "OpenEnum",
+        "batch_result": "BatchResult",
+        "pages": "BrowseMeta BrowsePage Hit HitType OtherRecord Page PageMeta",
+        "patches": "Patch PatchOp",
+        "partitions": (
+            "CollectionConnection ConnectionEnd DataSource Mdm Modules OtherSource Partition"
+            " PartitionStatus ReconciliationRules ReconciliationType RelationshipConnection"
+            " SearchModule SourceCollection SourceMapping"
+        ),
+        "records": "Contained Identifier Meta Period Ref Relationship Resource",
+        "tasks": (
+            "Action CollectionType ErrorInfo ErrorType PipelineExecution PipelineStatus"
+            " PurgeOperation Receipt SubmissionStatus TargetType TaskSnapshot TaskStatus"
+            " TaskSubmission"
+        ),
+        "value": "Json JsonDocument Value",
+    }
+)
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
+
+
+def __getattr__(name: str) -> object:
+    return load(__name__, _HOME_OF, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

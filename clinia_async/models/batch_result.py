@@ -7,10 +7,8 @@ from typing import Protocol
 from attrs import field, frozen
 
 from clinia_async.models import Action, Receipt, TargetType, TaskStatus
-from clinia_async.models.value import checked
-
-Key = tuple[str, str, str]
-"""Target type, type and id of a record."""
+from clinia_async.models.tasks import Key
+from clinia_async.models.value import EqualByFields, checked
 
 
 class Operation(Protocol):
@@ -71,8 +69,8 @@ WriteKey = tuple[TargetType, str, str | None]
 ReceiptKey = WriteKey | tuple[TargetType, str, str | None, Action]
 
 
-@frozen(field_transformer=checked)
-class BatchResult:
+@frozen(eq=False, repr=False, field_transformer=checked)
+class BatchResult(EqualByFields):
     """The result of a bulk or a bundle, operation by operation.
 
     `receipts` are all that the service gave. They are empty if the answer was PERSISTED.

@@ -13,7 +13,7 @@ class SourceType(OpenEnum):
     REGISTRY = "registry"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Source(Value):
     """A source of the catalog.
 
@@ -33,7 +33,7 @@ class Cardinality(OpenEnum):
     SOME = "1:*"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class DefinitionEnd(Value):
     """One end of a relationship definition; `include_key` is the name by which reads include that end."""
 
@@ -42,7 +42,7 @@ class DefinitionEnd(Value):
     include_cardinality: Cardinality | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class RelationshipDefinition(Value):
     """The definition of a relationship type: the profiles that it joins.
 
@@ -63,7 +63,7 @@ class ProfileType(OpenEnum):
     CONTAINED = "CONTAINED"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Profile(Value):
     """The shape of a resource. `properties` maps a name to its definition, such as `{"type": "symbol"}`.
 
@@ -77,7 +77,7 @@ class Profile(Value):
     contained: Json | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class CollectionProfile(Value):
     """The shape of the records of a collection."""
 
@@ -86,7 +86,7 @@ class CollectionProfile(Value):
     contained: Json | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Collection(Value):
     """A collection. `key` is that of a profile or relationship definition; `pipeline` is opaque here."""
 

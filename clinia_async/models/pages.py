@@ -8,8 +8,8 @@ from attrs import field, frozen
 from clinia_async.models.definitions import RelationshipDefinition, Source
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.partitions import Partition
-from clinia_async.models.records import OtherRecord, Relationship, Resource
-from clinia_async.models.value import REQUIRED_IN_ANSWERS, Value, checked
+from clinia_async.models.records import Relationship, Resource
+from clinia_async.models.value import REQUIRED_IN_ANSWERS, Json, Value, checked
 
 T = TypeVar("T")
 
@@ -21,7 +21,14 @@ class HitType(OpenEnum):
     RELATIONSHIP = "RELATIONSHIP"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
+class OtherRecord(Value):
+    """A record in an answer that is neither a resource nor a relationship, as the service gave it."""
+
+    body: Json = field(repr=False)
+
+
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Hit(Value):
     """One record of a page. An `OtherRecord` could not be read as a resource or a relationship."""
 
@@ -29,7 +36,7 @@ class Hit(Value):
     record: Resource | Relationship | OtherRecord = field(repr=False)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class BrowseMeta(Value):
     """The cursor of the next page, and how many records there are in all."""
 
@@ -37,7 +44,7 @@ class BrowseMeta(Value):
     total: int | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class BrowsePage(Value):
     """One page of records. A page without hits is the end."""
 
@@ -45,7 +52,7 @@ class BrowsePage(Value):
     meta: BrowseMeta = field(factory=BrowseMeta, metadata=REQUIRED_IN_ANSWERS)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PageMeta(Value):
     """Which page it is, of how many."""
 
@@ -55,7 +62,7 @@ class PageMeta(Value):
     total: int | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Page(Value, Generic[T]):
     """One page of a list. An answer without `meta`, or that is a bare array, is the whole list."""
 

@@ -33,21 +33,21 @@ class ReconciliationType(OpenEnum):
     CLINIA_FUNCTION = "CLINIA_FUNCTION"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Modules(Value):
     """The modules of a partition."""
 
     search: SearchModule = SearchModule.STANDARD
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class SourceCollection(Value):
     """A collection that a partition takes from its source; `key` is that of a profile."""
 
     key: str
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class DataSource(Value):
     """A partition fed by one source: `relationships` are keys of relationship definitions.
 
@@ -59,7 +59,7 @@ class DataSource(Value):
     relationships: Sequence[str] = ()
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class SourceMapping(Value):
     """A source of a connection's records; `property_mappings` maps partition paths to source paths."""
 
@@ -68,7 +68,7 @@ class SourceMapping(Value):
     property_mappings: Mapping[str, str]
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class ReconciliationRules(Value):
     """How records of several sources are merged; the shape of `rules` is not documented."""
 
@@ -76,7 +76,7 @@ class ReconciliationRules(Value):
     rules: object = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class CollectionConnection(Value):
     """A collection of master data in a partition.
 
@@ -91,7 +91,7 @@ class CollectionConnection(Value):
     contained: Json | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class ConnectionEnd(Value):
     """One end of a relationship connection."""
 
@@ -99,7 +99,7 @@ class ConnectionEnd(Value):
     include_key: str
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class RelationshipConnection(Value):
     """A relationship type of master data in a partition."""
 
@@ -111,7 +111,7 @@ class RelationshipConnection(Value):
     reconciliation_rules: ReconciliationRules | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Mdm(Value):
     """A partition fed by the master data of several sources.
 
@@ -123,7 +123,7 @@ class Mdm(Value):
     relationships: Sequence[RelationshipConnection] = ()
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class OtherSource(Value):
     """A partition source of a type that this version does not know or could not read, as it was given."""
 
@@ -131,7 +131,7 @@ class OtherSource(Value):
     body: Json = field(repr=False)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Partition(Value):
     """A data partition of the catalog. `key` and `status` are set by the service."""
 

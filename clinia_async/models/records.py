@@ -8,12 +8,11 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from clinia_async.models.open_enum import OpenEnum
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import REQUIRED_IN_ANSWERS, Json, Value, check_for, checked
 
 
-@frozen(init=False)
+@frozen(init=False, eq=False, repr=False)
 class Ref(Value):
     """One end of a relationship: the id of a resource, and its type, the key of a profile.
 
@@ -40,7 +39,7 @@ _set_id, _set_type, _set_unknown = (getattr(Ref, name).__set__ for name in ("id"
 _check_text, _check_unknown = check_for(str, "Ref"), check_for(Json, "Ref.unknown_fields")
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Period(Value):
     """The time in which an identifier is valid. Its texts are passed on as they are."""
 
@@ -49,18 +48,18 @@ class Period(Value):
     end: str | None = None
 
 
-@frozen(repr=False, field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Identifier(Value):
     """An identifier of a record: a value in a system, such as a national number."""
 
-    id: str | None = None
-    system: str | None = None
-    value: str | None = None
-    use: str | None = None
-    period: Period | None = None
+    id: str | None = field(default=None, repr=False)
+    system: str | None = field(default=None, repr=False)
+    value: str | None = field(default=None, repr=False)
+    use: str | None = field(default=None, repr=False)
+    period: Period | None = field(default=None, repr=False)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Meta(Value):
     """The metadata of a record. Times need a timezone; `source` is set by the service."""
 
@@ -70,7 +69,7 @@ class Meta(Value):
     source: str | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Relationship(Value):
     """A relationship; its `id` is `{from_.id}.{to.id}`."""
 
@@ -83,7 +82,7 @@ class Relationship(Value):
     includes: Json | None = field(default=None, repr=False)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Contained(Value):
     """A resource inside another; `type` is the key of a contained profile."""
 
@@ -93,7 +92,7 @@ class Contained(Value):
     contained: Mapping[str, Sequence["Contained"]] | None = field(default=None, repr=False)
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Resource(Value):
     """A resource; `type` is the key of a profile, `contained` maps property keys to contained resources."""
 
@@ -102,27 +101,3 @@ class Resource(Value):
     data: Json | None = field(default=None, repr=False)
     meta: Meta | None = field(default=None, repr=False)
     contained: Json | None = field(default=None, repr=False)
-
-
-@frozen(field_transformer=checked)
-class OtherRecord(Value):
-    """A record in an answer that is neither a resource nor a relationship, as the service gave it."""
-
-    body: Json = field(repr=False)
-
-
-class PatchOp(OpenEnum):
-    """What a patch does at its path, as in RFC 6902."""
-
-    ADD = "add"
-    REMOVE = "remove"
-    REPLACE = "replace"
-
-
-@frozen(field_transformer=checked)
-class Patch(Value):
-    """One change of a relationship's data; `path` is like a JSON pointer, such as `/role`."""
-
-    op: PatchOp
-    path: str
-    value: object = field(default=None, repr=False)

@@ -70,7 +70,11 @@ class ErrorType(OpenEnum):
     UNIMPLEMENTED = "UNIMPLEMENTED"
 
 
-@frozen(field_transformer=checked)
+Key = tuple[str, str, str]
+"""Target type, type and id of a record."""
+
+
+@frozen(eq=False, repr=False, field_transformer=checked)
 class ErrorInfo(Value):
     """An error as the service describes it; `message` and `details` may quote the record."""
 
@@ -98,7 +102,7 @@ class PipelineStatus(OpenEnum):
 _REJECTED = frozenset({"REJECTED", "REJECT", "DROPPED"})
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PipelineExecution(Value):
     """The run of an ingestion pipeline on one operation."""
 
@@ -107,7 +111,7 @@ class PipelineExecution(Value):
     status: PipelineStatus | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class Receipt(Value):
     """The result of one operation. Receipts carry no position: match them by target type, type and id.
 
@@ -144,7 +148,7 @@ class Receipt(Value):
         )
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class TaskSnapshot(Value):
     """The state of a task in one answer; `receipts` is None unless they were asked for."""
 
@@ -167,7 +171,7 @@ class CollectionType(OpenEnum):
     OBJECTS = "objects"
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class PurgeOperation(Value):
     """The state of a purge; `deleted_count` is known once it has succeeded. `purge_id` is deprecated."""
 
@@ -181,7 +185,7 @@ class PurgeOperation(Value):
     updated_at: datetime | None = None
 
 
-@frozen(field_transformer=checked)
+@frozen(eq=False, repr=False, field_transformer=checked)
 class TaskSubmission(Value):
     """The answer to a write; the record comes with `PERSISTED` only. `bulk_id` is deprecated."""
 

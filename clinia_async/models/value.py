@@ -6,14 +6,14 @@ Reading and writing JSON belongs to `serialization`, which stands above this roo
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
 from importlib import import_module
 from inspect import Parameter, Signature
-from operator import or_
+from operator import attrgetter, or_
 from types import NoneType, UnionType
 from typing import NoReturn, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from attrs import Attribute, field, fields, frozen
+from attrs import NOTHING, Attribute, field, fields, frozen
 
 from clinia_async.models.open_enum import OpenEnum
 
@@ -61,8 +61,47 @@ def codec() -> JsonCodec:
     return _registered[0]
 
 
-@frozen
-class Value:
+class EqualByFields:
+    """Equality, hash and repr by the fields of a class, the same as attrs writes them.
+
+    attrs would compile them for each class, which takes as long as all else that it does for one.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        kind: type = type(self)
+        values = _compared_values(kind)
+        return bool(values(self) == values(other))
+
+    def __hash__(self) -> int:
+        kind: type = type(self)
+        return hash((kind, _compared_values(kind)(self)))
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{each.name}={_text_of(each, getattr(self, each.name, NOTHING))}"
+            for each in fields(type(self))  # type: ignore[arg-type]  # of attrs, as all that have this base
+            if each.repr
+        )
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _text_of(attribute: "Attribute[object]", value: object) -> str:
+    return repr(value) if attribute.repr is True else str(attribute.repr(value))  # type: ignore[operator]
+
+
+@cache
+def _compared_values(kind: type) -> Callable[[object], object]:
+    """Return what reads those fields of a value that count where it is compared."""
+    names = [each.name for each in fields(kind) if each.eq]
+    return attrgetter(*names) if names else lambda _: ()
+
+
+@frozen(eq=False, repr=False)
+class Value(EqualByFields):
     """A value of the API with fields of its own. Fields are checked when it is made.
 
     Raises:

@@ -19,8 +19,8 @@ from clinia_async.models import (
     TargetType,
     TaskStatus,
 )
-from clinia_async.models.batch_result import Key
 from clinia_async.models.task_id import TaskId
+from clinia_async.models.tasks import Key
 from clinia_async.models.value import maker
 from clinia_async.serialization.drift import DriftKind, notes, step_to
 from clinia_async.serialization.timestamps import parse_fast

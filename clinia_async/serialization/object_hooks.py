@@ -265,13 +265,17 @@ def lenient_object(kind: Any, converter: Converter) -> Hook:
     return structure
 
 
-TAGS: Mapping[Any, str] = {models.DataSource: "DATA_SOURCE", models.Mdm: "MDM"}
-"""The `type` in the JSON of classes that have no such field."""
+TAGS: Mapping[str, str] = {"DataSource": "DATA_SOURCE", "Mdm": "MDM"}
+"""The `type` in the JSON of those models that have no such field, by their names."""
+
+
+def _tag_of(kind: Any) -> str | None:
+    return TAGS.get(getattr(kind, "__name__", ""))
 
 
 def _names_of(kind: Any, parts: Sequence[Field]) -> set[str]:
     names = {part.wire for part in parts}
-    return names | {"type"} if kind in TAGS else names
+    return names if _tag_of(kind) is None else names | {"type"}
 
 
 def _but(value: Mapping[str, object], known: set[str]) -> dict[str, object] | None:
@@ -283,11 +287,11 @@ def _but(value: Mapping[str, object], known: set[str]) -> dict[str, object] | No
 
 def object_writer(kind: Any, converter: Converter, reader: Converter) -> Callable[[Any], dict[str, Any]]:
     """Make the hook that writes a value as a JSON object. `reader` is the converter of answers."""
-    parts = fields_of(kind, reader)
+    parts, tag = fields_of(kind, reader), _tag_of(kind)
     known = {part.wire: part for part in parts}
 
     def write(value: object) -> dict[str, Any]:
-        found: dict[str, Any] = {"type": TAGS[kind]} if kind in TAGS else {}
+        found: dict[str, Any] = {} if tag is None else {"type": tag}
         for part in parts:
             field = getattr(value, part.name)
             if field is not None or part.default is not None:

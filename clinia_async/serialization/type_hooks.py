@@ -69,8 +69,18 @@ def task_id_hook(value: object, _: Any) -> TaskId:
 
 def is_named(*names: str) -> Callable[[Any], bool]:
     """Return the predicate of a model, or of the union of several, by name."""
-    wanted = {getattr(models, name) for name in names}
-    return lambda kind: wanted == set(get_args(kind) if get_origin(kind) in {UnionType, Union} else (kind,))
+    wanted = set(names)
+
+    def is_one_of_these(kind: Any) -> bool:
+        kinds = get_args(kind) if get_origin(kind) in {UnionType, Union} else (kind,)
+        return {_name_of_model(each) for each in kinds} == wanted
+
+    return is_one_of_these
+
+
+def _name_of_model(kind: Any) -> str | None:
+    is_model = isinstance(kind, type) and issubclass(kind, models.Value)
+    return kind.__name__ if is_model else None
 
 
 def is_sequence(kind: Any) -> bool:
@@ -143,7 +153,7 @@ def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
     return structure_mapping
 
 
-_SOURCES: Mapping[str, Any] = {tag: kind for kind, tag in TAGS.items()}
+_SOURCES: Mapping[str, str] = {tag: name for name, tag in TAGS.items()}
 
 
 def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
@@ -154,7 +164,7 @@ def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
             raise Unreadable("an object with a type")
         kind = value.get("type")
         if type(kind) is str and kind in _SOURCES:
-            return converter.structure(value, _SOURCES[kind])
+            return converter.structure(value, getattr(models, _SOURCES[kind]))
         if type(kind) is not str and not is_lenient:
             raise Unreadable("a string", ".type")
         notes.add(".type", DriftKind.UNKNOWN_VALUE)
@@ -166,7 +176,9 @@ def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
 def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
     """Make the hook of a record: one with two ends is a relationship."""
 
-    def structure_record(value: object, _: Any) -> models.Resource | models.Relationship | models.OtherRecord:
+    def structure_record(
+        value: object, _: Any
+    ) -> "models.Resource | models.Relationship | models.OtherRecord":
         if type(value) is not dict:
             raise Unreadable("an object with a type")
         kind: Any = models.Relationship if "from" in value and "to" in value else models.Resource
@@ -187,7 +199,7 @@ def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
     """Make the hook of a hit, whose record stands under one of two names."""
     read_record = record_hook(converter, is_lenient=is_lenient)
 
-    def structure_hit(value: object, _: Any) -> models.Hit:
+    def structure_hit(value: object, _: Any) -> "models.Hit":
         if type(value) is not dict:
             if not is_lenient:
                 raise Unreadable("an object")
@@ -215,7 +227,7 @@ def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
 def hit_writer(converter: Converter) -> Callable[[Any], dict[str, object]]:
     """Make the hook that writes a hit: its record stands under the name of its class."""
 
-    def write(hit: models.Hit) -> dict[str, object]:
+    def write(hit: "models.Hit") -> dict[str, object]:
         name = "relationship" if isinstance(hit.record, models.Relationship) else "resource"
         found = {"hitType": str(hit.hit_type), name: converter.unstructure(hit.record)}
         return {**found, **(hit.unknown_fields or {})}

@@ -9,7 +9,8 @@ from weakref import WeakSet, WeakValueDictionary
 
 from attrs import frozen
 
-from clinia_async.calls import Call, EncodedBulk, GetPurge, GetTask, Read, Reconcilable, Write
+from clinia_async import calls, telemetry, transport
+from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.reconciliation import statement_of_answer
 from clinia_async.errors import ConfigError, RequestError, SessionClosed, WriteConflict
@@ -18,8 +19,7 @@ from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import maker
 from clinia_async.serialization.drift import Drift
-from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
-from clinia_async.session.coalescing.coalescer import Coalescer, Service
+from clinia_async.session import coalescing
 from clinia_async.session.options import SessionOptions
 from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
@@ -33,9 +33,8 @@ from clinia_async.tasks.results import (
 )
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
-from clinia_async.telemetry import TaskAccepted, TaskPolled, Telemetry, open_telemetry
+from clinia_async.telemetry import Telemetry, open_telemetry
 from clinia_async.transport import Transport
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.http_transport import Identity
 from clinia_async.transport.retry import PatienceClock
@@ -80,10 +79,10 @@ class Engine:
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
         self._resume_result = ResumedResult(self._reads)
-        self._coalescer: Coalescer | None = None
+        self._coalescer: coalescing.Coalescer | None = None
         if options.coalesce:
-            service = Service(self._deliver_bulk, self._alone, self._sent_bulk)
-            self._coalescer = Coalescer(service, self.submissions)
+            service = coalescing.Service(self._deliver_bulk, self._alone, self._sent_bulk)
+            self._coalescer = coalescing.Coalescer(service, self.submissions)
 
     @property
     def options(self) -> SessionOptions:
@@ -220,14 +219,14 @@ class Engine:
             return resolve
         return CreateResult(cast("RecordWrite[R]", write), self._reads, on_existing, resolve)
 
-    async def _deliver_bulk(self, bulk: EncodedBulk) -> Delivery[TaskSubmission]:
+    async def _deliver_bulk(self, bulk: "calls.EncodedBulk") -> Delivery[TaskSubmission]:
         return await self._deliver(self._components(), bulk)
 
-    async def _alone(self, write: KeyedWrite) -> Task[Record]:
-        single = cast("Write[Record]", write)
+    async def _alone(self, write: "coalescing.KeyedWrite") -> "Task[coalescing.Record]":
+        single = cast("Write[coalescing.Record]", write)
         return await self._submit(self._components(), single, partial(self._resolver, single, None))
 
-    def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> SharedBulk:
+    def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> "coalescing.SharedBulk":
         id_, is_done = delivery.answer.task_id, delivery.answer.status != _ACCEPTED
         if is_done:
             state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
@@ -235,7 +234,7 @@ class Engine:
             state = self._state(id_, source)
             self._emit_accepted(state, delivery.request_id)
             state.wants_receipts = True
-        return SharedBulk(
+        return coalescing.SharedBulk(
             state, self._reads, delivery.maybe_applied, delivery.attempts, is_done, delivery.request_id
         )
 
@@ -272,7 +271,9 @@ class Engine:
         """The clock that leaves out the time for which the service asks to wait."""
         return self.open().sender.limiter.patience_clock
 
-    def limit(self, limits: ConcurrencyLimits, *, background: bool = False) -> AdaptiveLimit:
+    def limit(
+        self, limits: "transport.ConcurrencyLimits", *, background: bool = False
+    ) -> "transport.AdaptiveLimit":
         """Start an adaptive limit on all requests, or share the one that there is. `unlimit` gives it up.
 
         Raises:
@@ -382,7 +383,7 @@ class Engine:
         if self.telemetry.active:
             task, source = fingerprint(state.known_id), state.source or ""
             self.telemetry.emit(
-                TaskAccepted(kind=state.kind, source=source, task=task, request_id=request_id)
+                telemetry.TaskAccepted(kind=state.kind, source=source, task=task, request_id=request_id)
             )
 
     async def _poll(self, state: TaskState, receipts: bool) -> TaskSnapshot:
@@ -399,7 +400,7 @@ class Engine:
             failure = type(error).__name__
             raise
         finally:
-            polled = TaskPolled(
+            polled = telemetry.TaskPolled(
                 kind=kind, source=source, task=task, polls=state.polls, status=status, error=failure
             )
             self.telemetry.emit(polled)
@@ -412,7 +413,7 @@ class Engine:
         source = state.source or ""
         # a purge has an endpoint of its own that is documented to say how it stands
         if state.kind is TaskKind.PURGE and not receipts:
-            purge = GetPurge(source, state.known_id)
+            purge = calls.GetPurge(source, state.known_id)
             operation = await components.sender.once(purge, purge.request(), deadline)
             return TaskSnapshot(operation.status, operation.task_id)
         task = GetTask(source, state.known_id, receipts)

@@ -3,40 +3,8 @@
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
 from clinia_async import calls, models
-from clinia_async.calls import (
-    BatchWrite,
-    Bulk,
-    Bundle,
-    ContainedIn,
-    CreateRelationship,
-    CreateResource,
-    DeleteRelationship,
-    DeleteResource,
-    GetBulkResult,
-    GetPurge,
-    GetRelationship,
-    GetResource,
-    GetTask,
-    Purge,
-    UpdateRelationship,
-    UpsertResource,
-)
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.errors import ConfigError, InvalidWrite
-from clinia_async.models import (
-    CollectionType,
-    Contained,
-    Json,
-    Meta,
-    Patch,
-    PurgeOperation,
-    Ref,
-    Relationship,
-    Resource,
-    TargetType,
-    TaskSnapshot,
-)
-from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization.exact_json import RawJson
 from clinia_async.session.call_interface import CallInterface
@@ -55,15 +23,15 @@ class RegistryMethods(CallInterface):
         source: str,
         type: str,
         *,
-        from_: Ref | models.RefJson | None = None,
-        to: Ref | models.RefJson | None = None,
-        data: Json | RawJson | None = None,
-        meta: Meta | models.MetaJson | None = None,
-        body: models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None = None,
+        from_: "models.Ref | models.RefJson | None" = None,
+        to: "models.Ref | models.RefJson | None" = None,
+        data: "models.Json | RawJson | None" = None,
+        meta: "models.Meta | models.MetaJson | None" = None,
+        body: "models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None" = None,
         on_existing: OnExisting | str = OnExisting.FAIL,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Submission[Relationship]:
+    ) -> "Submission[models.Relationship]":
         """Create one relationship. May be retried: its key is known before sending.
 
         https://docs.clinia.com/api-reference/relationships/create-a-relationship-between-two-resources-in-the-registry
@@ -89,9 +57,9 @@ class RegistryMethods(CallInterface):
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
         if body is None:
-            write = CreateRelationship(source, type, from_, to, data, meta)  # type: ignore[arg-type]
+            write = calls.CreateRelationship(source, type, from_, to, data, meta)  # type: ignore[arg-type]
         elif (from_, to, data, meta) == (None, None, None, None):
-            write = CreateRelationship.from_body(source, type, body)
+            write = calls.CreateRelationship.from_body(source, type, body)
         else:
             raise InvalidWrite("$", "must be given as `body`, or in parts")
         return self.submit(write, timeout=timeout, read_back=read_back, on_existing=on_existing)
@@ -101,13 +69,13 @@ class RegistryMethods(CallInterface):
         source: str,
         type: str,
         *,
-        from_: Ref | models.RefJson | None = None,
-        to: Ref | models.RefJson | None = None,
-        data: Json | RawJson | None = None,
-        meta: Meta | models.MetaJson | None = None,
-        body: models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None = None,
+        from_: "models.Ref | models.RefJson | None" = None,
+        to: "models.Ref | models.RefJson | None" = None,
+        data: "models.Json | RawJson | None" = None,
+        meta: "models.Meta | models.MetaJson | None" = None,
+        body: "models.RelationshipBodyJson | models.RelationshipJson | models.JsonDocument | None" = None,
         timeout: float | None = None,
-    ) -> Coroutine[object, object, Ensured[Relationship]]:
+    ) -> "Coroutine[object, object, Ensured[models.Relationship]]":
         """Return the relationship of these two, which is created unless there is one. May be retried.
 
         It waits until the relationship is stored; `create_relationship(..., on_existing="keep")` returns the
@@ -146,7 +114,7 @@ class RegistryMethods(CallInterface):
 
     def get_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Coroutine[object, object, Relationship]:
+    ) -> "Coroutine[object, object, models.Relationship]":
         """Read a relationship by `{from.id}.{to.id}` or `{system}:{value}:{use}`. May be retried.
 
         https://docs.clinia.com/api-reference/relationships/get-a-relationship-from-the-registry
@@ -155,17 +123,17 @@ class RegistryMethods(CallInterface):
             NotFound: there is none with this id.
             RequestError: no good answer came.
         """
-        return self.send(GetRelationship(source, type, id), timeout=timeout)
+        return self.send(calls.GetRelationship(source, type, id), timeout=timeout)
 
     def update_relationship(
         self,
         source: str,
         type: str,
         id: str,
-        patches: Sequence[Patch | models.PatchJson],
+        patches: "Sequence[models.Patch | models.PatchJson]",
         *,
         timeout: float | None = None,
-    ) -> Submission[Relationship]:
+    ) -> "Submission[models.Relationship]":
         """Change a relationship's data, in order. Retried only if each change sets a whole value.
 
         https://docs.clinia.com/api-reference/relationships/update-a-relationship-between-two-resources-in-the-registry
@@ -174,7 +142,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(UpdateRelationship(source, type, id, patches), timeout=timeout)  # type: ignore[arg-type]
+        return self.submit(calls.UpdateRelationship(source, type, id, patches), timeout=timeout)  # type: ignore[arg-type]
 
     def delete_relationship(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -187,7 +155,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(DeleteRelationship(source, type, id), timeout=timeout)
+        return self.submit(calls.DeleteRelationship(source, type, id), timeout=timeout)
 
     # Resources
 
@@ -196,14 +164,14 @@ class RegistryMethods(CallInterface):
         source: str,
         type: str,
         *,
-        data: Json | RawJson,
+        data: "models.Json | RawJson",
         id: str | None = None,
-        meta: Meta | models.MetaJson | None = None,
-        contained: ContainedIn | models.ContainedInJson | None = None,
+        meta: "models.Meta | models.MetaJson | None" = None,
+        contained: "calls.ContainedIn | models.ContainedInJson | None" = None,
         on_existing: OnExisting | str = OnExisting.FAIL,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Submission[Resource]:
+    ) -> "Submission[models.Resource]":
         """Create one resource. Without an `id` the service makes one, and the create is sent once.
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
@@ -227,7 +195,7 @@ class RegistryMethods(CallInterface):
             WriteConflict: an answer was lost, and another record has the id.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        write = CreateResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
+        write = calls.CreateResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
         return self.submit(write, timeout=timeout, read_back=read_back, on_existing=on_existing)
 
     def ensure_resource(
@@ -236,11 +204,11 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         *,
-        data: Json | RawJson,
-        meta: Meta | models.MetaJson | None = None,
-        contained: ContainedIn | models.ContainedInJson | None = None,
+        data: "models.Json | RawJson",
+        meta: "models.Meta | models.MetaJson | None" = None,
+        contained: "calls.ContainedIn | models.ContainedInJson | None" = None,
         timeout: float | None = None,
-    ) -> Coroutine[object, object, Ensured[Resource]]:
+    ) -> "Coroutine[object, object, Ensured[models.Resource]]":
         """Return the resource with this id, which is created unless there is one. May be retried.
 
         It waits until the resource is stored; `create_resource(..., on_existing="keep")` returns the task
@@ -281,12 +249,12 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         *,
-        data: Json | RawJson,
-        meta: Meta | models.MetaJson | None = None,
-        contained: ContainedIn | models.ContainedInJson | None = None,
+        data: "models.Json | RawJson",
+        meta: "models.Meta | models.MetaJson | None" = None,
+        contained: "calls.ContainedIn | models.ContainedInJson | None" = None,
         timeout: float | None = None,
         read_back: bool | None = None,
-    ) -> Submission[Resource]:
+    ) -> "Submission[models.Resource]":
         """Create a resource or replace it whole. May be retried.
 
         https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
@@ -305,12 +273,12 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        write = UpsertResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
+        write = calls.UpsertResource(source, type, id, data=data, meta=meta, contained=contained)  # type: ignore[arg-type]
         return self.submit(write, timeout=timeout, read_back=read_back)
 
     def get_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None
-    ) -> Coroutine[object, object, Resource]:
+    ) -> "Coroutine[object, object, models.Resource]":
         """Read a resource by its id or an identifier `{system}:{value}:{use}`. May be retried.
 
         https://docs.clinia.com/api-reference/resources/create-a-resource-in-the-registry
@@ -319,7 +287,7 @@ class RegistryMethods(CallInterface):
             NotFound: there is none with this id.
             RequestError: no good answer came.
         """
-        return self.send(GetResource(source, type, id), timeout=timeout)
+        return self.send(calls.GetResource(source, type, id), timeout=timeout)
 
     def delete_resource(
         self, source: str, type: str, id: str, *, timeout: float | None = None
@@ -332,7 +300,7 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(DeleteResource(source, type, id), timeout=timeout)
+        return self.submit(calls.DeleteResource(source, type, id), timeout=timeout)
 
     def create_contained(
         self,
@@ -340,10 +308,10 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         place: Sequence[str],
-        contained: Contained | models.ContainedJson,
+        contained: "models.Contained | models.ContainedJson",
         *,
         timeout: float | None = None,
-    ) -> Submission[Resource]:
+    ) -> "Submission[models.Resource]":
         """Create a resource inside another, under the key that `place` ends with. Sent once.
 
         The result is the root resource.
@@ -362,10 +330,10 @@ class RegistryMethods(CallInterface):
         type: str,
         id: str,
         place: Sequence[str],
-        contained: Contained | models.ContainedJson,
+        contained: "models.Contained | models.ContainedJson",
         *,
         timeout: float | None = None,
-    ) -> Submission[Resource]:
+    ) -> "Submission[models.Resource]":
         """Create or replace the resource at `place` inside another. May be retried.
 
         The result is the root resource.
@@ -380,7 +348,7 @@ class RegistryMethods(CallInterface):
 
     def delete_contained(
         self, source: str, type: str, id: str, place: Sequence[str], *, timeout: float | None = None
-    ) -> Submission[Resource | None]:
+    ) -> "Submission[models.Resource | None]":
         """Delete the resource at `place` inside another. Sent once.
 
         The result is the root resource without it, or None where the answer does not hold the root.
@@ -396,8 +364,8 @@ class RegistryMethods(CallInterface):
     # Batches
 
     def bulk(
-        self, source: str, writes: Iterable[BatchWrite], *, timeout: float | None = None
-    ) -> Submission[BatchResult]:
+        self, source: str, writes: "Iterable[calls.BatchWrite]", *, timeout: float | None = None
+    ) -> "Submission[models.BatchResult]":
         """Create, upsert and delete in one request, each for itself and in order.
 
         The task's result raises `TaskFailed` if one is not stored; `error.result` has each outcome. For
@@ -409,11 +377,11 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(Bulk(source, writes), timeout=timeout)
+        return self.submit(calls.Bulk(source, writes), timeout=timeout)
 
     def bundle(
-        self, source: str, writes: Iterable[BatchWrite], *, timeout: float | None = None
-    ) -> Submission[BatchResult]:
+        self, source: str, writes: "Iterable[calls.BatchWrite]", *, timeout: float | None = None
+    ) -> "Submission[models.BatchResult]":
         """Write resources and relationships, all or none; `BundleBuilder` links new ones without an id.
 
         https://docs.clinia.com/api-reference/bundle/bundle-resource-and-relationship-operations-to-be-processed
@@ -422,17 +390,17 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(Bundle(source, writes), timeout=timeout)
+        return self.submit(calls.Bundle(source, writes), timeout=timeout)
 
     def get_bulk_result(
         self,
         source: str,
-        target: TargetType,
+        target: "models.TargetType",
         id: TaskId | str,
         *,
         with_receipts: bool = False,
         timeout: float | None = None,
-    ) -> Coroutine[object, object, TaskSnapshot]:
+    ) -> "Coroutine[object, object, models.TaskSnapshot]":
         """Read a bulk by its own endpoint, for deprecated bare ids. May be retried.
 
         `session.task(id)` waits for any other. `with_receipts` asks for the receipt of each operation.
@@ -443,17 +411,17 @@ class RegistryMethods(CallInterface):
             ConfigError: the id is no task id.
             RequestError: no good answer came.
         """
-        call = GetBulkResult(source, target, as_task_id(id), with_receipts)
+        call = calls.GetBulkResult(source, target, as_task_id(id), with_receipts)
         return self.send(call, timeout=timeout)
 
     def purge(
         self,
         source: str,
-        collection_type: CollectionType | str,
+        collection_type: "models.CollectionType | str",
         collection_key: str,
         *,
         timeout: float | None = None,
-    ) -> Submission[PurgeOperation]:
+    ) -> "Submission[models.PurgeOperation]":
         """Delete all records of a collection, and of resources the relationships attached. Sent once.
 
         It cannot be undone. The result says how many were deleted.
@@ -464,11 +432,11 @@ class RegistryMethods(CallInterface):
             InvalidWrite: a value is one that the service could only refuse; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self.submit(Purge(source, collection_type, collection_key), timeout=timeout)
+        return self.submit(calls.Purge(source, collection_type, collection_key), timeout=timeout)
 
     def get_purge(
         self, source: str, id: TaskId | str, *, timeout: float | None = None
-    ) -> Coroutine[object, object, PurgeOperation]:
+    ) -> "Coroutine[object, object, models.PurgeOperation]":
         """Read how a purge stands. May be retried.
 
         https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
@@ -477,11 +445,11 @@ class RegistryMethods(CallInterface):
             ConfigError: the id is no task id.
             RequestError: no good answer came.
         """
-        return self.send(GetPurge(source, as_task_id(id)), timeout=timeout)
+        return self.send(calls.GetPurge(source, as_task_id(id)), timeout=timeout)
 
     def get_task(
         self, source: str, id: TaskId | str, *, with_receipts: bool = False, timeout: float | None = None
-    ) -> Coroutine[object, object, TaskSnapshot]:
+    ) -> "Coroutine[object, object, models.TaskSnapshot]":
         """Poll a task once. To wait for it, use `session.task(id)`. May be retried.
 
         `with_receipts` asks for the receipt of each operation, which makes the answer larger.
@@ -492,7 +460,7 @@ class RegistryMethods(CallInterface):
             ConfigError: the id is no task id.
             RequestError: no good answer came.
         """
-        return self.send(GetTask(source, as_task_id(id), with_receipts), timeout=timeout)
+        return self.send(calls.GetTask(source, as_task_id(id), with_receipts), timeout=timeout)
 
     def browse(
         self,
@@ -500,7 +468,7 @@ class RegistryMethods(CallInterface):
         collection_keys: Sequence[str],
         *,
         per_page: int = 100,
-        filter: Json | None = None,
+        filter: "models.Json | None" = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
     ) -> AsyncIterator["models.Hit"]:

@@ -10,6 +10,7 @@ from typing import Literal, Self, TypeVar, overload
 
 from attrs import evolve
 
+from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
 from clinia_async.errors import CliniaError, ConfigError
@@ -29,7 +30,6 @@ from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
 from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says
 from clinia_async.transport import HttpSession, TransportOptions
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
 from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
 from clinia_async.transport.http_transport import RESERVED_HEADERS, Identity
@@ -286,8 +286,8 @@ class Session(ApiMethods):
 
     @contextmanager
     def limit_concurrency(
-        self, limits: ConcurrencyLimits, *, background: bool = False
-    ) -> Iterator[AdaptiveLimit]:
+        self, limits: "transport.ConcurrencyLimits", *, background: bool = False
+    ) -> Iterator["transport.AdaptiveLimit"]:
         """Limit the requests in flight of this session, polls too, for as long as the block lasts.
 
         The limit adapts to what the service bears. Blocks within each other, or side by side, share the

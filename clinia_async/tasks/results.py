@@ -9,24 +9,9 @@ from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
 from attrs import evolve, frozen
 
-from clinia_async.calls import (
-    Bulk,
-    Bundle,
-    Call,
-    CreateRelationship,
-    CreateResource,
-    DeleteRelationship,
-    DeleteResource,
-    EncodedBulk,
-    GetPurge,
-    GetRelationship,
-    GetResource,
-    Purge,
-    Read,
-    Reconcilable,
-    UpsertResource,
-    Write,
-)
+from clinia_async import calls, models
+from clinia_async.calls import Call, Read, Reconcilable, Write
+from clinia_async.calls.addressing import DeleteRecord
 from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
@@ -73,7 +58,6 @@ from clinia_async.models import (
     TaskStatus,
     TaskSubmission,
 )
-from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.identifiers import is_token
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.tasks.task import ResultResolver, Task
@@ -111,22 +95,34 @@ def resolver_of(write: Write[R], read: Read, *, reads_back: bool = True) -> Resu
     Without `reads_back` the result of a proven write is the record as it was sent, where that is known.
     """
     resolver: object
-    if isinstance(write, Purge):
-        resolver = PurgeResult(write, read)
-    elif isinstance(write, Bulk | Bundle):
-        resolver = BatchTaskResult(write, read)
-    elif isinstance(write, EncodedBulk):
-        resolver = receipts_result
-    else:
-        resolver = RecordResult(cast("RecordWrite[R]", write), read, reads_back)
+    match _task_kind(write):
+        case TaskKind.PURGE:
+            resolver = PurgeResult(cast("calls.Purge", write), read)
+        case TaskKind.BULK | TaskKind.BUNDLE if hasattr(write, "writes"):
+            resolver = BatchTaskResult(cast("calls.Bulk | calls.Bundle", write), read)
+        case TaskKind.BULK | TaskKind.BUNDLE:
+            resolver = receipts_result
+        case _:
+            resolver = RecordResult(cast("RecordWrite[R]", write), read, reads_back)
     return cast("ResultResolver[R]", resolver)
 
 
 def polls_for_receipts(write: object) -> bool:
     """Whether each poll of the task of this write should ask for receipts."""
-    if isinstance(write, Bulk):
-        return len(write.writes) <= MOST_RECEIPTS_PER_POLL
-    return not isinstance(write, EncodedBulk | Purge)
+    match _task_kind(write):
+        case TaskKind.PURGE:
+            return False
+        case TaskKind.BULK:
+            writes = getattr(write, "writes", None)
+            return writes is not None and len(writes) <= MOST_RECEIPTS_PER_POLL
+        case _:
+            return True
+
+
+def _task_kind(write: object) -> TaskKind:
+    """What the task of this write is; writes of many records and purges say so by their class."""
+    kind: TaskKind = getattr(write, "task_kind", TaskKind.SINGLE)
+    return kind
 
 
 # ------------------------------------------------------------------------------ one record
@@ -170,7 +166,7 @@ class RecordResult(Generic[R]):
     async def _stored(self, task: Task[R], receipt: Receipt) -> R:
         """The result of a write that a receipt proves."""
         task.evidence = carried_out(receipt).evidence
-        if isinstance(self.write, DeleteRelationship | DeleteResource):
+        if isinstance(self.write, DeleteRecord):
             return cast("R", None)
         if not self.reads_back and (sent := self._as_sent(receipt)) is not None:
             return sent
@@ -230,7 +226,7 @@ class RecordResult(Generic[R]):
             return await self._after_duplicate(task, snapshot, ())
         if snapshot.status != TaskStatus.SUCCESS:
             # a delete of a resource also deletes relationships, and may have done a part of it
-            is_single = self.is_alone and not isinstance(self.write, DeleteResource)
+            is_single = self.is_alone and not isinstance(self.write, calls.DeleteResource)
             raise failed(task, snapshot, (), is_single=is_single, is_whole=not contradicted) from failure
         failure = failure or ProtocolError("the task brought no receipt of the write")
         if self.write.id is None:
@@ -246,12 +242,13 @@ class RecordResult(Generic[R]):
 
     def _as_sent(self, receipt: Receipt) -> R | None:
         """The record as it was sent, under the id that the receipt names; None where that is not known."""
-        if not isinstance(self.write, CreateRelationship | CreateResource | UpsertResource):
+        if not hasattr(self.write, "as_sent"):
             return None  # an update knows the changes only
-        if isinstance(self.write, CreateResource) and is_token(self.write.given_id or ""):
+        if is_token(getattr(self.write, "given_id", None) or ""):
             return None  # the service puts the id in place of the token
-        operation = self.operation or self.write.operation()
-        return cast("R", evolve(self.write.as_sent(operation), id=self.write.id or receipt.id))
+        write = cast("calls.CreateRelationship | calls.CreateResource | calls.UpsertResource", self.write)
+        sent = write.as_sent(self.operation or write.operation())
+        return cast("R", evolve(sent, id=write.id or receipt.id))
 
     def _raise_done(self, error: RequestError, receipt: Receipt) -> NoReturn:
         """Raise `error` as what failed after the receipt had proven the write."""
@@ -300,14 +297,16 @@ def is_create(write: object) -> bool:
 class BatchTaskResult:
     """The result of a bulk or a bundle: its receipts, once every operation is carried out."""
 
-    write: Bulk | Bundle
+    write: "calls.Bulk | calls.Bundle"
     read: Read
 
-    async def __call__(self, task: Task[BatchResult], snapshot: TaskSnapshot) -> BatchResult:
+    async def __call__(
+        self, task: "Task[models.BatchResult]", snapshot: TaskSnapshot
+    ) -> "models.BatchResult":
         receipts, failure = await _receipts(task, snapshot)
         if failure is not None:
             _raise_without_receipts(task, snapshot, failure)
-        result = BatchResult(receipts, self.write.writes)
+        result = models.BatchResult(receipts, self.write.writes)
         proofs = await self._proofs(task, result)
         stored = [proof is Proof.STORED for proof in proofs]
         if all(stored) and not _lacks_receipts(result) and len(receipts) >= len(self.write.writes):
@@ -318,7 +317,7 @@ class BatchTaskResult:
                 return result
         raise self._error(task, snapshot, result, proofs)
 
-    async def _proofs(self, task: Task[BatchResult], result: BatchResult) -> list[Proof]:
+    async def _proofs(self, task: "Task[models.BatchResult]", result: "models.BatchResult") -> list[Proof]:
         """Return what each receipt proves, after reading back the records for which it proves nothing."""
         proofs = [proof_of(receipt, maybe_applied=task.maybe_applied) for receipt in result.receipts]
         to_read = [place for place, proof in enumerate(proofs) if proof is Proof.READ_BACK_NEEDED]
@@ -333,7 +332,7 @@ class BatchTaskResult:
         await asyncio.gather(*map(resolve, to_read))
         return proofs
 
-    async def _is_stored(self, receipt: Receipt, result: BatchResult, until: float) -> bool:
+    async def _is_stored(self, receipt: Receipt, result: "models.BatchResult", until: float) -> bool:
         subject = (receipt.target_type, receipt.type, receipt.id)
         mine = [each for each in self.write.writes if (each.target, each.type, each.id) == subject]
         if not mine:  # the service may have made the id
@@ -344,7 +343,11 @@ class BatchTaskResult:
         return (await _compare(write, self.read, until, [receipt])).match is Match.SAME
 
     def _error(
-        self, task: Task[BatchResult], snapshot: TaskSnapshot, result: BatchResult, proofs: Sequence[Proof]
+        self,
+        task: "Task[models.BatchResult]",
+        snapshot: TaskSnapshot,
+        result: "models.BatchResult",
+        proofs: Sequence[Proof],
     ) -> CliniaError:
         receipts = result.receipts
         left = [each for each, proof in zip(receipts, proofs, strict=True) if proof is not Proof.STORED]
@@ -362,7 +365,7 @@ class BatchTaskResult:
         return error
 
 
-async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
+async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.BatchResult":
     """The result of a bulk whose writes are not known: its receipts, if every operation was carried out.
 
     Raises:
@@ -373,7 +376,7 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     if not receipts:
         failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
-    result = BatchResult(receipts)
+    result = models.BatchResult(receipts)
     if snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):
             task.evidence = carried_out(receipts[0]).evidence
@@ -389,7 +392,7 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> BatchResult:
     raise error
 
 
-def _lacks_receipts(result: BatchResult) -> bool:
+def _lacks_receipts(result: "models.BatchResult") -> bool:
     """Whether a write whose key is known before sending has no receipt."""
     return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
 
@@ -407,7 +410,7 @@ def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: Requ
 class PurgeResult:
     """The purge as it stands at its end, with the number of records that it deleted."""
 
-    write: Purge
+    write: "calls.Purge"
     read: Read
 
     async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
@@ -466,9 +469,9 @@ def _get_of(source: str, receipt: Receipt, snapshot: TaskSnapshot) -> Call[objec
     """The call that reads the record of a single write; None if this version cannot read it."""
     try:
         if receipt.target_type == TargetType.RESOURCE:
-            return GetResource(source, receipt.type, receipt.id)
+            return calls.GetResource(source, receipt.type, receipt.id)
         if receipt.target_type == TargetType.RELATIONSHIP:
-            return GetRelationship(source, receipt.type, receipt.id)
+            return calls.GetRelationship(source, receipt.type, receipt.id)
     except InvalidWrite:
         raise _unreadable(snapshot) from None
     return None
@@ -499,7 +502,7 @@ async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
 
 async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
     try:
-        operation = await read(GetPurge(source, id))
+        operation = await read(calls.GetPurge(source, id))
     except RequestError as error:
         done = carried_out().on(error)
     else:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
+from clinia_async import telemetry
 from clinia_async.calls.reconciliation import statement_after
 from clinia_async.errors import (
     CliniaError,
@@ -20,7 +21,7 @@ from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.telemetry import TaskEnded, Telemetry
+from clinia_async.telemetry import Telemetry
 
 
 @frozen(eq=False, repr=False)
@@ -299,7 +300,7 @@ class TaskState:
 
     def _emit_ended(self, status: TaskStatus) -> None:
         if self._reader.telemetry.active and self.done_at is not None:
-            ended = TaskEnded(
+            ended = telemetry.TaskEnded(
                 kind=self.kind,
                 source=self.source or "",
                 task=fingerprint(self.known_id),

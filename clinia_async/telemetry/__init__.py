@@ -2,40 +2,29 @@
 
 May import models and errors. Events hold routes, kinds, counts and fingerprints: no body, no key and no id.
 Nothing here can change what happens to a request.
+
+Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async.telemetry.dispatch import (
-    Observer,
-    Telemetry,
-    log_as_environment_says,
-    observers_of,
-)
-from clinia_async.telemetry.events import (
-    ChunkSent,
-    Event,
-    RecordFailed,
-    RequestEnded,
-    RetryScheduled,
-    TaskAccepted,
-    TaskEnded,
-    TaskPolled,
-    Throttled,
-)
-from clinia_async.telemetry.installed import open_telemetry
+from clinia_async._lazy_loading import home_of, load
 
-__all__ = [
-    "ChunkSent",
-    "Event",
-    "Observer",
-    "RecordFailed",
-    "RequestEnded",
-    "RetryScheduled",
-    "TaskAccepted",
-    "TaskEnded",
-    "TaskPolled",
-    "Telemetry",
-    "Throttled",
-    "log_as_environment_says",
-    "observers_of",
-    "open_telemetry",
-]
+_HOME_OF = home_of(
+    {
+        "dispatch": "Observer Telemetry log_as_environment_says observers_of",
+        "event": "Event",
+        "events": (
+            "ChunkSent RecordFailed RequestEnded RetryScheduled TaskAccepted TaskEnded TaskPolled Throttled"
+        ),
+        "installed": "open_telemetry",
+    }
+)
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
+
+
+def __getattr__(name: str) -> object:
+    return load(__name__, _HOME_OF, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -9,7 +9,7 @@ from typing import Protocol
 from attrs import define, fields
 
 from clinia_async.errors import ConfigError
-from clinia_async.telemetry.events import Event
+from clinia_async.telemetry.event import Event
 
 Observer = Callable[[Event], object]
 """Called with each event, in the event loop. It must not block; what it raises is logged once and ignored."""

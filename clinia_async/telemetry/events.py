@@ -7,15 +7,7 @@ from attrs import frozen
 from clinia_async.errors import Outcome
 from clinia_async.models import TaskStatus
 from clinia_async.models.task_id import TaskKind
-
-
-@frozen(kw_only=True)
-class Event:
-    """Something that happened. `logger` is the logger it goes to, below `clinia_async`."""
-
-    logger: ClassVar[str]
-    level: ClassVar[int] = 10
-    """A level of `logging`."""
+from clinia_async.telemetry.event import Event
 
 
 @frozen(kw_only=True)

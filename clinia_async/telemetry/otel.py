@@ -12,7 +12,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from clinia_async.errors import CliniaError
 from clinia_async.telemetry.dispatch import Span
-from clinia_async.telemetry.events import Event, RecordFailed, RequestEnded, RetryScheduled, TaskEnded
+from clinia_async.telemetry.event import Event
+from clinia_async.telemetry.events import RecordFailed, RequestEnded, RetryScheduled, TaskEnded
 
 _SCOPE = "clinia_async"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)

@@ -12,7 +12,6 @@ added to that, each because a simulated brown-out went wrong without it:
 import math
 import random
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -20,6 +19,7 @@ from attrs.converters import optional
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import Number, named_options
+from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.retry import RETRY_AFTER_JITTER
 
 _QUICKENING = 0.01
@@ -70,35 +70,6 @@ class ConcurrencyLimits:
 
 GateLimits = ConcurrencyLimits
 """The former name."""
-
-
-class LoadSignal(Enum):
-    """What the answer to a request says about the load of the service."""
-
-    GOOD = "good"
-    THROTTLED = "throttled"
-    NEITHER = "neither"
-    REFUSED = "refused"
-    """The service refused the key: no further request is admitted."""
-
-
-@frozen(eq=False, repr=False)
-class Permit:
-    """One request in flight: its bytes, when it was admitted, and after how many decreases of the limit."""
-
-    size: int
-    at: float
-    epoch: int
-    limit: "AdaptiveLimit | None" = None
-
-    def leave(self, signal: LoadSignal, now: float, *, retry_after: float | None = None) -> None:
-        """Report the end of the request to the limit that admitted it."""
-        if self.limit is not None:
-            self.limit.leave(self, signal, now, retry_after=retry_after)
-
-
-UNMETERED = Permit(0, 0.0, 0)
-"""The permit of every request that no adaptive limit admitted."""
 
 
 @define(eq=False, repr=False)

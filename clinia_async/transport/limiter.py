@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from clinia_async import transport
 from clinia_async.calls import Request
 from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.errors import (
@@ -23,13 +24,7 @@ from clinia_async.errors import (
     Unauthenticated,
     copy_for_raise,
 )
-from clinia_async.transport.adaptive_limit import (
-    UNMETERED,
-    AdaptiveLimit,
-    ConcurrencyLimits,
-    LoadSignal,
-    Permit,
-)
+from clinia_async.transport.permits import UNMETERED, LoadSignal, Permit
 from clinia_async.transport.retry import RETRY_AFTER_JITTER, PatienceClock, is_throttled
 
 T = TypeVar("T")
@@ -56,7 +51,7 @@ class Limiter:
     """
 
     def __init__(self, connections: float) -> None:
-        self.adaptive: AdaptiveLimit | None = None
+        self.adaptive: transport.AdaptiveLimit | None = None
         self.patience_clock = PatienceClock()
         self._users = 0
         self._free = connections
@@ -101,18 +96,18 @@ class Limiter:
                 self._leave_out(sent_at, retry_after)
         return answer
 
-    def limit(self, limits: ConcurrencyLimits, *, background: bool = False) -> AdaptiveLimit:
+    def limit(
+        self, limits: "transport.ConcurrencyLimits", *, background: bool = False
+    ) -> "transport.AdaptiveLimit":
         """Start an adaptive limit, or share the one that there is. `unlimit` gives it up.
 
         Raises:
             ConfigError: the file of a limit that is shared cannot be used.
         """
         if self.adaptive is None and limits.shared is not None:
-            from clinia_async.transport.shared_limit import SharedLimit  # noqa: PLC0415  few sessions need it
-
-            self.adaptive = SharedLimit(limits, path=limits.shared, background=background)
+            self.adaptive = transport.SharedLimit(limits, path=limits.shared, background=background)
         elif self.adaptive is None:
-            self.adaptive = AdaptiveLimit(limits)
+            self.adaptive = transport.AdaptiveLimit(limits)
         self._users += 1
         return self.adaptive
 

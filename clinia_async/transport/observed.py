@@ -2,9 +2,10 @@
 
 import asyncio
 
+from clinia_async import telemetry
 from clinia_async.calls import Request
 from clinia_async.errors import ApiError, RequestError
-from clinia_async.telemetry import RequestEnded, RetryScheduled, Telemetry, Throttled
+from clinia_async.telemetry import Telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.responses import Response
 
@@ -48,7 +49,7 @@ class ObservedTransport:
     def _emit(self, request: Request, started: float, end: Response | RequestError) -> None:
         error = end if isinstance(end, RequestError) else None
         self._telemetry.emit(
-            RequestEnded(
+            telemetry.RequestEnded(
                 method=request.method,
                 route=request.route,
                 attempt=request.resends + 1,
@@ -61,11 +62,11 @@ class ObservedTransport:
         )
 
 
-def emit_throttled(telemetry: Telemetry, request: Request, failure: RequestError) -> None:
+def emit_throttled(report: Telemetry, request: Request, failure: RequestError) -> None:
     """Report that the service asked for fewer requests, with 429 or 503."""
     status = _status_of(failure)
-    telemetry.emit(
-        Throttled(
+    report.emit(
+        telemetry.Throttled(
             method=request.method,
             route=request.route,
             status=status or 0,
@@ -75,10 +76,10 @@ def emit_throttled(telemetry: Telemetry, request: Request, failure: RequestError
     )
 
 
-def emit_retry(telemetry: Telemetry, request: Request, failure: RequestError, pause: float) -> None:
+def emit_retry(report: Telemetry, request: Request, failure: RequestError, pause: float) -> None:
     """Report that a request is sent again after `pause` seconds."""
-    telemetry.emit(
-        RetryScheduled(
+    report.emit(
+        telemetry.RetryScheduled(
             method=request.method,
             route=request.route,
             attempt=request.resends + 1,

@@ -11,9 +11,8 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define
 
-from clinia_async.calls import Browse, Call, Reconcilable, Request, RetrySafety
+from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.error_answers import refuse_error_within
-from clinia_async.calls.raw_request import RawRequest
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     Match,
@@ -137,8 +136,7 @@ class Sender:
         response = await self.limiter.send(attempt, request, deadline)
         request.request_id = response.request_id
         try:
-            # a raw request returns the body as it is, and its caller reads it
-            if request.method != "GET" and not isinstance(call, RawRequest):
+            if request.method != "GET" and not request.is_raw:
                 refuse_error_within(response.body)
             answer = call.decode_response(response.body)
         except ProtocolError as error:
@@ -173,7 +171,7 @@ class Sender:
             pause = None if is_last else self._pause_before_retry(call, failure, waits, deadline)
             if pause is None:
                 final = _final_error(failure, attempts, maybe_applied=maybe_applied)
-                final.is_read = request.method == "GET" or isinstance(call, Browse)
+                final.is_read = request.method == "GET" or request.is_read
                 if isinstance(final, GatewayError):
                     final.is_final = attempts == blocks > 1
                 raise final

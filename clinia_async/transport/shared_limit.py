@@ -17,7 +17,8 @@ from types import ModuleType
 from attrs import define, field
 
 from clinia_async.errors import ConfigError
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, LoadSignal, Permit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.permits import LoadSignal, Permit
 
 MEMBERS = 256
 """Processes that can share one limit."""

@@ -34,20 +34,11 @@ from clinia_async.models.batch_result import Operation
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from tests.serialization.test_converter import CANARY, STRATEGIES
 
-PUBLIC = [
-    *vars(models).values(),
-    *vars(calls).values(),
-    *(getattr(clinia_async, name) for name in clinia_async.__all__),
-]
+PUBLIC = [getattr(package, name) for package in (models, calls, clinia_async) for name in package.__all__]
 VALUES = sorted(
     {
         kind
-        for names in (
-            vars(models),
-            vars(calls),
-            {name: getattr(clinia_async, name) for name in clinia_async.__all__},
-        )
-        for kind in names.values()
+        for kind in PUBLIC
         if inspect.isclass(kind)
         and attrs.has(kind)
         and kind.__module__.startswith(("clinia_async.models", "clinia_async.calls"))

@@ -115,8 +115,8 @@ def is_blank(value: object) -> bool:
 
 MODELS = [
     kind
-    for kind in vars(models).values()
-    if isinstance(kind, type) and attrs.has(kind) and kind is not models.Value
+    for kind in (getattr(models, name) for name in models.__all__)
+    if isinstance(kind, type) and issubclass(kind, models.Value) and kind is not models.Value
 ]
 STRATEGIES = {
     kind: of(kind)

@@ -325,7 +325,7 @@ def test_every_value_that_can_be_sent_has_a_typed_dict() -> None:
     answers |= {"PipelineExecution", "PurgeOperation", "Receipt", "Source", "TaskSnapshot", "TaskSubmission"}
     values = {
         kind
-        for kind in vars(models).values()
+        for kind in (getattr(models, name) for name in models.__all__)
         if isinstance(kind, type) and issubclass(kind, models.Value) and kind is not models.Value
     }
     assert values - set(TYPED) == {getattr(models, name) for name in answers}

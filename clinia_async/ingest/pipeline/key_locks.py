@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.models import Action
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 _MARK = 2**60 - 1
 """Numbers up to this take 32 bytes, and larger ones 48."""

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import optional_path_of
+from clinia_async.ingest import readers
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import (
@@ -23,8 +24,6 @@ from clinia_async.ingest.readers.compression import (
     open_input,
     read_block,
 )
-from clinia_async.ingest.readers.csv_reader import read_csv
-from clinia_async.ingest.readers.dead_letter_reader import LARGEST_LETTER, DeadLetterReader
 from clinia_async.ingest.readers.fhir_bundle import PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
 from clinia_async.ingest.readers.fhir_reader import FhirReader
@@ -39,14 +38,11 @@ from clinia_async.ingest.readers.formats import (
     format_by_name,
     is_peeked,
 )
-from clinia_async.ingest.readers.json_reader import read_json
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
-from clinia_async.ingest.readers.parquet_reader import read_parquet
 from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.readers.table_options import TableOptions
-from clinia_async.ingest.readers.table_rows import RowReader
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.ingest.records.record_stream import RecordStream
@@ -312,7 +308,7 @@ class _Files:
     def _read_ahead(self, paths: Sequence[Path]) -> None:
         """Read the versions in the histories of files, up to the first file that cannot be read."""
         reader, position = self.fhir.ahead(), READ_POSITION.set(None)
-        letters = DeadLetterReader(self.lines, reader, self.columns, self._rows)
+        letters = readers.DeadLetterReader(self.lines, reader, self.columns, self._rows)
         try:
             for path in paths:
                 with self._opened(path) as stream:
@@ -346,31 +342,31 @@ class _Files:
                     yield block
 
     def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
-        readers: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
+        by_format: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
             InputFormat.NDJSON: lambda stream: _read_lines(stream, self.lines, LARGEST_LINE),
             InputFormat.DEAD_LETTERS: lambda stream: _read_lines(
-                stream, self._dead_letters(), LARGEST_LETTER
+                stream, self._dead_letters(), readers.LARGEST_LETTER
             ),
-            InputFormat.JSON: lambda stream: read_json(stream, self.lines),
+            InputFormat.JSON: lambda stream: readers.read_json(stream, self.lines),
             InputFormat.FHIR: self.fhir.read,
             InputFormat.FHIR_NDJSON: self.fhir.read_lines,
             InputFormat.FHIR_DOCUMENT: self.fhir.read_document,
-            InputFormat.CSV: lambda stream: read_csv(stream, self.columns, self.table, self._rows),
-            InputFormat.PARQUET: lambda stream: read_parquet(
+            InputFormat.CSV: lambda stream: readers.read_csv(stream, self.columns, self.table, self._rows),
+            InputFormat.PARQUET: lambda stream: readers.read_parquet(
                 stream.path, self.columns, self.table, self._rows
             ),
         }
-        return readers[format_](stream)
+        return by_format[format_](stream)
 
-    def _dead_letters(self) -> DeadLetterReader:
-        return DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)
+    def _dead_letters(self) -> "readers.DeadLetterReader":
+        return readers.DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)
 
-    def _rows(self, mapping: ColumnMapping) -> RowReader:
-        return RowReader(self.lines, mapping, self.table.decimal)
+    def _rows(self, mapping: ColumnMapping) -> "readers.RowReader":
+        return readers.RowReader(self.lines, mapping, self.table.decimal)
 
 
-def _skip_dead_letters(stream: InputStream, reader: DeadLetterReader) -> None:
-    splitter = LineSplitter(LARGEST_LETTER)
+def _skip_dead_letters(stream: InputStream, reader: "readers.DeadLetterReader") -> None:
+    splitter = LineSplitter(readers.LARGEST_LETTER)
     while block := stream.read():
         lines = splitter.split(block)
         reader.read_all([1] * len(lines), lines)
@@ -379,7 +375,7 @@ def _skip_dead_letters(stream: InputStream, reader: DeadLetterReader) -> None:
 
 
 async def _read_lines(
-    stream: InputStream, reader: LineReader | DeadLetterReader, largest_line: int
+    stream: InputStream, reader: "LineReader | readers.DeadLetterReader", largest_line: int
 ) -> AsyncGenerator[Block, None]:
     splitter = LineSplitter(largest_line)
     number = 1
@@ -391,7 +387,9 @@ async def _read_lines(
     yield _block(reader, number, splitter.rest())
 
 
-def _block(reader: LineReader | DeadLetterReader, number: int, lines: Sequence[bytes | None]) -> Block:
+def _block(
+    reader: "LineReader | readers.DeadLetterReader", number: int, lines: Sequence[bytes | None]
+) -> Block:
     numbers = range(number, number + len(lines))
     if isinstance(reader, LineReader):
         return UnreadLines(reader, numbers, lines)

@@ -26,7 +26,7 @@ from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, opened_let
 from clinia_async.ingest.records.record import BadRecord, Blank, Item, Record, RecordKind
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.models import Action, Ref, TargetType
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 from clinia_async.serialization.exact_json import dumps
 
 _NO_LINE = "the dead letter holds no line: it was too large to keep, or no line can say it"

@@ -13,8 +13,8 @@ from operator import itemgetter
 import orjson
 
 from clinia_async.models import TargetType
-from clinia_async.models.batch_result import Key
 from clinia_async.models.identifiers import are_keys, are_simple_relationship_ids, is_end_id, is_new_id
+from clinia_async.models.tasks import Key
 from clinia_async.serialization.exact_json import RawJson, trimmed
 from clinia_async.serialization.strict_json import are_faithful
 

@@ -12,7 +12,7 @@ from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_batch import keys_of_relationships, keys_of_resources
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.models import TargetType
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 T = TypeVar("T")
 Tree = dict[str, "int | Tree"]

@@ -10,7 +10,7 @@ from clinia_async.errors.settings import Number
 from clinia_async.ingest.records.record import Barrier, Item, Record
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 Block = Iterable[Item | RecordBatch | Barrier]
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from attrs import frozen
 
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 _LEVEL = 1
 """The fastest: records of one kind are so alike that a higher level saves little."""

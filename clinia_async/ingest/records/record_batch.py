@@ -14,7 +14,7 @@ from attrs import define, field
 from clinia_async.ingest.records.packed_columns import PackedColumns
 from clinia_async.ingest.records.position_ranges import Range, ranges_of
 from clinia_async.ingest.records.record import BadRecord, Record, RecordKind
-from clinia_async.models.batch_result import Key
+from clinia_async.models.tasks import Key
 
 MAX_BATCH = 128
 """Records that are taken together, at most: one that must be read alone slows down no more than these."""

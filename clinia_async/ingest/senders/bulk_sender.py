@@ -19,7 +19,8 @@ from clinia_async.ingest.senders.error_outcomes import CANCELLED, DROPPED, findi
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.worker_pool import run_workers
 from clinia_async.models import Action, Receipt, TaskStatus
-from clinia_async.models.batch_result import Key, MatchedReceipts, match_receipts
+from clinia_async.models.batch_result import MatchedReceipts, match_receipts
+from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.task import Task
 

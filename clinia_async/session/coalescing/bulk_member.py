@@ -11,7 +11,8 @@ from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertR
 from clinia_async.calls.reconciliation import Statement, evidence_of_operation
 from clinia_async.errors import ApiError, Evidence, ProtocolError, RequestError, TaskFailed
 from clinia_async.models import ErrorType, Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
-from clinia_async.models.batch_result import Key, match_receipts
+from clinia_async.models.batch_result import match_receipts
+from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.results import RecordResult, RecordWrite
 from clinia_async.tasks.task import Task
