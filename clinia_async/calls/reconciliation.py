@@ -14,7 +14,7 @@ coalesced one, a bulk, a bundle and a job say the same of the same answers.
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from enum import Enum, auto
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -45,6 +45,8 @@ from clinia_async.models import (
     TaskStatus,
     Value,
 )
+from clinia_async.models.task_id import TaskId
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 
 E = TypeVar("E", bound=CliniaError)
 R = TypeVar("R")
@@ -141,14 +143,27 @@ class Proof(Enum):
         return Evidence.NONE if self in {Proof.READ_BACK_NEEDED, Proof.NOTHING} else Evidence.RECEIPT
 
 
-def proof_of(receipt: Receipt | None, *, maybe_applied: bool) -> Proof:
+def proof_of(
+    receipt: Receipt | None,
+    *,
+    maybe_applied: bool,
+    action: Action | None = None,
+    status: TaskStatus | None = None,
+) -> Proof:
     """What a receipt of a task that ended proves; None for a missing one.
 
-    `maybe_applied` says that an earlier attempt was sent and its answer lost. Then no failure of the later
-    attempt proves that nothing happened.
+    Args:
+        receipt: one of the task's own, see `own_receipts`.
+        maybe_applied: an earlier attempt was sent and its answer lost. Then no failure of the later attempt
+            proves that nothing happened.
+        action: what the write does; None where that is not known.
+        status: that of the task, which the receipt may contradict; None where it was compared already.
     """
-    if receipt is None or not receipt.status.is_terminal:
+    if receipt is None or not receipt.status.is_terminal or not _agrees(receipt, status):
         return Proof.NOTHING
+    succeeded = receipt.status == TaskStatus.SUCCESS
+    if not _names(receipt, action) or (succeeded and receipt.error is not None):
+        return Proof.READ_BACK_NEEDED if succeeded else Proof.NOTHING
     if proves_stored(receipt):
         return Proof.STORED
     if proves_not_applied(receipt):
@@ -159,9 +174,62 @@ def proof_of(receipt: Receipt | None, *, maybe_applied: bool) -> Proof:
     return Proof.READ_BACK_NEEDED
 
 
+def _agrees(receipt: Receipt, status: TaskStatus | None) -> bool:
+    """Whether a receipt agrees with the status of its task.
+
+    SUCCESS is said where every operation succeeded, CANCELLED where none did, and FAILURE of a mixture.
+    """
+    if status not in {TaskStatus.SUCCESS, TaskStatus.CANCELLED}:
+        return True
+    return (receipt.status == TaskStatus.SUCCESS) == (status == TaskStatus.SUCCESS)
+
+
+_DOCUMENTED = frozenset(Action)
+
+
+def _names(receipt: Receipt, action: Action | None) -> bool:
+    """Whether a receipt may be of an operation that does `action`: it does not name another one.
+
+    The word for an update is not published, so it may be any that is not for another action.
+    """
+    if action is None or receipt.action not in _DOCUMENTED:
+        return True
+    return receipt.action == (action if action in _DOCUMENTED else Action.UPSERT)
+
+
+def own_receipts(
+    receipts: Sequence[Receipt], task: TaskId | None, status: TaskStatus, operations: int | None = None
+) -> Sequence[Receipt]:
+    """Return the receipts that are of `task`, and none where all of them together contradict its status.
+
+    A FAILURE says that an operation did not succeed. `operations` is how many there are; None where that is
+    not known, and so receipts may be missing.
+    """
+    own = receipts
+    if task is not None and not all(_is_same(task, each) for each in _task_ids(receipts)):
+        own = [each for each in receipts if _is_same(task, each.task_id)]
+    is_whole = operations is not None and len(own) >= operations
+    if status == TaskStatus.FAILURE and is_whole and _statuses(own) == {TaskStatus.SUCCESS}:
+        return ()
+    return own
+
+
+def _is_same(task: TaskId, other: TaskId | None) -> bool:
+    return other is None or task.names(other) or other.names(task)
+
+
+def _task_ids(receipts: Sequence[Receipt]) -> Iterable[TaskId | None]:
+    return receipts.task_ids if isinstance(receipts, LazyReceipts) else {each.task_id for each in receipts}
+
+
+def _statuses(receipts: Sequence[Receipt]) -> Set[TaskStatus]:
+    return receipts.statuses if isinstance(receipts, LazyReceipts) else {each.status for each in receipts}
+
+
 def proves_stored(receipt: Receipt) -> bool:
     """Whether the write was carried out for certain: without a pipeline no reviewer can have dropped it."""
-    return receipt.status == TaskStatus.SUCCESS and receipt.pipeline_execution is None
+    succeeded = receipt.status == TaskStatus.SUCCESS and receipt.error is None
+    return succeeded and receipt.pipeline_execution is None
 
 
 def proves_dropped(receipt: Receipt) -> bool:
@@ -172,7 +240,7 @@ def proves_dropped(receipt: Receipt) -> bool:
 def says_approved(receipt: Receipt) -> bool:
     """Whether the receipt says that its pipeline ended well: all that is known without the content."""
     execution = receipt.pipeline_execution
-    is_done = receipt.status == TaskStatus.SUCCESS and execution is not None
+    is_done = receipt.status == TaskStatus.SUCCESS and receipt.error is None
     return is_done and execution is not None and execution.status == PipelineStatus.SUCCESSFUL
 
 
@@ -315,15 +383,22 @@ def receipt_for(write: RecordWrite, receipts: Sequence[Receipt]) -> Receipt | No
     mine = [receipt for receipt in receipts if _is_about(write, receipt)]
     if not mine and hasattr(write, "place"):
         mine = list(receipts)
+    mine = [receipt for receipt in mine if _names(receipt, action_of(write))] or mine
     return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None
 
 
-def is_contradicted(write: RecordWrite, receipts: Sequence[Receipt]) -> bool:
-    """Whether there are receipts of a write that was sent alone, though none to rely on (`receipt_for`).
+def is_contradicted(write: RecordWrite, receipts: Sequence[Receipt], *, is_alone: bool) -> bool:
+    """Whether a task brought receipts, though none of the write to rely on (`receipt_for`).
 
-    They contradict each other, or say that it has not ended. Then the status of its task proves nothing.
+    They contradict each other, or say that it has not ended, or are about something else. Then the status of
+    the task proves nothing. Those of other writes count where the write was sent alone (`is_alone`).
     """
-    return any(_is_about(write, receipt) for receipt in receipts)
+    return any(is_alone or _is_about(write, receipt) for receipt in receipts)
+
+
+def action_of(write: object) -> Action | None:
+    """What a write does, in the word of receipts; None for a change within a resource."""
+    return getattr(write, "action", None)
 
 
 def _is_about(write: RecordWrite, receipt: Receipt) -> bool:

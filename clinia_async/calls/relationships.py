@@ -336,6 +336,8 @@ class UpdateRelationship(RecordCall):
     route: ClassVar[str] = GetRelationship.route
     target: ClassVar[TargetType] = TargetType.RELATIONSHIP
     duplicate_errors: ClassVar[DuplicateErrors] = ()
+    action: ClassVar[Action] = Action("UPDATE")
+    """No page says which word receipts have for it."""
     patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>", metadata={"path": "$"})
 
     def __attrs_post_init__(self) -> None:

@@ -134,7 +134,7 @@ class Receipt(Value):
         """What this says of its operation: two receipts of it that differ here contradict each other."""
         execution = self.pipeline_execution
         review = None if execution is None else (execution.status,)
-        return self.status, review, None if self.error is None else self.error.type
+        return self.status, review, None if self.error is None else (self.error.type,)
 
     @property
     def is_dropped(self) -> bool:

@@ -3,7 +3,7 @@
 Any other shape raises a `LookupError`, `TypeError` or `ValueError` without a text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import TypeVar, cast, overload
@@ -58,7 +58,7 @@ class LazyReceipts(Sequence[Receipt]):
     item_type = Receipt
     """They are checked: a value that takes receipts takes these as they are."""
 
-    __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values")
+    __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values", "actions", "statuses")
 
     def __init__(self, values: Objects) -> None:
         columns, have_no_more = _columns(values)
@@ -66,6 +66,10 @@ class LazyReceipts(Sequence[Receipt]):
         _check(distinct, columns["id"])
         with_more = not have_no_more and _check_more(values)
         self._values = values
+        self.actions: AbstractSet[Action] = {_ACTIONS[word] for word in distinct["action"]}
+        """The actions that they name."""
+        self.statuses: AbstractSet[TaskStatus] = {_STATUSES[word] for word in distinct["status"]}
+        """The statuses that they say."""
         self._made: tuple[Receipt, ...] | None = None
         self._only_success = not with_more and distinct["status"] == {_SUCCESS}
         """Whether all ended with SUCCESS and none went through a pipeline."""
@@ -97,12 +101,22 @@ class LazyReceipts(Sequence[Receipt]):
     def __repr__(self) -> str:
         return repr(self._all())
 
+    @property
+    def task_ids(self) -> Iterable[TaskId | None]:
+        """The tasks that they name."""
+        return self._tasks.values()
+
     def all_stored(self, keys: Sequence[Key | None]) -> bool:
         """Return whether they prove that the records of `keys` are stored, in this order and no others."""
         return self._only_success and [*zip(*self._keys, strict=True)] == keys
 
-    def stored_ids(self, target: str, type: str) -> AbstractSet[str]:
-        """Return the ids of the records of a type that are proven stored, each by a receipt of its own."""
+    def stored_ids(self, target: str, type: str, action: Action) -> AbstractSet[str]:
+        """Return the ids of the records of a type that are proven stored, each by a receipt of its own.
+
+        None are where a receipt names another action.
+        """
+        if self.actions != {action}:
+            return set()
         targets, types, ids = self._keys
         stored = set(ids)
         is_usual = self._only_success and targets.count(target) == types.count(type) == len(stored)
@@ -122,7 +136,9 @@ class LazyReceipts(Sequence[Receipt]):
             value
             for value in self._values
             # without a pipeline there was no review that could have dropped it
-            if value["status"] != _SUCCESS or value.get("pipelineExecution") is not None
+            if value["status"] != _SUCCESS
+            or value.get("pipelineExecution") is not None
+            or value.get("error") is not None
         ]
         return all_keys.difference(map(_key, others)), [*map(self._receipt, others)]
 

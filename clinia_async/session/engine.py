@@ -226,7 +226,9 @@ class Engine:
         single = cast("Write[coalescing.Record]", write)
         return await self._submit(self._components(), single, partial(self._resolver, single, None))
 
-    def _sent_bulk(self, delivery: Delivery[TaskSubmission], source: str) -> "coalescing.SharedBulk":
+    def _sent_bulk(
+        self, delivery: Delivery[TaskSubmission], source: str, operations: int
+    ) -> "coalescing.SharedBulk":
         id_, is_done = delivery.answer.task_id, delivery.answer.status != _ACCEPTED
         if is_done:
             state = self._state_of_done(id_, source, asyncio.get_running_loop().time())
@@ -235,7 +237,13 @@ class Engine:
             self._emit_accepted(state, delivery.request_id)
             state.wants_receipts = True
         return coalescing.SharedBulk(
-            state, self._reads, delivery.maybe_applied, delivery.attempts, is_done, delivery.request_id
+            state,
+            self._reads,
+            delivery.maybe_applied,
+            delivery.attempts,
+            operations,
+            is_done,
+            delivery.request_id,
         )
 
     def resume(

@@ -4,7 +4,8 @@ What a receipt or a record proves is written in `calls.reconciliation`, and nowh
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
 from attrs import evolve, frozen
@@ -22,12 +23,14 @@ from clinia_async.calls.reconciliation import (
     Match,
     Proof,
     ReadBack,
+    action_of,
     are_consistent,
     carried_out,
     evidence_of_batch,
     is_contradicted,
     is_newer,
     is_older,
+    own_receipts,
     proof_of,
     proves_stored,
     read_back,
@@ -148,12 +151,13 @@ class RecordResult(Generic[R]):
 
     async def _resolve(self, task: Task[R], snapshot: TaskSnapshot) -> R:
         receipts, failure = await _receipts(task, snapshot)
-        receipt = receipt_for(self.write, receipts)
+        receipt = receipt_for(self.write, own_receipts(receipts, task.id, snapshot.status))
         if receipt is None or not receipt.status.is_terminal:
             return await self._without_receipt(task, snapshot, receipts, failure)
         if not are_consistent(snapshot.status, [receipt]):
             raise failed(task, snapshot, [receipt], [receipt])
-        match proof_of(receipt, maybe_applied=task.maybe_applied):
+        proof = proof_of(receipt, maybe_applied=task.maybe_applied, action=action_of(self.write))
+        match proof:
             case Proof.STORED:
                 return await self._stored(task, receipt)
             case Proof.READ_BACK_NEEDED if receipt.status == TaskStatus.SUCCESS:
@@ -161,7 +165,7 @@ class RecordResult(Generic[R]):
             case Proof.READ_BACK_NEEDED:
                 return await self._after_duplicate(task, snapshot, [receipt])
             case _:
-                raise failed(task, snapshot, [receipt])
+                raise failed(task, snapshot, [receipt], is_whole=proof is not Proof.NOTHING)
 
     async def _stored(self, task: Task[R], receipt: Receipt) -> R:
         """The result of a write that a receipt proves."""
@@ -195,7 +199,11 @@ class RecordResult(Generic[R]):
         return is_newer(found, receipt) or (is_create(self.write) and not is_older(found, receipt))
 
     async def _after_pipeline(self, task: Task[R], receipt: Receipt) -> R:
-        """The result where a pipeline ran and the receipt does not say whether a reviewer refused it."""
+        """The result where the receipt does not prove that the write was carried out, and the record may.
+
+        A pipeline ran and the receipt does not say whether a reviewer refused it, or it holds an error, or it
+        names another action.
+        """
         back = await _compare(self.write, self.read, _until(REPLICA_LAG), [receipt])
         if back.answer is None:
             raise task.error(TaskUnconfirmed, _UNCONFIRMED)
@@ -221,7 +229,7 @@ class RecordResult(Generic[R]):
         failure: RequestError | None,
     ) -> R:
         """The result of a task whose receipt could not be read."""
-        contradicted = is_contradicted(self.write, receipts)
+        contradicted = is_contradicted(self.write, receipts, is_alone=self.is_alone)
         if snapshot.status == TaskStatus.CANCELLED and task.maybe_applied and self.write.id is not None:
             return await self._after_duplicate(task, snapshot, ())
         if snapshot.status != TaskStatus.SUCCESS:
@@ -306,10 +314,10 @@ class BatchTaskResult:
         receipts, failure = await _receipts(task, snapshot)
         if failure is not None:
             _raise_without_receipts(task, snapshot, failure)
-        result = models.BatchResult(receipts, self.write.writes)
-        proofs = await self._proofs(task, result)
-        stored = [proof is Proof.STORED for proof in proofs]
-        if all(stored) and not _lacks_receipts(result) and len(receipts) >= len(self.write.writes):
+        own = own_receipts(receipts, task.id, snapshot.status, len(self.write.writes))
+        result = models.BatchResult(own, self.write.writes)
+        proofs = await self._proofs(task, snapshot.status, result)
+        if all(proof is Proof.STORED for proof in proofs) and _is_whole(result):
             is_reconciled = any(receipt.status != TaskStatus.SUCCESS for receipt in receipts)
             if is_reconciled or snapshot.status == TaskStatus.SUCCESS:
                 task.reconciled = is_reconciled
@@ -317,9 +325,20 @@ class BatchTaskResult:
                 return result
         raise self._error(task, snapshot, result, proofs)
 
-    async def _proofs(self, task: "Task[models.BatchResult]", result: "models.BatchResult") -> list[Proof]:
+    async def _proofs(
+        self, task: "Task[models.BatchResult]", status: TaskStatus, result: "models.BatchResult"
+    ) -> list[Proof]:
         """Return what each receipt proves, after reading back the records for which it proves nothing."""
-        proofs = [proof_of(receipt, maybe_applied=task.maybe_applied) for receipt in result.receipts]
+        actions = _actions_of(self.write.writes)
+        proofs = [
+            proof_of(
+                receipt,
+                maybe_applied=task.maybe_applied,
+                action=actions.get(_key_of(receipt), actions.get((*_key_of(receipt)[:2], None))),
+                status=status,
+            )
+            for receipt in result.receipts
+        ]
         to_read = [place for place, proof in enumerate(proofs) if proof is Proof.READ_BACK_NEEDED]
         limit = asyncio.Semaphore(_READS_AT_ONCE)
         until = _until(READ_BACK_FOR if task.maybe_applied else REPLICA_LAG)
@@ -358,9 +377,9 @@ class BatchTaskResult:
             unconfirmed = task.error(TaskUnconfirmed, _UNCONFIRMED)
             unconfirmed.result = result
             return unconfirmed
-        is_whole = not _lacks_receipts(result) and len(receipts) >= len(self.write.writes)
+        is_whole = _is_whole(result) and Proof.NOTHING not in proofs
         error = failed(task, snapshot, receipts, left, is_whole=is_whole)
-        if not isinstance(error, TaskCancelled):
+        if not isinstance(error, TaskCancelled) and receipts:
             error.result = result
         return error
 
@@ -376,8 +395,9 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.Batc
     if not receipts:
         failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
+    receipts = own_receipts(receipts, task.id, snapshot.status)
     result = models.BatchResult(receipts)
-    if snapshot.status == TaskStatus.SUCCESS and not result.failed:
+    if receipts and snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):
             task.evidence = carried_out(receipts[0]).evidence
             return result
@@ -392,9 +412,32 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.Batc
     raise error
 
 
-def _lacks_receipts(result: "models.BatchResult") -> bool:
-    """Whether a write whose key is known before sending has no receipt."""
-    return any(write.id is not None and "@rootId" not in write.id for write in result.missing)
+def _is_whole(result: "models.BatchResult") -> bool:
+    """Whether no write is without a receipt. Those of records whose ids the service makes are counted."""
+    if not result.receipts or any(_has_known_id(write.id) for write in result.missing):
+        return False
+    known = {(write.target, write.type, write.id) for write in result.writes if _has_known_id(write.id)}
+    made = {key for key in map(_key_of, result.receipts) if key not in known}
+    found = Counter((target, type_) for target, type_, _ in made)
+    wanted = Counter((write.target, write.type) for write in result.writes if not _has_known_id(write.id))
+    return wanted <= found
+
+
+def _has_known_id(id: str | None) -> bool:
+    return id is not None and "@rootId" not in id
+
+
+def _key_of(receipt: Receipt) -> tuple[str, str, str]:
+    return receipt.target_type, receipt.type, receipt.id
+
+
+def _actions_of(writes: "Sequence[calls.BatchWrite]") -> Mapping[tuple[str, str, str | None], Action | None]:
+    """What is done with each record; None where a bulk does several things with one."""
+    actions: dict[tuple[str, str, str | None], Action | None] = {}
+    for write in writes:
+        key = (write.target, write.type, write.id)
+        actions[key] = write.action if actions.get(key, write.action) == write.action else None
+    return actions
 
 
 def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: RequestError) -> NoReturn:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from clinia_async.models import Action
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 
 AT = "2025-05-13T14:03:21.123Z"
@@ -37,6 +38,8 @@ def key(value: dict[str, Any]) -> tuple[str, str, str]:
         entry("b.o", **REVIEWED),
         entry("b.o", pipelineExecution=None),
         entry("b.o", error=None),
+        entry("b.o", error={"type": "INTERNAL"}),
+        entry("b.o", action="UPSERT"),
         entry("b.o", taskId="bk_2", receivedAt="2025-05-13T14:03:22.5Z"),
         *map(without, ["taskId", "receivedAt", "completedAt"]),
         without("taskId") | REVIEWED,
@@ -50,13 +53,19 @@ def test_lazy_receipts_prove_stored_as_the_receipts_do(second: dict[str, Any]) -
     stored = {
         key(value)
         for value in values
-        if is_certain and value["status"] == "SUCCESS" and value.get("pipelineExecution") is None
+        if is_certain
+        and value["status"] == "SUCCESS"
+        and not (value.get("pipelineExecution") or value.get("error"))
     }
     assert receipts.partition()[0] == stored
     assert len(receipts.partition()[1]) + len(stored) == 3
     for of in (("RELATIONSHIP", "at"), ("RELATIONSHIP", "other"), ("RESOURCE", "at")):
-        assert receipts.stored_ids(*of) == {id_ for *about, id_ in stored if (*about,) == of}
-    all_stored = not [each for each in receipts if each.status != "SUCCESS" or each.pipeline_execution]
+        mine = {id_ for *about, id_ in stored if (*about,) == of}
+        assert receipts.stored_ids(*of, Action.CREATE) == (mine if second["action"] == "CREATE" else set())
+        assert not receipts.stored_ids(*of, Action.UPSERT)
+    all_stored = not [
+        each for each in receipts if each.status != "SUCCESS" or each.pipeline_execution or each.error
+    ]
     assert receipts.all_stored(keys) is all_stored
     assert not receipts.all_stored(keys[::-1])
     assert not receipts.all_stored(keys[:2])
@@ -65,7 +74,7 @@ def test_lazy_receipts_prove_stored_as_the_receipts_do(second: dict[str, Any]) -
 
 def test_empty_receipts_prove_nothing() -> None:
     receipts = LazyReceipts([])
-    assert (receipts.partition(), receipts.stored_ids("RESOURCE", "at"), len(receipts)) == (
+    assert (receipts.partition(), receipts.stored_ids("RESOURCE", "at", Action.CREATE), len(receipts)) == (
         (set(), []),
         set(),
         0,

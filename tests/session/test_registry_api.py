@@ -137,6 +137,14 @@ MADE: list[tuple[Send, str, str, dict[str, Any], str]] = [
 DELETED: list[tuple[Send, str]] = [(delete_relationship, JOINT), (delete, ONE)]
 SENT_ONCE = [append, create_unnamed, create_token, create_contained, delete_contained]
 REPEATED = [update, upsert, upsert_contained]
+WORDS = {update: "UPDATE", append: "UPDATE", upsert: "UPSERT", delete: "DELETE"}
+"""What receipts call an action that is not CREATE."""
+
+
+def receipt_of(send: Send, id: str, status: str = "SUCCESS", **more: Any) -> dict[str, Any]:
+    return receipt(id, status, WORDS.get(send, "CREATE"), **more)
+
+
 EVERY = [row[0] for row in MADE] + [row[0] for row in DELETED]
 
 
@@ -248,7 +256,10 @@ async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body
     changes = {"role": "nurse", "in": {"deep": None}} if send is update else {}
     record = {**record, "data": {**record["data"], **changes}, "meta": {"updatedAt": AT}}
     script = {
-        "withReceipts": [task("PENDING"), task("SUCCESS", receipts=[receipt(record["id"], receivedAt=AT)])],
+        "withReceipts": [
+            task("PENDING"),
+            task("SUCCESS", receipts=[receipt_of(send, record["id"], receivedAt=AT)]),
+        ],
         "GET": [answer(record)],
         "/": [accepted()],
     }
@@ -265,7 +276,7 @@ async def test_what_was_accepted_is_read_back(send: Send, _m: str, _t: str, body
 @pytest.mark.parametrize(("send", "_m", "_t", "body", "place"), MADE)
 async def test_a_record_that_a_reviewer_rejected(send: Send, _m: str, _t: str, body: Any, place: str) -> None:
     record = next(iter(body.values()))
-    dropped = receipt(record["id"], pipelineExecution={"id": "e", "status": "REJECTED"})
+    dropped = receipt_of(send, record["id"], pipelineExecution={"id": "e", "status": "REJECTED"})
     script = {
         "/tasks/": [task("SUCCESS", receipts=[dropped])],
         "GET": [answer(record)],
@@ -337,8 +348,9 @@ async def test_a_made_id_that_is_not_in_the_answer(receipts: Any) -> None:
 @names([create, upsert, update, delete, create_contained])
 @pytest.mark.parametrize(("status", "kind"), [("FAILURE", TaskFailed), ("CANCELLED", TaskCancelled)])
 async def test_a_task_that_failed(send: Send, status: str, kind: type[Exception]) -> None:
+    about = PAIR if send is update else "prac-1"
     script = {
-        "withReceipts": [task(status, receipts=[receipt("prac-1", status)])],
+        "withReceipts": [task(status, receipts=[receipt_of(send, about, status)])],
         "/tasks/": [task(status)],
         "/": [accepted()],
     }
@@ -432,7 +444,7 @@ async def test_a_queued_delete_that_met_its_twin(entry: Any) -> None:
     [
         (create, taken("prac-1"), WriteConflict),
         (create, receipt("prac-1", "CANCELLED"), WriteConflict),
-        (upsert, receipt("prac-1", "CANCELLED"), TaskCancelled),
+        (upsert, receipt_of(upsert, "prac-1", "CANCELLED"), TaskCancelled),
     ],
 )
 async def test_a_queued_write_that_met_its_twin(send: Send, entry: Any, refused: Any) -> None:

@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.ingest.records.position_ranges import Range
 from clinia_async.ingest.records.record_batch import RecordBatches
+from clinia_async.models import TaskStatus
 from clinia_async.models.task_id import TaskId
 
 
@@ -61,6 +62,8 @@ class Chunk:
     task: TaskId | None = None
     has_ended: bool = False
     """Its task ended and its receipts were read. One that did not stays ACCEPTED, for the next run."""
+    status: TaskStatus | None = None
+    """What its task ended with."""
     reported_before: bool = False
     """A previous run of the job may have reported its records as unknown."""
     was_sent: bool = False

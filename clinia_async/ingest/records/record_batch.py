@@ -14,6 +14,7 @@ from attrs import define, field
 from clinia_async.ingest.records.packed_columns import PackedColumns
 from clinia_async.ingest.records.position_ranges import Range, ranges_of
 from clinia_async.ingest.records.record import BadRecord, Record, RecordKind
+from clinia_async.models import Action
 from clinia_async.models.tasks import Key
 
 MAX_BATCH = 128
@@ -276,6 +277,12 @@ class RecordBatches(Sequence[Record]):
     def kind(self) -> RecordKind:
         """The kind of the first record. The others share what matters to their chunk."""
         return self._pieces[0].kind
+
+    @property
+    def action(self) -> Action | None:
+        """What is done with each of the records; None if that is not the same for all."""
+        actions = {piece.kind.action for piece in self._pieces}
+        return actions.pop() if len(actions) == 1 else None
 
     def keys(self) -> Sequence[Key | None]:
         return [*chain.from_iterable(piece.all_keys() for piece in self._pieces)]

@@ -2,10 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from clinia_async.calls import Bundle, EncodedBulk, Write
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.calls.reconciliation import Proof, evidence_of_operation, is_key_taken, proof_of
+from clinia_async.calls.reconciliation import (
+    Proof,
+    evidence_of_operation,
+    is_key_taken,
+    own_receipts,
+    proof_of,
+)
 from clinia_async.errors import CliniaError, Evidence, RequestError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -18,7 +25,7 @@ from clinia_async.ingest.senders.conflicts import (
 from clinia_async.ingest.senders.error_outcomes import CANCELLED, DROPPED, finding_of, reason_of
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.worker_pool import run_workers
-from clinia_async.models import Action, Receipt, TaskStatus
+from clinia_async.models import Action, Receipt, TargetType, TaskStatus
 from clinia_async.models.batch_result import MatchedReceipts, match_receipts
 from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
@@ -59,7 +66,9 @@ class BulkSender:
         except RequestError:
             chunk.has_ended = False  # the next run asks for them again
             return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, NO_RECEIPTS, Evidence.NONE))
-        if isinstance(receipts, LazyReceipts) and receipts.all_stored(chunk.records.keys()):
+        chunk.status = task.state
+        receipts = own_receipts(receipts, task.id, task.state, len(chunk.records))
+        if _are_usual(receipts, chunk) and receipts.all_stored(chunk.records.keys()):
             return ChunkOutcomes.same(chunk, _STORED)
         return await self._matched(chunk, receipts)
 
@@ -73,12 +82,17 @@ class BulkSender:
         keys = chunk.records.keys()
         are_keyed = None not in keys
         stored: set[Key] = set()
-        if are_keyed and isinstance(receipts, LazyReceipts):
+        if are_keyed and _are_usual(receipts, chunk):
             stored, receipts = receipts.partition()
         matched = match_receipts(filter(None, keys), receipts)
         if are_keyed:
-            of = matched.of.get
-            found = [_STORED if key in stored else _finding(chunk, of(key)) for key in keys if key]
+            found = [
+                _STORED
+                if key in stored
+                else _finding(chunk, matched.of.get(key), chunk.records[place].action)
+                for place, key in enumerate(keys)
+                if key
+            ]
         else:
             found = _findings_with_made_ids(chunk, matched)
         return await self._read_back(chunk, found, matched.of)
@@ -120,7 +134,7 @@ class BulkSender:
             return await reconcile_maybe_applied(record, self._on_existing, self._session.read)
         if receipt is None:
             return await self._with_its_bundle(record, refused_by)
-        proof = proof_of(receipt, maybe_applied=False)
+        proof = proof_of(receipt, maybe_applied=False, action=record.action, status=chunk.status)
         return await compare_existing(record, self._on_existing, self._session.read, proof.evidence)
 
     async def _with_its_bundle(self, record: Record, refused_by: Evidence) -> Finding:
@@ -132,9 +146,15 @@ class BulkSender:
         return refused if found[0] is Disposition.UNKNOWN else found
 
 
-def _finding(chunk: Chunk, receipt: Receipt | None) -> Finding | None:
+def _are_usual(receipts: Sequence[Receipt], chunk: Chunk) -> TypeGuard[LazyReceipts]:
+    """Whether what they prove can be read from their columns: none is about another action, or cancelled."""
+    is_lazy = isinstance(receipts, LazyReceipts) and receipts.actions == {chunk.records.action}
+    return is_lazy and chunk.status != TaskStatus.CANCELLED
+
+
+def _finding(chunk: Chunk, receipt: Receipt | None, action: Action) -> Finding | None:
     """Return what a receipt proves, or None where only the record itself, read back, can prove it."""
-    proof = proof_of(receipt, maybe_applied=chunk.maybe_applied)
+    proof = proof_of(receipt, maybe_applied=chunk.maybe_applied, action=action, status=chunk.status)
     if proof is Proof.STORED:
         return _STORED
     if proof is Proof.NOTHING or receipt is None:
@@ -158,19 +178,21 @@ def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Find
     wanted = Counter(record.write.type for record in records if record.key is None)
     of_type = {type_: _shared_finding(chunk, matched, type_, count) for type_, count in wanted.items()}
     return [
-        _finding(chunk, matched.of.get(record.key)) if record.key else of_type[record.write.type]
+        _finding(chunk, matched.of.get(record.key), record.action)
+        if record.key
+        else of_type[record.write.type]
         for record in records
     ]
 
 
 def _shared_finding(chunk: Chunk, matched: MatchedReceipts, type_: str, count: int) -> Finding:
-    mine = {
-        receipt.id: receipt
+    mine = [
+        receipt
         for receipt in matched.unexpected
-        if receipt.type == type_ and receipt.action == Action.CREATE
-    }
-    findings = {_finding(chunk, receipt) for receipt in mine.values()}
-    if len(mine) != count:
+        if (receipt.target_type, receipt.type, receipt.action) == (TargetType.RESOURCE, type_, Action.CREATE)
+    ]
+    findings = {_finding(chunk, receipt, Action.CREATE) for receipt in mine}
+    if len({receipt.id for receipt in mine}) != count:
         return Disposition.UNKNOWN, NO_RECEIPT, Evidence.NONE
     if len(findings) != 1:
         return Disposition.UNKNOWN, AMBIGUOUS, Evidence.NONE

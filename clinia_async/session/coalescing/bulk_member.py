@@ -1,14 +1,20 @@
 """The task of one write that was sent in a bulk with others."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import cast
 
 from attrs import define, field
 
 from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertResource
-from clinia_async.calls.reconciliation import Statement, evidence_of_operation
+from clinia_async.calls.reconciliation import (
+    Proof,
+    Statement,
+    evidence_of_operation,
+    own_receipts,
+    proof_of,
+)
 from clinia_async.errors import ApiError, Evidence, ProtocolError, RequestError, TaskFailed
 from clinia_async.models import ErrorType, Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import match_receipts
@@ -30,11 +36,13 @@ class SharedBulk:
     read: Read
     maybe_applied: bool
     attempts: int
+    operations: int
+    """How many writes it holds."""
     is_persisted: bool
     """It was PERSISTED: everything in it is stored."""
     request_id: str | None = None
-    _stored: "dict[tuple[str, str], AbstractSet[str]]" = field(factory=dict)
-    """The ids of what is stored, by target and type."""
+    _stored: "dict[tuple[str, str, str], AbstractSet[str]]" = field(factory=dict)
+    """The ids of what is stored, by target, type and action."""
     _matched: Mapping[Key, Receipt] | None = None
     _lock: asyncio.Lock = field(factory=asyncio.Lock)
 
@@ -51,10 +59,10 @@ class SharedBulk:
         """Whether what the end of the task brought proves that `write` is stored."""
         if self.is_persisted:
             return True
-        collection = write.target, write.type
+        collection = write.target, write.type, write.action
         ids = self._stored.get(collection)
         if ids is None:
-            receipts = self.state.kept_receipts if self._succeeded() else None
+            receipts = self._own(self.state.kept_receipts or ()) if self._succeeded() else None
             ids = receipts.stored_ids(*collection) if isinstance(receipts, LazyReceipts) else frozenset()
             self._stored[collection] = ids
         return write.id in ids
@@ -88,15 +96,21 @@ class SharedBulk:
                 receipts = await task.receipts()
         write = task.write
         receipt = self._by_key(receipts).get((write.target, write.type, write.id or ""))
-        if receipt is None or not receipt.status.is_terminal:
+        status = self.state.snapshot.status
+        if proof_of(receipt, maybe_applied=False, status=status) is Proof.NOTHING or receipt is None:
             raise ProtocolError("the write is without a receipt to rely on")
         return receipt
 
-    def _by_key(self, receipts: Collection[Receipt]) -> Mapping[Key, Receipt]:
+    def _by_key(self, receipts: Sequence[Receipt]) -> Mapping[Key, Receipt]:
         if self._matched is None:
-            keys = [(receipt.target_type, receipt.type, receipt.id) for receipt in receipts]
-            self._matched = match_receipts(keys, receipts).of
+            own = self._own(receipts)
+            keys = [(receipt.target_type, receipt.type, receipt.id) for receipt in own]
+            self._matched = match_receipts(keys, own).of
         return self._matched
+
+    def _own(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+        state = self.state
+        return own_receipts(receipts, state.id, state.snapshot.status, self.operations)
 
 
 class BulkMemberTask(Task[Record]):

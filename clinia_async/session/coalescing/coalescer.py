@@ -81,7 +81,7 @@ class Service:
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivery[TaskSubmission]]]
     send_alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
-    bulk_of: Callable[[Delivery[TaskSubmission], str], SharedBulk]
+    bulk_of: Callable[[Delivery[TaskSubmission], str, int], SharedBulk]
 
 
 @define(eq=False, repr=False)
@@ -221,7 +221,7 @@ class Coalescer:
         except CliniaError as error:
             failure = error
         else:
-            await self._await_end(batch, self._service.bulk_of(delivery, source))
+            await self._await_end(batch, self._service.bulk_of(delivery, source, len(batch.writes)))
             return
         if _may_be_of_one(failure):
             await asyncio.gather(*map(self._send_alone, batch.writes))

@@ -62,7 +62,7 @@ P, F, C, D, U = "succeeded", "failed", "cancelled", "dropped", "unknown"
         ("SUCCESS", [], [U, U, U]),
         ("SUCCESS", [receipt(0), receipt(0), receipt(1), receipt(2), receipt(9)], [P, P, P]),
         ("FAILURE", [receipt(0), receipt(1), receipt(1, "FAILURE"), receipt(2)], [P, U, P]),
-        ("SUCCESS", [receipt(0, "FAILURE", error={"type": "INTERNAL"}), receipt(1), receipt(2)], [F, P, P]),
+        ("SUCCESS", [receipt(0, "FAILURE", error={"type": "INTERNAL"}), receipt(1), receipt(2)], [U, P, P]),
         ("SUCCESS", [receipt(0, "PENDING"), receipt(1, "QUEUED"), receipt(2)], [U, U, P]),
         ("SUCCESS", [receipt(0, targetType="RESOURCE"), receipt(1, type="other"), receipt(2)], [U, U, P]),
         ("SUCCESS", [receipt(0, **REVIEWED), receipt(1), receipt(2)], [U, P, P]),
