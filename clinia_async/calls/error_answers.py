@@ -58,16 +58,19 @@ def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_ty
 
 
 def refuse_error_within(body: bytes) -> None:
-    """Check that an answer with a good status holds no error; one that is null or empty is none.
+    """Check that an answer with a good status holds no error, and is none; one that is null is none.
 
     Raises:
         ProtocolError: it holds one, and so proves nothing.
         DecodeError: it may hold one and is not JSON.
     """
-    if b'"error' not in body:
+    if b'"error' not in body and b'"message"' not in body:
         return
     value = exact_json.loads(body)
-    if isinstance(value, dict) and (value.get("error") or value.get("errors")):
+    if not isinstance(value, dict):
+        return
+    is_envelope = value.get("type") in _DOCUMENTED and "message" in value
+    if is_envelope or value.get("error") or value.get("errors"):
         raise ProtocolError("the answer has a good status and holds an error")
 
 

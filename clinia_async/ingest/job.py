@@ -32,6 +32,7 @@ from clinia_async.ingest.senders.bulk_sender import BulkSender
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.single_sender import SingleSender
 from clinia_async.ingest.senders.worker_pool import WorkerPool, wait_until_ended
+from clinia_async.session.engine import running_loop
 from clinia_async.session.session import Session
 from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
@@ -169,7 +170,7 @@ class Ingestion:
     async def __aenter__(self) -> Self:
         if self._running is not None:
             raise ConfigError("a job runs once: make another one for another run")
-        self._running = asyncio.create_task(self._run(), name="clinia-ingestion")
+        self._running = running_loop().create_task(self._run(), name="clinia-ingestion")
         self._running.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self
 

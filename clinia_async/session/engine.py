@@ -306,7 +306,7 @@ class Engine:
             await self._running.transport.close()
 
     def _components(self) -> Components:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._running is None:
             self._running = self._build(loop)
         if self._running.loop is not loop:
@@ -438,3 +438,18 @@ def _log_never_awaited(count: int) -> None:
             "%d accepted tasks were never awaited: their results were never retrieved, and may be failures",
             count,
         )
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop that runs.
+
+    Raises:
+        ConfigError: none does, as in a process that was forked from within one.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigError(
+            "no event loop runs here: a session works within one, and not in a process that was forked "
+            "from it; make a session of its own there, within asyncio.run()"
+        ) from None

@@ -6,8 +6,8 @@ MUTANTS = [
     Mutant(
         "chunk_forgets_the_lost_answer",
         "clinia_async/ingest/senders/bulk_sender.py",
-        "proof = proof_of(receipt, maybe_applied=chunk.maybe_applied)",
-        "proof = proof_of(receipt, maybe_applied=False)",
+        "proof = proof_of(receipt, maybe_applied=chunk.maybe_applied, action=action, status",
+        "proof = proof_of(receipt, maybe_applied=False, action=action, status",
         [
             "tests/ingest/test_evidence.py::test_what_was_stored_by_an_attempt_whose_answer_was_lost_is_proven_by_reading_it"
         ],

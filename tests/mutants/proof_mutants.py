@@ -4,17 +4,70 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "receipt_of_another_action_is_taken",
+        "clinia_async/calls/reconciliation.py",
+        "    if action is None or receipt.action not in _DOCUMENTED:\n        return True",
+        "    return True",
+        ["tests/truth/test_same_outcome.py::test_what_receipts_do_not_prove_is_not_said"],
+    ),
+    Mutant(
+        "receipt_of_another_task_is_taken",
+        "clinia_async/calls/reconciliation.py",
+        "    return other is None or task.names(other) or other.names(task)",
+        "    return True",
+        ["tests/truth/test_same_outcome.py::test_what_receipts_do_not_prove_is_not_said"],
+    ),
+    Mutant(
+        "receipt_that_contradicts_its_task_is_taken",
+        "clinia_async/calls/reconciliation.py",
+        "    return (receipt.status == TaskStatus.SUCCESS) == (status == TaskStatus.SUCCESS)",
+        "    return True",
+        ["tests/truth/test_same_outcome.py::test_what_receipts_do_not_prove_is_not_said"],
+    ),
+    Mutant(
+        "receipts_that_all_succeeded_in_a_failure_are_taken",
+        "clinia_async/calls/reconciliation.py",
+        "_statuses(own) == {TaskStatus.SUCCESS}:\n        return ()",
+        "_statuses(own) == {TaskStatus.SUCCESS}:\n        return own",
+        ["tests/truth/test_same_outcome.py::test_what_receipts_do_not_prove_is_not_said"],
+    ),
+    Mutant(
+        "success_with_an_error_is_taken",
+        "clinia_async/calls/reconciliation.py",
+        "    if not _names(receipt, action) or (succeeded and receipt.error is not None):",
+        "    if not _names(receipt, action):",
+        ["tests/truth/test_same_outcome.py::test_what_receipts_do_not_prove_is_not_said"],
+    ),
+    Mutant(
+        "receipts_of_made_ids_are_not_counted_by_type",
+        "clinia_async/tasks/results.py",
+        "    return wanted <= found",
+        "    return True",
+        [
+            "tests/truth/test_same_outcome.py::test_a_receipt_of_something_else_proves_no_create_whose_id_the_service_makes"
+        ],
+    ),
+    Mutant(
+        "made_record_of_another_kind_is_taken",
+        "clinia_async/ingest/senders/bulk_sender.py",
+        "(receipt.target_type, receipt.type, receipt.action) == (TargetType.RESOURCE, type_, Action.CREATE)",
+        "receipt.type == type_",
+        [
+            "tests/truth/test_same_outcome.py::test_a_receipt_of_something_else_proves_no_create_whose_id_the_service_makes"
+        ],
+    ),
+    Mutant(
         "missing_receipt_proves_stored",
         "clinia_async/calls/reconciliation.py",
-        "    if receipt is None or not receipt.status.is_terminal:\n        return Proof.NOTHING",
-        "    if receipt is None or not receipt.status.is_terminal:\n        return Proof.STORED",
+        "not _agrees(receipt, status):\n        return Proof.NOTHING",
+        "not _agrees(receipt, status):\n        return Proof.STORED",
         ["tests/calls/test_reconciliation.py::test_what_a_receipt_proves"],
     ),
     Mutant(
         "pipeline_success_proves_stored",
         "clinia_async/calls/reconciliation.py",
-        "return receipt.status == TaskStatus.SUCCESS and receipt.pipeline_execution is None",
-        "return receipt.status == TaskStatus.SUCCESS",
+        "return succeeded and receipt.pipeline_execution is None",
+        "return succeeded",
         ["tests/calls/test_reconciliation.py::test_what_a_receipt_proves"],
     ),
     Mutant(
@@ -171,8 +224,8 @@ MUTANTS = [
     Mutant(
         "result_forgets_the_lost_answer",
         "clinia_async/tasks/results.py",
-        "match proof_of(receipt, maybe_applied=task.maybe_applied):",
-        "match proof_of(receipt, maybe_applied=False):",
+        "proof = proof_of(receipt, maybe_applied=task.maybe_applied, action",
+        "proof = proof_of(receipt, maybe_applied=False, action",
         ["tests/session/test_reconciliation.py::test_a_lost_reply_of_an_accepted_write"],
     ),
     Mutant(
@@ -192,8 +245,8 @@ MUTANTS = [
     Mutant(
         "missing_receipts_of_a_batch_prove_success",
         "clinia_async/tasks/results.py",
-        "if all(stored) and not _lacks_receipts(result) and len(receipts) >= len(self.write.writes):",
-        "if all(stored):",
+        "if all(proof is Proof.STORED for proof in proofs) and _is_whole(result):",
+        "if all(proof is Proof.STORED for proof in proofs):",
         ["tests/session/test_batches.py::test_a_write_without_a_receipt_is_not_taken_for_stored"],
     ),
     Mutant(
@@ -220,14 +273,14 @@ MUTANTS = [
     Mutant(
         "receipts_of_one_status_never_contradict_each_other",
         "clinia_async/models/tasks.py",
-        "return self.status, review, None if self.error is None else self.error.type",
+        "return self.status, review, None if self.error is None else (self.error.type,)",
         "return (self.status,)",
         ["tests/tasks/test_outcomes.py::test_receipts_of_one_write_that_contradict_each_other_prove_nothing"],
     ),
     Mutant(
         "contradicted_task_speaks_for_its_write",
         "clinia_async/calls/reconciliation.py",
-        "return any(_is_about(write, receipt) for receipt in receipts)",
+        "return any(is_alone or _is_about(write, receipt) for receipt in receipts)",
         "return False",
         ["tests/tasks/test_outcomes.py::test_receipts_of_one_write_that_contradict_each_other_prove_nothing"],
     ),

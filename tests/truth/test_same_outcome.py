@@ -11,6 +11,7 @@ from attrs import frozen
 from clinia_async import (
     CliniaError,
     CreateRelationship,
+    CreateResource,
     DeleteRelationship,
     Disposition,
     Ingestion,
@@ -178,3 +179,81 @@ async def test_a_task_that_succeeded_does_not_prove_to_a_job_what_is_stored(name
         }
         async with against(rules) as (session, _):
             assert await statement(session, subject, way) == "unknown"
+
+
+OTHER_ACTION = {"CREATE": "DELETE", "UPSERT": "DELETE", "DELETE": "CREATE"}
+FAILED = {"status": "FAILURE", "error": {"code": 1, "type": "INTERNAL", "message": "no", "details": []}}
+
+
+def misleading(write: Any) -> Mapping[str, tuple[str, list[Any]]]:
+    """The status of a task and its receipts, none of which proves what became of `write`."""
+    done = receipt(write.id, action=str(write.action))
+    bad = {**done, **FAILED}
+    for_another = {"action": OTHER_ACTION[str(write.action)]}
+    elsewhere = receipt("q-1.org-9" if "." in write.id else "q-1", action=str(write.action))
+    return {
+        "another action succeeded": ("SUCCESS", [done | for_another]),
+        "another action failed": ("FAILURE", [bad | for_another]),
+        "another action was cancelled": ("CANCELLED", [done | for_another | {"status": "CANCELLED"}]),
+        "another task succeeded": ("SUCCESS", [done | {"taskId": "s_9"}]),
+        "another task failed": ("FAILURE", [bad | {"taskId": "bk_9"}]),
+        "another record succeeded": ("SUCCESS", [elsewhere]),
+        "another record failed": ("FAILURE", [elsewhere | FAILED]),
+        "another kind of record succeeded": ("SUCCESS", [done | {"targetType": "OBJECT"}]),
+        "a success with an error": ("SUCCESS", [done | {"error": FAILED["error"]}]),
+        "a failure in a success": ("SUCCESS", [bad]),
+        "a cancelled one in a success": ("SUCCESS", [done | {"status": "CANCELLED"}]),
+        "a success in a failure": ("FAILURE", [done]),
+        "a success in a cancelled task": ("CANCELLED", [done]),
+        "a success and a success with an error": ("SUCCESS", [done, done | {"error": FAILED["error"]}]),
+    }
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["once", "after a lost answer"])
+@pytest.mark.parametrize("stored", [False, True], ids=["not stored", "stored"])
+@pytest.mark.parametrize("case", misleading(SUBJECTS["create"].write))
+@pytest.mark.parametrize("name", SUBJECTS)
+async def test_what_receipts_do_not_prove_is_not_said(name: str, case: str, stored: bool, lost: bool) -> None:
+    """Either may be true behind such receipts, so neither is said, unless the record itself is seen."""
+    subject = SUBJECTS[name]
+    status, receipts = misleading(subject.write)[case]
+    ways = ["alone", "bulk", "bundle", "bulk job", "bundle job"]
+    ways += [] if name == "upsert" else ["single job"]
+    ways += [] if subject.companion is None else ["coalesced"]
+    for way in ways:
+        rules = script(subject, {"status": status}, "left" if stored else "different", lost=lost, way=way)
+        id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1"}.get(way, "bk_1")
+        companion = (
+            [] if way != "coalesced" else [receipt(subject.companion.id, action=receipts[0]["action"])]
+        )
+        rules["/tasks/"] = [task(status, id_, receipts=[*receipts, *companion])]
+        async with against(rules, coalesce=way == "coalesced") as (session, _):
+            said = await statement(session, subject, way)
+        assert said in {"unknown", "stored" if stored else "not stored"}, way
+        assert said != "not stored", f"{way}: no receipt says so"
+
+
+@pytest.mark.parametrize("way", ["bulk", "bundle", "bulk job", "bundle job", "alone", "single job"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "organization"},
+        {"targetType": "RELATIONSHIP"},
+        {"action": "DELETE"},
+        {"taskId": "bk_9"},
+        {"error": FAILED["error"]},
+    ],
+)
+async def test_a_receipt_of_something_else_proves_no_create_whose_id_the_service_makes(
+    change: dict[str, Any], way: str
+) -> None:
+    write = CreateResource(EHR, "practitioner", data=DATA)
+    subject = Subject(write, None, None, "resources", None)
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1"}.get(way, "bk_1")
+    rules = {
+        "/tasks/": [task("SUCCESS", id_, receipts=[receipt("made-1") | change])],
+        "GET": [refusal(404, "NOT_FOUND")],
+        "/": [accepted(id_)],
+    }
+    async with against(rules) as (session, _):
+        assert await statement(session, subject, way) == "unknown"
