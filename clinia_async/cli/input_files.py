@@ -24,13 +24,25 @@ def input_files(named: Sequence[Path]) -> tuple[Path, ...] | None:
     """Return the files that are meant, in order; None for standard input.
 
     A folder stands for the files in it whose names say what they hold, in the order of their names, but not
-    for dead letters. Raises `click.BadParameter`.
+    for dead letters. Raises `click.BadParameter`, also for a file that is meant twice.
     """
     if STANDARD_INPUT in named:
         if len(named) > 1:
             raise _bad("`-` is standard input, and cannot stand beside files")
         return None
-    return tuple(file for path in named for file in _meant(path))
+    files = tuple(file for path in named for file in _meant(path))
+    _check_each_once(files)
+    return files
+
+
+def _check_each_once(files: Sequence[Path]) -> None:
+    """Raise `click.BadParameter` if a file is meant twice: records without ids would be stored twice."""
+    seen: set[tuple[int, int]] = set()
+    for file in files:
+        found = file.stat()
+        if (found.st_dev, found.st_ino) in seen:
+            raise _bad(f"the file {file} is named twice, perhaps by a folder or a pattern; name it once")
+        seen.add((found.st_dev, found.st_ino))
 
 
 def input_size(files: tuple[Path, ...] | None, *, passes: int = 1) -> int | None:

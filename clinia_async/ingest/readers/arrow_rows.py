@@ -38,20 +38,29 @@ class ArrowRows:
     def _find(self, name: str) -> tuple[Sequence[str], ColumnReader]:
         """Return where a column is, by its name or by its path through structs, and how it is read."""
         names: list[str] = self._schema.names  # type: ignore[attr-defined]
-        path = [name] if name in names else name.split(".")
-        fields = [field for field in self._schema if field.name == path[0]]  # type: ignore[attr-defined]
-        for part in path[1:]:
-            inner = [field.type for field in fields if self._arrow.types.is_struct(field.type)]
-            fields = [field for type_ in inner for field in type_ if field.name == part]
+        found = [field for field in self._schema if field.name == name]  # type: ignore[attr-defined]
+        fields: list[tuple[Sequence[str], object]] = [((name,), field) for field in found]
+        fields = fields or [*self._inner(name, self._schema)]
         if len(fields) != 1:
             raise missing_column(name, self._rows.field_of(name), names, found=len(fields))
+        ((path, field),) = fields
         try:
             as_text = self._rows.is_text(name)
-            return path, column_reader(self._arrow, fields[0].type, self._timezone, as_text=as_text)
+            return path, column_reader(self._arrow, field.type, self._timezone, as_text=as_text)  # type: ignore[attr-defined]
         except UnsupportedType as error:
             reason = str(error)
-        field = self._rows.field_of(name)
-        raise InputError(f"the column for {field} cannot be carried: {reason}; leave it out")
+        raise InputError(
+            f"the column for {self._rows.field_of(name)} cannot be carried: {reason}; leave it out"
+        )
+
+    def _inner(self, name: str, fields: object) -> Iterator[tuple[tuple[str, ...], object]]:
+        """Yield what the dots of `name` may lead to, through structs: names may hold dots themselves."""
+        for field in fields:  # type: ignore[attr-defined]
+            if field.name == name:
+                yield (name,), field
+            elif name.startswith(f"{field.name}.") and self._arrow.types.is_struct(field.type):
+                rest = name.removeprefix(f"{field.name}.")
+                yield from (((field.name, *path), found) for path, found in self._inner(rest, field.type))
 
     def _inside(self, batch: object, path: Sequence[str]) -> ArrowColumn | None:
         """Return the column at `path`; None where Arrow gives none, as for a group without a column in it."""

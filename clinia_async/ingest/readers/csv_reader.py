@@ -21,6 +21,7 @@ from attrs import frozen
 from clinia_async.ingest.readers.column_mapping import NOT_NAMED, ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError, InputStream
 from clinia_async.ingest.readers.csv_faults import MOST_GIVEN_BACK, BadRow, Marks, RowLines, RowTooLarge
+from clinia_async.ingest.readers.formats import is_named_tsv
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_options import NO_QUOTE, TableOptions
 from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader, row_text
@@ -30,6 +31,7 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 
 _ROWS = 1024
 """Rows at once, at most."""
+_NO_NAMES = "the row that should name the columns is empty: pass over the lines before it with --skip"
 _NOT_TEXT = re.compile(r"[\udc80-\udcff]")
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 
@@ -42,9 +44,8 @@ async def read_csv(
     """Yield the records of a table; without a mapping columns are named as fields. Raises `InputError`."""
     table = await asyncio.to_thread(CsvTable, stream, options)
     header = await asyncio.to_thread(table.header)
-    columns = ChosenColumns(
-        header, rows_for(mapping or _own_mapping(header, table.delimiter)), table.delimiter
-    )
+    reader = rows_for(mapping or _own_mapping(header, table.delimiter))
+    columns = ChosenColumns(header, reader, table.delimiter, options.encoding)
     left = options.limit
     while left is None or left > 0:
         rows = await asyncio.to_thread(table.rows)
@@ -73,11 +74,12 @@ class Rows:
 class ChosenColumns:
     """Picks the cells that are mapped. Raises `InputError` for a column that is not there."""
 
-    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str) -> None:
+    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str, encoding: str) -> None:
         for name in rows.columns:
             if header.count(name) != 1:
                 raise _missing(name, rows, header, delimiter)
         self._header = header
+        self._encoding = encoding.upper()
         self._rows = rows
         self._places = [header.index(name) for name in rows.columns]
 
@@ -121,7 +123,7 @@ class ChosenColumns:
         if isinstance(cells, BadRow):
             return cells.reason
         if not are_text and any(map(_NOT_TEXT.search, cells)):
-            return "expected UTF-8"
+            return f"expected {self._encoding}"
         if len(cells) != len(self._header):
             lines = 1 + sum(cell.count("\n") for cell in cells)
             goes_on = f"; it goes over {lines:,} lines" if lines > 1 else ""
@@ -143,10 +145,6 @@ def _range(numbers: list[int]) -> Sequence[int]:
 def _own_mapping(header: Sequence[str], delimiter: str) -> ColumnMapping:
     with suppress(InputError):
         return own_mapping(header)
-    if not any(header):
-        raise InputError(
-            "the row that should name the columns is empty: pass over rows before it with --skip"
-        )
     raise _with_hint(InputError(NOT_NAMED), header, delimiter)
 
 
@@ -156,6 +154,8 @@ def _missing(name: str, rows: RowReader, header: Sequence[str], delimiter: str) 
 
 
 def _with_hint(error: InputError, header: Sequence[str], delimiter: str) -> InputError:
+    if not any(header):
+        return InputError(_NO_NAMES)
     if len(header) != 1:
         return error
     others = [known for mark, known in _DELIMITERS.items() if mark in header[0] and mark != delimiter]
@@ -184,7 +184,9 @@ class CsvTable:
     def header(self) -> Sequence[str]:
         """Return the names of the columns. Raises `InputError`."""
         for _ in range(self._skip):
-            self._lines.pop()
+            self._lines.skip()
+        if not self._has_header:
+            return self._numbered()
         rows = self._take(1)
         if rows is None:
             raise self._error or InputError("the input is empty, and has no header: give one that has")
@@ -193,10 +195,21 @@ class CsvTable:
             reason = first.reason if isinstance(first, BadRow) else "it is not in the encoding of the input"
             raise InputError(f"the input has no header: {reason}; correct it")
         self._width = len(first)
-        if self._has_header:
-            return first
-        self._held = rows
-        return [str(number) for number in range(1, len(first) + 1)]
+        return first
+
+    def _numbered(self) -> Sequence[str]:
+        """Return the numbers of the columns that the first row with cells has; rows up to it are kept."""
+        held: list[Sequence[str] | BadRow] = []
+        first, are_text = self._number, True
+        while not self._width:
+            rows = self._take(1)
+            if rows is None:
+                raise self._error or InputError("the input has no row whose columns could be numbered")
+            held += rows.cells
+            are_text = are_text and rows.are_text
+            self._width = next((len(each) for each in rows.cells if not isinstance(each, BadRow)), 0)
+        self._held = Rows(first, held, are_text)
+        return [str(number) for number in range(1, self._width + 1)]
 
     def rows(self) -> Rows | None:
         """Return the next rows; None at the end."""
@@ -257,5 +270,5 @@ class CsvTable:
 
 
 def _default_delimiter(stream: InputStream) -> str:
-    name = "" if stream.path is None else stream.path.name.lower()
-    return "\t" if ".tsv" in name else ","
+    """Return a tab where the name of the file, or of the one in an archive, ends with `.tsv`."""
+    return "\t" if any(map(is_named_tsv, (stream.path, stream.member))) else ","

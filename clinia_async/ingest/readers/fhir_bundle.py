@@ -45,11 +45,13 @@ RESOURCE_REASONS = frozenset({_DELETED, *CHANGE_REASONS.values()})
 _REQUESTS = frozenset({"transaction", "batch"})
 _CHANGES = frozenset({"DELETE", "PATCH"})
 _ABSENT = frozenset({"DELETE", "GET", "HEAD"})
+_METHODS = frozenset({"POST", "PUT", None}) | _CHANGES | _ABSENT
 _NOT_KNOWN = {
     Standing.UNORDERED: "a time or a number of the version: one in another Bundle may be older or newer",
     Standing.LATE: "no later version than what was read before: give the input by the names of its files",
 }
 """What is expected of an entry whose resource cannot be loaded."""
+_OF_BUNDLE = "from or to a Bundle, which is not loaded itself"
 _SEVERAL = "its fullUrl stands for several resources"
 _K = TypeVar("_K")
 _QUOTED = re.compile(rb'"([^"\\]{1,2000})"')
@@ -125,8 +127,8 @@ class Bundle:
 
     def _resources(self, entry: Object, path: str, passed_over: PassedOver) -> Iterator["Found"]:
         resource, method = entry.get("resource"), _method(entry)
-        if self.type in _REQUESTS and method in _CHANGES:
-            yield Change(method, self._named(entry), path, entry, self)
+        if self.type in _REQUESTS:
+            yield from self._change(method, path, entry)
         _count_beside(entry, path, passed_over)
         if self.type == "history" and method == "DELETE":
             yield from self._deleted(entry, path, passed_over)
@@ -154,6 +156,12 @@ class Bundle:
             own = identity if number == 0 else self._identity_of(each, base)
             yield Placed(each, own, base, self)
             yield from self._inside(each, base, passed_over)
+
+    def _change(self, method: str | None, path: str, entry: Object) -> Iterator["Found"]:
+        if method in _CHANGES:
+            yield Change(method, self._named(entry), path, entry, self)
+        elif method not in _METHODS:
+            raise DecodeError(f"{path}.request.method", "POST, PUT, DELETE, PATCH, GET or HEAD")
 
     def _type_and_id(self, entry: Object, path: str) -> tuple[str, str | None]:
         try:
@@ -201,10 +209,7 @@ class Bundle:
 
     def _named(self, entry: Object) -> Identity | None:
         """Return what the request of an entry names, by its URL or the `fullUrl` of the entry."""
-        request = entry.get("request")
-        url = request.get("url") if isinstance(request, dict) else None
-        for text in (_full_url(entry), url):
-            address = parse_address(text) if isinstance(text, str) else None
+        for address in (parse_address(_full_url(entry) or ""), _requested(entry)):
             if address is not None:
                 base, type_, id_ = address
                 return type_, self.servers.record_id(base or self.base, id_)
@@ -214,11 +219,10 @@ class Bundle:
         """Return what the resource of `entry` is: by its id, its `fullUrl`, or what it is put to."""
         url = _full_url(entry)
         base = _base(url, type_, id_) or self.base
-        if id_ is None and url is not None:
-            id_ = url.rpartition("/")[2].rpartition(":")[2] or None
-        if id_ is None and _method(entry) == "PUT":
-            address = parse_address(str(as_object(entry["request"], "$").get("url")))
-            id_ = address[2] if address is not None else None
+        if id_ is None:
+            put = _requested(entry) if _method(entry) == "PUT" else None
+            address = put or (None if url is None else parse_address(url))
+            id_ = address[2] if address is not None else _end_of(url or "")
         return None if id_ is None else (type_, self.servers.record_id(base, id_))
 
     def _identity_of(self, resource: Resource, base: str | None) -> Identity | None:
@@ -295,11 +299,18 @@ class Placed:
             for _ in self.targets(Counter()):
                 pass
 
-    def targets(self, passed_over: PassedOver) -> Iterator[tuple[tuple[str, ...], Identity]]:
-        """Yield the path of each reference that leads to a record, with that record, each pair once."""
+    def targets(
+        self, passed_over: PassedOver, *, with_bundles: bool = True
+    ) -> Iterator[tuple[tuple[str, ...], Identity]]:
+        """Yield the path of each reference that leads to a record, with that record, each pair once.
+
+        Where resources are loaded, Bundles are not, so references from and to them are left out there.
+        """
         seen: set[tuple[tuple[str, ...], Identity]] = set()
         for path, reference in self.resource.references:
             target = self._target(reference)
+            if not (with_bundles or isinstance(target, str)) and "Bundle" in (self.resource.type, target[0]):
+                target = _OF_BUNDLE
             if isinstance(target, str):
                 passed_over[target] += 1
             elif (path, target) not in seen:
@@ -386,7 +397,19 @@ def _same_urn(text: str) -> str:
 def _method(entry: Object) -> str | None:
     request = entry.get("request")
     method = request.get("method") if isinstance(request, dict) else None
-    return method.upper() if isinstance(method, str) else None
+    return None if method is None else str(method).upper()
+
+
+def _requested(entry: Object) -> tuple[str | None, str, str] | None:
+    """Return the address that the request of an entry names."""
+    request = entry.get("request")
+    url = request.get("url") if isinstance(request, dict) else None
+    return parse_address(url.removeprefix("/")) if isinstance(url, str) else None
+
+
+def _end_of(url: str) -> str | None:
+    """Return what the URL of a resource ends with, as a URN does."""
+    return url.rpartition("/")[2].rpartition(":")[2] or None
 
 
 def _base(url: str | None, type_: str, id_: str | None) -> str | None:

@@ -75,7 +75,7 @@ class _Collected:
             for name, value in placed.resource.value.items():
                 if name not in _NAMES:
                     known[name] = _merged(known.get(name), _property(value))
-        for path, (to_type, _) in placed.targets(PassedOver()):
+        for path, (to_type, _) in placed.targets(PassedOver(), with_bundles=False):
             self.properties.setdefault(type_, {})
             self.properties.setdefault(to_type, {})
             self.types[relationship_type(type_, path, to_type)] = type_, "-".join(path), to_type

@@ -24,7 +24,7 @@ A relationship holds no data. An id with a dot is refused like any other, unless
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, suppress
 from copy import copy
 from itertools import chain
@@ -52,7 +52,7 @@ from clinia_async.ingest.readers.line_splitter import LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.records.record import BadRecord, Blank
-from clinia_async.serialization.exact_json import loads
+from clinia_async.serialization.exact_json import dumps, loads
 from clinia_async.serialization.strict_json import loads_strictly
 
 LARGEST_RESOURCE = 16 * 1024 * 1024
@@ -139,8 +139,9 @@ class FhirReader:
             return [] if self.is_second else [Blank(number)]
         if self.is_read_once:
             self.histories.ahead = lambda: self.ahead().skip_line(text)
+        maker = self.maker()
         try:
-            value = self.maker().parse(text)
+            value = maker.parse(text)
         except DecodeError as error:
             wrong = BadRecord(number, error.path, f"expected {error.expected}", _kept(text))
             return self._entries(number, text) or ([] if self.is_second else [wrong])
@@ -149,7 +150,7 @@ class FhirReader:
             found = bundle.listed(value, "$", self.passed_over)
         else:
             found = bundle.whole(value, "$", self.passed_over)
-        return self.maker().make((number, each) for each in found)
+        return maker.make((number, each) for each in found)
 
     def _entries(self, number: int, text: bytes) -> Block:
         """Return the records of a Bundle that is no JSON in one of its entries; none if it is no such one."""
@@ -173,7 +174,14 @@ class FhirReader:
 
     def maker(self) -> RecordMaker:
         """Return what makes the records of this pass."""
-        return RecordMaker(self.lines, self.passed_over, self.content, self.copies, not self.is_second)
+        return RecordMaker(
+            self.lines,
+            self.passed_over,
+            self.content,
+            self.copies,
+            names_wrong=not self.is_second,
+            follows_resources=self.is_second,
+        )
 
     def ahead(self) -> "AheadReader":
         """Return what reads the same input for the versions in its histories."""
@@ -227,8 +235,10 @@ class _Value:
     """What stands around the entries."""
     wrong: tuple[str, str] | None = None
     """Path and reason, where it cannot be read."""
-    no_objects: Sequence[str] = ()
-    """The paths of entries that are none."""
+    count: int = 0
+    """How many entries it has."""
+    no_objects: Mapping[int, object] = field(factory=dict, repr=False)
+    """What stands in place of entries, by their index."""
 
 
 @define
@@ -280,7 +290,7 @@ class Document:
                 return
 
     def _found(self) -> Iterator[Block]:
-        values, entries = iter(self._values), 0
+        values, before, last = iter(self._values), 0, 0
         value = next(values, None)
         is_whole = [each.is_whole for each in self._values]
         scanner = ElementScanner(
@@ -290,10 +300,11 @@ class Document:
             if value is None:
                 raise InputError("the input has changed while it was read")
             if isinstance(piece, Element):
-                entries += 1
-                yield [] if value.wrong else self._element(self.number or entries, piece, value)
+                last = before + piece.index + 1
+                yield [] if value.wrong else self._element(self.number or last, piece, value)
             else:
-                yield self._around(self.number or max(entries, 1), value)
+                yield self._around(before, max(last, 1), value)
+                before = last = max(before + value.count, last)
                 value = next(values, None)
 
     def _element(self, number: int, element: Element, value: _Value) -> Block:
@@ -316,13 +327,18 @@ class Document:
             found = value.bundle.resources(entry, path, passed_over)
         return self.maker.make((number, each) for each in found)
 
-    def _around(self, number: int, value: _Value) -> Block:
-        """Return the records of the Bundle itself, and what is wrong with it."""
+    def _around(self, before: int, last: int, value: _Value) -> Block:
+        """Return the records of the Bundle itself, and what is wrong with it, behind `before` entries."""
+        number = self.number or last
         if value.wrong is not None:
             return self._wrong(number, *value.wrong)
         wrong: Block = []
-        for path in value.no_objects:
-            wrong += self._wrong(number, path, "expected an object")
+        name = "$" if value.is_list else "$.entry"
+        for index, entry in value.no_objects.items():
+            place = self.number or before + index + 1
+            wrong += self._wrong(
+                place, f"{name}[{index}]", "expected an object", _letter(dumps(entry), value)
+            )
         if not isinstance(value.outside, dict):
             return wrong
         found = value.bundle.whole(value.outside, "$", self.maker.passed_over)
@@ -364,8 +380,8 @@ def _describe_bundle(value: _Value, outside: object) -> None:
     if not isinstance(entries, list):
         value.wrong = "$.entry", "expected a list"
         return
-    name = "$" if value.is_list else "$.entry"
-    value.no_objects = [f"{name}[{n}]" for n, entry in enumerate(entries) if entry != PLACEHOLDER]
+    value.count = len(entries)
+    value.no_objects = {index: entry for index, entry in enumerate(entries) if entry != PLACEHOLDER}
 
 
 def _letter(entry: bytes, value: _Value) -> bytes | None:

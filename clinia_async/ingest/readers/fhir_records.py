@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from attrs import define
+from attrs import define, field
 
 from clinia_async.ingest.readers.fhir_bundle import (
     CHANGE_REASONS,
@@ -59,6 +59,10 @@ class RecordMaker:
     copies: Copies | None = None
     names_wrong: bool = True
     """Whether what is no resource is a bad record; not in a pass after one that named it."""
+    follows_resources: bool = False
+    """Whether a pass before this one loaded the resources, which Bundles are not."""
+    _parsed: tuple[bytes, object] = field(default=(b"", None), init=False, repr=False)
+    """The text that was parsed last, and its value."""
 
     def make(self, found: Iterable[tuple[int, Found]]) -> Block:
         """Return the records of `found`, each of which comes with its number."""
@@ -70,7 +74,7 @@ class RecordMaker:
             if isinstance(each, Wrong):
                 if not self.names_wrong:
                     continue
-                text = letter_text(dumps(each.entry), each.bundle)
+                text = letter_text(self._as_read(each.entry), each.bundle)
                 wrong.append(BadRecord(number, each.path, f"expected {each.expected}", text))
                 continue
             if isinstance(each, Change):
@@ -81,11 +85,16 @@ class RecordMaker:
                 continue
             made = make(each)
             if made is None:
-                wrong.append(_without_id(number, each))
+                wrong.append(self._without_id(number, each))
             else:
                 texts += made
                 numbers += [number] * len(made)
         return [*wrong, *self.lines.read_all(numbers, texts)]
+
+    def _without_id(self, number: int, placed: Placed) -> BadRecord:
+        text = letter_text(self._as_read({"resource": placed.resource.value}), placed.bundle)
+        path = f"{placed.resource.path}.id"
+        return BadRecord(number, path, "is required where a resource refers to another", text)
 
     def _change(self, number: int, change: Change) -> Block:
         """Return the record of a DELETE, or what is wrong with what cannot be carried out."""
@@ -94,7 +103,7 @@ class RecordMaker:
             line = {"action": "DELETE", "type": type_, "id": self.lines.mapped(id_)}
             return [self.lines.read(number, dumps(line))]
         rule = "must be a DELETE of Type/id, a POST or a PUT"
-        text = letter_text(dumps(change.entry), change.bundle)
+        text = letter_text(self._as_read(change.entry), change.bundle)
         return [BadRecord(number, f"{change.path}.request", rule, text)]
 
     def parse(self, text: bytes) -> object:
@@ -103,10 +112,20 @@ class RecordMaker:
         Raises `DecodeError`.
         """
         value = loads_strictly(text)
-        return value if self.content is FhirContent.REFERENCES else loads_verbatim(text)
+        if self.content is not FhirContent.REFERENCES:
+            return loads_verbatim(text)
+        self._parsed = text, value
+        return value
+
+    def _as_read(self, value: object) -> bytes:
+        """Return the JSON of a part of what was parsed last, with its numbers as they stand in the text."""
+        text, whole = self._parsed
+        if whole is not None:
+            value = _counterpart(value, whole, loads_verbatim(text))
+        return dumps(value)
 
     def _references(self, placed: Placed) -> Sequence[bytes] | None:
-        targets = list(placed.targets(self.passed_over))
+        targets = list(placed.targets(self.passed_over, with_bundles=not self.follows_resources))
         identity = placed.identity
         if identity is None and targets and placed.resource.type in _CONTAINERS:
             self.passed_over[f"in {placed.resource.type} without an id"] += len(targets)
@@ -128,6 +147,23 @@ class RecordMaker:
             return [dumps({"type": placed.resource.type, "data": data})]
         type_, id_ = placed.identity
         return [dumps({"type": type_, "id": self.lines.mapped(id_), "data": data})]
+
+
+def _counterpart(value: object, whole: object, other: object) -> object:
+    """Return what stands in `other` where `value`, or what it holds, stands in `whole`, an equal tree."""
+    if isinstance(value, dict) and value.keys() == {"resource"} and whole is not value:
+        value = value["resource"]
+        return {"resource": _counterpart(value, whole, other)}
+    pending = [(whole, other)]
+    while pending:
+        one, its_other = pending.pop()
+        if one is value:
+            return its_other
+        if isinstance(one, dict) and isinstance(its_other, dict):
+            pending += zip(one.values(), its_other.values(), strict=True)
+        elif isinstance(one, list) and isinstance(its_other, list):
+            pending += zip(one, its_other, strict=True)
+    return value
 
 
 def relationship_type(from_type: str, path: Sequence[str], to_type: str) -> str:
@@ -152,12 +188,6 @@ def _relationship(from_: Identity, path: Sequence[str], to: Identity) -> bytes:
             **{name: {"id": id_, "type": type_} for name, (type_, id_) in ends.items()},
         }
     )
-
-
-def _without_id(number: int, placed: Placed) -> BadRecord:
-    text = letter_text(dumps({"resource": placed.resource.value}), placed.bundle)
-    path = f"{placed.resource.path}.id"
-    return BadRecord(number, path, "is required where a resource refers to another", text)
 
 
 def letter_text(entry: bytes, bundle: Bundle) -> bytes | None:

@@ -13,7 +13,7 @@ from attrs import define, field
 from clinia_async.errors import DecodeError
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
-_LOGICAL = frozenset({"id", "extension", "type", "identifier", "display"})
+_LOGICAL = frozenset({"id", "extension", "reference", "type", "identifier", "display"})
 _SEPARATORS = re.compile(r"[/:#|]")
 
 Object = Mapping[str, object]
@@ -81,8 +81,13 @@ def _note_reference(value: Object, path: Path, resource: Resource) -> None:
         resource.references.append((path, reference))
     elif isinstance(reference, int | float) or (isinstance(reference, list) and not _are_objects(reference)):
         resource.references.append((path, ""))
-    elif isinstance(value.get("identifier"), dict) and value.keys() <= _LOGICAL:
+    elif isinstance(value.get("identifier"), dict) and _bare_names(value) <= _LOGICAL:
         resource.references.append((path, None))
+
+
+def _bare_names(value: Object) -> set[str]:
+    """Return the names of fields; `_display` holds the extensions of `display`."""
+    return {name.removeprefix("_") for name in value}
 
 
 def _are_objects(values: list[object]) -> bool:

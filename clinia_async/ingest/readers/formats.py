@@ -63,10 +63,21 @@ def format_asked(format_: InputFormat | str | None) -> InputFormat | None:
 
 def format_by_name(path: Path | None) -> InputFormat | None:
     """Return the format that the name of a file says; None if it says none."""
+    name = _bare_name(path)
+    return next((known for ending, known in _ENDINGS.items() if name.endswith(ending)), None)
+
+
+def is_named_tsv(path: Path | None) -> bool:
+    """Return whether the name of a file says that tabs separate its cells."""
+    return _bare_name(path).endswith(".tsv")
+
+
+def _bare_name(path: Path | None) -> str:
+    """Return the name of a file in lower case, without what says how it is compressed."""
     name = "" if path is None else path.name.lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
-    return next((known for ending, known in _ENDINGS.items() if name.endswith(ending)), None)
+    return name
 
 
 def is_peeked(start: bytes) -> bool:

@@ -17,6 +17,7 @@ _TO_BRACKET = re.compile(
 )
 """Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
 _KEY = re.compile(rb'"([^"\\]*)"[ \t\r\n]*:[ \t\r\n]*\Z')
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LONGEST_KEY = 256
 """Bytes before a list in which its name is searched."""
 _BOM = b"\xef\xbb\xbf"
@@ -38,7 +39,10 @@ class Ended(Enum):
 
 @frozen
 class Element:
-    """One object of the list, in its own bytes; `text` is None if it is too large to keep."""
+    """One object of the list, in its own bytes; `text` is None if it is too large to keep.
+
+    `index` is its place in the list, from 0, in which what is no object counts too.
+    """
 
     index: int
     text: bytes | None = field(repr=False)
@@ -59,11 +63,12 @@ class ElementScanner:
     """Cuts what `read` gives, block by block until an empty one, into elements and frames.
 
     A frame comes behind the elements of its value. Memory is bounded by `largest` bytes for an element and
-    for a frame each. `is_whole(number)` says which top-level values, counted from 0, are one element all.
+    for a frame each. A `list_name` of None stands for no field. `is_whole(number)` says which top-level
+    values, counted from 0, are one element all.
     """
 
     read: Callable[[], bytes]
-    list_name: bytes
+    list_name: bytes | None
     largest: int
     is_whole: Callable[[int], bool] = lambda _: False
     _data: bytes = field(default=b"", init=False, repr=False)
@@ -77,7 +82,10 @@ class ElementScanner:
     _element_depth: int = field(default=-1, init=False)
     """The depth that ends the element that is open; -1 outside of elements."""
     _is_too_large: bool = field(default=False, init=False)
-    _index: int = field(default=0, init=False)
+    _commas: int = field(default=0, init=False)
+    """Between the values of the list, up to here."""
+    _least: int = field(default=0, init=False)
+    """The least index of the next element: commas may be missing."""
     _number: int = field(default=0, init=False)
     _frame: list[bytes] = field(factory=list, init=False, repr=False)
     _frame_size: int = field(default=0, init=False)
@@ -112,7 +120,10 @@ class ElementScanner:
             self._pos -= self._start
             self._start, is_first = 0, False
             for match in _TO_BRACKET.finditer(self._data, self._pos):
-                self._pos = start = match.start(1)
+                start = match.start(1)
+                if self._depth == self._list_depth:
+                    self._count_commas(start)
+                self._pos = start
                 if start == len(self._data) or self._data[start] == _QUOTE:
                     break
                 yield self._data[start], start
@@ -126,7 +137,7 @@ class ElementScanner:
         if self.is_whole(self._number):
             self._element_depth = 0
         elif byte == _OPEN_LIST:
-            self._list_depth = 1
+            self._begin_list(1)
         self._depth = 1
 
     def _open(self, byte: int, start: int) -> None:
@@ -134,9 +145,22 @@ class ElementScanner:
             if self._depth == self._list_depth and byte == _OPEN_OBJECT:
                 self._keep(start, b'"%b"' % PLACEHOLDER.encode())
                 self._element_depth = self._depth
-            elif self._depth == 1 and byte == _OPEN_LIST and self._key_before(start) == self.list_name:
-                self._list_depth = 2
+            elif self._is_named_list(byte, start):
+                self._begin_list(2)
         self._depth += 1
+
+    def _is_named_list(self, byte: int, start: int) -> bool:
+        is_field = self._depth == 1 and self._list_depth < 0 and byte == _OPEN_LIST
+        return is_field and self._key_before(start) == self.list_name
+
+    def _begin_list(self, depth: int) -> None:
+        self._list_depth, self._commas, self._least = depth, 0, 0
+
+    def _count_commas(self, stop: int) -> None:
+        between = self._data[self._pos : stop]
+        if b'"' in between:
+            between = _STRING.sub(b"", between)
+        self._commas += between.count(b",")
 
     def _key_before(self, start: int) -> bytes:
         match = _KEY.search(self._tail + self._data[max(self._start, start - _LONGEST_KEY) : start])
@@ -144,18 +168,17 @@ class ElementScanner:
 
     def _element(self, end: int) -> Element:
         is_kept = not self._is_too_large and end - self._start <= self.largest
-        element = Element(
-            self._index, self._data[self._start : end] if is_kept else None, self._list_depth == 1
-        )
+        index = max(self._commas, self._least)
+        element = Element(index, self._data[self._start : end] if is_kept else None, self._list_depth == 1)
         self._start, self._element_depth, self._is_too_large = end, -1, False
-        self._index += 1
+        self._least = index + 1
         return element
 
     def _value(self, end: int, ended: Ended) -> Frame:
         self._keep(end)
         text = b"".join(self._frame) if self._frame_size <= self.largest else None
         self._frame.clear()
-        self._frame_size = self._depth = self._index = 0
+        self._frame_size = self._depth = 0
         self._list_depth = self._element_depth = -1
         self._number += 1
         return Frame(text, ended)

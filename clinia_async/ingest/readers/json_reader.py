@@ -1,8 +1,10 @@
 """Records from a JSON document: a list of records, or one record, in the form that a line of NDJSON has."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from itertools import groupby, islice
+
+from attrs import define
 
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
@@ -11,8 +13,8 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
-from clinia_async.serialization.exact_json import loads
-from clinia_async.serialization.strict_json import loads_strictly
+from clinia_async.serialization.exact_json import dumps, loads
+from clinia_async.serialization.strict_json import loads_strictly, loads_verbatim
 
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 """No string of JSON holds line ends as they are."""
@@ -25,17 +27,42 @@ Block = list[Item | RecordBatch]
 
 async def read_json(stream: InputStream, lines: LineReader) -> AsyncGenerator[Block, None]:
     """Yield the records, numbered by their place in the list from 1. Raises `InputError`."""
-    pieces = iter(ElementScanner(stream.read, b"", LARGEST_LINE))
-    number = 1
+    pieces = iter(ElementScanner(stream.read, None, LARGEST_LINE))
+    numbering = _Numbering()
     while batch := await asyncio.to_thread(lambda: [*islice(pieces, _ELEMENTS)]):
         for is_element, run in _runs(batch):
             if is_element:
                 texts = [_as_line(each.text) for each in run]
-                yield [*lines.read_all(range(number, number + len(texts)), texts)]
-                number += len(texts)
+                numbers = numbering.of([each.index for each in run])  # type: ignore[union-attr]
+                yield [*lines.read_all(numbers, texts)]
             else:
                 for frame in run:
-                    yield _around(number, frame, lines)  # type: ignore[arg-type]
+                    yield _around(numbering, frame, lines)  # type: ignore[arg-type]
+
+
+@define
+class _Numbering:
+    """The numbers of records: their places in the list, from 1, and in lists one after another."""
+
+    _before: int = 0
+    """The values of the lists before this one."""
+    _last: int = 0
+
+    def of(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Return the numbers of values at these places, in order."""
+        first = self._before + indexes[0] + 1
+        self._last = self._before + indexes[-1] + 1
+        whole = range(first, first + len(indexes))
+        return whole if whole[-1] == self._last else [self._before + each + 1 for each in indexes]
+
+    def next(self) -> int:
+        """Return the number behind the last one."""
+        self._last += 1
+        return self._last
+
+    def end(self, count: int) -> None:
+        """End a list of so many values."""
+        self._before = self._last = max(self._before + count, self._last)
 
 
 def _runs(pieces: list[Element | Frame]) -> Iterator[tuple[bool, list[Element | Frame]]]:
@@ -54,7 +81,7 @@ def _as_line(text: bytes | None) -> bytes | None:
     return text.translate(_LINE_ENDS)
 
 
-def _around(number: int, frame: Frame, lines: LineReader) -> Block:
+def _around(numbering: _Numbering, frame: Frame, lines: LineReader) -> Block:
     """Return what stands around the records: nothing, what is wrong there, or the one record that it is."""
     if frame.ended is not Ended.WHOLE:
         raise InputError(
@@ -63,15 +90,21 @@ def _around(number: int, frame: Frame, lines: LineReader) -> Block:
         )
     text = frame.text
     if text is None or text.lstrip().startswith(b"{"):
+        number = numbering.next()
+        numbering.end(0)
         return [*lines.read_all([number], [_as_line(text)])]
     try:
-        values = loads_strictly(text)
+        loads_strictly(text)
     except DecodeError as error:
+        number = numbering.next()
+        numbering.end(0)
         return [BadRecord(number, error.path, f"expected {error.expected}")]
-    if not isinstance(values, list):
-        return [BadRecord(number, "$", "expected a list or an object")]
+    values = loads_verbatim(text)
+    assert isinstance(values, list)  # it begins with a bracket
+    others = {place: value for place, value in enumerate(values) if value != PLACEHOLDER}
+    numbers = numbering.of([*others]) if others else []
+    numbering.end(len(values))
     return [
-        BadRecord(place, "$", "expected an object")
-        for place, value in enumerate(values, 1)
-        if value != PLACEHOLDER
+        BadRecord(number, "$", "expected an object", dumps(value))
+        for number, value in zip(numbers, others.values(), strict=True)
     ]

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Protocol
@@ -206,8 +206,8 @@ class _Cells:
             return value
         if isinstance(value, Enum):
             return self._cell(value.value)
-        if type(value).__module__ == "numpy" and hasattr(value, "item"):
-            return self._cell(value.item())
+        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            return self._of_numpy(value)
         if isinstance(value, str):
             return str.__str__(value)
         if isinstance(value, int):
@@ -215,8 +215,18 @@ class _Cells:
         make = next((make for kind, make in self._makers.items() if isinstance(value, kind)), None)
         return BadCell("must be a value that JSON has") if make is None else make(value)
 
+    def _of_numpy(self, value: object) -> object:
+        """Return the cell of a scalar or an array; of one that Python has only as a number, none."""
+        found: object = value.tolist()  # type: ignore[attr-defined]
+        kind = value.dtype.kind  # type: ignore[attr-defined]
+        if type(found).__module__ == "numpy" or (kind in "mM" and not _has_moments(found)):
+            return BadCell("must be a value that JSON has", str(value))
+        return self._cell(found)
+
     def _moment(self, value: object) -> object:
         assert isinstance(value, datetime)
+        if value != value:  # noqa: PLR0124  pandas' NaT, a moment that is absent
+            return None
         if value.tzinfo is None and self._zone is None:
             return BadCell(NAIVE, value.isoformat())
         moment = value if value.tzinfo is not None else value.replace(tzinfo=self._zone)
@@ -236,6 +246,13 @@ class _Cells:
             return BadCell("must have texts as keys")
         found = {name: self._cell(inner) for name, inner in value.items() if inner is not None}
         return next((inner for inner in found.values() if isinstance(inner, BadCell)), found)
+
+
+def _has_moments(value: object) -> bool:
+    """Return whether there are dates and times in place of numbers of some unit."""
+    if isinstance(value, list):
+        return all(map(_has_moments, value))
+    return value is None or isinstance(value, date | timedelta)
 
 
 def _is_local(value: object) -> bool:

@@ -71,7 +71,7 @@ class TableOptions:
             None is a comma, or a tab in a file whose name ends with `.tsv`.
         quote: What stands around cells that hold a delimiter; `none` if nothing does.
         encoding: That of CSV.
-        skip: Rows to pass over before the header, or before the first record if there is none.
+        skip: Lines to pass over before the header, or before the first record if there is none.
         limit: Records to read at most; None reads all.
         header: Whether the first row names the columns. Without one they are named 1, 2, 3 ...
         decimal: What stands before the fraction of a number in CSV. With a comma, dots may part thousands:
@@ -88,3 +88,7 @@ class TableOptions:
     header: bool = True
     decimal: str = field(default=".", validator=_check_decimal)
     timezone: str | None = field(default=None, validator=_check_timezone)
+
+    def __attrs_post_init__(self) -> None:
+        if self.quote == (self.delimiter or ","):
+            raise ConfigError("quote must be another character than the delimiter, or none")

@@ -349,10 +349,11 @@ def _truths(column: Sequence[str], _: "Makers") -> list[bytes] | None:
 def _documents(column: Sequence[str], _: "Makers") -> list[bytes] | None:
     """Return the JSON of texts that are all plainly right, each on one line."""
     try:
-        texts = [text.encode().translate(_LINE_ENDS) for text in column]
+        texts = [text.encode() for text in column]
     except UnicodeEncodeError:
         return None
-    return None if parse_lines([*{*texts}]) is None else texts
+    # as they stand: a line end in a string is no JSON
+    return None if parse_lines([*{*texts}]) is None else [text.translate(_LINE_ENDS) for text in texts]
 
 
 _BY_COLUMN: Mapping[str, Callable[[Sequence[str], "Makers"], list[bytes] | None]] = {

@@ -39,6 +39,11 @@ class TextLines:
         self._fill()
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
 
+    def skip(self) -> None:
+        """Pass over a line, however long."""
+        while (piece := self.pop()) and not piece.endswith(self.end):
+            pass
+
     def put_back(self, lines: list[str]) -> None:
         """Take `lines` back, to give them again."""
         self._lines.extendleft(reversed(lines))
@@ -77,7 +82,7 @@ class TextLines:
     def _decoded_by_parts(self, block: bytes) -> str:
         assert self._decoder is not None
         try:
-            text = self._text + self._decoder.decode(block, final=self._has_ended)
+            text = self._text + self._without_mark(self._decoder.decode(block, final=self._has_ended))
         except UnicodeDecodeError:
             pass  # raised below: the error of the decoder holds the bytes
         else:
@@ -87,6 +92,13 @@ class TextLines:
             self._text = rest
             return lines + end
         raise InputError("the input is not in the encoding that it is read in")
+
+    def _without_mark(self, text: str) -> str:
+        """Return the text without a byte order mark at its start, which some codecs leave there."""
+        if not text or not self._is_first:
+            return text
+        self._is_first = False
+        return text.removeprefix("\ufeff")
 
 
 def _is_like_ascii(encoding: str) -> bool:
