@@ -140,7 +140,7 @@ _TABLE = (
         "--skip",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Rows before the header to pass over, of tables.",
+        help="Lines before the header to pass over, or rows of Parquet.",
     ),
     click.option(
         "--limit", type=click.IntRange(min=0), metavar="N", help="The most records to read of a table."

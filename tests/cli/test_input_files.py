@@ -301,3 +301,16 @@ async def test_what_is_kept_of_standard_input_is_bounded(monkeypatch: pytest.Mon
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     with ExitStack() as opened, pytest.raises(InputError, match="no room"):
         await spool.spooled(blocks(), opened)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [["a.ndjson", "a.ndjson"], ["a.ndjson", "*.ndjson"], [".", "./a.ndjson"], ["a.ndjson", "link.ndjson"]],
+)
+def test_a_file_is_not_read_twice(named: list[str], cli: Cli) -> None:
+    Path("a.ndjson").write_text('{"type":"t","data":{}}\n')
+    if "link.ndjson" in named:
+        Path("link.ndjson").symlink_to("a.ndjson")
+    ran = cli("validate", *named)
+    assert ran.code == 2
+    assert "is named twice" in " ".join(ran.err.split())

@@ -235,6 +235,8 @@ class _Value:
     """What stands around the entries."""
     wrong: tuple[str, str] | None = None
     """Path and reason, where it cannot be read."""
+    text: bytes | None = field(default=None, repr=False)
+    """All of what cannot be read, if no entries were cut out of it."""
     count: int = 0
     """How many entries it has."""
     no_objects: Mapping[int, object] = field(factory=dict, repr=False)
@@ -331,7 +333,7 @@ class Document:
         """Return the records of the Bundle itself, and what is wrong with it, behind `before` entries."""
         number = self.number or last
         if value.wrong is not None:
-            return self._wrong(number, *value.wrong)
+            return self._wrong(number, *value.wrong, value.text)
         wrong: Block = []
         name = "$" if value.is_list else "$.entry"
         for index, entry in value.no_objects.items():
@@ -362,6 +364,7 @@ def _described(frame: Frame, bundle: Bundle) -> _Value:
         type_ = "Bundle" if value.is_list else resource_type(outside, "$")
     except DecodeError as error:
         value.wrong = error.path, f"expected {error.expected}"
+        value.text = None if PLACEHOLDER.encode() in frame.text else _kept(frame.text)
         return value
     if type_ != "Bundle":
         value.is_whole = True

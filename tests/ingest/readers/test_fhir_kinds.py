@@ -1012,6 +1012,54 @@ case(
 )
 
 
+for form in ("http://a/f/Patient/{0}/_history/2", "http://a/f/Patient/{0}", "urn:uuid:{0}"):
+    case(
+        f"no id but a fullUrl {form}",
+        bundle(
+            "collection",
+            entry({"resourceType": "Patient"}, form.format("p1")),
+            entry({"resourceType": "Patient"}, form.format("p2")),
+            entry(observation("o1", form.format("p1"))),
+            entry(observation("o2", form.format("p2"))),
+        ),
+        [("Observation/o1", "Patient/p1"), ("Observation/o2", "Patient/p2")],
+    )
+for url in ("Patient/p1", "/Patient/p1", "http://a/f/Patient/p1", "Patient/p1/_history/2"):
+    case(
+        f"no id but a PUT to {url}",
+        bundle(
+            "transaction",
+            entry({"resourceType": "Patient"}, "urn:uuid:aa", **asked("PUT", url)),
+            entry(observation("o1", "urn:uuid:aa"), **asked("POST", "Observation")),
+        ),
+        [("Observation/o1", "Patient/p1")],
+    )
+for method in ("OPTIONS", "TRACE", "patc", ""):
+    for kind in ("transaction", "batch"):
+        case(
+            f"{kind} with the method {method}",
+            bundle(
+                kind,
+                entry(observation("o1", "Patient/p1"), **asked(method, "Observation/o1")),
+                entry(observation("o2", "Patient/p1"), **asked("post", "Observation")),
+            ),
+            [("Observation/o2", "Patient/p1")],
+            bad=1,
+        )
+case(
+    "logical with extensions of its fields",
+    {**observation("o1", ""), "subject": {"identifier": {"value": "1"}, "_display": {"id": "x"}}},
+    [],
+    counts={"logical: an identifier alone": 1},
+)
+case(
+    "logical with a reason why the reference is absent",
+    {**observation("o1", ""), "subject": {"identifier": {"value": "1"}, "_reference": {"extension": []}}},
+    [],
+    counts={"logical: an identifier alone": 1},
+)
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("name", CASES)
 async def test_each_kind_gives_its_right_value(name: str, indent: int | None, tmp_path: Path) -> None:
@@ -1026,3 +1074,36 @@ async def test_each_kind_gives_its_right_value(name: str, indent: int | None, tm
     assert Counter(ends) == Counter(edges)
     assert sum(isinstance(each, BadRecord) for each in found) == bad
     assert passed_over == counts
+
+
+DIGITS = "[1.10,0.1234567890123456789012345,1E+2,-0.0,100.00,12345678901234567890]"
+WRONG = {
+    "an id that is no text": '{"resourceType":"Observation","id":12,"v":DIGITS}',
+    "no id": '{"resourceType":"Observation","subject":{"reference":"Patient/p1"},"v":DIGITS}',
+    "no type": '{"id":"o1","v":DIGITS}',
+}
+BATCH = '{"resourceType":"Bundle","type":"batch","entry":[{"x":1.5},{"resource":RESOURCE}]}'
+FORMS = {
+    "alone": "RESOURCE",
+    "list": '[{"resourceType":"Patient"},RESOURCE]',
+    "bundle": BATCH,
+    "nested": '{"resourceType":"Bundle","type":"batch","entry":[{"resource":BATCH}]}'.replace("BATCH", BATCH),
+    "request": BATCH.replace("RESOURCE", 'RESOURCE,"request":{"method":"TRACE"}'),
+    "change": BATCH.replace("RESOURCE", 'RESOURCE,"request":{"method":"PATCH","url":"Patient"}'),
+}
+
+
+@pytest.mark.parametrize("fhir", ["references", "resources"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("end", ["", "\n"])
+async def test_letters_of_fhir_keep_every_digit(end: str, form: str, fhir: str, tmp_path: Path) -> None:
+    path, count = tmp_path / "x.fhir.json", 0
+    for wrong in WRONG.values():
+        # a line end behind the first bracket makes it a document
+        text = FORMS[form].replace("RESOURCE", wrong.replace("DIGITS", DIGITS))
+        path.write_text(text[0] + end + text[1:])
+        for each in await read_file(path, format="fhir", fhir=fhir):
+            if isinstance(each, BadRecord):
+                assert DIGITS.encode() in (each.text or b"")
+                count += 1
+    assert count >= (0 if (form, fhir) == ("change", "references") else 2)

@@ -1,6 +1,7 @@
 """A FHIR file alone goes into an empty source that takes only what is defined, and comes out as it was."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -149,6 +150,28 @@ async def test_resources_in_nested_bundles_are_stored_too(tmp_path: Path) -> Non
         assert found.report.all_landed
         assert in_order(stored(emulator)) == in_order([*patients(3), inner[1], group])
         assert emulator.relationships() == 15
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+async def test_what_refers_from_or_to_a_bundle_is_counted_for_that_is_not_loaded(
+    indent: int | None, tmp_path: Path
+) -> None:
+    person = {"resource": {"resourceType": "Patient", "id": "p-1"}}
+    inner = {"resourceType": "Bundle", "id": "b-1", "type": "document", "entry": [person]}
+    list_ = {"resourceType": "List", "id": "l-1", "entry": [{"item": {"reference": "Bundle/b-1"}}]}
+    signature = {"who": {"reference": "Patient/p-1"}}
+    for outer in ({**inner, "signature": signature}, inner):
+        entries = [{"resource": outer}, {"resource": list_}]
+        bundle = {"resourceType": "Bundle", "id": "b-2", "type": "collection", "entry": entries}
+        path = tmp_path / "x.fhir.json"
+        path.write_text(json.dumps({**bundle, "signature": signature}, indent=indent))
+        async with loaded(path) as (emulator, ran):
+            assert (ran.report.read, ran.report.landed) == (2, 2)
+            assert len(stored(emulator)) == 2
+        passed_over: Counter[str] = Counter()
+        async for _ in read_records(path, SOURCE, fhir="both", passed_over=passed_over):
+            pass
+        assert passed_over == {"from or to a Bundle, which is not loaded itself": 3 if outer != inner else 2}
 
 
 async def test_the_given_file_comes_out_as_it_was() -> None:

@@ -270,3 +270,46 @@ async def test_memory_does_not_grow_with_a_stream() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 12 * 1024 * 1024, "the rows are of 50 MB"
+
+
+class Rows:
+    """A cursor of one row."""
+
+    description = (("id",), ("v",))
+
+    def __init__(self, value: object) -> None:
+        self._rows = [("aa", value)]
+
+    def fetchmany(self, _: int) -> Sequence[Sequence[object]]:
+        rows, self._rows = self._rows, []
+        return rows
+
+
+NO_JSON = ("$.data.v (column v)", "must be a value that JSON has")
+OF_NUMPY = {
+    "array": (np.array([1.5, 2.5]), [1.5, 2.5]),
+    "array of arrays": (np.array([[1], [2]]), [[1], [2]]),
+    "array of one": (np.array(5), 5),
+    "empty array": (np.array([]), []),
+    "array of NaN": (np.array([np.nan]), ("$.data.v (column v)", "must be a finite number")),
+    "array of text": (np.array(["a,b"]), ["a,b"]),
+    "array of objects": (np.array([{"a": np.int8(1)}, None]), [{"a": 1}, None]),
+    "bool": (np.bool_(True), True),
+    "int": (np.uint64(2**64 - 1), 2**64 - 1),
+    "text": (np.str_("x"), "x"),
+    "day": (np.datetime64("2020-01-02"), "2020-01-02"),
+    "moment of nanoseconds": (np.datetime64("2020-01-02T03:04:05.123456789"), NO_JSON),
+    "moments of nanoseconds": (np.array(["2020-01-02"], dtype="datetime64[ns]"), NO_JSON),
+    "no moment": (np.datetime64("NaT"), None),
+    "no moment of pandas": (pd.NaT, None),
+    "duration of nanoseconds": (np.timedelta64(5, "ns"), NO_JSON),
+    "duration": (np.timedelta64(5, "s"), NO_JSON),
+    "more digits": (np.longdouble("1.5"), NO_JSON),
+    "complex": (np.complex64(1j), NO_JSON),
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMPY)
+async def test_values_of_numpy_from_a_cursor_are_those_of_python_or_refused(name: str) -> None:
+    value, wanted = OF_NUMPY[name]
+    assert await data_of(rows(Rows(value), SOURCE, columns=SIMPLE)) == [wanted]

@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -624,3 +625,113 @@ async def test_parquet_whose_names_are_no_text_is_damaged(type_: pa.DataType, tm
         with pytest.raises(InputError) as caught:
             await read_file(path, columns=columns)
         assert caught.value.__context__ is None
+
+
+PLAIN = ColumnMapping.parse("type==t,id=id,data.v=v")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+async def test_a_byte_order_mark_is_no_part_of_the_first_name(mark: str, encoding: str, sheet: Path) -> None:
+    put(sheet, f'{mark}"id",v\r\nid-1,é\ufeff\r\n'.encode(encoding))
+    found = await read_file(sheet, columns=PLAIN, table=TableOptions(encoding=encoding))
+    assert sent(found) == [{"type": "t", "id": "id-1", "data": {"v": "é\ufeff"}}]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["id-1,é\nid-2,b\n", "\n\nid-1,é\nid-2,b\n", ",\nid-1,é\nid-2,b", "\r\n\r\nid-1,é\r\nid-2,b\r\n"],
+)
+async def test_without_a_header_a_bad_or_blank_first_row_costs_itself(rows: str, sheet: Path) -> None:
+    put(sheet, rows.encode("latin-1"))
+    mapping = ColumnMapping.parse("type==t,id=1,data.v=2")
+    found = await read_file(sheet, columns=mapping, table=TableOptions(header=False))
+    assert sent(found) == [{"type": "t", "id": "id-2", "data": {"v": "b"}}]
+    assert [each.line for each in found] == [*range(1, len(rows.splitlines()) + 1)]
+    assert [reason for *_, reason in reported(found)] == ["expected UTF-8"]
+
+
+async def test_the_encoding_that_is_not_kept_is_named(sheet: Path) -> None:
+    put(sheet, b"id,v\nid-1,\x81\n")
+    found = await read_file(sheet, columns=PLAIN, table=TableOptions(encoding="cp1252"))
+    assert reported(found) == [(2, "$", "expected CP1252")]
+
+
+@pytest.mark.parametrize("content", ["\nid,v\nid-1,b\n", "\n\n", ",\nid-1,b\n"])
+async def test_an_empty_row_names_no_columns(content: str, sheet: Path) -> None:
+    put(sheet, content)
+    with pytest.raises(InputError, match=r"is empty.*--skip"):
+        await read_file(sheet, columns=PLAIN)
+
+
+async def test_a_long_line_is_passed_over_as_one(sheet: Path) -> None:
+    put(sheet, "x" * 3_000_000 + "\ntitle\nid,v\nid-1,b\n")
+    found = await read_file(sheet, columns=PLAIN, table=TableOptions(skip=2))
+    assert [(type(each), each.line) for each in found] == [(Record, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("a.tsv", "\t"),
+        ("A.TSV.GZ", "\t"),
+        ("a.tsv.csv", ","),
+        ("a.tsvs.csv", ","),
+        ("a.zip:in/b.tsv", "\t"),
+        ("a.tsv.zip:b.csv", "\t"),
+        ("a.zip:b.tsv.csv", ","),
+    ],
+)
+async def test_tabs_are_known_by_the_end_of_a_name(name: str, mark: str, tmp_path: Path) -> None:
+    outer, _, inner = name.partition(":")
+    content = f"id{mark}v\nid-1{mark}b\n".encode()
+    path = tmp_path / outer
+    if inner:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(inner, content)
+    else:
+        path.write_bytes(gzip.compress(content) if outer.endswith("GZ") else content)
+    assert sent(await read_file(path, columns=PLAIN)) == [{"type": "t", "id": "id-1", "data": {"v": "b"}}]
+
+
+@pytest.mark.parametrize("options", [{"quote": ","}, {"quote": "|", "delimiter": "pipe"}])
+def test_the_delimiter_is_no_quotation_mark(options: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="another character than the delimiter"):
+        TableOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\t", "\0"])
+async def test_a_line_end_in_a_string_is_no_json(end: str, sheet: Path) -> None:
+    put(sheet, f'id,v\nid-1,"""a{end}b"""\nid-2,"[1,\n2]"\n'.encode())
+    mapping = ColumnMapping.parse("type==t,id=id,data.v:json=v")
+    found = await read_file(sheet, columns=mapping)
+    assert [(line, reason) for line, _, reason in reported(found)] == [(2, "must be JSON")]
+    assert sent(found) == [{"type": "t", "id": "id-2", "data": {"v": [1, 2]}}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        ({"a.b": ["x"]}, "a.b"),
+        ({"a.b": [{"c": "x"}]}, "a.b.c"),
+        ({"a": [{"b.c": "x"}]}, "a.b.c"),
+        ({"a": [{"b": {"c.d": "x"}}]}, "a.b.c.d"),
+        ({"a.b": [{"c.d": {"e": "x"}}]}, "a.b.c.d.e"),
+        ({"a.b": ["x"], "a": [{"b": "y"}]}, "a.b"),
+        ({"a.": [{".b": "x"}]}, "a...b"),
+    ],
+)
+async def test_columns_of_parquet_may_have_dots_in_their_names(
+    columns: dict[str, list[Any]], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": ["id-1"], **columns}), path)
+    mapping = ColumnMapping.parse(f"type==t,id=id,data.v={name}")
+    assert sent(await read_file(path, columns=mapping)) == [{"type": "t", "id": "id-1", "data": {"v": "x"}}]
+
+
+async def test_a_name_that_may_mean_two_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": ["id-1"], "a.b": [{"c": "x"}], "a": [{"b.c": "y"}]}), path)
+    with pytest.raises(InputError, match=r"more than one column for data\.v"):
+        await read_file(path, columns=ColumnMapping.parse("type==t,id=id,data.v=a.b.c"))
