@@ -101,6 +101,10 @@ MESSAGES = (
     ),
     ("ingest *.none --source s", "Invalid value for 'FILE...': the pattern *.none matches no file."),
     (
+        f"{INGEST} --emulator a.ndjson",
+        "Invalid value for 'FILE...': the file a.ndjson is named twice, perhaps by a folder or a pattern; name",
+    ),
+    (
         f"{INGEST} --emulator --workspace a",
         "--emulator excludes --workspace, --base-url and --api-key-file: leave",
     ),
