@@ -102,7 +102,7 @@ MESSAGES = (
     ("ingest *.none --source s", "Invalid value for 'FILE...': the pattern *.none matches no file."),
     (
         f"{INGEST} --emulator a.ndjson",
-        "Invalid value for 'FILE...': the file a.ndjson is named twice, perhaps by a folder or a pattern; name",
+        "Invalid value for 'FILE...': the file a.ndjson is named twice, perhaps by a folder or a pattern",
     ),
     (
         f"{INGEST} --emulator --workspace a",
