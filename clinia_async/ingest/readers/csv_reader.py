@@ -204,7 +204,9 @@ class CsvTable:
         while not self._width:
             rows = self._take(1)
             if rows is None:
-                raise self._error or InputError("the input has no row whose columns could be numbered")
+                raise self._error or InputError(
+                    "the input has no row whose columns could be numbered: give one that has"
+                )
             held += rows.cells
             are_text = are_text and rows.are_text
             self._width = next((len(each) for each in rows.cells if not isinstance(each, BadRow)), 0)

@@ -1096,7 +1096,7 @@ FORMS = {
 @pytest.mark.parametrize("fhir", ["references", "resources"])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("end", ["", "\n"])
-async def test_letters_of_fhir_keep_every_digit(end: str, form: str, fhir: str, tmp_path: Path) -> None:
+async def test_dead_letters_of_fhir_keep_every_digit(end: str, form: str, fhir: str, tmp_path: Path) -> None:
     path, count = tmp_path / "x.fhir.json", 0
     for wrong in WRONG.values():
         # a line end behind the first bracket makes it a document
