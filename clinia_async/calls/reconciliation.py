@@ -1,7 +1,7 @@
 """What an answer, a receipt or a record that is read back proves about a write.
 
 This is the only place for such rules, with `conflicts` for a key that is taken and `error_answers` for HTTP.
-`transport`, `tasks.results`, `session.coalescing` and `ingest.senders` ask here, so a single write, a
+`transport`, `tasks`, `session.coalescing` and `ingest.senders` ask here, so a single write, a
 coalesced one, a bulk, a bundle and a job say the same of the same answers.
 
 * A negative statement (not stored, dropped, cancelled) needs a proof about this very write: a receipt of its

@@ -23,14 +23,9 @@ from clinia_async.session import coalescing
 from clinia_async.session.options import SessionOptions
 from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
-from clinia_async.tasks.results import (
-    CreateResult,
-    RecordWrite,
-    ResumedResult,
-    describe_found,
-    polls_for_receipts,
-    resolver_of,
-)
+from clinia_async.tasks.record_result import CreateResult, RecordWrite, describe_found
+from clinia_async.tasks.results import polls_for_receipts, resolver_of
+from clinia_async.tasks.resumed_result import ResumedResult
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.telemetry import Telemetry, open_telemetry

@@ -20,7 +20,7 @@ from clinia_async.models import ErrorType, Receipt, Relationship, Resource, Task
 from clinia_async.models.batch_result import match_receipts
 from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
-from clinia_async.tasks.results import RecordResult, RecordWrite
+from clinia_async.tasks.record_result import RecordResult, RecordWrite
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import TaskState
 

@@ -1,0 +1,152 @@
+"""The results of a purge, and of a task that was resumed from its id or token."""
+
+import asyncio
+from typing import TypeVar
+
+from attrs import frozen
+
+from clinia_async import calls
+from clinia_async.calls import Call, Read
+from clinia_async.calls.reconciliation import (
+    REPLICA_LAG,
+    UNPROVEN,
+    carried_out,
+    is_older,
+    proves_stored,
+    statement_of_success,
+)
+from clinia_async.errors import (
+    InvalidWrite,
+    NotFound,
+    ProtocolError,
+    RequestError,
+    TaskUnconfirmed,
+)
+from clinia_async.models import (
+    Action,
+    PurgeOperation,
+    Receipt,
+    TargetType,
+    TaskSnapshot,
+    TaskStatus,
+)
+from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.tasks.batch_result import receipts_result
+from clinia_async.tasks.ended import (
+    NOT_SHOWN,
+    UNCONFIRMED,
+    failed,
+    unreadable,
+    until_after,
+)
+from clinia_async.tasks.task import Task
+
+T = TypeVar("T")
+
+_ABSENT_AFTER_SUCCESS = "it succeeded, and the record is not there to be read"
+
+
+@frozen(eq=False, repr=False)
+class PurgeResult:
+    """The purge as it stands at its end, with the number of records that it deleted."""
+
+    write: "calls.Purge"
+    read: Read
+
+    async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
+        if snapshot.status != TaskStatus.SUCCESS:
+            raise failed(task, snapshot, ())
+        operation = self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
+        task.evidence = carried_out().evidence
+        return operation
+
+
+@frozen(eq=False, repr=False)
+class ResumedResult:
+    """The result of a handle made from an id or a token: what was sent is not known, only what was made."""
+
+    read: Read
+
+    async def __call__(self, task: Task[object], snapshot: TaskSnapshot) -> object:
+        if task.kind is TaskKind.PURGE:
+            if snapshot.status != TaskStatus.SUCCESS:
+                raise failed(task, snapshot, ())
+            task.evidence = carried_out().evidence
+            return await _read_purge(self.read, task.source_key or "", task.known_id)
+        result = await receipts_result(task, snapshot)
+        if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
+            return result
+        receipt = result.receipts[0]
+        made = _get_of(task.source_key or "", receipt, snapshot)
+        if receipt.action == Action.DELETE:
+            if made is not None and not proves_stored(receipt):
+                await self._check_deleted(task, made)
+            return result
+        return result if made is None else await self._read_made(task, receipt, made)
+
+    async def _check_deleted(self, task: Task[object], made: Call[object]) -> None:
+        try:
+            await self.read(made)
+        except NotFound:
+            return
+        except RequestError as error:
+            unknown = UNPROVEN.on(error)
+        else:
+            raise task.error(TaskUnconfirmed, UNCONFIRMED)
+        raise unknown
+
+    async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
+        try:
+            return await _read_until_fresh(self.read, made, receipt)
+        except RequestError as error:
+            if isinstance(error, NotFound) and not proves_stored(receipt):
+                raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS) from None
+            after = statement_of_success(receipt).on(error)
+        raise after
+
+
+def _get_of(source: str, receipt: Receipt, snapshot: TaskSnapshot) -> Call[object] | None:
+    """The call that reads the record of a single write; None if this version cannot read it."""
+    try:
+        if receipt.target_type == TargetType.RESOURCE:
+            return calls.GetResource(source, receipt.type, receipt.id)
+        if receipt.target_type == TargetType.RELATIONSHIP:
+            return calls.GetRelationship(source, receipt.type, receipt.id)
+    except InvalidWrite:
+        raise unreadable(snapshot) from None
+    return None
+
+
+async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
+    """Read a record, again for a while if a stale replica answers: without it, or with an older state.
+
+    Raises:
+        ProtocolError: the record is of a time before the write, still.
+    """
+    until, pause = until_after(REPLICA_LAG), 0.1
+    while True:
+        is_last = asyncio.get_running_loop().time() + pause >= until
+        try:
+            found = await read(call)
+        except NotFound:
+            if is_last:
+                raise
+        else:
+            if not is_older(found, receipt):
+                return found
+            if is_last:
+                raise ProtocolError(NOT_SHOWN)
+        await asyncio.sleep(pause)
+        pause *= 2
+
+
+async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
+    try:
+        operation = await read(calls.GetPurge(source, id))
+    except RequestError as error:
+        done = carried_out().on(error)
+    else:
+        if operation.status == TaskStatus.SUCCESS:
+            return operation
+        done = carried_out().on(ProtocolError("the answer is from before the end of the purge"))
+    raise done
