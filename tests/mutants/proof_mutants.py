@@ -40,7 +40,7 @@ MUTANTS = [
     ),
     Mutant(
         "receipts_of_made_ids_are_not_counted_by_type",
-        "clinia_async/tasks/results.py",
+        "clinia_async/tasks/batch_result.py",
         "    return wanted <= found",
         "    return True",
         [
