@@ -29,7 +29,8 @@ from clinia_async.emulator import Constant, Emulator
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, LoadSignal
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.permits import LoadSignal
 from tests.cli.program import DIRTY, line, start
 from tests.factories import session_at
 

@@ -18,8 +18,9 @@ from random import Random
 from attrs import define, field, frozen
 
 from clinia_async.errors import ApiError, ErrorInfo, Outcome, RequestError, RequestTimeout
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits, LoadSignal, Permit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.limiter import load_signal_of
+from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.retry import RetryBudget, RetryPolicy, RetryWaits, is_throttled
 
 FULL, BROWN = 200.0, 20.0

@@ -13,8 +13,9 @@ from random import Random
 
 from attrs import evolve, frozen
 
-from clinia_async.transport.adaptive_limit import UNMETERED, AdaptiveLimit, ConcurrencyLimits, Permit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, ConcurrencyLimits
 from clinia_async.transport.limiter import LoadSignal
+from clinia_async.transport.permits import UNMETERED, Permit
 from clinia_async.transport.retry import RetryBudget
 from tests.simulations.brownout import (
     CUT,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clinia_async import ConcurrencyLimits, ConfigError
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, LoadSignal, Permit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.permits import LoadSignal, Permit
 
 NO_JITTER = 0.5
 ROUND_TRIP = 0.05

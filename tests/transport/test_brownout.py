@@ -3,7 +3,8 @@
 import pytest
 
 from clinia_async.errors import RequestError
-from clinia_async.transport.adaptive_limit import AdaptiveLimit, Permit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.permits import Permit
 from clinia_async.transport.retry import RetryBudget
 from tests.simulations.brownout import HINTING, PROMISED, QUEUEING, SHEDDING, Figures, Service, main, simulate
 

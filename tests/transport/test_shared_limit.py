@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clinia_async import ConcurrencyLimits, ConfigError
-from clinia_async.transport.adaptive_limit import LoadSignal, Permit
+from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.shared_limit import SharedLimit
 
 GOOD, THROTTLED = LoadSignal.GOOD, LoadSignal.THROTTLED
