@@ -3,11 +3,18 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 
 
 def home_of(homes: Mapping[str, str]) -> dict[str, str]:
     """The module of each name, from the names of each module."""
     return {name: module for module, names in homes.items() for name in names.split()}
+
+
+def load_all(package: ModuleType) -> None:
+    """Load all names of such a package now, so that none is loaded while a request waits."""
+    for name in package.__all__:
+        getattr(package, name)
 
 
 def load(package: str, home_of: Mapping[str, str], name: str) -> object:

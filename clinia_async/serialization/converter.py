@@ -4,7 +4,7 @@ Names in JSON are the attributes in camel case, without a trailing underscore; N
 RFC 3339 with any number of fraction digits. Errors name the path and the expected type, never the value.
 
 The most frequent answers are read by `fast_decoders`. All else is left to the converters of cattrs, which are
-loaded for the first value that needs them: most programs send and read none.
+loaded when a session is opened, or for the first value that needs them before.
 """
 
 from typing import Any, TypeVar

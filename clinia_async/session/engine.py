@@ -4,12 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from functools import partial
+from importlib import import_module
 from typing import TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
 from attrs import frozen
 
-from clinia_async import calls, telemetry, transport
+from clinia_async import calls, models, telemetry, transport
+from clinia_async._lazy_loading import load_all
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.reconciliation import statement_of_answer
@@ -311,6 +313,7 @@ class Engine:
         return self._running
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
+        load_what_requests_need()
         options = self._options
         transport = Transport(self.addresses, self.identity, options.transport, options.http_session)
         self.telemetry.tracer = open_telemetry(options.open_telemetry)
@@ -433,6 +436,16 @@ def _log_never_awaited(count: int) -> None:
             "%d accepted tasks were never awaited: their results were never retrieved, and may be failures",
             count,
         )
+
+
+def load_what_requests_need() -> None:
+    """Load every call and model, the events and cattrs.
+
+    Whatever a request loaded when it is first needed would hold up everything else on its loop.
+    """
+    for package in (calls, models, telemetry):
+        load_all(package)
+    import_module("clinia_async.serialization.converters")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
