@@ -69,7 +69,7 @@ class ArrowRows:
         inner: ArrowColumn = batch.column(path[0])  # type: ignore[attr-defined]
         compute = import_module("pyarrow.compute")
         for part in path[1:]:
-            inner = compute.struct_field(inner, part)
+            inner = compute.struct_field(inner, inner.type.get_field_index(part))  # type: ignore[attr-defined]
         return inner
 
 
