@@ -30,7 +30,8 @@ async def main(url: str, key: str, count: int, of: str) -> None:
         async def bulk(number: int) -> None:
             numbers = range(number * BULK, (number + 1) * BULK)
             records = [{"type": workload.TYPE, **workload.body(each)} for each in numbers]
-            content = json.dumps({"operations": [{"action": "CREATE", "create": each} for each in records]})
+            operations = [{"action": "CREATE", "create": each} for each in records]
+            content = json.dumps({"operations": operations}, separators=(",", ":"))
             async with session.post("relationships/bulk", data=content.encode()) as answer:
                 task = json.loads(await answer.read())["taskId"]
             await _end_of(session, task)
