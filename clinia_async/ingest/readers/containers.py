@@ -12,6 +12,7 @@ PARQUET = b"PAR1"
 
 START = 512
 """Bytes after which every container is known: those of the first header of a tar archive."""
+_JSON_BEGINS = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]\s*[\[\]{}\"]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 _TAR_AT = 257
 _TAR_SUM = slice(148, 156)
@@ -25,6 +26,7 @@ _UNPACK = "give its files one by one, as with {} | clinia-async ingest - --forma
 _EXPORT = "export it as Parquet or CSV"
 _DECOMPRESS = "decompress it, or compress it by gzip, bzip2, xz or zstd"
 _LZMA = f"compressed by lzma (.lzma); {_DECOMPRESS}"
+_IMAGE = "an image, which holds no records"
 _LFS = "a pointer of Git LFS, and not the file; fetch it with git lfs pull"
 _NAMES = (
     (_UTF32, f"UTF-32 text; {_RECODE.format('utf-32')}"),
@@ -37,6 +39,8 @@ _NAMES = (
     (re.compile(rb"ORC"), f"an ORC file; {_EXPORT}"),
     (re.compile(rb"ARROW1|\xff{4}.{3}\x00\x10\x00\x00\x00", re.DOTALL), f"an Arrow file; {_EXPORT}"),
     (re.compile(rb"FEA1"), f"a Feather file; {_EXPORT}"),
+    (re.compile(rb"\x89PNG|GIF8[79]a|\xff\xd8\xff|II\x2a\x00|MM\x00\x2a"), _IMAGE),
+    (re.compile(rb"BM.{4}\x00{4}|RIFF.{4}WEBP", re.DOTALL), _IMAGE),
     (re.compile(rb"%PDF-"), "a PDF file, which holds no records"),
     (re.compile(rb"\x1f[\x9d\xa0]"), f"compressed by compress (.Z); {_DECOMPRESS}"),
     (re.compile(rb"\x04\x22\x4d\x18"), f"compressed by lz4; {_DECOMPRESS}"),
@@ -70,8 +74,15 @@ def compression_of(start: bytes) -> str | None:
 
 
 def is_binary(start: bytes) -> bool:
-    """Return whether its first line is neither text nor JSON that is damaged."""
-    return _CONTROL.search(start.partition(b"\n")[0]) is not None and not _begins_as_json(start)
+    """Return whether it is neither text nor JSON that is damaged.
+
+    A control character in the first line says so, and so does more than a few of them before the end of
+    `START`: what is compressed or drawn may have a line break among its first bytes.
+    """
+    head = start[:START]
+    if _CONTROL.search(head.partition(b"\n")[0]) and not _begins_as_json(head):
+        return True
+    return len(_CONTROL.findall(head)) > 3 + len(head) // 32 and not _JSON_BEGINS.match(head)
 
 
 def unsupported(start: bytes) -> str | None:

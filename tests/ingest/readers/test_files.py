@@ -9,6 +9,7 @@ import lzma
 import os
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -26,6 +27,7 @@ from clinia_async import (
     unescape_dots,
 )
 from clinia_async.emulator import Emulator
+from clinia_async.ingest.readers.containers import compression_of, is_binary, unsupported
 from clinia_async.ingest.records.record import Blank
 from tests.ingest.reading import read_file, reported
 from tests.ingest.running import BOTH_WAYS, SOURCE, run
@@ -258,6 +260,8 @@ LINES = b"".join(GOOD % n + b"\n" for n in range(3))
         (lzma.compress(LINES, format=lzma.FORMAT_ALONE), "lzma"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS"),
         (b"\x07\x00\x01\x02binary\n" * 20, "no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x28" + b"\0" * 40, "an image"),
+        (b"\x1b\xf3\n\x05\x11\n" * 90, "no text"),
         (b'{\n  "type": "t",\n  "id": "aa"\n}\n', "--format json"),
         (LINES.replace(b"\n", b"\r"), "carriage returns"),
         (zip_of({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "Excel"),
@@ -269,6 +273,22 @@ async def test_what_is_no_ndjson_is_named(content: bytes, reason: str, tmp_path:
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason):
         await read_file(path)
+
+
+def test_bytes_without_a_name_are_no_text() -> None:
+    """As brotli gives them, and whatever else is as dense: a line break may be anywhere in them."""
+    chance = Random(7)
+    refused = 0
+    for _ in range(2000):
+        start = chance.randbytes(chance.randint(300, 700))
+        refused += is_binary(start) or unsupported(start) is not None or compression_of(start) is not None
+    assert refused >= 1998  # one in some thousand begins as JSON does
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1251", "shift_jis"])
+def test_text_in_any_encoding_is_text(encoding: str) -> None:
+    line = {"latin-1": "né à Évreux,été\n", "cp1251": "имя,город\n"}.get(encoding, "名前,東京\n")
+    assert not is_binary(line.encode(encoding) * 20)
 
 
 @pytest.mark.parametrize("first", [b"{", b"\0", b"{\0"])
