@@ -4,7 +4,7 @@ Names are loaded when they are first used, so that the command line can show its
 loading an HTTP client. Type checkers read in `__init__.pyi` where each name is defined.
 """
 
-from clinia_async._lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import home_of, load
 
 _HOME_OF = home_of(
     {

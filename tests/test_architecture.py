@@ -13,7 +13,6 @@ import clinia_async
 PACKAGE = Path(clinia_async.__file__).parent
 
 FLOORS = [
-    {"_lazy_loading"},
     {"models"},
     {"errors"},
     {"telemetry"},

@@ -5,7 +5,7 @@ May import nothing else of the package. Wire names, formats and requests do not 
 Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async._lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import home_of, load
 
 _HOME_OF = home_of(
     {

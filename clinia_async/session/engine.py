@@ -11,12 +11,12 @@ from weakref import WeakSet, WeakValueDictionary
 from attrs import frozen
 
 from clinia_async import calls, models, telemetry, transport
-from clinia_async._lazy_loading import load_all
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.reconciliation import statement_of_answer
 from clinia_async.errors import ConfigError, RequestError, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
+from clinia_async.models.lazy_loading import load_all
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import maker

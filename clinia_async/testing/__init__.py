@@ -4,7 +4,7 @@ May import the emulator and the session. Nothing of the library may import it, a
 `plugin` alone. Names are loaded when they are first used, because every pytest run loads the plugin.
 """
 
-from clinia_async._lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import home_of, load
 
 _HOME_OF = home_of({"server": "EmulatorServer"})
 

@@ -18,7 +18,11 @@ def load_all(package: ModuleType) -> None:
 
 
 def load(package: str, home_of: Mapping[str, str], name: str) -> object:
-    """For the `__getattr__` of a package, which has the name itself from then on."""
+    """Return what a package calls `name`, for its `__getattr__`. It is loaded once: the package then has it.
+
+    Raises:
+        AttributeError: it has no such name.
+    """
     if name not in home_of:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     value: object = getattr(import_module(f"{package}.{home_of[name]}"), name)
