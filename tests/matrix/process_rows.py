@@ -369,7 +369,10 @@ def fork(how: str, journal: Path) -> None:
             assert ran.stdout.endswith("landed 200\n"), ran.stdout + ran.stderr[-2000:]
         finally:
             said, _ = service.communicate("")
-    assert said == "0 200\n", "the child sends nothing, and each record is there once"
+    read, stored = said.split()
+    assert stored == "200", "each record is there once"
+    # a run that resumes reads what a request stored whose answer the run before did not live to see
+    assert read == "0" or how == "the interpreter ends", "the child sends nothing"
 
 
 @row(115, "a fork while a session and a journal are open")
