@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: the containers that are read, and names for those that are not."""
 
+import codecs
 import re
 
 GZIP = b"\x1f\x8b"
@@ -76,13 +77,19 @@ def compression_of(start: bytes) -> str | None:
 def is_binary(start: bytes) -> bool:
     """Return whether it is neither text nor JSON that is damaged.
 
-    A control character in the first line says so, and so does more than a few of them before the end of
-    `START`: what is compressed or drawn may have a line break among its first bytes.
+    A control character in the first line says so, and so do more than a few of them before the end of
+    `START` where it is not UTF-8: what is compressed or drawn may have a line break among its first bytes.
     """
     head = start[:START]
     if _CONTROL.search(head.partition(b"\n")[0]) and not _begins_as_json(head):
         return True
-    return len(_CONTROL.findall(head)) > 3 + len(head) // 32 and not _JSON_BEGINS.match(head)
+    if _JSON_BEGINS.match(head) or len(_CONTROL.findall(head)) <= 3 + len(head) // 32:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def unsupported(start: bytes) -> str | None:

@@ -289,6 +289,9 @@ def test_bytes_without_a_name_are_no_text() -> None:
 def test_text_in_any_encoding_is_text(encoding: str) -> None:
     line = {"latin-1": "né à Évreux,été\n", "cp1251": "имя,город\n"}.get(encoding, "名前,東京\n")
     assert not is_binary(line.encode(encoding) * 20)
+    assert not is_binary(b"id,note\n" + b'aa,"\x01\x02\0\x07 \xc3\xa9"\n' * 40), (
+        "cells may hold any character"
+    )
 
 
 @pytest.mark.parametrize("first", [b"{", b"\0", b"{\0"])

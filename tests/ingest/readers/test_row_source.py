@@ -300,7 +300,7 @@ OF_NUMPY = {
     "day": (np.datetime64("2020-01-02"), "2020-01-02"),
     "moment of nanoseconds": (np.datetime64("2020-01-02T03:04:05.123456789"), NO_JSON),
     "moments of nanoseconds": (np.array(["2020-01-02"], dtype="datetime64[ns]"), NO_JSON),
-    "no moment": (np.datetime64("NaT"), None),
+    "no moment": (np.datetime64("NaT", "s"), None),
     "no moment of pandas": (pd.NaT, None),
     "duration of nanoseconds": (np.timedelta64(5, "ns"), NO_JSON),
     "duration": (np.timedelta64(5, "s"), NO_JSON),
