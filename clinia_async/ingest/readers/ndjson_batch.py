@@ -101,9 +101,12 @@ def split_line(line: bytes) -> tuple[Object, RawJson | None] | None:
     """Return the fields of a line that `parse_lines` took, but for its data, and the data in its own bytes.
 
     None where that cannot be seen without reading it step by step: the data comes last in lines that a
-    program has written.
+    program has written, and a row of a table may hold an integer that is beyond every double.
     """
-    value: Object = orjson.loads(line)
+    try:
+        value: Object = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
     if "data" not in value:
         return value, None
     del value["data"]

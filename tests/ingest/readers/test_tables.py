@@ -735,3 +735,17 @@ async def test_a_name_that_may_mean_two_columns_is_refused(tmp_path: Path) -> No
     pq.write_table(pa.table({"id": ["id-1"], "a.b": [{"c": "x"}], "a": [{"b.c": "y"}]}), path)
     with pytest.raises(InputError, match=r"more than one column for data\.v"):
         await read_file(path, columns=ColumnMapping.parse("type==t,id=id,data.v=a.b.c"))
+
+
+async def test_integers_beyond_every_double_are_kept_in_the_write_too(sheet: Path) -> None:
+    """A write is made of a record where it is sent alone, or met a record that exists."""
+    digits = "1" * 400
+    put(sheet, f"from,to,n\na,b,{digits}\nc,d,-{digits}\ne,f,5\n")
+    mapping = ColumnMapping.parse(
+        "type==t,from.id=from,from.type==p,to.id=to,to.type==o,data.n:int=n,data.m:json=n"
+    )
+    found = await read_file(sheet, columns=mapping)
+    for record, number in zip(found, (int(digits), -int(digits), 5), strict=True):
+        assert isinstance(record, Record)
+        assert record.write is not None
+        assert json.loads(record.write.operation())["create"]["data"] == {"n": number, "m": number}
