@@ -4,9 +4,10 @@ Names are loaded when they are first used, so that the command line can show its
 loading an HTTP client. Type checkers read in `__init__.pyi` where each name is defined.
 """
 
-from clinia_async.models.lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import lazy_names
 
-_HOME_OF = home_of(
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
     {
         "calls.bundle_builder": "BundleBuilder",
         "calls": (
@@ -80,17 +81,7 @@ _HOME_OF = home_of(
         "tasks.task": "Task",
         "transport": "TransportOptions Wire",
         "tasks.task_state": "TaskStats",
-    }
+    },
 )
 
 __version__ = "0.1.0"
-
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the public names
-
-
-def __getattr__(name: str) -> object:
-    return load(__name__, _HOME_OF, name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

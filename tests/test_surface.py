@@ -95,6 +95,13 @@ def stub_names(package: ModuleType) -> dict[str, str]:
     return names
 
 
+def loaded_from(package: ModuleType) -> dict[str, str]:
+    """Return the module of each name, from the table that the package is written with."""
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(package))) if isinstance(node, ast.Call)]
+    (table,) = (ast.literal_eval(call.args[1]) for call in calls)
+    return {name: f"{package.__name__}.{home}" for home, names in table.items() for name in names.split()}
+
+
 @pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
 def test_all_is_what_can_be_used(package: ModuleType) -> None:
     assert package.__all__ == sorted(set(package.__all__))
@@ -111,7 +118,7 @@ def test_type_checkers_see_the_same_names_at_the_same_homes(package: ModuleType)
     for name, module in names.items():
         assert getattr(import_module(module), name) is getattr(package, name)
     assert sorted(names) == package.__all__
-    assert names == {name: f"{package.__name__}.{home}" for name, home in package._HOME_OF.items()}
+    assert names == loaded_from(package)
 
 
 def test_the_types_that_methods_name_are_there() -> None:

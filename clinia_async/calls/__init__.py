@@ -7,9 +7,10 @@ May import models, errors and serialization. Nothing here does I/O, waits or ret
 Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async.models.lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import lazy_names
 
-_HOME_OF = home_of(
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
     {
         "batches": "BatchWrite Bulk Bundle EncodedBulk GetBulkResult",
         "browsing": "Browse",
@@ -28,15 +29,5 @@ _HOME_OF = home_of(
         "sources": "CreateSource DeleteSource GetSource ListSources",
         "purges": "GetPurge Purge",
         "tasks": "GetTask",
-    }
+    },
 )
-
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
-
-
-def __getattr__(name: str) -> object:
-    return load(__name__, _HOME_OF, name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

@@ -1,30 +1,32 @@
 """Packages that load a name when it is first used. Type checkers read `__init__.pyi`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 
 
-def home_of(homes: Mapping[str, str]) -> dict[str, str]:
-    """The module of each name, from the names of each module."""
-    return {name: module for module, names in homes.items() for name in names.split()}
+def lazy_names(
+    package: str, names_of: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
+    """Return `__all__`, `__getattr__` and `__dir__` of a package, from the names that each module defines.
+
+    A name is loaded once: the package then has it.
+    """
+    home_of = {name: module for module, names in names_of.items() for name in names.split()}
+    all_ = sorted(home_of)
+
+    def load(name: str) -> object:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value: object = getattr(import_module(f"{package}.{home_of[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return all_, load, lambda: [*vars(sys.modules[package]), *all_]
 
 
 def load_all(package: ModuleType) -> None:
     """Load all names of such a package now, so that none is loaded while a request waits."""
     for name in package.__all__:
         getattr(package, name)
-
-
-def load(package: str, home_of: Mapping[str, str], name: str) -> object:
-    """Return what a package calls `name`, for its `__getattr__`. It is loaded once: the package then has it.
-
-    Raises:
-        AttributeError: it has no such name.
-    """
-    if name not in home_of:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{package}.{home_of[name]}"), name)
-    setattr(sys.modules[package], name, value)
-    return value

@@ -6,9 +6,10 @@ Nothing here can change what happens to a request.
 Names are loaded when they are first used; `__init__.pyi` says to type checkers where each is defined.
 """
 
-from clinia_async.models.lazy_loading import home_of, load
+from clinia_async.models.lazy_loading import lazy_names
 
-_HOME_OF = home_of(
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
     {
         "dispatch": "Observer Telemetry log_as_environment_says observers_of",
         "event": "Event",
@@ -16,15 +17,5 @@ _HOME_OF = home_of(
             "ChunkSent RecordFailed RequestEnded RetryScheduled TaskAccepted TaskEnded TaskPolled Throttled"
         ),
         "installed": "open_telemetry",
-    }
+    },
 )
-
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the one list of the names
-
-
-def __getattr__(name: str) -> object:
-    return load(__name__, _HOME_OF, name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
