@@ -58,9 +58,8 @@ def main() -> int:
     if arguments.write:
         version = page.one_version(begun, machine.commit())
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        page.write(
-            page.Page([f"ended {now}, clinia_async at {version}", *machine.description(), *notes], sections)
-        )
+        asked = f"`python -m benchmarks {' '.join(sys.argv[1:])}`, ended {now}, clinia_async at {version}"
+        page.write(page.Page([asked, *machine.description(), *notes], sections))
         print(f"written to {page.FOLDER}")
     return 1 if failed and command == "check" else 0
 

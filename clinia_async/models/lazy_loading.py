@@ -23,7 +23,7 @@ def lazy_names(
         setattr(sys.modules[package], name, value)
         return value
 
-    return all_, load, lambda: [*vars(sys.modules[package]), *all_]
+    return all_, load, lambda: sorted({*vars(sys.modules[package]), *all_})
 
 
 def load_all(package: ModuleType) -> None:
