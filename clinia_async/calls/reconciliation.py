@@ -162,7 +162,7 @@ def proof_of(
     if receipt is None or not receipt.status.is_terminal or not _agrees(receipt, status):
         return Proof.NOTHING
     succeeded = receipt.status == TaskStatus.SUCCESS
-    if not _names(receipt, action) or (succeeded and receipt.error is not None):
+    if not _names(receipt, action):
         return Proof.READ_BACK_NEEDED if succeeded else Proof.NOTHING
     if proves_stored(receipt):
         return Proof.STORED
