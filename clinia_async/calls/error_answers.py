@@ -69,7 +69,8 @@ def refuse_error_within(body: bytes) -> None:
     value = exact_json.loads(body)
     if not isinstance(value, dict):
         return
-    is_envelope = value.get("type") in _DOCUMENTED and "message" in value
+    type_ = value.get("type")
+    is_envelope = isinstance(type_, str) and type_ in _DOCUMENTED and "message" in value
     if is_envelope or value.get("error") or value.get("errors"):
         raise ProtocolError("the answer has a good status and holds an error")
 

@@ -11,7 +11,7 @@ def lazy_names(
 ) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """Return `__all__`, `__getattr__` and `__dir__` of a package, from the names that each module defines.
 
-    A name is loaded once: the package then has it.
+    A name is loaded once: the package then has it. `__getattr__` raises AttributeError for any other.
     """
     home_of = {name: module for module, names in names_of.items() for name in names.split()}
     all_ = sorted(home_of)

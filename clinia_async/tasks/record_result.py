@@ -6,7 +6,7 @@ from typing import Generic, NoReturn, Protocol, TypeVar, cast
 from attrs import evolve, frozen
 
 from clinia_async import calls
-from clinia_async.calls import Call, Read, Write
+from clinia_async.calls import Call, Read, Write, reconciliation
 from clinia_async.calls.addressing import DeleteRecord
 from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
 from clinia_async.calls.reconciliation import (
@@ -39,7 +39,6 @@ from clinia_async.errors import (
 from clinia_async.models import (
     Action,
     Receipt,
-    TargetType,
     TaskSnapshot,
     TaskStatus,
     TaskSubmission,
@@ -60,15 +59,9 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class RecordWrite(Write[R_co], Protocol[R_co]):
+class RecordWrite(Write[R_co], reconciliation.RecordWrite, Protocol[R_co]):
     """A write of one record, which can be read back."""
 
-    @property
-    def target(self) -> TargetType: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def id(self) -> str | None: ...
     @property
     def duplicate_errors(self) -> DuplicateErrors: ...
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[object]: ...

@@ -574,14 +574,14 @@ WAYS: dict[str, Callable[[Session], Awaitable[object]]] = {
 }
 
 
-def done_with(field: str, value: object) -> Behaviour:
-    """Say that a write is stored, with the record if it is one, and with one more field."""
+def done_with(**fields: object) -> Behaviour:
+    """Say that a write is stored, with the record if it is one, and with more fields."""
 
     async def behave(peer: Peer, seen: Seen) -> None:
         is_create = seen.target.endswith(f"/relationships/{TYPE}")
         record = {"relationship": persisted_document(seen)} if is_create else {}
         more = {"status": "PERSISTED", **record} if "/v1/re" in seen.target or "/bu" in seen.target else {}
-        await answer({field: value, **more}, 200)(peer, seen)
+        await answer({**fields, **more}, 200)(peer, seen)
 
     return behave
 
@@ -590,7 +590,7 @@ def done_with(field: str, value: object) -> Behaviour:
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_success_that_holds_an_error_proves_nothing(way: str, field: str, value: object) -> None:
     async with (
-        Hostile(otherwise=done_with(field, value)) as server,
+        Hostile(otherwise=done_with(**{field: value})) as server,
         session_at(server) as session,
     ):
         with pytest.raises(ProtocolError) as caught:
@@ -602,7 +602,28 @@ async def test_a_success_that_holds_an_error_proves_nothing(way: str, field: str
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_error_that_is_empty_is_none(way: str, nothing: object) -> None:
     async with (
-        Hostile(otherwise=done_with("error", nothing)) as server,
+        Hostile(otherwise=done_with(error=nothing)) as server,
         session_at(server) as session,
     ):
         await WAYS[way](session)
+
+
+@pytest.mark.parametrize("type_", [None, True, 1, 1.5, [], ["INTERNAL"], {}, {"a": 1}, "symbol"])
+@pytest.mark.parametrize("way", ["create", "bulk", "bundle", "delete"])
+async def test_a_type_beside_a_message_that_names_no_error_is_no_envelope(way: str, type_: object) -> None:
+    async with (
+        Hostile(otherwise=done_with(type=type_, message="stored")) as server,
+        session_at(server) as session,
+    ):
+        await WAYS[way](session)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_envelope_with_a_good_status_proves_nothing(way: str) -> None:
+    async with (
+        Hostile(otherwise=done_with(type="INTERNAL", message="no")) as server,
+        session_at(server) as session,
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            await WAYS[way](session)
+    assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
