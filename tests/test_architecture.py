@@ -158,7 +158,12 @@ def test_nothing_is_imported_for_types_only() -> None:
         assert "TYPE_CHECKING" not in ast.dump(tree), name
 
 
-ROOM_OF_EVIDENCE = {"calls.reconciliation", "calls.conflicts", "calls.error_answers"}
+ROOM_OF_EVIDENCE = {
+    "calls.conflicts",
+    "calls.error_answers",
+    "calls.receipts",
+    "calls.reconciliation",
+}
 """Where it is decided what an answer proves about a write."""
 DEFINES_THE_WORDS = "errors"
 CLAIMS = {

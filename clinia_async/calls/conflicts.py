@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from clinia_async.calls.call import Read
+from clinia_async.calls.receipts import is_duplicate, is_key_taken
 from clinia_async.calls.reconciliation import (
     READ_BACK_FOR,
     REPLICA_LAG,
@@ -19,8 +20,6 @@ from clinia_async.calls.reconciliation import (
     ReadBack,
     Reconcilable,
     Statement,
-    is_duplicate,
-    is_key_taken,
     is_keyed_create,
     read_back,
 )

@@ -15,13 +15,8 @@ from clinia_async.calls.call import (
     operation_head,
     require_record,
 )
-from clinia_async.calls.reconciliation import (
-    EXISTS_ALREADY,
-    DuplicateErrors,
-    same_json,
-    same_meta,
-    shows_patches,
-)
+from clinia_async.calls.comparison import same_json, same_meta, shows_patches
+from clinia_async.calls.reconciliation import EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import (
     check_data,
     check_end,

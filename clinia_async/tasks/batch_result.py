@@ -9,17 +9,20 @@ from attrs import frozen
 
 from clinia_async import calls, models
 from clinia_async.calls import Read, Reconcilable
+from clinia_async.calls.receipts import (
+    Proof,
+    own_receipts,
+    proof_of,
+    proves_stored,
+    receipts_of_made_ids,
+    says_approved,
+)
 from clinia_async.calls.reconciliation import (
     READ_BACK_FOR,
     REPLICA_LAG,
     Match,
-    Proof,
     carried_out,
     evidence_of_batch,
-    own_receipts,
-    proof_of,
-    proves_stored,
-    says_approved,
 )
 from clinia_async.errors import (
     CliniaError,
@@ -163,14 +166,15 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.Batc
 
 
 def _is_whole(result: "models.BatchResult") -> bool:
-    """Whether no write is without a receipt. Those of records whose ids the service makes are counted."""
+    """Whether no write is without a receipt."""
     if not result.receipts or any(_has_known_id(write.id) for write in result.missing):
         return False
     known = {(write.target, write.type, write.id) for write in result.writes if _has_known_id(write.id)}
-    made = {key for key in map(_key_of, result.receipts) if key not in known}
-    found = Counter((target, type_) for target, type_, _ in made)
-    wanted = Counter((write.target, write.type) for write in result.writes if not _has_known_id(write.id))
-    return wanted <= found
+    unclaimed = [receipt for receipt in result.receipts if _key_of(receipt) not in known]
+    without_id = [write for write in result.writes if not _has_known_id(write.id)]
+    counts = Counter((write.target, write.type, write.action) for write in without_id)
+    like = {(write.target, write.type, write.action): write for write in without_id}
+    return all(receipts_of_made_ids(unclaimed, like[key], count) is not None for key, count in counts.items())
 
 
 def _has_known_id(id: str | None) -> bool:

@@ -8,14 +8,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from clinia_async.calls import Read, Reconcilable
-from clinia_async.calls.reconciliation import (
-    UNPROVEN,
-    ReadBack,
-    are_consistent,
-    read_back,
-    statement_after,
-    statement_of_end,
-)
+from clinia_async.calls.receipts import are_consistent
+from clinia_async.calls.reconciliation import UNPROVEN, ReadBack, read_back, statement_after, statement_of_end
 from clinia_async.errors import (
     ProtocolError,
     RequestError,

@@ -6,26 +6,28 @@ from typing import Generic, NoReturn, Protocol, TypeVar, cast
 from attrs import evolve, frozen
 
 from clinia_async import calls
-from clinia_async.calls import Call, Read, Write, reconciliation
+from clinia_async.calls import Call, Read, Write
 from clinia_async.calls.addressing import DeleteRecord
+from clinia_async.calls.comparison import is_newer, is_older
 from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
+from clinia_async.calls.receipts import (
+    Proof,
+    ReceiptSubject,
+    action_of,
+    are_consistent,
+    is_contradicted,
+    own_receipts,
+    proof_of,
+    receipt_for,
+)
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
     READ_BACK_FOR,
     REPLICA_LAG,
     DuplicateErrors,
     Match,
-    Proof,
-    action_of,
-    are_consistent,
     carried_out,
-    is_contradicted,
-    is_newer,
-    is_older,
-    own_receipts,
-    proof_of,
     read_back,
-    receipt_for,
     statement_after,
 )
 from clinia_async.errors import (
@@ -59,7 +61,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class RecordWrite(Write[R_co], reconciliation.RecordWrite, Protocol[R_co]):
+class RecordWrite(Write[R_co], ReceiptSubject, Protocol[R_co]):
     """A write of one record, which can be read back."""
 
     @property

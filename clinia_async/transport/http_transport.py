@@ -20,7 +20,7 @@ from yarl import URL
 
 from clinia_async import __version__
 from clinia_async.calls import Host, Request
-from clinia_async.calls.reconciliation import proves_not_applied
+from clinia_async.calls.receipts import proves_not_applied
 from clinia_async.errors import ConfigError, RequestError, Unauthenticated
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret

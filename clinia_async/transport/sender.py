@@ -13,13 +13,8 @@ from attrs import define
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.error_answers import refuse_error_within
-from clinia_async.calls.reconciliation import (
-    DIFFERENT_RECORD,
-    Match,
-    is_duplicate,
-    read_back,
-    statement_of_failure,
-)
+from clinia_async.calls.receipts import is_duplicate
+from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, read_back, statement_of_failure
 from clinia_async.errors import (
     GatewayError,
     Outcome,

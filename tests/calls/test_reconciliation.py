@@ -46,20 +46,9 @@ from clinia_async import (
     UpsertRelationship,
     UpsertResource,
 )
-from clinia_async.calls.reconciliation import (
-    Match,
-    Proof,
-    is_duplicate,
-    is_key_taken,
-    is_older,
-    outcome_of,
-    outcome_without_receipts,
-    proof_of,
-    read_back,
-    receipt_for,
-    same_json,
-    same_meta,
-)
+from clinia_async.calls.comparison import is_older, same_json, same_meta
+from clinia_async.calls.receipts import Proof, is_duplicate, is_key_taken, proof_of, receipt_for
+from clinia_async.calls.reconciliation import Match, outcome_of, outcome_without_receipts, read_back
 
 STORED, DROPPED, NOT_APPLIED = Proof.STORED, Proof.DROPPED, Proof.NOT_APPLIED
 READ, NOTHING = Proof.READ_BACK_NEEDED, Proof.NOTHING

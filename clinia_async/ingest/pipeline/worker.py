@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from clinia_async.calls import RetrySafety, Write
-from clinia_async.calls.reconciliation import proves_not_applied
+from clinia_async.calls.receipts import proves_not_applied
 from clinia_async.errors import (
     CliniaError,
     ContentTooLarge,

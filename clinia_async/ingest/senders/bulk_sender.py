@@ -6,13 +6,15 @@ from typing import TypeGuard
 
 from clinia_async.calls import Bundle, EncodedBulk, Write
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.calls.reconciliation import (
+from clinia_async.calls.receipts import (
     Proof,
-    evidence_of_operation,
+    ReceiptSubject,
     is_key_taken,
     own_receipts,
     proof_of,
+    receipts_of_made_ids,
 )
+from clinia_async.calls.reconciliation import evidence_of_operation
 from clinia_async.errors import CliniaError, Evidence, RequestError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -25,7 +27,7 @@ from clinia_async.ingest.senders.conflicts import (
 from clinia_async.ingest.senders.error_outcomes import CANCELLED, DROPPED, finding_of, reason_of
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.worker_pool import run_workers
-from clinia_async.models import Action, Receipt, TargetType, TaskStatus
+from clinia_async.models import Action, Receipt, TaskStatus
 from clinia_async.models.batch_result import MatchedReceipts, match_receipts
 from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
@@ -175,8 +177,10 @@ def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Find
     Receipts of such creates cannot be distinguished. So all of a type share one finding, or are unknown.
     """
     records = chunk.records
-    wanted = Counter(record.write.type for record in records if record.key is None)
-    of_type = {type_: _shared_finding(chunk, matched, type_, count) for type_, count in wanted.items()}
+    without_id = [record.write for record in records if record.key is None]
+    like = {write.type: write for write in without_id}
+    counts = Counter(write.type for write in without_id)
+    of_type = {type_: _shared_finding(chunk, matched, like[type_], count) for type_, count in counts.items()}
     return [
         _finding(chunk, matched.of.get(record.key), record.action)
         if record.key
@@ -185,15 +189,11 @@ def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Find
     ]
 
 
-def _shared_finding(chunk: Chunk, matched: MatchedReceipts, type_: str, count: int) -> Finding:
-    mine = [
-        receipt
-        for receipt in matched.unexpected
-        if (receipt.target_type, receipt.type, receipt.action) == (TargetType.RESOURCE, type_, Action.CREATE)
-    ]
-    findings = {_finding(chunk, receipt, Action.CREATE) for receipt in mine}
-    if len({receipt.id for receipt in mine}) != count:
+def _shared_finding(chunk: Chunk, matched: MatchedReceipts, write: ReceiptSubject, count: int) -> Finding:
+    mine = receipts_of_made_ids(matched.unexpected, write, count)
+    if mine is None:
         return Disposition.UNKNOWN, NO_RECEIPT, Evidence.NONE
+    findings = {_finding(chunk, receipt, Action.CREATE) for receipt in mine}
     if len(findings) != 1:
         return Disposition.UNKNOWN, AMBIGUOUS, Evidence.NONE
     # a record without a key cannot be read back

@@ -8,13 +8,8 @@ from typing import cast
 from attrs import define, field
 
 from clinia_async.calls import CreateRelationship, CreateResource, Read, UpsertResource
-from clinia_async.calls.reconciliation import (
-    Proof,
-    Statement,
-    evidence_of_operation,
-    own_receipts,
-    proof_of,
-)
+from clinia_async.calls.receipts import Proof, own_receipts, proof_of
+from clinia_async.calls.reconciliation import Statement, evidence_of_operation
 from clinia_async.errors import ApiError, Evidence, ProtocolError, RequestError, TaskFailed
 from clinia_async.models import ErrorType, Receipt, Relationship, Resource, TaskSnapshot, TaskStatus
 from clinia_async.models.batch_result import match_receipts
