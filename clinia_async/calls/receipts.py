@@ -206,19 +206,14 @@ def is_contradicted(write: ReceiptSubject, receipts: Sequence[Receipt], *, is_al
 
 
 def receipts_of_made_ids(
-    unclaimed: Iterable[Receipt], write: ReceiptSubject, count: int
+    unclaimed: Iterable[Receipt], target: TargetType, type_: str, count: int
 ) -> Sequence[Receipt] | None:
-    """Return the receipts of `count` equal writes whose ids the service makes, such as `write`.
+    """Return the receipts of `count` creates of records of one type whose ids the service makes.
 
-    `unclaimed` are the receipts that no write of a known id claims. None unless there is one for each write:
+    `unclaimed` are the receipts that no write of a known id claims. None unless there is one for each create:
     they cannot be told apart, so where one is missing or too many, none of them proves anything.
     """
-    action = action_of(write)
-    mine = [
-        receipt
-        for receipt in unclaimed
-        if (receipt.target_type, receipt.type) == (write.target, write.type) and _names(receipt, action)
-    ]
+    mine = [receipt for receipt in unclaimed if (receipt.target_type, receipt.type) == (target, type_)]
     return mine if len({receipt.id for receipt in mine}) == count else None
 
 

@@ -171,10 +171,8 @@ def _is_whole(result: "models.BatchResult") -> bool:
         return False
     known = {(write.target, write.type, write.id) for write in result.writes if _has_known_id(write.id)}
     unclaimed = [receipt for receipt in result.receipts if _key_of(receipt) not in known]
-    without_id = [write for write in result.writes if not _has_known_id(write.id)]
-    counts = Counter((write.target, write.type, write.action) for write in without_id)
-    like = {(write.target, write.type, write.action): write for write in without_id}
-    return all(receipts_of_made_ids(unclaimed, like[key], count) is not None for key, count in counts.items())
+    wanted = Counter((write.target, write.type) for write in result.writes if not _has_known_id(write.id))
+    return all(receipts_of_made_ids(unclaimed, *key, count) is not None for key, count in wanted.items())
 
 
 def _has_known_id(id: str | None) -> bool:

@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "more_receipts_than_made_ids_are_taken",
+        "clinia_async/calls/receipts.py",
+        "len({receipt.id for receipt in mine}) == count",
+        "len({receipt.id for receipt in mine}) >= count",
+        ["tests/truth/test_same_outcome.py::test_creates_whose_ids_the_service_makes_need_a_receipt_each"],
+    ),
+    Mutant(
+        "fewer_receipts_than_made_ids_are_taken",
+        "clinia_async/calls/receipts.py",
+        "len({receipt.id for receipt in mine}) == count",
+        "len({receipt.id for receipt in mine}) <= count",
+        ["tests/truth/test_same_outcome.py::test_creates_whose_ids_the_service_makes_need_a_receipt_each"],
+    ),
+    Mutant(
         "receipt_of_another_action_is_taken",
         "clinia_async/calls/receipts.py",
         "    if action is None or receipt.action not in _DOCUMENTED:\n        return True",

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -110,19 +110,31 @@ def script(subject: Subject, end: Mapping[str, Any], found: str, *, lost: bool, 
 
 async def statement(session: Session, subject: Subject, way: str) -> str:
     """What is said of the write: stored, not stored, or unknown."""
-    if way.endswith("job"):
-        via = {"bulk job": "bulk", "single job": "single", "bundle job": "bundle"}[way]
-        outcomes = []
-        with contextlib.suppress(JobStopped):  # a key that is refused while reading stops the job
-            async with Ingestion(session, EHR, [subject.write], via=via, on_existing=OnExisting.FAIL) as job:
-                async for each in job:
-                    outcomes = [each]
-        (outcome,) = outcomes
-        if outcome.disposition in {D.PERSISTED, D.SUCCEEDED}:
-            return "stored"
-        return "unknown" if outcome.disposition is D.UNKNOWN else "not stored"
+    if way == "coalesced" or not way.endswith(("bulk", "bundle", "job")):
+        return await _statement_of_task(submitted(session, subject, way))
+    (said,) = await statements(session, [subject.write], way)
+    return said
+
+
+async def statements(session: Session, writes: Sequence[Any], way: str) -> set[str]:
+    """What is said of writes that are sent together."""
+    if not way.endswith("job"):
+        batch = session.bulk if way == "bulk" else session.bundle
+        return {await _statement_of_task(batch(EHR, writes))}
+    via = {"bulk job": "bulk", "single job": "single", "bundle job": "bundle"}[way]
+    outcomes = []
+    with contextlib.suppress(JobStopped):  # a key that is refused while reading stops the job
+        async with Ingestion(session, EHR, writes, via=via, on_existing=OnExisting.FAIL) as job:
+            async for each in job:
+                outcomes.append(each.disposition)  # noqa: PERF401 - those before it stopped count
+    assert len(outcomes) == len(writes)
+    known = {D.PERSISTED: "stored", D.SUCCEEDED: "stored", D.UNKNOWN: "unknown"}
+    return {known.get(each, "not stored") for each in outcomes}
+
+
+async def _statement_of_task(submitting: Awaitable[Any]) -> str:
     try:
-        await (await submitted(session, subject, way))
+        await (await submitting)
     except CliniaError as error:
         known = {Outcome.REJECTED: "not stored", Outcome.NOT_SENT: "not stored", Outcome.DONE: "stored"}
         return known.get(error.outcome, "unknown")
@@ -130,10 +142,6 @@ async def statement(session: Session, subject: Subject, way: str) -> str:
 
 
 async def submitted(session: Session, subject: Subject, way: str) -> Any:
-    if way == "bulk":
-        return await session.bulk(EHR, [subject.write])
-    if way == "bundle":
-        return await session.bundle(EHR, [subject.write])
     if way == "coalesced":
         mine, _ = await asyncio.gather(
             session.submit(subject.write), session.submit(subject.companion), return_exceptions=True
@@ -257,3 +265,49 @@ async def test_a_receipt_of_something_else_proves_no_create_whose_id_the_service
     }
     async with against(rules) as (session, _):
         assert await statement(session, subject, way) == "unknown"
+
+
+MADE_IDS = {
+    "none": [],
+    "one of two": [1],
+    "one of two, twice": [1, 1],
+    "one each": [1, 2],
+    "one each, one twice": [1, 2, 2],
+    "one too many": [1, 2, 3],
+}
+
+
+@pytest.mark.parametrize("way", ["bulk", "bundle", "bulk job", "bundle job"])
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+@pytest.mark.parametrize("case", MADE_IDS)
+async def test_creates_whose_ids_the_service_makes_need_a_receipt_each(
+    case: str, status: str, way: str
+) -> None:
+    """Their receipts cannot be told apart: one too many may be of another write."""
+    writes = [CreateResource(EHR, "practitioner", data=DATA), CreateResource(EHR, "practitioner", data=OTHER)]
+    id_ = "bd_1" if way.startswith("bundle") else "bk_1"
+    error = "INTERNAL" if status == "FAILURE" else None
+    receipts = [receipt(f"made-{number}", status, error=error) for number in MADE_IDS[case]]
+    rules = {
+        "/tasks/": [task(status, id_, receipts=receipts)],
+        "GET": [refusal(404, "NOT_FOUND")],
+        "/": [accepted(id_)],
+    }
+    async with against(rules) as (session, _):
+        said = await statements(session, writes, way)
+    proven = {"SUCCESS": "stored", "FAILURE": "not stored"}[status]
+    is_one_each = case.startswith("one each")
+    assert said == {proven if is_one_each else "unknown"}
+
+
+async def test_a_receipt_of_another_action_is_none_of_those_that_made_ids_need() -> None:
+    receipts = [receipt("made-1"), receipt("made-2", action="DELETE")]
+    writes = [CreateResource(EHR, "practitioner", data=DATA), CreateResource(EHR, "practitioner", data=OTHER)]
+    for way, id_ in {"bulk": "bk_1", "bundle": "bd_1", "bulk job": "bk_1", "bundle job": "bd_1"}.items():
+        rules = {
+            "/tasks/": [task("SUCCESS", id_, receipts=receipts)],
+            "GET": [refusal(404, "NOT_FOUND")],
+            "/": [accepted(id_)],
+        }
+        async with against(rules) as (session, _):
+            assert await statements(session, writes, way) == {"unknown"}, way

@@ -8,7 +8,6 @@ from clinia_async.calls import Bundle, EncodedBulk, Write
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.receipts import (
     Proof,
-    ReceiptSubject,
     is_key_taken,
     own_receipts,
     proof_of,
@@ -27,7 +26,7 @@ from clinia_async.ingest.senders.conflicts import (
 from clinia_async.ingest.senders.error_outcomes import CANCELLED, DROPPED, finding_of, reason_of
 from clinia_async.ingest.senders.retrying_session import RetryingSession
 from clinia_async.ingest.senders.worker_pool import run_workers
-from clinia_async.models import Action, Receipt, TaskStatus
+from clinia_async.models import Action, Receipt, TargetType, TaskStatus
 from clinia_async.models.batch_result import MatchedReceipts, match_receipts
 from clinia_async.models.tasks import Key
 from clinia_async.serialization.lazy_receipts import LazyReceipts
@@ -177,10 +176,8 @@ def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Find
     Receipts of such creates cannot be distinguished. So all of a type share one finding, or are unknown.
     """
     records = chunk.records
-    without_id = [record.write for record in records if record.key is None]
-    like = {write.type: write for write in without_id}
-    counts = Counter(write.type for write in without_id)
-    of_type = {type_: _shared_finding(chunk, matched, like[type_], count) for type_, count in counts.items()}
+    wanted = Counter(record.write.type for record in records if record.key is None)
+    of_type = {type_: _shared_finding(chunk, matched, type_, count) for type_, count in wanted.items()}
     return [
         _finding(chunk, matched.of.get(record.key), record.action)
         if record.key
@@ -189,8 +186,8 @@ def _findings_with_made_ids(chunk: Chunk, matched: MatchedReceipts) -> list[Find
     ]
 
 
-def _shared_finding(chunk: Chunk, matched: MatchedReceipts, write: ReceiptSubject, count: int) -> Finding:
-    mine = receipts_of_made_ids(matched.unexpected, write, count)
+def _shared_finding(chunk: Chunk, matched: MatchedReceipts, type_: str, count: int) -> Finding:
+    mine = receipts_of_made_ids(matched.unexpected, TargetType.RESOURCE, type_, count)
     if mine is None:
         return Disposition.UNKNOWN, NO_RECEIPT, Evidence.NONE
     findings = {_finding(chunk, receipt, Action.CREATE) for receipt in mine}
