@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "receipts_of_made_ids_are_not_counted_by_type",
         "clinia_async/tasks/batch_result.py",
-        "    return wanted <= found",
+        "    return all(receipts_of_made_ids(unclaimed, *key, count) is not None for key, count in wanted.items())",
         "    return True",
         [
             "tests/truth/test_same_outcome.py::test_a_receipt_of_something_else_proves_no_create_whose_id_the_service_makes"
