@@ -63,9 +63,9 @@ MUTANTS = [
     ),
     Mutant(
         "made_record_of_another_kind_is_taken",
-        "clinia_async/ingest/senders/bulk_sender.py",
-        "(receipt.target_type, receipt.type, receipt.action) == (TargetType.RESOURCE, type_, Action.CREATE)",
-        "receipt.type == type_",
+        "clinia_async/calls/receipts.py",
+        "if (receipt.target_type, receipt.type) == (target, type_)]",
+        "if receipt.type == type_]",
         [
             "tests/truth/test_same_outcome.py::test_a_receipt_of_something_else_proves_no_create_whose_id_the_service_makes"
         ],
