@@ -7,7 +7,7 @@ from attrs import evolve, field, frozen
 
 from clinia_async.calls.addressing import RecordCall
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of, require_record
-from clinia_async.calls.comparison import contained_at, holds_contained
+from clinia_async.calls.equality import contained_at, holds_contained
 from clinia_async.calls.reconciliation import DuplicateErrors
 from clinia_async.calls.resources import GetResource, check_resource
 from clinia_async.calls.validation import check_place

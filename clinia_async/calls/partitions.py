@@ -8,7 +8,7 @@ from attrs import frozen
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
-from clinia_async.calls.comparison import same_definition
+from clinia_async.calls.equality import same_definition
 from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import InvalidWrite, ProtocolError

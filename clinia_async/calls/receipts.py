@@ -211,7 +211,7 @@ def receipts_of_made_ids(
     """Return the receipts of `count` creates of records of one type whose ids the service makes.
 
     `unclaimed` are the receipts that no write of a known id claims. None unless there is one for each create:
-    they cannot be told apart, so where one is missing or too many, none of them proves anything.
+    nothing distinguishes them, so where one is missing or too many, none of them proves anything.
     """
     mine = [receipt for receipt in unclaimed if (receipt.target_type, receipt.type) == (target, type_)]
     return mine if len({receipt.id for receipt in mine}) == count else None

@@ -1,6 +1,6 @@
 """What may be said of a write, by its answer, by its receipts, or by the record when it is read back.
 
-This is the only place for such rules, with `receipts` for what receipts prove, `comparison` for whether a
+This is the only place for such rules, with `receipts` for what receipts prove, `equality` for whether a
 record is what was sent, `conflicts` for a key that is taken, and `error_answers` for HTTP.
 `transport`, `tasks`, `session.coalescing` and `ingest.senders` ask here, so a single write, a
 coalesced one, a bulk, a bundle and a job say the same of the same answers.

@@ -15,7 +15,7 @@ from clinia_async.calls.call import (
     operation_head,
     require_record,
 )
-from clinia_async.calls.comparison import same_json, same_meta, shows_patches
+from clinia_async.calls.equality import same_json, same_meta, shows_patches
 from clinia_async.calls.reconciliation import EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import (
     check_data,

@@ -17,7 +17,7 @@ from clinia_async.calls.call import (
     payload_of,
     require_record,
 )
-from clinia_async.calls.comparison import same_contained, same_json, same_meta
+from clinia_async.calls.equality import same_contained, same_json, same_meta
 from clinia_async.calls.reconciliation import EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import (
     check_key,

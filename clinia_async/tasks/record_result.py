@@ -8,8 +8,8 @@ from attrs import evolve, frozen
 from clinia_async import calls
 from clinia_async.calls import Call, Read, Write
 from clinia_async.calls.addressing import DeleteRecord
-from clinia_async.calls.comparison import is_newer, is_older
 from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
+from clinia_async.calls.equality import is_newer, is_older
 from clinia_async.calls.receipts import (
     Proof,
     ReceiptSubject,

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from clinia_async import calls
 from clinia_async.calls import Call, Read
-from clinia_async.calls.comparison import is_older
+from clinia_async.calls.equality import is_older
 from clinia_async.calls.receipts import proves_stored
 from clinia_async.calls.reconciliation import REPLICA_LAG, UNPROVEN, carried_out, statement_of_success
 from clinia_async.errors import (

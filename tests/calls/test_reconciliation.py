@@ -46,7 +46,7 @@ from clinia_async import (
     UpsertRelationship,
     UpsertResource,
 )
-from clinia_async.calls.comparison import is_older, same_json, same_meta
+from clinia_async.calls.equality import is_older, same_json, same_meta
 from clinia_async.calls.receipts import Proof, is_duplicate, is_key_taken, proof_of, receipt_for
 from clinia_async.calls.reconciliation import Match, outcome_of, outcome_without_receipts, read_back
 

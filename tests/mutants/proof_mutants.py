@@ -179,7 +179,7 @@ MUTANTS = [
     ),
     Mutant(
         "numbers_and_flags_are_the_same",
-        "clinia_async/calls/comparison.py",
+        "clinia_async/calls/equality.py",
         "return isinstance(left, bool) == isinstance(right, bool) and left == right",
         "return left == right",
         ["tests/calls/test_reconciliation.py::test_what_shows_an_update"],
@@ -193,14 +193,14 @@ MUTANTS = [
     ),
     Mutant(
         "differing_times_are_the_same",
-        "clinia_async/calls/comparison.py",
+        "clinia_async/calls/equality.py",
         "abs_tol=0.001)",
         "abs_tol=1000)",
         ["tests/calls/test_reconciliation.py::test_times_are_the_same_to_the_millisecond"],
     ),
     Mutant(
         "older_record_counts_as_fresh",
-        "clinia_async/calls/comparison.py",
+        "clinia_async/calls/equality.py",
         "return after is not None and after < -_CLOCK_SKEW",
         "return False",
         [
@@ -272,7 +272,7 @@ MUTANTS = [
     ),
     Mutant(
         "any_record_with_times_is_newer_than_a_write",
-        "clinia_async/calls/comparison.py",
+        "clinia_async/calls/equality.py",
         "return after is not None and after >= 0",
         "return after is not None",
         ["tests/tasks/test_outcomes.py::test_a_record_that_does_not_show_the_write_is_never_its_result"],
