@@ -8,7 +8,7 @@ import asyncio
 from enum import Enum, StrEnum, auto
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from clinia_async.calls.call import Read
 from clinia_async.calls.receipts import is_duplicate, is_key_taken
@@ -102,7 +102,7 @@ class KeyConflict(Generic[R]):
 class FoundInstead(EqualByFields):
     """The record that is there in place of, or because of, a write that was refused."""
 
-    record: object
+    record: object = field(repr=False)
     existing: Existing | None
     """The record that was there before; None where the write itself made it."""
     evidence: Evidence

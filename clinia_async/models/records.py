@@ -43,9 +43,9 @@ _check_text, _check_unknown = check_for(str, "Ref"), check_for(Json, "Ref.unknow
 class Period(Value):
     """The time in which an identifier is valid. Its texts are passed on as they are."""
 
-    id: str | None = None
-    start: str | None = None
-    end: str | None = None
+    id: str | None = field(default=None, repr=False)
+    start: str | None = field(default=None, repr=False)
+    end: str | None = field(default=None, repr=False)
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)

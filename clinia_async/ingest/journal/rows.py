@@ -33,7 +33,7 @@ class Put:
     """Writes a row, in place of one with the same key, which is the first of its values."""
 
     table: str
-    values: tuple[Value, ...]
+    values: tuple[Value, ...] = field(repr=False)
 
 
 @frozen

@@ -61,7 +61,7 @@ def _records_in(item: Item | RecordBatch) -> int:
     return len(item) if isinstance(item, RecordBatch) else not isinstance(item, Blank)
 
 
-@frozen
+@frozen(repr=False)
 class Rows:
     """Rows one after another, from row `first` on."""
 

@@ -231,7 +231,7 @@ class _Value:
     is_list: bool = False
     is_whole: bool = False
     """It is one resource, and not cut into entries."""
-    outside: object = None
+    outside: object = field(default=None, repr=False)
     """What stands around the entries."""
     wrong: tuple[str, str] | None = None
     """Path and reason, where it cannot be read."""

@@ -57,7 +57,7 @@ class Rules:
     map_id: IdMapping | None = None
 
 
-@frozen
+@frozen(repr=False)
 class StrictLine:
     write: BatchWrite
     text: bytes

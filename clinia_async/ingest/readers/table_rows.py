@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import compress, pairwise
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedField
@@ -51,7 +51,7 @@ class BadCell:
     """A value of a table that no record can carry, and why; `text` is what it says, if anything."""
 
     reason: str
-    text: str | None = None
+    text: str | None = field(default=None, repr=False)
 
 
 class RowReader:

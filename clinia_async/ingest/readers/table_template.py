@@ -25,7 +25,7 @@ _START = b"\0"
 """Stands before the fields of an object the first of which may be absent. No JSON holds it."""
 
 
-@frozen
+@frozen(repr=False)
 class JsonColumn:
     """A column whose values are known as JSON: the text of each, and None for a cell without a value."""
 
@@ -107,7 +107,7 @@ class RowTemplate:
         return keys_of_relationships(type_, (from_type, to_type), (from_id, to_id))
 
 
-@define
+@define(repr=False)
 class _Line:
     """The lines of some rows. `object` gives their text with a `%b` for each of `gaps`.
 

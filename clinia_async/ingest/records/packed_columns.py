@@ -19,7 +19,7 @@ _MOST = 256 * 1024
 """Bytes of payloads: while they are compressed the event loop stands still, for a few milliseconds."""
 
 
-@frozen
+@frozen(repr=False)
 class PackedColumns:
     """Two columns of records, to be unpacked when they are asked for."""
 
