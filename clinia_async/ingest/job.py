@@ -26,7 +26,8 @@ from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.pipeline.input_reader import InputReader, Item
 from clinia_async.ingest.pipeline.pending_chunks import PendingChunks
 from clinia_async.ingest.pipeline.ready_queue import ReadyQueue
-from clinia_async.ingest.pipeline.worker import ChunkWorker, Sender
+from clinia_async.ingest.pipeline.single_worker import Runs, SingleWorker
+from clinia_async.ingest.pipeline.worker import ChunkSource, ChunkWorker, Sender
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.senders.bulk_sender import BulkSender
 from clinia_async.ingest.senders.retrying_session import RetryingSession
@@ -265,15 +266,15 @@ class Ingestion:
             self._session, options.patience, resend=options.on_unknown is OnUnknown.RESEND
         )
         sender, early_polls = self._sender(session), EarlyPollBackoff()
+        worker_type = SingleWorker if options.via is Via.SINGLE else ChunkWorker
         # After a failure the other workers finish what they hold: they complete it, or meet the same
         # failure themselves and then know the outcome of their records.
         pool = WorkerPool(grace=_GRACE, on_failure=in_flight.stop)
         pending = PendingChunks(pool)
 
         async def work() -> None:
-            chunker = Chunker(in_flight, options.chunk_limits, mixed=options.via is Via.BUNDLE)
-            worker = ChunkWorker(
-                chunker,
+            worker = worker_type(
+                self._chunks(in_flight),
                 sender,
                 in_flight=in_flight,
                 checkpoints=checkpoints,
@@ -288,6 +289,12 @@ class Ingestion:
         for _ in range(options.worker_count):
             pool.start(work())
         await pool.join()
+
+    def _chunks(self, in_flight: InFlight) -> ChunkSource:
+        options = self._options
+        if options.via is Via.SINGLE:
+            return Runs(in_flight, options.worker_count)
+        return Chunker(in_flight, options.chunk_limits, mixed=options.via is Via.BUNDLE)
 
     def _sender(self, session: RetryingSession) -> Sender:
         if self._options.via is Via.SINGLE:

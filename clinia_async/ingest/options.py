@@ -94,8 +94,6 @@ class Options:
     @property
     def chunk_limits(self) -> ChunkLimits:
         """How large the chunks of this way may be."""
-        if self.via is Via.SINGLE:
-            return evolve(self.chunk, operations=1)
         if self.via is Via.BUNDLE:
             return evolve(self.chunk, bytes=min(self.chunk.bytes, LARGEST_BUNDLE - _FRAME))
         return self.chunk

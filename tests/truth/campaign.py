@@ -204,7 +204,8 @@ class Run:
         writes = [self.write(actions) for _ in range(self.random.randint(1, 8))]
         limits = ChunkLimits(operations=self.random.choice([2, 3, 100]))
         outcomes: dict[int, RecordOutcome] = {}
-        job = Ingestion(session, SOURCE, writes, via=via, chunk=limits, patience=60.0)
+        workers = self.random.choice([1, 2, 32])
+        job = Ingestion(session, SOURCE, writes, via=via, chunk=limits, patience=60.0, workers=workers)
         try:
             async with job:
                 async for outcome in job:

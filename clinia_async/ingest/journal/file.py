@@ -13,7 +13,7 @@ from clinia_async.errors import CliniaError, Outcome
 from clinia_async.ingest.journal.sync import sync
 
 APPLICATION = 0x436C4A31
-VERSION = 3
+VERSION = 4
 SYNCHRONOUS = "FULL"
 """With NORMAL a power loss takes back commits: a task id that was written down would be lost."""
 

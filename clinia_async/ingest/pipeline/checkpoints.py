@@ -8,6 +8,7 @@ from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import Change, Progress
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
+from clinia_async.ingest.records.position_ranges import Range
 from clinia_async.models.task_id import TaskId
 
 
@@ -37,6 +38,15 @@ class ChunkCheckpoints:
             progress = Progress(self._position.read_to, self._position.digest)
             await self._journal.write(self._new_row(chunk), progress)
 
+    async def begun(self, chunk: Chunk) -> None:
+        """Before the first byte leaves, of a chunk that is new or planned: both steps in one."""
+        chunk.attempts += 1
+        if chunk.number or self._journal is None:
+            await self._moved(chunk, ChunkState.SENDING)
+        else:
+            chunk.state = ChunkState.SENDING
+            await self.planned(chunk)
+
     async def sending(self, chunk: Chunk) -> None:
         """Before the first byte leaves. Counts the attempt."""
         chunk.attempts += 1
@@ -56,10 +66,33 @@ class ChunkCheckpoints:
         chunk.task, chunk.maybe_applied = None, True
         await self._moved(chunk, ChunkState.UNKNOWN)
 
-    async def split(self, chunk: Chunk, parts: Sequence[Chunk]) -> None:
-        """`parts` take the place of a chunk that was too large."""
+    async def split(self, chunk: Chunk, parts: Sequence[Chunk], left: Sequence[Range] = ()) -> None:
+        """`parts` take the place of a chunk; `left` are positions of it that are in none of them."""
         if self._journal is not None:
-            await self._journal.write(rows.chunk_removal(chunk), *map(self._new_row, parts))
+            chunk.ranges = left
+            row = rows.chunk_row(chunk) if left else rows.chunk_removal(chunk)
+            await self._journal.write(row, *map(self._new_row, parts))
+
+    async def cut_off(
+        self, run: Chunk, stored: Chunk | None, outcomes: ChunkOutcomes | None, others: Sequence[Chunk]
+    ) -> None:
+        """A run ended early: its first records are stored, and the others go on as chunks of their own.
+
+        If nothing of it is stored and it goes on as a whole, it is one of the `others` itself.
+        """
+        if self._journal is None:
+            return
+        changes: list[Change] = []
+        if stored is not None and outcomes is not None:
+            stored.number = run.number
+            _, changes = rows.completion(stored, outcomes)
+        elif run not in others:
+            changes = [rows.chunk_removal(run)]
+        elif run.state is ChunkState.PLANNED:
+            changes = [rows.chunk_row(run)]
+        changes += [self._new_row(chunk) for chunk in others if chunk is not run]
+        if changes:
+            await self._journal.write(*changes)
 
     async def completed(self, chunk: Chunk, outcomes: ChunkOutcomes) -> None:
         """The outcome of each record. Records that are unknown or unsent stay, as chunks of their own."""

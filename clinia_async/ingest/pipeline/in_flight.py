@@ -36,16 +36,22 @@ class InFlight:
         self.on_stop: Callable[[], object] = lambda: None
         """Called when the job takes no further record."""
 
-    async def next(self, until: float | None, most: int) -> RecordBatch | Chunk | None:
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more is to be sent."""
+        return self._queue.is_stopped
+
+    async def next(self, until: float | None, most: int, workers: int = 1) -> RecordBatch | Chunk | None:
         """Return up to `most` records; None at the end of the input, or if none came by `until`.
 
         Without `until` a worker holds no records, and may be given a chunk that a previous run has left.
+        What is ready is shared by so many `workers`.
         """
         while True:
             if until is None and (chunk := self._queue.take_unfinished()) is not None:
                 self._chunks.add(chunk)
                 return chunk
-            if (batch := self._queue.take(most)) is not None:
+            if (batch := self._queue.take(most, workers)) is not None:
                 self._taken.add(batch)
                 return batch
             if not await self._queue.wait_for_records(until):
@@ -72,6 +78,10 @@ class InFlight:
             self._report.sent += len(chunk.records)
             chunk.was_sent = True
 
+    def mark_one_sent(self) -> None:
+        """Count one record of a run as sent, before the first byte leaves."""
+        self._report.sent += 1
+
     def mark_not_sent(self, chunk: Chunk) -> None:
         """Take `mark_sent` back: it was proven that no byte of it left."""
         if chunk.was_sent and not chunk.maybe_applied:
@@ -80,11 +90,15 @@ class InFlight:
 
     def split(self, chunk: Chunk, parts: Sequence[Chunk]) -> None:
         """Put `parts` in the place of a chunk. They count as sent only if it may have arrived."""
-        self._chunks.remove(chunk)
-        self._chunks.update(parts)
+        self.divide(chunk, parts)
         self.mark_not_sent(chunk)
         for part in parts:
             part.was_sent = chunk.was_sent
+
+    def divide(self, chunk: Chunk, parts: Iterable[Chunk]) -> None:
+        """Put `parts` in the place of a chunk; each knows by itself whether it was sent."""
+        self._chunks.remove(chunk)
+        self._chunks.update(parts)
 
     def complete(self, chunk: Chunk, outcomes: ChunkOutcomes) -> None:
         """Report the outcomes and unlock the keys; waits for nothing, so that a cancel loses none."""

@@ -83,10 +83,15 @@ class ReadyQueue:
             self._wake_all()
         return chunk
 
-    def take(self, most: int) -> RecordBatch | None:
-        """Take up to `most` records, if there are any now."""
+    def take(self, most: int, workers: int = 1) -> RecordBatch | None:
+        """Take up to `most` records, if there are any now.
+
+        Others of the `workers` get their share where they wait for records, and of the last ones.
+        """
         if not self._ready or self.is_stopped or not self.is_open:
             return None
+        takers = workers if self._ended else min(workers, len(self._idle) + 1)
+        most = min(most, max(1, self._count // takers))
         batch = self._ready.popleft()
         if len(batch) > most:
             self._ready.appendleft(batch.cut(most, len(batch)))

@@ -23,7 +23,6 @@ from clinia_async.ingest.options import OnUnknown
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
-from clinia_async.ingest.pipeline.chunker import Chunker
 from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.pipeline.pending_chunks import PendingChunks
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -59,12 +58,20 @@ class Sender(Protocol):
         ...
 
 
+class ChunkSource(Protocol):
+    """Where a worker gets its chunks."""
+
+    async def next(self) -> Chunk | None:
+        """Return the next chunk, or None at the end of the input."""
+        ...
+
+
 class ChunkWorker:
     """One of several that take chunks from the chunker."""
 
     def __init__(
         self,
-        chunker: Chunker,
+        chunker: ChunkSource,
         sender: Sender,
         *,
         in_flight: InFlight,
@@ -99,20 +106,29 @@ class ChunkWorker:
             chunk = await self._chunker.next()
             if chunk is None:
                 return
-            if not chunk.number:
-                await self._checkpoints.planned(chunk)
-            await self._process([chunk])
+            await self._take(chunk)
+
+    async def _take(self, chunk: Chunk) -> None:
+        if not chunk.number:
+            await self._checkpoints.planned(chunk)
+        await self._process([chunk])
 
     async def _process(self, chunks: list[Chunk]) -> None:
         """Send chunks, and complete them unless their tasks are pending: those are waited for elsewhere."""
         while chunks:
             chunk = chunks.pop()
             chunk.began = asyncio.get_running_loop().time()
-            found = await self._outcomes(chunk, self._send(chunk))
-            if isinstance(found, Task):
-                self._pending.add(chunk, partial(self._finish, chunk, found))
-            else:
-                chunks += await self._complete(chunk, found)
+            chunks += await self._carry_on(chunk, self._send(chunk))
+
+    async def _carry_on(
+        self, chunk: Chunk, sending: "Coroutine[object, object, ChunkOutcomes | Task[object]]"
+    ) -> Sequence[Chunk]:
+        """Complete a chunk, or leave it to its pending task; return its parts where it must be split."""
+        found = await self._outcomes(chunk, sending)
+        if isinstance(found, Task):
+            self._pending.add(chunk, partial(self._finish, chunk, found))
+            return ()
+        return await self._complete(chunk, found)
 
     async def _finish(self, chunk: Chunk, task: Task[object]) -> None:
         """Wait for the task of a chunk, and complete it."""
@@ -235,20 +251,26 @@ class ChunkWorker:
                 write, maybe_applied=chunk.maybe_applied, before_repeat=lambda: self._note_repeat(chunk)
             )
         except RequestError as error:
-            chunk.requests += error.attempts
-            chunk.maybe_applied = chunk.maybe_applied or error.outcome is Outcome.UNKNOWN
+            self._note_failure(chunk, error)
             raise
-        chunk.requests += task.attempts
-        chunk.maybe_applied = task.maybe_applied
-        self._emit_sent(chunk, task)
-        if task.id is not None and not task.done():
-            await self._accepted(chunk, task.id)
+        await self._submitted(chunk, task)
         return task
 
-    def _emit_sent(self, chunk: Chunk, task: Task[object]) -> None:
+    def _note_failure(self, chunk: Chunk, error: RequestError) -> None:
+        chunk.requests += error.attempts
+        chunk.maybe_applied = chunk.maybe_applied or error.outcome is Outcome.UNKNOWN
+
+    async def _submitted(self, chunk: Chunk, task: Task[object]) -> None:
+        chunk.requests += task.attempts
+        chunk.maybe_applied = task.maybe_applied
+        self._emit_sent(len(chunk.records), task)
+        if task.id is not None and not task.done():
+            await self._accepted(chunk, task.id)
+
+    def _emit_sent(self, records: int, task: Task[object]) -> None:
         if self._session.telemetry.active:
             sent = ChunkSent(
-                records=len(chunk.records),
+                records=records,
                 attempts=task.attempts,
                 task=None if task.id is None else fingerprint(task.id),
                 request_id=task.request_id,

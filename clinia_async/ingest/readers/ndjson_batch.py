@@ -111,10 +111,10 @@ def split_line(line: bytes) -> tuple[Object, RawJson | None] | None:
         return value, None
     del value["data"]
     text = line.strip()
-    for start in (orjson.dumps(value)[:-1] + b',"data":', json.dumps(value).encode()[:-1] + b', "data": '):
-        if text.startswith(start):
-            return value, RawJson(text[len(start) : -1].strip())
-    return None
+    start = orjson.dumps(value)[:-1] + b',"data":'
+    if not text.startswith(start):
+        start = json.dumps(value).encode()[:-1] + b', "data": '
+    return (value, RawJson(text[len(start) : -1].strip())) if text.startswith(start) else None
 
 
 def have_own_ids(values: Sequence[Object]) -> bool:

@@ -136,7 +136,7 @@ class RetryingSession:
     ) -> R:
         # that a read was refused says nothing of the write that it is about
         maybe_applied, attempts, began = not is_write, 0, self._clock.time()
-        waits = RetryWaits(self._policy)
+        waits: RetryWaits | None = None
         while True:
             try:
                 result = await attempt(maybe_applied)
@@ -156,6 +156,7 @@ class RetryingSession:
                 if is_wait and attempts == 1:
                     began = self._clock.time()
                 self._check_patience(error, attempts, began, maybe_applied=maybe_applied)
+                waits = waits or RetryWaits(self._policy)
                 wait = waits.after(error)
             else:
                 self._note_success()
