@@ -11,8 +11,7 @@ from attrs import define, field
 
 from clinia_async.cli.exit_codes import say
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.processes.job import Load
-from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, Load
 
 LIVE, OCCASIONAL = 0.2, 5.0
 """Seconds between two updates, on the event loop's clock."""

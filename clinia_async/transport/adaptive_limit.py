@@ -203,3 +203,14 @@ class AdaptiveLimit:
         self.limit = float(self.limits.least)
         self._opens_at = max(self._opens_at, now + retry_after * (1 + RETRY_AFTER_JITTER * self.jitter()))
         self._careful_until = self._opens_at + retry_after * _CAUTION
+
+
+@define(eq=False)
+class Load:
+    """The requests of all processes, as the limit that they share sees them."""
+
+    in_flight: int = 0
+    limit: float = 0.0
+    throttles: int = 0
+    closed_until: float = 0.0
+    last_throttle: str = ""

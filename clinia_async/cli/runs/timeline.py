@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from attrs import asdict, define, field, frozen
 
 from clinia_async.ingest.outcomes.report import Report
-from clinia_async.ingest.processes.job import Load
-from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.adaptive_limit import AdaptiveLimit, Load
 
 _FIRST_INTERVAL = 0.1
 _MOST = 400

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from attrs import define, evolve
+from attrs import evolve
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
@@ -35,7 +35,7 @@ from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.ingest.senders.retrying_session import JobStopped
 from clinia_async.models import Action
 from clinia_async.models.secret import Secret
-from clinia_async.transport.adaptive_limit import ConcurrencyLimits
+from clinia_async.transport.adaptive_limit import ConcurrencyLimits, Load
 
 _KILLED = "its process was killed"
 
@@ -56,17 +56,6 @@ class WorkerDied(JobStopped):
     """A process of the job was killed. What it had in flight may or may not have landed."""
 
     outcome = Outcome.UNKNOWN
-
-
-@define(eq=False)
-class Load:
-    """The requests of all processes, as the limit that they share sees them."""
-
-    in_flight: int = 0
-    limit: float = 0.0
-    throttles: int = 0
-    closed_until: float = 0.0
-    last_throttle: str = ""
 
 
 class ProcessIngestion:
