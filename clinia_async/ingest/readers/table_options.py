@@ -1,7 +1,6 @@
 """How a table is written: what separates its cells, in which encoding, and where its records are."""
 
 import codecs
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import Attribute, field, frozen
 
@@ -52,6 +51,8 @@ def _check_decimal(_: object, __: "Attribute[str]", mark: str) -> None:
 def _check_timezone(_: object, __: "Attribute[str | None]", name: str | None) -> None:
     if name is None:
         return
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  few tables name one
+
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
