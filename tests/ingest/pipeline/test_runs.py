@@ -136,10 +136,10 @@ async def test_what_a_run_has_not_sent_when_the_job_ends_is_unsent(end: str, tmp
     options = {"via": "single", "workers": 1, "journal": tmp_path / "j"}
     async with Emulator(default=Persisted()) as emulator:
         async with session_for(emulator) as session:
-            limits = ConcurrencyLimits(rate=0.1)
+            limits = ConcurrencyLimits(rate=10)
             job = Ingestion(session, SOURCE, writes(COUNT), limits=limits, **options)  # type: ignore[arg-type]
             running = asyncio.create_task(job.run())
-            await asyncio.sleep(25)
+            await asyncio.sleep(0.25)
             assert job.report.sent == 4
             if end == "stop":
                 job.stop()
