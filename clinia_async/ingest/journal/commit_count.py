@@ -3,6 +3,8 @@
 SQLite takes a write-ahead log up to the first part that is damaged, as if the rest had never been written.
 The number is written after each commit, and the file goes when the journal is closed. It is not synced: after
 a power loss it may name fewer commits than there are, and never more.
+
+A journal that is refused is refused by the next run, too: what shows the damage stays as it is.
 """
 
 import os
@@ -15,6 +17,47 @@ from clinia_async.ingest.journal.sync import sync
 
 LOST = "the journal is damaged: commits of the run before are missing"
 _SIZE = 16
+
+
+def lost(journal: Path) -> JournalError:
+    """Return the error for a log that does not hold all commits, which says how to go on."""
+    name = journal.name
+    return _advised(
+        LOST,
+        f"put {name}-wal back as that run left it; or remove {name}-count to go on with what is there: the"
+        " records of the missing commits are then sent again",
+    )
+
+
+def check_complete(journal: Path, *, may_be_copy: bool) -> None:
+    """Raise `JournalError` if a file of a journal is gone that another one needs. Nothing is changed."""
+    name, log, count = journal.name, _log_of(journal), _count_of(journal)
+    left = [each.name for each in (log, count) if os.path.lexists(each)]
+    if left and not os.path.lexists(journal):
+        raise _advised(
+            f"the journal is gone, but not all that belongs to it: {' and '.join(left)}",
+            f"put {name} back; or remove what is left to begin anew: what was sent before is then sent again",
+        )
+    if has_log(journal) and not os.path.lexists(count) and not may_be_copy:
+        raise _advised(
+            f"the journal is incomplete: {count.name} is missing",
+            f"put it back; or, if {log.name} is as the run before left it, resume with journal_is_copy=True"
+            " or --journal-is-copy",
+        )
+
+
+def _advised(text: str, advice: str) -> JournalError:
+    error = JournalError(text)
+    error.advice = advice
+    return error
+
+
+def _log_of(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}-wal")
+
+
+def _count_of(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}-count")
 
 
 class CommitCount:
@@ -30,15 +73,15 @@ class CommitCount:
         """Open the file, or make it before anything is written to the journal.
 
         Raises:
-            JournalError: it is damaged; or it is missing beside a log, unless that may be a copy.
+            JournalError: it is damaged; or it is empty beside a log, unless that may be a copy.
         """
-        path = journal.with_name(f"{journal.name}-count")
+        path = _count_of(journal)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
             content = os.pread(descriptor, _SIZE + 1, 0)
             if content or (had_log and not may_be_copy):
-                return cls(path, descriptor, _number(content))
+                return cls(path, descriptor, _number(content, journal))
             count = cls(path, descriptor, 0)
             count.write(0)
             os.fsync(descriptor)
@@ -52,18 +95,18 @@ class CommitCount:
         """Note that there are so many commits now."""
         os.pwrite(self._descriptor, _content(number), 0)
 
-    def close(self) -> None:
-        """Close the file; remove it where the journal needs no log any more."""
+    def close(self, *, is_kept: bool = False) -> None:
+        """Close the file; remove it where the journal needs no log any more, unless it `is_kept`."""
         os.close(self._descriptor)
         log = self._path.with_name(self._path.name.removesuffix("-count") + "-wal")
-        if not log.exists():
+        if not (is_kept or log.exists()):
             self._path.unlink(missing_ok=True)
 
 
 def has_log(journal: Path) -> bool:
     """Return whether a run was cut off and has left commits in the log."""
     try:
-        return journal.with_name(f"{journal.name}-wal").stat().st_size > 0
+        return _log_of(journal).stat().st_size > 0
     except FileNotFoundError:
         return False
 
@@ -73,8 +116,8 @@ def _content(number: int) -> bytes:
     return written + blake2b(written, digest_size=8).digest()
 
 
-def _number(content: bytes) -> int:
+def _number(content: bytes, journal: Path) -> int:
     number = int.from_bytes(content[:8], "big")
     if content != _content(number):
-        raise JournalError(LOST)
+        raise lost(journal)
     return number

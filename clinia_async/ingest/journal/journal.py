@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
-from clinia_async.ingest.journal.commit_count import LOST, CommitCount, has_log
+from clinia_async.ingest.journal.commit_count import CommitCount, check_complete, has_log, lost
 from clinia_async.ingest.journal.file import JournalError, failure, open_file
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
@@ -152,6 +152,7 @@ class _Opened:
     def __init__(self) -> None:
         self.connections: list[sqlite3.Connection] = []
         self.count: CommitCount | None = None
+        self._has_lost_commits = False
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -159,12 +160,14 @@ class _Opened:
 
     def open(self, path: Path, identity: JobIdentity, *, may_be_copy: bool) -> tuple[JobRow, History]:
         """Open the journal of a job, and return what it says. Raises `JournalError`."""
+        check_complete(path, may_be_copy=may_be_copy)
         had_log = has_log(path)
         self.connections.append(open_file(path))
         self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
         job, history = rows.read(self.connection, identity, path.stat().st_ino, may_be_copy=may_be_copy)
         if job.commits < count.known:
-            raise JournalError(LOST)
+            self._has_lost_commits = True
+            raise lost(path)
         count.write(job.commits)
         return job, history
 
@@ -173,7 +176,8 @@ class _Opened:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         if self.count is not None:
-            self.count.close()
+            # with the number the next run is refused as this one is
+            self.count.close(is_kept=self._has_lost_commits)
 
 
 _JOURNALS: WeakSet[Journal] = WeakSet()

@@ -75,6 +75,11 @@ async def content_of(path: Path) -> object:
         await journal.close()
 
 
+def reported_lines(content: object) -> object:
+    """How far the input was read, of what `content_of` returns."""
+    return content[0][0]  # type: ignore[index]
+
+
 def flips(whole: bytes, step: int) -> Iterator[tuple[int, bytes]]:
     for bit in range(0, len(whole) * 8, step):
         changed = bytearray(whole)
@@ -153,6 +158,68 @@ async def test_a_journal_without_its_log_or_its_count_is_refused(tmp_path: Path)
     put(path, files)
     await content_of(path)
     assert os.listdir(tmp_path) == ["j"], "a close leaves one file"  # noqa: PTH208
+
+
+GONE: Mapping[tuple[str, ...], str] = {
+    ("",): "j back; or remove what is left",
+    ("", "-wal"): "j back; or remove what is left",
+    ("", "-count"): "j back; or remove what is left",
+    ("-wal",): "j-wal back as that run left it; or remove j-count",
+    ("-count",): "put it back; or, if j-wal",
+}
+"""Files of a journal that was cut off, and what is said where they are gone."""
+
+
+@pytest.mark.parametrize("gone", GONE, ids=[",".join(f"j{each}" for each in gone) for gone in GONE])
+async def test_a_journal_that_is_refused_is_refused_until_what_was_said_is_done(
+    gone: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A refusal that takes away what shows the damage would let the next run send everything again."""
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    put(path, files)
+    for ending in gone:
+        path.with_name(path.name + ending).rename(tmp_path / f"away{ending}")
+    texts = set()
+    for _ in range(3):
+        with pytest.raises(JournalError, match=GONE[gone]) as caught:
+            await content_of(path)
+        texts.add(str(caught.value))
+    assert len(texts) == 1
+    if "-wal" in gone and "" not in gone:
+        path.with_name("j-count").unlink()
+        assert await content_of(path) != (), "without the commits that are lost"
+        return
+    for ending in gone:
+        (tmp_path / f"away{ending}").rename(path.with_name(path.name + ending))
+    assert reported_lines(await content_of(path)) == 40
+
+
+@pytest.mark.parametrize("left", [("-wal",), ("-count",), ("-wal", "-count")])
+async def test_a_journal_begins_anew_where_all_of_it_was_removed(
+    left: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    put(path, files)
+    for ending in {*ENDINGS} - {*left}:
+        path.with_name(path.name + ending).unlink()
+    with pytest.raises(JournalError, match="gone"):
+        await content_of(path)
+    for ending in left:
+        path.with_name(path.name + ending).unlink()
+    assert reported_lines(await content_of(path)) == 0
+
+
+async def test_a_journal_without_its_count_is_resumed_where_its_user_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    put(path, {ending: content for ending, content in files.items() if ending != "-count"})
+    with pytest.raises(JournalError, match="--journal-is-copy"):
+        await Journal.open(path, JOB)
+    journal = await Journal.open(path, JOB, may_be_copy=True)
+    assert journal.history.read_to == 40
+    await journal.close()
 
 
 async def test_a_count_that_was_not_synced_before_the_power_went_is_no_damage(tmp_path: Path) -> None:
