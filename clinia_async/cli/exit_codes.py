@@ -1,7 +1,10 @@
 """Exit codes: what they mean, which error leads to which, and how an error is printed."""
 
+import os
+import sys
 from contextlib import suppress
 from enum import IntEnum
+from traceback import walk_tb
 
 import click
 
@@ -23,7 +26,7 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: "done: every record landed",
     ExitCode.FAILED: "some records did not land, or the service refused the request",
-    ExitCode.USAGE: "wrong options or settings, or an input or a journal that cannot be used",
+    ExitCode.USAGE: "wrong options or settings, or an input, a journal or an output that cannot be used",
     ExitCode.ACCESS: "the service refused the key",
     ExitCode.NETWORK: "no good answer: given up, timed out, or the outcome is unknown",
     ExitCode.TASK: "the task failed, was cancelled, or its record was dropped",
@@ -107,6 +110,33 @@ def report_error(error: "clinia.CliniaError") -> ExitCode:
     """Print the error, which says what to do about it; return its exit code."""
     print_error(str(error))
     return exit_code_of(error)
+
+
+def report_output_failure(error: OSError) -> ExitCode:
+    """Print why standard output cannot be written; return the exit code.
+
+    Raises:
+        OSError: `error` is about something else.
+    """
+    if not _is_of_output(error):
+        raise error
+    leave_stdout()
+    print_error(
+        f"the output cannot be written: {error.strerror}; send it elsewhere. What the command has changed"
+        " stays changed"
+    )
+    return ExitCode.USAGE
+
+
+def _is_of_output(error: OSError) -> bool:
+    return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
+
+
+def leave_stdout() -> None:
+    """Send what is still to be written nowhere: Python writes it when it ends, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def resume_command(token: str) -> str:

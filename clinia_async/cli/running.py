@@ -1,12 +1,10 @@
 """Runs what a command does in an event loop. Only a command that runs loads asyncio; help does not."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Coroutine
 
 import clinia_async as clinia
-from clinia_async.cli.exit_codes import ExitCode, report_error
+from clinia_async.cli.exit_codes import ExitCode, leave_stdout, report_error
 from clinia_async.cli.signals import Signals
 
 
@@ -20,17 +18,10 @@ def run_command(work: Callable[[Signals], Coroutine[object, object, int]]) -> in
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _leave_stdout()
+        leave_stdout()
         return ExitCode.OUTPUT_CLOSED
     except clinia.CliniaError as error:
         return report_error(error)
-
-
-def _leave_stdout() -> None:
-    """Send what is still to be written nowhere: Python writes it when it ends, and would complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 async def _run(work: Callable[[Signals], Coroutine[object, object, int]]) -> int:

@@ -13,6 +13,7 @@ from clinia_async.errors import CliniaError, ConfigError, reason_of
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.options import JobOptions
 from clinia_async.ingest.outcomes.dead_letters import DeadLetters
+from clinia_async.ingest.outcomes.outcome import RecordOutcome
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.records.record import Barrier, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
@@ -70,14 +71,15 @@ class FileJob:
         self.dead_letters = DeadLetters(dead_letters)
         self.error: CliniaError | None = None
         self.unexpected_error: BaseException | None = None
+        self._unwritten: ConfigError | None = None
 
     async def run(self) -> None:
         """Run the job to its end, however it ends."""
         try:
             await self._run()
         finally:
-            unwritten = self._close()
-        self.error = self.error or unwritten
+            self._close()
+        self.error = self.error or self._unwritten
 
     def stop(self, grace: float | None) -> None:
         """Read and send no further record, and complete what is in flight, for `grace` seconds at most."""
@@ -100,27 +102,38 @@ class FileJob:
 
     async def _collect(self) -> None:
         async for outcome in self.job.unlanded():
-            self.dead_letters.add(outcome)
+            self._keep(outcome)
             self._on_failure()
+
+    def _keep(self, outcome: RecordOutcome) -> None:
+        """Write a dead letter. Where none can be written, send no more: what failed could not be kept."""
+        if self._unwritten is not None:
+            return
+        try:
+            self.dead_letters.add(outcome)
+        except OSError as error:
+            self._unwritten = unwritable(error)
+            self.report.stopped_by = self.report.stopped_by or reason_of(self._unwritten)
+            self.job.stop()
 
     def _note_error(self, collecting: asyncio.Task[None]) -> None:
         error = None if collecting.cancelled() else collecting.exception() or self._input.error
-        if isinstance(error, OSError) and not isinstance(error, CliniaError):
-            error = unwritable(error)  # only the dead letters are files here
         if isinstance(error, CliniaError):
             self.error = error
             self.report.stopped_by = self.report.stopped_by or reason_of(error)
         else:
             self.unexpected_error = error
 
-    def _close(self) -> ConfigError | None:
+    def _close(self) -> None:
         try:
             self.dead_letters.close(all_landed=self.error is None and self.report.all_landed)
         except OSError as error:
-            return unwritable(error)
-        return None
+            self._unwritten = unwritable(error)
 
 
 def unwritable(error: OSError) -> ConfigError:
     """Return the error for a file of dead letters that cannot be written."""
-    return ConfigError(f"--dead-letters: the file cannot be written: {error.strerror}; name another")
+    return ConfigError(
+        f"--dead-letters: the file cannot be written: {error.strerror}; name another, or make room, and run"
+        " the job again: not all that did not land is in the file"
+    )

@@ -177,15 +177,19 @@ def write_report(result: RunResult, path: Path) -> None:
         "settings": result.settings,
         "timeline": list(result.timeline),
     }
+    # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
+    draft = path.with_name(f"{path.name}.part")
     try:
         text = _rendered(fields, path)
-        # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
-        target = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
-        target.write_text(text, encoding="utf-8")
-        if target is not path:
-            target.replace(path)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
     except OSError as error:
         problem = ConfigError(f"--report: {path} cannot be written: {error.strerror}; name another file")
+        with suppress(OSError):
+            draft.unlink()
     else:
         return
     if result.error is None:

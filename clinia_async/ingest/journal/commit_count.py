@@ -46,6 +46,14 @@ def check_complete(journal: Path, *, may_be_copy: bool) -> None:
         )
 
 
+def moved_away() -> JournalError:
+    """Return the error for a journal that is no longer where a job has opened it."""
+    return _advised(
+        "the journal was moved or removed while the job was at work",
+        "put it back and run the same job again; if it is gone, a new one knows nothing of what was sent",
+    )
+
+
 def _advised(text: str, advice: str) -> JournalError:
     error = JournalError(text)
     error.advice = advice

@@ -37,6 +37,10 @@ class JournalError(CliniaError, OSError):
     outcome = Outcome.NOT_SENT
 
 
+GO_ON = "make room on its disk, or see what is wrong with it, and run the same job again with this journal"
+"""What to do where a job was under way: another journal would know nothing of what was sent."""
+
+
 class JournalBusy(JournalError):
     """Another job has the journal open."""
 
@@ -187,4 +191,7 @@ def failure(fault: sqlite3.Error) -> JournalError:
         return JournalBusy("another job has the journal open")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return JournalError(f"the journal is damaged, or is none ({name})")
-    return JournalError(f"the journal cannot be written or read ({name})")
+    error = JournalError(f"the journal cannot be written or read ({name})")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
+        error.advice = GO_ON
+    return error

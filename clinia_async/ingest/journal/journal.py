@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
-from clinia_async.ingest.journal.commit_count import CommitCount, check_complete, has_log, lost
+from clinia_async.ingest.journal.commit_count import CommitCount, check_complete, has_log, lost, moved_away
 from clinia_async.ingest.journal.file import JournalError, failure, open_file
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
@@ -152,7 +152,9 @@ class _Opened:
     def __init__(self) -> None:
         self.connections: list[sqlite3.Connection] = []
         self.count: CommitCount | None = None
-        self._has_lost_commits = False
+        self._keeps_count = False
+        self._path: Path | None = None
+        self._inode = 0
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -164,20 +166,31 @@ class _Opened:
         had_log = has_log(path)
         self.connections.append(open_file(path))
         self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
-        job, history = rows.read(self.connection, identity, path.stat().st_ino, may_be_copy=may_be_copy)
+        self._path, self._inode = path, path.stat().st_ino
+        job, history = rows.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
         if job.commits < count.known:
-            self._has_lost_commits = True
+            self._keeps_count = True
             raise lost(path)
         count.write(job.commits)
         return job, history
+
+    def check_place(self) -> None:
+        """Raise `JournalError` if the file is no longer where it was: a later run would not find it."""
+        try:
+            is_there = self._path is None or self._path.stat().st_ino == self._inode
+        except OSError:
+            is_there = False
+        if not is_there:
+            self._keeps_count = True
+            raise moved_away()
 
     def close(self) -> None:
         for connection in self.connections:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         if self.count is not None:
-            # with the number the next run is refused as this one is
-            self.count.close(is_kept=self._has_lost_commits)
+            # where the number is left, the next run is refused as this one is
+            self.count.close(is_kept=self._keeps_count)
 
 
 _JOURNALS: WeakSet[Journal] = WeakSet()
@@ -202,6 +215,7 @@ async def _end(thread: ThreadPoolExecutor, opened: _Opened) -> None:
 
 
 def _commit(opened: _Opened, job: JobRow, changes: Iterable[Change]) -> JobRow:
+    opened.check_place()
     connection = opened.connection
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -6,10 +6,13 @@ With the options of its run a dead letter is read as the same record, with the s
 """
 
 import base64
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -23,13 +26,15 @@ from clinia_async.serialization.exact_json import dumps
 
 PREFIX = b'{"deadLetter":'
 """How every dead letter begins."""
+_PIECE = 256 * 1024
 
 
 class DeadLetters:
     """A file of records that did not land, readable by its owner alone.
 
     It is made with the first letter and takes the place of a file of a previous run then. Records that were
-    never sent are not written: they are the matter of the next run.
+    never sent are not written: they are the matter of the next run. After a failure nothing more is written:
+    the file holds whole letters, and `count` is how many.
 
     Raises:
         ConfigError: `path` is no regular file of this user.
@@ -40,14 +45,25 @@ class DeadLetters:
         _check(self.path)
         self.count = 0
         self._file: IO[bytes] | None = None
+        self._failure: OSError | None = None
 
     def add(self, outcome: RecordOutcome) -> None:
-        """Write the record of an outcome that did not land. Raises `OSError` if it cannot be written."""
+        """Write the record of an outcome that did not land.
+
+        Raises:
+            OSError: it cannot be written, or one before could not. What came before it may be lost, too.
+        """
         if outcome.disposition is Disposition.UNSENT:
             return
-        if self._file is None:
-            self._file = _made(self.path)
-        self._file.write(dead_letter(outcome))
+        if self._failure is not None:
+            raise OSError(*self._failure.args)
+        try:
+            if self._file is None:
+                self._file = _made(self.path)
+            self._file.write(dead_letter(outcome))
+        except OSError as error:
+            self._give_up(error)
+            raise
         self.count += 1
 
     def close(self, *, all_landed: bool = False) -> None:
@@ -57,9 +73,29 @@ class DeadLetters:
             OSError: what was added last cannot be written.
         """
         if self._file is not None:
+            try:
+                self._file.flush()
+                _check_place(self._file, self.path)
+            except OSError as error:
+                self._give_up(error)
+                raise
             self._file.close()
-        elif all_landed and _holds_dead_letters(self.path):
+        elif all_landed and self._failure is None and _holds_dead_letters(self.path):
             self.path.unlink()
+
+    def _give_up(self, failure: OSError) -> None:
+        """Leave the letters in the file that are whole, and count them."""
+        file, self._file, self._failure, self.count = self._file, None, failure, 0
+        if file is None:
+            return
+        with suppress(OSError):
+            descriptor = os.dup(file.fileno())
+            with suppress(OSError):
+                file.close()  # what it still holds cannot be written
+            with os.fdopen(descriptor, "r+b", buffering=0) as raw:
+                count = _cut_to_whole_lines(raw)
+                _check_place(raw, self.path)
+                self.count = count
 
     def __enter__(self) -> Self:
         return self
@@ -77,20 +113,25 @@ def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) ->
     `all_landed`, a file that a previous run has left is removed.
 
     Raises:
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written. Then the letters are in `parts` still.
     """
     there = [part for part in parts if part.exists()]
     if not there:
         DeadLetters(path).close(all_landed=all_landed)
         return 0
     count = 0
-    with _made(path) as file:
-        for part in there:
-            with part.open("rb") as letters:
-                for letter in letters:
-                    if letter.endswith(b"\n"):
-                        file.write(letter)
-                        count += 1
+    try:
+        with _made(path) as file:
+            for part in there:
+                with part.open("rb") as letters:
+                    for letter in letters:
+                        if letter.endswith(b"\n"):
+                            file.write(letter)
+                            count += 1
+    except OSError:
+        with suppress(OSError):
+            path.unlink()  # a part of them, while the parts hold all
+        raise
     for part in there:
         part.unlink()
     return count
@@ -155,7 +196,7 @@ def _made(path: Path) -> IO[bytes]:
     """Make the file anew under another name first: 0600 whatever was there, and no link is followed."""
     _check(path)
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    file = os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+    file = os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
     try:
         draft.replace(path)
     except BaseException:
@@ -163,6 +204,25 @@ def _made(path: Path) -> IO[bytes]:
         draft.unlink(missing_ok=True)
         raise
     return file
+
+
+def _check_place(file: IO[bytes] | FileIO, path: Path) -> None:
+    """Raise `OSError` if `path` no longer leads to `file`: nobody would find what is in it."""
+    if not os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _cut_to_whole_lines(file: FileIO) -> int:
+    """Cut off a last line that is not whole; return how many lines there are."""
+    count, end, position = 0, 0, 0
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        count += piece.count(b"\n")
+        last = piece.rfind(b"\n")
+        end = position + last + 1 if last >= 0 else end
+        position += len(piece)
+    file.truncate(end)
+    return count
 
 
 def _holds_dead_letters(path: Path) -> bool:

@@ -19,6 +19,7 @@ from attrs import define, field
 
 from clinia_async.errors import CliniaError
 from clinia_async.ingest.file_job import FileJob
+from clinia_async.ingest.journal.commit_count import check_complete
 from clinia_async.ingest.journal.file import JournalBusy, open_file
 from clinia_async.ingest.processes.frames import (
     Cancel,
@@ -95,6 +96,8 @@ class _Worker:
         order = self.order
         journal = order.options.get("journal")
         if journal is not None:
+            # before the journal is opened: that alone may change what its files show
+            check_complete(Path(journal), may_be_copy=order.options.get("journal_is_copy", False))
             await _wait_until_free(Path(journal))
         READ_POSITION.set(self._position)
         async with Session.from_env(**order.session, api_key=order.api_key) as session:  # type: ignore[arg-type]

@@ -1,16 +1,18 @@
 """A journal that cannot be written: nothing more is sent, what flies is told truly, the job goes on later."""
 
+import asyncio
 import os
 import resource
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from attrs import define, field
 
-from clinia_async import ChunkLimits, Disposition, JournalError
+from clinia_async import ChunkLimits, CreateRelationship, Disposition, JournalError
 from clinia_async.emulator import Accepted, Constant, Emulator
 from clinia_async.errors import reason_of
 from clinia_async.ingest.journal import file as journal_file
@@ -163,3 +165,57 @@ async def refused_at(journal: Path) -> None:
         assert isinstance(found.error, JournalError)
         assert str(journal) not in str(found.error)
         assert not emulator.requests
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def folder_removed(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("other"))
+
+
+def replaced(path: Path) -> None:
+    shutil.copy(path, path.with_name("backup"))
+    path.with_name("backup").replace(path)
+
+
+@pytest.mark.parametrize("change", [removed, folder_removed, renamed, replaced])
+@pytest.mark.parametrize("via", WAYS)
+async def test_a_job_whose_journal_is_no_longer_in_its_place_stops(
+    change: Callable[[Path], None], via: str, tmp_path: Path
+) -> None:
+    """What it would go on to write down, no later run would find."""
+    journal = tmp_path / "folder" / "j"
+    journal.parent.mkdir()
+    async with Emulator(default=MODE, bulk=MODE.latency, bundle=MODE) as emulator:
+
+        async def items() -> AsyncIterator[CreateRelationship]:
+            for number, each in enumerate(writes(60)):
+                if number == 20:
+                    change(journal)
+                yield each
+                await asyncio.sleep(1.0)
+
+        found = await run(emulator, items(), **options(via, journal))
+        assert isinstance(found.error, JournalError)
+        assert "moved or removed" in str(found.error)
+        landed = found.reported[Disposition.PERSISTED]
+        assert 0 < landed < 40
+        assert landed == len(stored_data(emulator)), "what flew came to its end, and is told"
+        assert set(found.reported) <= {Disposition.PERSISTED, Disposition.UNSENT}
+        if journal.parent.exists():  # and the next run does not begin anew as if nothing had been sent
+            again = await run(emulator, writes(60), **options(via, journal))
+            assert isinstance(again.error, JournalError)
+
+
+async def test_what_to_do_about_a_full_disk_is_not_to_begin_another_journal(tmp_path: Path) -> None:
+    async with Emulator() as emulator:
+        with connected(small):
+            found = await run(emulator, writes(240), **options("bulk", tmp_path / "j"))
+    assert "with this journal" in str(found.error)
+    assert "name another" not in str(found.error)

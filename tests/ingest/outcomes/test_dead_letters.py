@@ -2,7 +2,11 @@
 
 import json
 import os
+import re
+import shutil
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from clinia_async import (
     BadRecord,
     BatchWrite,
     Blank,
+    ChunkLimits,
     ColumnMapping,
     ConfigError,
     Contained,
@@ -28,11 +33,13 @@ from clinia_async import (
     escape_dots,
     read_ndjson,
 )
-from clinia_async.emulator import Emulator
-from clinia_async.ingest.outcomes.dead_letters import dead_letter
+from clinia_async.emulator import Constant, Emulator
+from clinia_async.ingest.file_job import FileJob
+from clinia_async.ingest.outcomes.dead_letters import PREFIX, dead_letter
 from clinia_async.ingest.records.record import Record
+from tests.ingest.journal.test_disk_trouble import files_limited_to
 from tests.ingest.reading import good, read_file, read_line
-from tests.ingest.running import SOURCE, run, write
+from tests.ingest.running import SOURCE, ran, run, session_for, write
 
 GOOD = b'{"type":"t","from":{"id":"a","type":"x"},"to":{"id":"b","type":"y"},"data":{"n":1.10}}'
 BROKEN = [b"{", b"[1]", b'{"type":"t"}', b'"\xe9"', b'{"type":"t","type":"t"}', b'{"x":"\xff"}', b"null"]
@@ -224,3 +231,91 @@ async def test_dead_letters_of_a_table_are_read_with_the_options_of_its_run(tmp_
     assert [each.operation() for each in again if isinstance(each, Record)] == [
         each.operation() for each in found if isinstance(each, Record)
     ]
+
+
+def no_room(_: Path) -> AbstractContextManager[None]:
+    return files_limited_to(400)
+
+
+@contextmanager
+def removed(path: Path) -> Iterator[None]:
+    path.unlink()
+    yield
+
+
+@contextmanager
+def folder_removed(path: Path) -> Iterator[None]:
+    shutil.rmtree(path.parent)
+    yield
+
+
+@contextmanager
+def renamed(path: Path) -> Iterator[None]:
+    path.rename(path.with_name("other"))
+    yield
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[None]:
+    path.unlink()
+    path.write_bytes(b"of somebody else\n")
+    yield
+
+
+@pytest.mark.parametrize("trouble", [no_room, removed, folder_removed, renamed, replaced])
+@pytest.mark.parametrize("count", [2, 2000])
+def test_letters_are_counted_only_where_they_are_to_be_found(
+    trouble: Callable[[Path], AbstractContextManager[None]], count: int, tmp_path: Path
+) -> None:
+    """Whatever becomes of the file, `count` is how many whole letters `path` holds."""
+    path = tmp_path / "folder" / "dead.ndjson"
+    path.parent.mkdir()
+    letters = DeadLetters(path)
+    letters.add(outcome_of(GOOD))
+
+    def add_all() -> None:
+        for _ in range(count):
+            letters.add(outcome_of(GOOD))
+        letters.close()
+
+    with trouble(path), pytest.raises(OSError, match="Errno") as caught:
+        add_all()
+    assert caught.value.strerror
+    found = path.read_bytes() if path.exists() else b""
+    assert letters.count == found.count(PREFIX) == found.count(dead_letter(outcome_of(GOOD)))
+    assert letters.count == 0 or found == dead_letter(outcome_of(GOOD)) * letters.count
+    with pytest.raises(OSError, match=re.escape(caught.value.strerror)):
+        letters.add(outcome_of(GOOD))
+    letters.close(all_landed=True)
+
+
+LINE = (
+    b'{"type":"practises-at","from":{"id":"a-%d","type":"practitioner"},'
+    b'"to":{"id":"b","type":"organization"},"data":{"differs":1}}\n'
+)
+
+
+async def test_a_job_whose_dead_letters_cannot_be_written_tells_what_became_of_all_it_has_sent(
+    tmp_path: Path,
+) -> None:
+    """It reads and sends no more, and does not turn what is in flight into unknown records."""
+    kept = [write(f"a-{n}", "b") for n in range(400)]
+    path = tmp_path / "in.ndjson"
+    path.write_bytes(b"".join(LINE % n for n in range(400)))
+    async with Emulator(bulk=Constant(1.0)) as emulator, session_for(emulator) as session:
+        assert (await ran(session, kept)).report.all_landed
+        job = FileJob(
+            session,
+            SOURCE,
+            lambda _: read_ndjson(path, SOURCE),
+            dead_letters=tmp_path / "gone" / "dead.ndjson",
+            chunk=ChunkLimits(operations=10),
+        )
+        await job.run()
+    assert isinstance(job.error, ConfigError)
+    assert "--dead-letters" in str(job.report.stopped_by)
+    assert job.unexpected_error is None
+    assert job.report.by_disposition[Disposition.UNKNOWN] == 0
+    assert job.report.by_disposition[Disposition.FAILED] == job.report.sent > 0
+    assert job.report.completed == job.report.read
+    assert job.dead_letters.count == 0
