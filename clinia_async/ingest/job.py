@@ -75,7 +75,7 @@ class Ingestion:
         workers: requests that are prepared at once; without it 32 single ones, or 4 chunks.
         chunk: how large a chunk may become, and how old.
         patience: seconds without a single good answer after which the job is given up. What the service asks
-            to wait does not count.
+            to wait does not count, up to a day in a row.
         fence: seconds for which the next write of a record waits behind one that may be carried out late,
             unless both are creates.
         limits: bounds of the requests in flight. How many there are is found out from what the service bears.

@@ -34,7 +34,7 @@ from clinia_async.telemetry import Telemetry, open_telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.http_transport import Identity
-from clinia_async.transport.retry import PatienceClock
+from clinia_async.transport.retry import LONGEST_ASKED_WAIT, PatienceClock
 from clinia_async.transport.sender import Delivery, Sender
 
 R = TypeVar("R")
@@ -324,7 +324,12 @@ class Engine:
             reconcile_timeout=options.reconcile_timeout,
             drift=self.drift,
         )
-        poller = Poller(self._poll, options.polling, patience_clock=sender.limiter.patience_clock.time)
+        poller = Poller(
+            self._poll,
+            options.polling,
+            patience_clock=sender.limiter.patience_clock.time,
+            longest_asked_wait=LONGEST_ASKED_WAIT,
+        )
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         return Components(loop, transport, sender, poller, reader)
 

@@ -55,7 +55,7 @@ class Polling:
 
     `grace` is how long after acceptance a 404 is taken for a task that the service does not show yet.
     `patience` is how long a task may bring nothing but bad answers before the wait is given up. The time that
-    a Retry-After asks for does not count.
+    a Retry-After asks for does not count, up to a day in a row.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -77,7 +77,8 @@ class Polling:
 class Poller:
     """Polls the tasks that somebody waits for; `poll` sends one GET, without retries.
 
-    `patience_clock` returns the time in seconds without that for which the service asks to wait.
+    `patience_clock` returns the time in seconds without that for which the service asks to wait. What it asks
+    for in a row counts beyond `longest_asked_wait` seconds.
     """
 
     def __init__(
@@ -87,10 +88,12 @@ class Poller:
         random: Random | None = None,
         *,
         patience_clock: Callable[[], float] | None = None,
+        longest_asked_wait: float = math.inf,
     ) -> None:
         self._poll = poll
         self._settings = settings
         self._patience_time = patience_clock or _now
+        self._longest_asked_wait = longest_asked_wait
         self._pace = learner(settings.pace)
         self._random = random or Random(default_seed())
         self._wheel: dict[int, list[TaskState]] = {}
@@ -259,11 +262,13 @@ class Poller:
     def _after_bad_answer(self, error: RequestError, state: TaskState, *, receipts: bool) -> float | None:
         """When to poll again after an answer that brought no status, or None if that is of no use."""
         now, at = _now(), self._patience_time()
-        streak = BadAnswerStreak.after(state.bad_answers, at, has_asked_to_wait=bool(error.retry_after))
+        streak = BadAnswerStreak.after(
+            state.bad_answers, at, now=now, has_asked_to_wait=bool(error.retry_after)
+        )
         state.bad_answers = streak
         if receipts and _is_refusal(error):
             return now  # it may be only the receipts that are refused: the next poll goes without
-        reason = self._why_hopeless(error, now - state.submitted_at, streak.lasted)
+        reason = self._why_hopeless(error, now, state.submitted_at, streak)
         if reason is not None:
             self._fail_waiters(state, reason, error)
             return None
@@ -280,14 +285,17 @@ class Poller:
             error.status = cause.status if isinstance(cause, ApiError) else None
         state.fail_waiters(error)
 
-    def _why_hopeless(self, error: RequestError, age: float, bad_for: float) -> str | None:
+    def _why_hopeless(
+        self, error: RequestError, now: float, submitted_at: float, streak: BadAnswerStreak
+    ) -> str | None:
         """Why no further poll can bring a status; None if one may."""
         if isinstance(error, NotFound):
-            return "the service does not know it" if age > self._settings.grace else None
+            return "the service does not know it" if now - submitted_at > self._settings.grace else None
         if _is_refusal(error) or (isinstance(error, ConnectionFailed) and not error.is_transient):
             return f"it can no longer be polled ({reason_of(error)})"
-        if bad_for > self._settings.patience:
-            return f"nothing but bad answers for {self._settings.patience} s ({reason_of(error)})"
+        bad_for = now - streak.began
+        if max(streak.lasted, bad_for - self._longest_asked_wait) > self._settings.patience:
+            return f"nothing but bad answers for {bad_for:.0f} s ({reason_of(error)})"
         return None
 
 

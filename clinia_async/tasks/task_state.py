@@ -28,24 +28,25 @@ from clinia_async.telemetry import Telemetry
 class BadAnswerStreak:
     """Consecutive polls of one task that brought no status, up to the last of them.
 
-    `at` is on the poller's patience clock. `lasted` are the seconds that count against the patience: those
-    that follow an answer with a Retry-After do not.
+    `at` is on the poller's patience clock, and `began` on the event loop's. `lasted` are the seconds that
+    count against the patience: those that follow an answer with a Retry-After do not.
     """
 
     count: int
     at: float
     lasted: float
     has_asked_to_wait: bool
+    began: float
 
     @classmethod
     def after(
-        cls, before: "BadAnswerStreak | None", at: float, *, has_asked_to_wait: bool
+        cls, before: "BadAnswerStreak | None", at: float, *, now: float, has_asked_to_wait: bool
     ) -> "BadAnswerStreak":
-        """Return the streak with one more bad answer."""
+        """Return the streak with one more bad answer, at `at` and, on the event loop's clock, `now`."""
         if before is None:
-            return cls(1, at, 0.0, has_asked_to_wait)
+            return cls(1, at, 0.0, has_asked_to_wait, now)
         silence = 0.0 if before.has_asked_to_wait else at - before.at
-        return cls(before.count + 1, at, before.lasted + silence, has_asked_to_wait)
+        return cls(before.count + 1, at, before.lasted + silence, has_asked_to_wait, before.began)
 
     def pause(self, planned: float) -> float:
         """Seconds until the next poll: longer with each bad answer, in proportion to the planned pause.

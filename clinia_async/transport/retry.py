@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from attrs import define, field, frozen
 
@@ -34,7 +34,7 @@ class RetryPolicy:
     Args:
         attempts: how often a request is sent at most, the first time included; None sets no bound.
         patience: how long nothing but failures may come before a request is given up; None sets no bound.
-            The time that a Retry-After asks for does not count.
+            The time that a Retry-After asks for does not count, up to a day in a row.
         base: the first wait is at most this long, and each one at most twice as long as the one before.
         throttled_base: the same, after an answer that says the service is overloaded (429 or 503).
         cap: no wait is longer, but for one that a Retry-After asks for.
@@ -155,6 +155,20 @@ RETRY_AFTER_JITTER = 0.2
 """The most that jitter adds to what a Retry-After asks for, as a share of it."""
 
 
+LONGEST_ASKED_WAIT = 24 * 3600.0
+"""Seconds for which a service may ask to wait again and again, without a good answer, before that counts.
+
+By then every daily quota is there again: what asks to wait for longer is out of order.
+"""
+
+
+class Moment(NamedTuple):
+    """A moment on a `PatienceClock`, and on the event loop's."""
+
+    patience: float
+    loop: float
+
+
 class PatienceClock:
     """A clock for patience: the time for which the service asks to wait does not pass on it.
 
@@ -171,6 +185,15 @@ class PatienceClock:
         """Return the seconds on this clock. Only their differences have a meaning."""
         now = asyncio.get_running_loop().time()
         return now - self._left_out + max(0.0, self._until - now)
+
+    def moment(self) -> Moment:
+        """Return this moment."""
+        return Moment(self.time(), asyncio.get_running_loop().time())
+
+    def since(self, begin: Moment) -> float:
+        """Return the seconds since a moment; at most `LONGEST_ASKED_WAIT` of them are left out."""
+        now = self.moment()
+        return max(now.patience - begin.patience, now.loop - begin.loop - LONGEST_ASKED_WAIT)
 
     def leave_out(self, since: float, until: float) -> None:
         """Leave out the time between two times of the loop's clock, where it is not left out already."""

@@ -152,7 +152,7 @@ class Sender:
         self, call: Call[R], request: Request, failure: RequestError, deadline: float, *, maybe_applied: bool
     ) -> Delivery[R]:
         clock = self.limiter.patience_clock
-        waits, attempts, failed_at = RetryWaits(self._policy), 1, clock.time()
+        waits, attempts, failed_at = RetryWaits(self._policy), 1, clock.moment()
         blocks = 0
         while True:
             blocks += isinstance(failure, GatewayError) and failure.is_block
@@ -162,7 +162,7 @@ class Sender:
             maybe_applied = maybe_applied or failure.outcome is Outcome.UNKNOWN
             if is_throttled(failure):
                 emit_throttled(self._telemetry, request, failure)
-            is_last = not self._policy.allows(attempts, failing_for=clock.time() - failed_at)
+            is_last = not self._policy.allows(attempts, failing_for=clock.since(failed_at))
             pause = None if is_last else self._pause_before_retry(call, failure, waits, deadline)
             if pause is None:
                 final = _final_error(failure, attempts, maybe_applied=maybe_applied)

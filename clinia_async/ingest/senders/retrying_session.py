@@ -21,7 +21,7 @@ from clinia_async.models import Receipt
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.session import Session
 from clinia_async.tasks.task import Task
-from clinia_async.transport.retry import RetryPolicy, RetryWaits, may_be_repeated
+from clinia_async.transport.retry import Moment, RetryPolicy, RetryWaits, may_be_repeated
 
 R = TypeVar("R")
 
@@ -54,7 +54,8 @@ class RetryingSession:
     any other call since; for the wait for a task, which may be long and go well, from its first failure.
     A write that a retry could store twice is sent again only where it provably did not arrive, or with
     `resend`. An answer that was lost is remembered: a key that is then found taken is read back.
-    The time that a Retry-After asks for, of this request or another one of the session, does not count.
+    The time that a Retry-After asks for, of this request or another one of the session, does not count, up to
+    a day in a row.
     """
 
     def __init__(self, session: Session, patience: float, *, resend: bool = False) -> None:
@@ -63,7 +64,7 @@ class RetryingSession:
         self._policy = RetryPolicy(attempts=None, patience=patience, base=1.0, cap=5.0, budget=None)
         self._resend = resend
         self._clock = session.patience_clock
-        self._last_success = self._clock.time()
+        self._last_success = self._clock.moment()
         self.telemetry = session.telemetry
 
     async def submit(
@@ -111,13 +112,13 @@ class RetryingSession:
             JobStopped: the key was refused, or no good answer came.
             RequestError: the service refuses them still.
         """
-        waits, began, attempts = RetryWaits(_RECEIPTS), self._clock.time(), 0
+        waits, began, attempts = RetryWaits(_RECEIPTS), self._clock.moment(), 0
         while True:
             try:
                 return await self._retry(lambda _: task.receipts())
             except RequestError as error:
                 attempts += 1
-                if not _RECEIPTS.allows(attempts, failing_for=self._clock.time() - began):
+                if not _RECEIPTS.allows(attempts, failing_for=self._clock.since(began)):
                     raise
                 wait = waits.after(error)
             await asyncio.sleep(wait)
@@ -135,7 +136,7 @@ class RetryingSession:
         is_wait: bool = False,
     ) -> R:
         # that a read was refused says nothing of the write that it is about
-        maybe_applied, attempts, began = not is_write, 0, self._clock.time()
+        maybe_applied, attempts, began = not is_write, 0, self._clock.moment()
         waits: RetryWaits | None = None
         while True:
             try:
@@ -154,7 +155,7 @@ class RetryingSession:
                 attempts += 1
                 maybe_applied = maybe_applied or error.outcome is Outcome.UNKNOWN
                 if is_wait and attempts == 1:
-                    began = self._clock.time()
+                    began = self._clock.moment()
                 self._check_patience(error, attempts, began, maybe_applied=maybe_applied)
                 waits = waits or RetryWaits(self._policy)
                 wait = waits.after(error)
@@ -164,14 +165,18 @@ class RetryingSession:
             await asyncio.sleep(wait)
 
     def _note_success(self) -> None:
-        self._last_success = self._clock.time()
+        self._last_success = self._clock.moment()
 
     def _check_patience(
-        self, error: RequestError, attempts: int, began: float, *, maybe_applied: bool
+        self, error: RequestError, attempts: int, began: Moment, *, maybe_applied: bool
     ) -> None:
-        failing_for = self._clock.time() - max(began, self._last_success)
-        if not self._policy.allows(attempts, failing_for=failing_for):
-            given_up = NetworkGivenUp(f"no good answer for {failing_for:.0f} s ({reason_of(error)})")
+        since = max(began, self._last_success, key=lambda moment: moment.loop)
+        if not self._policy.allows(attempts, failing_for=self._clock.since(since)):
+            now = self._clock.moment()
+            asked = round((now.loop - since.loop) - (now.patience - since.patience))
+            waits = f", {asked} s of them as the service asked" if asked else ""
+            lasted = f"{now.loop - since.loop:.0f} s{waits}"
+            given_up = NetworkGivenUp(f"no good answer for {lasted} ({reason_of(error)})")
             given_up.advice = error.advice
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
 
