@@ -22,9 +22,9 @@ __all__, __getattr__, __dir__ = lazy_names(
         "calls.conflicts": "Existing OnExisting",
         "errors": (
             "AlreadyExists ApiError CliniaError ConfigError ConnectionFailed ContentTooLarge"
-            " DecodeError Evidence FailedPrecondition GatewayError GatherError Internal InvalidArgument"
-            " InvalidWrite NotFound OutOfRange Outcome PermissionDenied ProtocolError RedirectRefused"
-            " RequestError"
+            " CredentialsFailed DecodeError Evidence FailedPrecondition GatewayError GatherError Internal"
+            " InvalidArgument InvalidWrite NotFound OutOfRange Outcome PermissionDenied ProtocolError"
+            " RedirectRefused RequestError"
             " RequestTimeout SessionClosed TaskCancelled TaskDropped TaskError TaskFailed"
             " TaskPollError TaskTimeout TaskUnconfirmed Unauthenticated Unimplemented WriteConflict"
         ),

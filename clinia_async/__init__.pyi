@@ -43,6 +43,7 @@ from clinia_async.errors import CliniaError as CliniaError
 from clinia_async.errors import ConfigError as ConfigError
 from clinia_async.errors import ConnectionFailed as ConnectionFailed
 from clinia_async.errors import ContentTooLarge as ContentTooLarge
+from clinia_async.errors import CredentialsFailed as CredentialsFailed
 from clinia_async.errors import DecodeError as DecodeError
 from clinia_async.errors import Evidence as Evidence
 from clinia_async.errors import FailedPrecondition as FailedPrecondition

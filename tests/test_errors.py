@@ -14,6 +14,7 @@ from clinia_async import (
     CliniaError,
     ConfigError,
     ConnectionFailed,
+    CredentialsFailed,
     DecodeError,
     ErrorInfo,
     ErrorType,
@@ -56,6 +57,7 @@ def samples() -> Iterator[CliniaError]:
     yield SessionClosed("text", outcome=Outcome.UNKNOWN, token="{}")
     yield RequestError("text", outcome=Outcome.REJECTED, retry_after=3.0)
     yield ConnectionFailed("text", outcome=Outcome.NOT_SENT, transient=False)
+    yield CredentialsFailed("text")
     yield RequestTimeout("text", outcome=Outcome.NOT_SENT)
     yield RedirectRefused("text")
     yield ProtocolError("text", outcome=Outcome.DONE)

@@ -222,6 +222,20 @@ class ConnectionFailed(RequestError, ConnectionError):
         return self.transient
 
 
+class CredentialsFailed(RequestError):
+    """The function that gives the credentials failed, or gave none that can be sent, or none in time.
+
+    `transient` is False where what it gave cannot be sent.
+    """
+
+    advice = "check the function that is given as credentials=..."
+    transient: bool = True
+
+    @property
+    def is_transient(self) -> bool:
+        return self.transient
+
+
 class RequestTimeout(RequestError, TimeoutError):
     """No complete answer came within the time of an attempt or of the call."""
 

@@ -32,7 +32,7 @@ from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
 from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
-from clinia_async.transport.http_transport import RESERVED_HEADERS, Identity
+from clinia_async.transport.http_transport import CREDENTIAL_HEADERS, RESERVED_HEADERS, Identity
 from clinia_async.transport.retry import PatienceClock, RetryPolicy
 
 R = TypeVar("R")
@@ -127,7 +127,7 @@ class Session(ApiMethods):
         )
         log_as_environment_says()
         identity = Identity(
-            credentials_of(api_key, token, credentials),
+            credentials_of(api_key, token, credentials, RESERVED_HEADERS - CREDENTIAL_HEADERS),
             checked_headers(headers or {}, RESERVED_HEADERS),
             None if proxy is None else checked_proxy(proxy),
         )

@@ -21,6 +21,7 @@ from clinia_async.errors import (
     ApiError,
     ConfigError,
     ConnectionFailed,
+    CredentialsFailed,
     GatewayError,
     NotFound,
     Outcome,
@@ -291,7 +292,8 @@ class Poller:
         """Why no further poll can bring a status; None if one may."""
         if isinstance(error, NotFound):
             return "the service does not know it" if now - submitted_at > self._settings.grace else None
-        if _is_refusal(error) or (isinstance(error, ConnectionFailed) and not error.is_transient):
+        is_lasting = isinstance(error, ConnectionFailed | CredentialsFailed) and not error.is_transient
+        if _is_refusal(error) or is_lasting:
             return f"it can no longer be polled ({reason_of(error)})"
         bad_for = now - streak.began
         if max(streak.lasted, bad_for - self._longest_asked_wait) > self._settings.patience:

@@ -2,10 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from inspect import isawaitable
+from pathlib import Path
+from traceback import extract_tb
+from typing import NamedTuple
 
-from clinia_async.errors import ConfigError
+from clinia_async.errors import ConfigError, CredentialsFailed
 from clinia_async.models.secret import Secret
 
 CredentialHeaders = Mapping[str, str]
@@ -17,14 +21,29 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
 
+class _Problem(NamedTuple):
+    """Why there are no headers, and whether asking again may help."""
+
+    text: str
+    is_transient: bool
+
+
+_LATE = _Problem("gave nothing in time", is_transient=True)
+
+
 class Credentials:
     """The headers of a credential. Those of a `source` are kept until the service refuses them."""
 
     def __init__(
-        self, headers: CredentialHeaders | None = None, source: CredentialSource | None = None
+        self,
+        headers: CredentialHeaders | None = None,
+        source: CredentialSource | None = None,
+        reserved: Collection[str] = (),
     ) -> None:
+        """Take fixed headers, or a source, which may give no header whose lower-case name is `reserved`."""
         self._headers = None if headers is None else _secret(headers)
         self._source = source
+        self._reserved = reserved
         self._lock: asyncio.Lock | None = None
 
     @property
@@ -37,34 +56,75 @@ class Credentials:
         """The headers, if there is no need to wait for them."""
         return self._headers
 
-    async def get(self, refused: Mapping[str, Secret] | None = None) -> Mapping[str, Secret]:
+    async def get(self, deadline: float, refused: Mapping[str, Secret] | None = None) -> Mapping[str, Secret]:
         """Return the headers; those of a source anew, if the ones that it gave last are `refused`.
 
+        `deadline` is a time of the event loop's clock.
+
         Raises:
-            ConfigError: the source gave no headers.
+            CredentialsFailed: the source failed, or gave no headers, or none in time. Its outcome is open.
         """
         self._lock = self._lock or asyncio.Lock()
-        async with self._lock:  # many calls may be refused at the same time: the source is asked once
-            if self._headers is None or (self._source is not None and self._headers is refused):
-                self._headers = _secret(await self._ask())
+        problem: _Problem | None = _LATE
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline), self._lock:
+                # many calls may be refused at the same time: the source is asked once
+                is_known = self._headers is not None and self._headers is not refused
+                problem = None if is_known else await self._ask()
+        if problem is None and self._headers is not None:
             return self._headers
+        text, is_transient = problem or _LATE
+        failure = CredentialsFailed(f"the function for the credentials {text}")
+        failure.transient = is_transient
+        raise failure
 
-    async def _ask(self) -> CredentialHeaders:
+    async def _ask(self) -> "_Problem | None":
+        """Ask the source, and keep the headers that it gives; or return why there are none.
+
+        No error of the source is raised, as its text may hold the credential.
+        """
         assert self._source is not None
-        given = self._source()
-        headers = await given if isawaitable(given) else given
-        if isinstance(headers, str):
-            headers = {"Authorization": f"Bearer {headers}"}
-        if not isinstance(headers, Mapping):
-            raise ConfigError("credentials must give a mapping of headers, or a bearer token as text")
-        return headers
+        try:
+            given = self._source()
+            problem = self._keep(await given if isawaitable(given) else given)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _Problem("was cancelled by somebody else", is_transient=True)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the credential
+            *_, place = extract_tb(error.__traceback__)
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            return _Problem(f"raised {type(error).__name__} ({where})", is_transient=True)
+        return None if problem is None else _Problem(problem, is_transient=False)
+
+    def _keep(self, given: object) -> str | None:
+        """Keep headers, or return what is wrong with them."""
+        if isinstance(given, str):
+            if not _KEY.fullmatch(given):
+                return "gave a token that is no printable ASCII without spaces"
+            given = {"Authorization": f"Bearer {given}"}
+        if not isinstance(given, Mapping):
+            return "must give a mapping of headers, or a bearer token as text"
+        for name, value in given.items():
+            if not _is_text(name) or not _HEADER_NAME.fullmatch(name):
+                return "gave a header whose name HTTP does not allow"
+            if name.lower() in self._reserved:
+                return f"gave the header {name}, which the session sets itself"
+            if not _is_text(value) or not _HEADER_VALUE.fullmatch(value):
+                return f"gave a value of the header {name} that is no printable ASCII"
+        self._headers = _secret(given)
+        return None
 
     def __repr__(self) -> str:
         return "Credentials(***)"
 
 
 def credentials_of(
-    api_key: str | Secret | None, token: str | Secret | None, source: CredentialSource | None
+    api_key: str | Secret | None,
+    token: str | Secret | None,
+    source: CredentialSource | None,
+    reserved: Collection[str] = (),
 ) -> Credentials:
     """Return the one credential that is given.
 
@@ -87,7 +147,7 @@ def credentials_of(
         )
     if not callable(source):
         raise ConfigError("credentials must be a function that gives headers")
-    return Credentials(source=source)
+    return Credentials(source=source, reserved=reserved)
 
 
 def checked_headers(headers: Mapping[str, str], reserved: frozenset[str]) -> dict[str, str]:

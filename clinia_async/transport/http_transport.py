@@ -20,8 +20,10 @@ from yarl import URL
 
 from clinia_async import __version__
 from clinia_async.calls import Host, Request
+from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.calls.receipts import proves_not_applied
-from clinia_async.errors import ConfigError, RequestError, Unauthenticated
+from clinia_async.calls.reconciliation import statement_of_failure
+from clinia_async.errors import ConfigError, CredentialsFailed, RequestError, Unauthenticated, reason_of
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret
 from clinia_async.transport import connections
@@ -61,6 +63,8 @@ RESERVED_HEADERS = frozenset(
     }
 )
 """Headers that a session sets itself, and no setting may."""
+CREDENTIAL_HEADERS = frozenset({"authorization", "x-clinia-api-key"})
+"""Those of them that a function for credentials may give, and nothing else."""
 
 _MOST_PROBED = 256 * 1024
 
@@ -169,14 +173,34 @@ class Transport:
     async def _with_credentials(
         self, credentials: Credentials, request: Request, deadline: float
     ) -> Response:
-        headers = credentials.known or await credentials.get()
+        headers = credentials.known or await self._ask(credentials, request, deadline)
         try:
             return await self._bounded(request, headers, deadline)
         except Unauthenticated as error:
             if not proves_not_applied(error):
                 raise
-            headers = await credentials.get(refused=headers)
+            refusal = error
+        headers = await self._ask(credentials, request, deadline, (headers, refusal))
         return await self._bounded(request, headers, deadline)
+
+    async def _ask(
+        self,
+        credentials: Credentials,
+        request: Request,
+        deadline: float,
+        refused: tuple[Mapping[str, Secret], Unauthenticated] | None = None,
+    ) -> Mapping[str, Secret]:
+        """Return the headers of a credential, new ones if those that it gave last are `refused`."""
+        latest = min(deadline, asyncio.get_running_loop().time() + self._options.attempt)
+        headers, refusal = refused or (None, None)
+        try:
+            return await credentials.get(latest, headers)
+        except CredentialsFailed as error:
+            failure = CredentialsFailed(f"{request.method} {request.route}: {reason_of(error)}")
+            failure.transient = error.transient
+        if refusal is not None:
+            raise statement_of_failure(refusal, maybe_applied=False).on(failure)
+        raise statement_without_answer(sent=False).on(failure)
 
     async def _bounded(
         self, request: Request, credentials: Mapping[str, Secret] | None, deadline: float
@@ -231,7 +255,7 @@ class Transport:
         hang_up = await self._public.connect(place)
         try:
             connected, sent_at = now(), time.time()
-            headers = None if credentials.is_fixed else await credentials.get()
+            headers = None if credentials.is_fixed else await credentials.get(begun + self._options.attempt)
             answer = await self._public.request(request, place, headers, sent)
             answered = now()
             body = await answer.content.read(_MOST_PROBED)
@@ -246,6 +270,8 @@ class Transport:
         try:
             async with asyncio.timeout(within):
                 return await work
+        except CredentialsFailed as error:
+            failure = statement_without_answer(sent=sent.happened).on(error)
         except asyncio.CancelledError as error:
             failure = type(error)(*error.args)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key

@@ -1,15 +1,35 @@
 """What a request proves itself with, what else it says of itself, and through whom it goes."""
 
 import asyncio
-from collections.abc import Mapping
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import clinia_async
-from clinia_async import ConfigError, ConnectionFailed, Outcome, Secret, Session, Unauthenticated
+from clinia_async import (
+    ChunkLimits,
+    ConfigError,
+    ConnectionFailed,
+    CreateRelationship,
+    CredentialsFailed,
+    Disposition,
+    ErrorInfo,
+    Ingestion,
+    JobStopped,
+    Outcome,
+    Ref,
+    RetryPolicy,
+    Secret,
+    Session,
+    TaskPollError,
+    Unauthenticated,
+)
 from tests.factories import ONCE, SOURCE, create, session_at
-from tests.hostile import Hostile, accepted, after, by_target, persisted, refusal, reply, task
+from tests.hostile import Hostile, Peer, Seen, accepted, after, by_target, persisted, refusal, reply, task
 
 pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
 
@@ -123,13 +143,203 @@ async def test_polls_ask_the_source_again_too() -> None:
         assert tokens.given == 2
 
 
-@pytest.mark.parametrize("given", [None, 7, {"Authorization": "a\r\nX: y"}, {"Authorization": 7}])
-async def test_a_source_that_gives_no_headers_is_a_config_error(given: Any) -> None:
-    async with Hostile() as server, at(server, credentials=lambda: given) as session:
-        with pytest.raises(ConfigError) as caught:
+SECRET = "CANARY-CREDENTIAL-51c2"
+UNFIT: Mapping[str, Any] = {
+    "none": None,
+    "a number": 7,
+    "bytes": SECRET.encode(),
+    "an empty token": "",
+    "a token with a space": f"{SECRET} x",
+    "a token with a line break": f"{SECRET}\r\nX: y",
+    "a token with letters beyond ASCII": f"{SECRET}é",
+    "pairs": [("Authorization", SECRET)],
+    "a value with a line break": {"Authorization": f"{SECRET}\r\nX: y"},
+    "a value that is a number": {"Authorization": 7},
+    "a name with a line break": {"X-Key\r\nX": SECRET},
+    "a name with a space": {"X Key": SECRET},
+    "a name that is no text": {7: SECRET},
+    "no name": {"": SECRET},
+    "a length": {"Authorization": SECRET, "Content-Length": "3"},
+    "a coding": {"Authorization": SECRET, "transfer-encoding": "chunked"},
+    "another host": {"Authorization": SECRET, "HOST": "evil.example"},
+    "a media type": {"Authorization": SECRET, "Content-Type": "text/plain"},
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+async def test_what_a_source_gives_that_cannot_be_sent_is_not(name: str) -> None:
+    async with Hostile() as server, at(server, credentials=lambda: UNFIT[name]) as session:
+        with pytest.raises(CredentialsFailed) as caught:
             await create(session)
-        assert "X: y" not in str(caught.value)
+        assert caught.value.outcome is Outcome.NOT_SENT
+        assert not caught.value.is_transient
+        check_silent(caught.value)
         assert not server.requests
+
+
+def _fails(error: BaseException) -> Callable[[], Any]:
+    def source() -> str:
+        raise error
+
+    return source
+
+
+def _fails_later(error: BaseException) -> Callable[[], Any]:
+    async def source() -> str:
+        await asyncio.sleep(1)
+        raise error
+
+    return source
+
+
+async def _hangs() -> str:
+    await asyncio.get_running_loop().create_future()
+    return SECRET
+
+
+async def _awaits_what_was_cancelled() -> str:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    return await future
+
+
+TROUBLES: Mapping[str, Callable[[], Any]] = {
+    "raises": _fails(ValueError(f"no {SECRET}")),
+    "raises an error of the network": _fails(ConnectionResetError(104, SECRET)),
+    "raises a timeout of its own": _fails(TimeoutError(SECRET)),
+    "raises an error of ours": _fails(Unauthenticated(SECRET, status=401, info=ErrorInfo())),
+    "raises a cancel": _fails(asyncio.CancelledError(SECRET)),
+    "raises a group": _fails(ExceptionGroup(SECRET, [ValueError(SECRET)])),
+    "raises later": _fails_later(ValueError(SECRET)),
+    "raises a cancel later": _fails_later(asyncio.CancelledError()),
+    "awaits what was cancelled": _awaits_what_was_cancelled,
+    "hangs": _hangs,
+}
+
+
+class Fails:
+    """Gives a key that is right the first time, and then fails as `trouble` does."""
+
+    def __init__(self, trouble: Callable[[], Any], good: int = 1) -> None:
+        self.trouble = trouble
+        self.good = good
+
+    def __call__(self) -> Any:
+        self.good -= 1
+        return SECRET if self.good >= 0 else self.trouble()
+
+
+def check_silent(error: BaseException) -> None:
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    text = "".join(shown.format()) + repr(error) + repr(error.__context__)
+    ours = [frame for frame in shown.stack if "/tests/" not in frame.filename]
+    values = [value for frame in ours for value in (frame.locals or {}).values()]
+    assert not any(SECRET in value for value in values)
+    assert SECRET not in re.sub(r"^    \w+ = .*$", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_source_that_fails_is_told_in_time_and_nothing_was_sent(trouble: str) -> None:
+    retry = RetryPolicy(attempts=2)
+    options = {"credentials": TROUBLES[trouble], "retry": retry, "timeout": 100.0}
+    async with Hostile() as server, at(server, **options) as session:
+        async with asyncio.timeout(200):
+            with pytest.raises(CredentialsFailed) as caught:
+                await create(session)
+        assert caught.value.outcome is Outcome.NOT_SENT
+        assert caught.value.attempts == 2, "a token service may be there again in a moment"
+        check_silent(caught.value)
+        assert not server.requests
+
+
+async def test_a_cancel_of_the_caller_stays_a_cancel_while_a_source_hangs() -> None:
+    async with Hostile() as server, at(server, credentials=_hangs) as session:
+        reading = asyncio.create_task(session.get_relationship(SOURCE, "t", "a.b"))
+        await asyncio.sleep(1)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_source_that_fails_after_a_401_leaves_the_outcome_of_that(trouble: str) -> None:
+    source = Fails(TROUBLES[trouble])
+    async with (
+        Hostile(otherwise=refusal(401)) as server,
+        at(server, credentials=source, retry=ONCE) as session,
+    ):
+        with pytest.raises(CredentialsFailed) as caught:
+            await create(session)
+    assert caught.value.outcome is Outcome.REJECTED
+    check_silent(caught.value)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_source_that_fails_while_a_task_is_polled_is_asked_again(
+    trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Fails(TROUBLES[trouble])
+
+    def source() -> Any:
+        if broken.good < -3:
+            return "t-2"
+        return broken()
+
+    script = by_target({"/tasks/": [refusal(401)] * 4 + [task("SUCCESS", receipts=[])], "POST": [accepted()]})
+    async with Hostile(otherwise=script) as server, at(server, credentials=source) as session:
+        assert (await (await create(session)).wait()).status == "SUCCESS"
+    assert SECRET not in caplog.text
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_wait_ends_where_a_source_fails_for_good(trouble: str) -> None:
+    script = by_target({"/tasks/": [refusal(401)], "POST": [accepted()]})
+    source = Fails(TROUBLES[trouble])
+    async with Hostile(otherwise=script) as server, at(server, credentials=source) as session:
+        made = await create(session)
+        async with asyncio.timeout(2000):
+            with pytest.raises(TaskPollError) as caught:
+                await made
+    assert caught.value.outcome is Outcome.UNKNOWN
+    check_silent(caught.value)
+
+
+@pytest.mark.parametrize("refused_after", [0, 1, 3])
+@pytest.mark.parametrize("via", ["single", "bulk", "bundle"])
+@pytest.mark.parametrize(
+    "trouble", ["raises", "raises a cancel", "hangs", "none", "a value with a line break"]
+)
+async def test_a_job_whose_source_fails_in_the_middle_says_what_is_proven(
+    trouble: str, via: str, refused_after: int
+) -> None:
+    fails = TROUBLES.get(trouble, lambda: UNFIT[trouble])
+    stored: set[str] = set()
+
+    async def serve(peer: Peer, seen: Seen) -> None:
+        if len(server.requests) > refused_after:
+            return await refusal(401)(peer, seen)
+        if seen.method == "GET":
+            return await task("SUCCESS", seen.target.split("/")[-1].split("?")[0], receipts=[])(peer, seen)
+        stored.add(seen.body.decode())
+        return await accepted({"single": "s_1", "bulk": "bk_1", "bundle": "bd_1"}[via])(peer, seen)
+
+    writes = [CreateRelationship(SOURCE, "t", Ref(f"p-{n}", "a"), Ref("o", "b")) for n in range(4)]
+    async with Hostile(otherwise=serve) as server, at(server, credentials=Fails(fails)) as session:
+        job = Ingestion(session, SOURCE, writes, via=via, workers=1, chunk=ChunkLimits(operations=1))
+        outcomes, loop = [], asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(JobStopped) if refused_after < 2 else suppress(JobStopped):
+            async with job:
+                async for outcome in job:
+                    outcomes.append(outcome)  # noqa: PERF401  those before an error count
+        assert loop.time() - began < 2000
+    assert job.report.completed == job.report.read == len(outcomes)
+    for outcome in outcomes:
+        was_stored = any(f'"{outcome.record.write.from_.id}"' in body for body in stored)
+        is_denied = outcome.disposition in {Disposition.UNSENT, Disposition.REJECTED, Disposition.FAILED}
+        assert not (was_stored and is_denied)
+        assert not (outcome.disposition.has_landed and not was_stored)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from clinia_async.calls.reconciliation import READ_BACK_FOR, statement_of_failur
 from clinia_async.errors import (
     CHECK_KEY,
     CliniaError,
+    CredentialsFailed,
     Outcome,
     PermissionDenied,
     RequestError,
@@ -38,7 +39,7 @@ class JobStopped(CliniaError):
 
 
 class AccessRefused(JobStopped):
-    """The service refused the key: no further record is sent with it."""
+    """The service refused the key, or there is none: no further record is sent with it."""
 
     advice = CHECK_KEY
 
@@ -141,13 +142,12 @@ class RetryingSession:
         while True:
             try:
                 result = await attempt(maybe_applied)
-            except (Unauthenticated, PermissionDenied) as error:
-                raise _stopped(AccessRefused(_REFUSED_KEY), error, maybe_applied=maybe_applied) from None
             except SessionClosed as error:
                 if not maybe_applied:
                     raise
                 raise SessionClosed(reason_of(error), outcome=Outcome.UNKNOWN, token=error.token) from None
             except RequestError as error:
+                _check_access(error, maybe_applied=maybe_applied)
                 if not may_be_repeated(error, keyed=keyed):
                     if not error.is_transient:
                         self._note_success()  # a refusal is an answer too
@@ -179,6 +179,18 @@ class RetryingSession:
             given_up = NetworkGivenUp(f"no good answer for {lasted} ({reason_of(error)})")
             given_up.advice = error.advice
             raise _stopped(given_up, error, maybe_applied=maybe_applied) from None
+
+
+def _check_access(error: RequestError, *, maybe_applied: bool) -> None:
+    """Raise `AccessRefused` where no further request can have a key that is taken."""
+    if isinstance(error, CredentialsFailed) and not error.is_transient:
+        stop = AccessRefused(reason_of(error))
+        stop.advice = error.advice
+    elif isinstance(error, Unauthenticated | PermissionDenied):
+        stop = AccessRefused(_REFUSED_KEY)
+    else:
+        return
+    raise _stopped(stop, error, maybe_applied=maybe_applied) from None
 
 
 async def _checking_access(wait: Callable[[], Awaitable[R]]) -> R:
