@@ -72,6 +72,7 @@ _IN_CLI_WORDS = {
     "base_url must": "--base-url must",
     "workspace must": "--workspace must",
     "workspace or base_url": "--workspace or --base-url",
+    "check the function that is given as credentials=...": "check the key: CLINIA_API_KEY or --api-key-file",
     "CLINIA_API_KEY or api_key=...": "CLINIA_API_KEY or --api-key-file",
     "proxy=... or CLINIA_PROXY": "CLINIA_PROXY",
     "timeout=... or CLINIA_TIMEOUT": "--timeout or CLINIA_TIMEOUT",

@@ -22,6 +22,7 @@ from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import maker
 from clinia_async.serialization.drift import Drift
 from clinia_async.session import coalescing
+from clinia_async.session.forks import keep_apart
 from clinia_async.session.options import SessionOptions
 from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
@@ -306,6 +307,7 @@ class Engine:
         loop = running_loop()
         if self._running is None:
             self._running = self._build(loop)
+            keep_apart(loop)
         if self._running.loop is not loop:
             raise ConfigError(
                 "this session belongs to another event loop: make one for this loop; tokens hand tasks over"

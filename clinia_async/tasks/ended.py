@@ -70,6 +70,7 @@ def failed(
     """
     if bad is None:
         bad = [each for each in receipts if each.status != TaskStatus.SUCCESS or each.is_dropped]
+    is_whole = is_whole and task.said_later is None
     statement = statement_of_end(
         snapshot.status, receipts, maybe_applied=task.maybe_applied, is_single=is_single, is_whole=is_whole
     )

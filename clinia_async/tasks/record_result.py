@@ -169,6 +169,7 @@ class RecordResult(Generic[R]):
     ) -> R:
         """The result of a task whose receipt could not be read."""
         contradicted = is_contradicted(self.write, receipts, is_alone=self.is_alone)
+        contradicted = contradicted or (task.said_later is not None and task.said_later.is_terminal)
         if snapshot.status == TaskStatus.CANCELLED and task.maybe_applied and self.write.id is not None:
             return await self._after_duplicate(task, snapshot, ())
         if snapshot.status != TaskStatus.SUCCESS:

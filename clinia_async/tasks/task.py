@@ -161,6 +161,14 @@ class Task(Generic[R]):
         return _DONE if self._known_state is None else self._known_state.snapshot.status
 
     @property
+    def said_later(self) -> TaskStatus | None:
+        """What the service said of the task after its end, where that is not how it ended.
+
+        Then the status alone proves no failure; and no success, unless this is PENDING, as a replica may lag.
+        """
+        return None if self._known_state is None else self._known_state.said_later
+
+    @property
     def stats(self) -> TaskStats:
         """How often the task was polled, and when."""
         return self._state.stats

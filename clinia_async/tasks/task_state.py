@@ -117,6 +117,7 @@ class TaskState:
         "polls",
         "resumed",
         "retrieved",
+        "said_later",
         "scheduled",
         "seen_pending_at",
         "source",
@@ -143,6 +144,8 @@ class TaskState:
         self.seen_pending_at = stats.seen_pending_at
         self.done_at = stats.done_at
         self.kept_receipts: Sequence[Receipt] | None = None
+        self.said_later: TaskStatus | None = None
+        """The status that an answer after the end said, where it is not that of the end."""
         self.scheduled = False
         """Whether the poller has it; like `bad_answers`, a note of the poller's own."""
         self.bad_answers: BadAnswerStreak | None = None
@@ -266,6 +269,7 @@ class TaskState:
     async def _read_receipts(self) -> Sequence[Receipt]:
         asked = asyncio.get_running_loop().time()
         snapshot = await self._reader.read_receipts(self)
+        self._compare_ends(snapshot)
         if snapshot.receipts is None:
             raise ProtocolError("the receipts that were asked for are not in the answer")
         if self.has_ended and not snapshot.status.is_terminal:
@@ -277,8 +281,13 @@ class TaskState:
         """A copy of the error of a read: that it was refused says nothing of the write that it is about."""
         return statement_after(self.snapshot.status if self.has_ended else None).on(error)
 
+    def _compare_ends(self, snapshot: TaskSnapshot) -> None:
+        if self.has_ended and snapshot.status != self.snapshot.status:
+            self.said_later = snapshot.status
+
     def observe(self, snapshot: TaskSnapshot, asked: float) -> None:
         """Take in what a poll brought that was sent at `asked`: PENDING holds for that time and no later."""
+        self._compare_ends(snapshot)
         if not snapshot.status.is_terminal:
             self.seen_pending_at = max(asked, self.seen_pending_at or asked)
         else:

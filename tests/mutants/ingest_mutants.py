@@ -137,7 +137,7 @@ MUTANTS = [
     Mutant(
         "patience_counts_from_the_last_success",
         "clinia_async/ingest/senders/retrying_session.py",
-        "max(began, self._last_success)",
+        "max(began, self._last_success, key=lambda moment: moment.loop)",
         "self._last_success",
         [
             "tests/ingest/test_jobs.py::test_the_patience_counts_from_the_first_failure_and_not_from_an_idle_time_before"

@@ -239,7 +239,7 @@ def check_silent(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_a_source_that_fails_is_told_in_time_and_nothing_was_sent(trouble: str) -> None:
+async def test_a_source_that_fails_is_an_error_in_time_and_nothing_was_sent(trouble: str) -> None:
     retry = RetryPolicy(attempts=2)
     options = {"credentials": TROUBLES[trouble], "retry": retry, "timeout": 100.0}
     async with Hostile() as server, at(server, **options) as session:

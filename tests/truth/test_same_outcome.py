@@ -311,3 +311,32 @@ async def test_a_receipt_of_another_action_is_none_of_those_that_made_ids_need()
         }
         async with against(rules) as (session, _):
             assert await statements(session, writes, way) == {"unknown"}, way
+
+
+@pytest.mark.parametrize("way", ["alone", "single job", "bulk", "bundle", "bulk job", "bundle job"])
+@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ("FAILURE", "SUCCESS"),
+        ("CANCELLED", "SUCCESS"),
+        ("FAILURE", "PENDING", "SUCCESS"),
+        ("CANCELLED", "PENDING", "SUCCESS"),
+        ("CANCELLED", "FAILURE"),
+    ],
+)
+async def test_a_task_that_is_said_to_have_ended_twice_is_not_believed(
+    ends: tuple[str, ...], name: str, way: str
+) -> None:
+    """No receipt comes with it, and the record may be stored."""
+    if name == "upsert" and way == "single job":
+        pytest.skip("no call of its own")
+    subject = SUBJECTS[name]
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1", "bundle job": "bd_1"}.get(way, "bk_1")
+    rules = {
+        "/tasks/": [task(end, id_) for end in ends],
+        "GET": [refusal(403, "PERMISSION_DENIED")],
+        "/": [accepted(id_)],
+    }
+    async with against(rules) as (session, _):
+        assert await statement(session, subject, way) == "unknown"

@@ -264,7 +264,7 @@ def replaced(path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("trouble", [no_room, removed, folder_removed, renamed, replaced])
 @pytest.mark.parametrize("count", [2, 2000])
-def test_letters_are_counted_only_where_they_are_to_be_found(
+def test_dead_letters_are_counted_only_where_they_are_to_be_found(
     trouble: Callable[[Path], AbstractContextManager[None]], count: int, tmp_path: Path
 ) -> None:
     """Whatever becomes of the file, `count` is how many whole letters `path` holds."""
@@ -295,7 +295,7 @@ LINE = (
 )
 
 
-async def test_a_job_whose_dead_letters_cannot_be_written_tells_what_became_of_all_it_has_sent(
+async def test_a_job_whose_dead_letters_cannot_be_written_reports_all_that_it_has_sent(
     tmp_path: Path,
 ) -> None:
     """It reads and sends no more, and does not turn what is in flight into unknown records."""
