@@ -183,12 +183,12 @@ class PatienceClock:
 
     def time(self) -> float:
         """Return the seconds on this clock. Only their differences have a meaning."""
-        now = asyncio.get_running_loop().time()
-        return now - self._left_out + max(0.0, self._until - now)
+        return self.moment().patience
 
     def moment(self) -> Moment:
         """Return this moment."""
-        return Moment(self.time(), asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return Moment(now - self._left_out + max(0.0, self._until - now), now)
 
     def since(self, begin: Moment) -> float:
         """Return the seconds since a moment; at most `LONGEST_ASKED_WAIT` of them are left out."""
