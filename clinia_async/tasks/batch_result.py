@@ -23,6 +23,7 @@ from clinia_async.calls.reconciliation import (
     Match,
     carried_out,
     evidence_of_batch,
+    statement_after,
 )
 from clinia_async.errors import (
     CliniaError,
@@ -43,6 +44,7 @@ from clinia_async.tasks.ended import (
     UNCONFIRMED,
     compare,
     failed,
+    has_ended_twice,
     receipts_of,
     until_after,
 )
@@ -194,5 +196,5 @@ def _actions_of(writes: "Sequence[calls.BatchWrite]") -> Mapping[tuple[str, str,
 
 def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: RequestError) -> NoReturn:
     if snapshot.status == TaskStatus.SUCCESS:
-        raise carried_out().on(failure)
+        raise statement_after(snapshot.status, is_contradicted=has_ended_twice(task)).on(failure)
     raise failed(task, snapshot, ()) from failure

@@ -54,6 +54,11 @@ async def receipts_of(task: Task[R], snapshot: TaskSnapshot) -> tuple[Sequence[R
     return receipts or (), failure
 
 
+def has_ended_twice(task: Task[R]) -> bool:
+    """Whether the service said twice how the task ended, and not the same: then neither is proven."""
+    return task.said_later is not None and task.said_later.is_terminal
+
+
 def failed(
     task: Task[R],
     snapshot: TaskSnapshot,

@@ -323,6 +323,8 @@ async def test_a_receipt_of_another_action_is_none_of_those_that_made_ids_need()
         ("FAILURE", "PENDING", "SUCCESS"),
         ("CANCELLED", "PENDING", "SUCCESS"),
         ("CANCELLED", "FAILURE"),
+        ("SUCCESS", "FAILURE"),
+        ("SUCCESS", "CANCELLED"),
     ],
 )
 async def test_a_task_that_is_said_to_have_ended_twice_is_not_believed(
