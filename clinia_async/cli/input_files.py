@@ -9,6 +9,9 @@ from pathlib import Path
 
 import click
 
+import clinia_async as clinia
+from clinia_async.ingest.readers.input_paths import listed
+
 STANDARD_INPUT = Path("-")
 _DEAD_LETTERS = ".dead.ndjson"
 _READ = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -31,18 +34,13 @@ def input_files(named: Sequence[Path]) -> tuple[Path, ...] | None:
             raise _bad("`-` is standard input, and cannot stand beside files")
         return None
     files = tuple(file for path in named for file in _meant(path))
-    _check_each_once(files)
-    return files
-
-
-def _check_each_once(files: Sequence[Path]) -> None:
-    """Raise `click.BadParameter` if a file is meant twice: records without ids would be stored twice."""
-    seen: set[tuple[int, int]] = set()
-    for file in files:
-        found = file.stat()
-        if (found.st_dev, found.st_ino) in seen:
-            raise _bad(f"the file {file} is named twice, perhaps by a folder or a pattern; name it once")
-        seen.add((found.st_dev, found.st_ino))
+    try:
+        listed(files)
+    except clinia.ConfigError as error:
+        reason = str(error)
+    else:
+        return files
+    raise _bad(reason)
 
 
 def input_size(files: tuple[Path, ...] | None, *, passes: int = 1) -> int | None:

@@ -99,6 +99,10 @@ MESSAGES = (
             " the files."
         ),
     ),
+    (
+        "validate text",
+        "this is no NDJSON: none of its first lines is JSON; say what it is with --format",
+    ),
     ("ingest *.none --source s", "Invalid value for 'FILE...': the pattern *.none matches no file."),
     (
         f"{INGEST} --emulator a.ndjson",
@@ -244,7 +248,7 @@ def silent_proxy(patch: pytest.MonkeyPatch, opened: ExitStack) -> None:
 
 def full_disk(_: pytest.MonkeyPatch, opened: ExitStack) -> None:
     """No file may grow beyond 10 kB, and the record that fails is longer."""
-    Path("long").write_text("x" * 20_000 + "\n")
+    Path("long").write_text("{" + "x" * 20_000 + "\n")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     opened.callback(resource.setrlimit, resource.RLIMIT_FSIZE, before)
@@ -296,7 +300,8 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIA_API_KEY", "a-key")
     Path("a.ndjson").write_text(line("aa"))
     Path("empty").write_text("\n")
-    Path("wrong").write_text("no JSON\n")
+    Path("text").write_text("id: aa\n")
+    Path("wrong").write_text("{no JSON\n")
     Path("folder").mkdir()
     Path("link").symlink_to("a.ndjson")
     Path("locked").touch(0o000)

@@ -28,6 +28,7 @@ from clinia_async.ingest.readers.fhir_bundle import PassedOver
 from clinia_async.ingest.readers.fhir_records import FhirContent
 from clinia_async.ingest.readers.files import identity_of, read_records
 from clinia_async.ingest.readers.formats import InputFormat
+from clinia_async.ingest.readers.input_paths import listed
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.records.input_part import InputPart
 from clinia_async.ingest.records.record import IdMapping
@@ -124,6 +125,7 @@ class ProcessIngestion:
         self.skipped_references: Counter[str] = Counter()
         self.error: CliniaError | None = None
         self._files = tuple(path_of("files", each) for each in files)
+        listed(self._files)  # a file that is named twice is refused before anything is started
         self._source, self._processes = source, processes
         self._dead_letters = DeadLetters(dead_letters).path
         self._session = dict(session or {})

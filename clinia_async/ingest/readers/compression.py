@@ -26,7 +26,14 @@ from typing import Protocol, Self, cast
 from attrs import define, field
 
 from clinia_async.errors import CliniaError, Outcome
-from clinia_async.ingest.readers.containers import PARQUET, compression_of, is_binary, is_known, unsupported
+from clinia_async.ingest.readers.containers import (
+    PARQUET,
+    begins_as_json,
+    compression_of,
+    is_binary,
+    is_known,
+    unsupported,
+)
 
 BLOCK = 256 * 1024
 """The most bytes that are read at once."""
@@ -238,6 +245,7 @@ def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked
     name = compression_of(outer.start)
     if name is None:
         _refuse(outer.start, any_encoding=any_encoding)
+        _refuse_archive_behind(raw, outer.start)
         return outer
     if name == "zip":
         member = _member(raw)
@@ -257,6 +265,19 @@ def _refuse(start: bytes, *, any_encoding: bool) -> None:
         raise InputError(f"the input is {name}")
     if not any_encoding and is_binary(start) and not start.startswith(PARQUET):
         raise InputError("the input is no text, and of no format that is read")
+
+
+def _refuse_archive_behind(raw: BufferedReader, start: bytes) -> None:
+    """Raise `InputError` for a file that ends with a zip archive, whatever stands before that."""
+    if begins_as_json(start) or start.startswith(PARQUET) or _size_of(raw) is None:
+        return
+    place = raw.tell()
+    has_archive = zipfile.is_zipfile(raw)
+    raw.seek(place)
+    if has_archive:
+        raise InputError(
+            "the input is a zip archive that unpacks itself, or stands behind something; unpack it"
+        )
 
 
 class _Peeked:

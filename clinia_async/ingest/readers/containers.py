@@ -27,8 +27,16 @@ _UNPACK = "give its files one by one, as with {} | clinia-async ingest - --forma
 _EXPORT = "export it as Parquet or CSV"
 _DECOMPRESS = "decompress it, or compress it by gzip, bzip2, xz or zstd"
 _LZMA = f"compressed by lzma (.lzma); {_DECOMPRESS}"
+_READ = "FHIR is read as JSON, and tables as CSV or Parquet"
 _IMAGE = "an image, which holds no records"
 _LFS = "a pointer of Git LFS, and not the file; fetch it with git lfs pull"
+
+
+def _magic(letters: bytes) -> re.Pattern[bytes]:
+    """Return what finds letters in front of what is no text: a table may begin with ORCID, too."""
+    return re.compile(letters + rb"(?=.*[\x00-\x08\x0e-\x1a])", re.DOTALL)
+
+
 _NAMES = (
     (_UTF32, f"UTF-32 text; {_RECODE.format('utf-32')}"),
     (_UTF16, f"UTF-16 text; {_RECODE.format('utf-16')}"),
@@ -37,9 +45,10 @@ _NAMES = (
     (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an Excel or Office file; save the sheet as CSV"),
     (re.compile(rb"SQLite format 3\x00"), f"a SQLite database; {_EXPORT}, or read a cursor with clinia.rows"),
     (re.compile(rb"Obj\x01"), f"an Avro file; {_EXPORT}"),
-    (re.compile(rb"ORC"), f"an ORC file; {_EXPORT}"),
-    (re.compile(rb"ARROW1|\xff{4}.{3}\x00\x10\x00\x00\x00", re.DOTALL), f"an Arrow file; {_EXPORT}"),
-    (re.compile(rb"FEA1"), f"a Feather file; {_EXPORT}"),
+    (_magic(rb"ORC"), f"an ORC file; {_EXPORT}"),
+    (_magic(rb"ARROW1"), f"an Arrow file; {_EXPORT}"),
+    (re.compile(rb"\xff{4}.{3}\x00\x10\x00\x00\x00", re.DOTALL), f"an Arrow file; {_EXPORT}"),
+    (_magic(rb"FEA1"), f"a Feather file; {_EXPORT}"),
     (re.compile(rb"\x89PNG|GIF8[79]a|\xff\xd8\xff|II\x2a\x00|MM\x00\x2a"), _IMAGE),
     (re.compile(rb"BM.{4}\x00{4}|RIFF.{4}WEBP", re.DOTALL), _IMAGE),
     (re.compile(rb"%PDF-"), "a PDF file, which holds no records"),
@@ -49,8 +58,18 @@ _NAMES = (
     (re.compile(rb"\x89HDF\r\n"), f"an HDF5 file; {_EXPORT}"),
     (re.compile(rb"\x5d\x00\x00[\x00-\x02\x04\x08\x10\x20\x40\x80]"), _LZMA),
     (re.compile(rb"version https://git-lfs"), _LFS),
-    (re.compile(rb"(\xef\xbb\xbf)?\s*<"), "XML or HTML; FHIR is read as JSON, and tables as CSV or Parquet"),
-    (re.compile(rb"\x0b?MSH[^\w\s]"), "HL7 version 2; FHIR is read as JSON, and tables as CSV or Parquet"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<"), f"XML or HTML; {_READ}"),
+    (re.compile(rb"!<arch>\n"), f"an ar archive; {_UNPACK.format('ar p ARCHIVE FILE')}"),
+    (re.compile(rb"0707(01|02|07)[0-9A-Fa-f]{8}"), "a cpio archive; unpack it"),
+    (re.compile(rb"#!\s*/"), "a script, perhaps with an archive behind it; unpack that"),
+    (re.compile(rb"MZ[^\n]{0,64}\x00|\x7fELF"), "a program, perhaps with an archive in it; unpack that"),
+    (re.compile(rb"\x1e"), "a JSON text sequence; leave out its record separators (1E), and it is NDJSON"),
+    (re.compile(rb"{\\rtf"), "an RTF file, which holds no records"),
+    (_magic(rb"PARE"), "Parquet whose footer is encrypted; decrypt it"),
+    (re.compile(rb"\x93NUMPY"), f"an array of numpy; {_EXPORT}"),
+    (re.compile(rb"\x00{128}DICM"), "a DICOM file; FHIR is read as JSON"),
+    (re.compile(rb"-----BEGIN PGP|age-encryption\.org"), "encrypted; decrypt it"),
+    (re.compile(rb"\x0b?(MSH|FHS|BHS)([^\w\s])[^\w\s]{2,5}\2"), f"HL7 version 2; {_READ}"),
 )  # fmt: skip
 
 
@@ -60,7 +79,7 @@ def is_known(start: bytes) -> bool:
         return True
     # text that begins as JSON, or whose first line is whole, is no archive
     return len(start) >= len(XZ) and (
-        _begins_as_json(start) or (b"\n" in start and _is_text(start)) or compression_of(start) is not None
+        begins_as_json(start) or (b"\n" in start and _is_text(start)) or compression_of(start) is not None
     )
 
 
@@ -81,7 +100,7 @@ def is_binary(start: bytes) -> bool:
     `START` where it is not UTF-8: what is compressed or drawn may have a line break among its first bytes.
     """
     head = start[:START]
-    if _CONTROL.search(head.partition(b"\n")[0]) and not _begins_as_json(head):
+    if _CONTROL.search(head.partition(b"\n")[0]) and not begins_as_json(head):
         return True
     if _JSON_BEGINS.match(head) or len(_CONTROL.findall(head)) <= 3 + len(head) // 32:
         return False
@@ -107,7 +126,8 @@ def _is_old_tar(start: bytes) -> bool:
     return sum(header) - sum(header[_TAR_SUM]) + 8 * ord(" ") == int(written, 8)
 
 
-def _begins_as_json(start: bytes) -> bool:
+def begins_as_json(start: bytes) -> bool:
+    """Return whether it begins as an object or a list of JSON does."""
     return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 

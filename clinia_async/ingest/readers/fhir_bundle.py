@@ -4,6 +4,8 @@
   was deleted last is not there at all: neither it nor what leads to it is loaded, and it is counted.
 * Of a transaction or a batch, entries to POST and PUT count. What a PATCH holds is no resource, and is
   passed over; what is to be read or deleted is not there. What a search says of itself is no resource.
+* Entries with different `fullUrl`s are different resources. Where they have one id all the same, which only
+  URNs allow, each is a bad record, for two would become one; what leads to them is counted.
 * A reference is looked up among the `fullUrl`s of its own Bundle, then of those around it. A relative one
   means the server of its entry's `fullUrl`. A conditional one, `Type?identifier=system|value`, leads to
   the resource of the Bundle that alone has that identifier.
@@ -53,6 +55,10 @@ _NOT_KNOWN = {
 """What is expected of an entry whose resource cannot be loaded."""
 _OF_BUNDLE = "from or to a Bundle, which is not loaded itself"
 _SEVERAL = "its fullUrl stands for several resources"
+_SHARED = "to one of several resources with the same id"
+_OWN_ID = "an id of its own: another entry of another fullUrl has the same one"
+_OTHER = "#other"
+"""Behind a `fullUrl` in a letter: it stands for that of another entry with the same id."""
 _K = TypeVar("_K")
 _QUOTED = re.compile(rb'"([^"\\]{1,2000})"')
 _LARGEST_QUERY = 4096
@@ -75,6 +81,8 @@ class Bundle:
     _targets: dict[str, Identity | None] = field(factory=dict, repr=False)
     """What each `fullUrl` stands for; None for one that stands for several."""
     _identifiers: dict[tuple[str, str | None, str], Identity | None] = field(factory=dict, repr=False)
+    _shared: frozenset[Identity] | None = field(default=None, init=False, repr=False)
+    """What several `fullUrl`s stand for, once all entries are indexed."""
     _number: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -137,16 +145,15 @@ class Bundle:
         path = f"{path}.resource"
         type_, id_ = self._type_and_id(entry, path)
         identity = self._identity(entry, type_, id_)
-        reason = self._reason_to_pass(method)
+        reason = self._reason_to_pass(method, entry)
         if self.type == "history" and reason is None and identity is not None:
             standing = self.histories.see(identity, entry, self._number, is_deleted=False)
             if standing in _NOT_KNOWN:
                 yield Wrong(f"{path}.meta.lastUpdated", _NOT_KNOWN[standing], entry, self)
                 return
             reason = None if standing is Standing.LAST else "in an earlier version"
-        search = entry.get("search")
-        if isinstance(search, dict) and search.get("mode") == "outcome":
-            reason = "in the outcome of a search"
+        if reason is None and self._is_shared(identity):
+            raise DecodeError(f"{path}.id", _OWN_ID)
         base = _base(_full_url(entry), type_, id_) or self.base
         for number, each in enumerate(resources_in(resource, path)):
             if reason is not None:
@@ -185,8 +192,10 @@ class Bundle:
                 resource, Bundle(self.servers, self.histories, self, base), passed_over
             )
 
-    def _reason_to_pass(self, method: str | None) -> str | None:
-        is_history = self.type == "history"
+    def _reason_to_pass(self, method: str | None, entry: Object) -> str | None:
+        is_history, search = self.type == "history", entry.get("search")
+        if isinstance(search, dict) and search.get("mode") == "outcome":
+            return "in the outcome of a search"
         if self.type in _REQUESTS and method == "PATCH":
             return "in what a PATCH changes"
         if is_history and method == "DELETE":
@@ -225,30 +234,60 @@ class Bundle:
             id_ = address[2] if address is not None else _end_of(url or "")
         return None if id_ is None else (type_, self.servers.record_id(base, id_))
 
+    def _is_shared(self, identity: Identity | None) -> bool:
+        """Return whether entries of several `fullUrl`s have the identity: URNs say nothing of the id."""
+        if self._shared is None:
+            self._shared = self._find_shared()
+        return identity in self._shared
+
+    def _find_shared(self) -> frozenset[Identity]:
+        if len({*self._targets.values()}) == len(self._targets):
+            return frozenset()
+        urls: dict[Identity | None, str] = {None: ""}
+        return frozenset(
+            identity
+            for url, identity in self._targets.items()
+            if urls.setdefault(identity, own := self._own_url(url, identity)) != own and identity is not None
+        )
+
+    def _own_url(self, url: str, identity: Identity | None) -> str:
+        """Return the URL, or nothing where it is the address of the resource, however it is written."""
+        address = parse_address(url)
+        if identity is None or address is None:
+            return url
+        base, type_, id_ = address
+        return "" if (type_, self.servers.record_id(base, id_)) == identity else url
+
     def _identity_of(self, resource: Resource, base: str | None) -> Identity | None:
         return None if resource.id is None else (resource.type, self.servers.record_id(base, resource.id))
 
     def target(self, reference: str, base: str | None) -> Identity | str:
         """Return what `reference` leads to from a resource of the server `base`, or why that is not known."""
         found = self._resolved(reference, base)
-        return "to a deleted resource" if isinstance(found, tuple) and self._is_deleted(found) else found
+        if isinstance(found, str):
+            return found
+        if self._is_deleted(found):
+            return "to a deleted resource"
+        return _SHARED if any(bundle._is_shared(found) for bundle in self._around()) else found
+
+    def _around(self) -> Iterator["Bundle"]:
+        """Yield this Bundle and those that it stands in, from the inside."""
+        bundle: Bundle | None = self
+        while bundle is not None:
+            yield bundle
+            bundle = bundle.outer
 
     def _is_deleted(self, identity: Identity) -> bool:
         """Return whether a history here or around says that the resource is gone."""
-        bundle: Bundle | None = self
-        while bundle is not None:
-            if bundle.type == "history":
-                return self.histories.is_deleted(identity)
-            bundle = bundle.outer
-        return False
+        in_history = any(bundle.type == "history" for bundle in self._around())
+        return in_history and self.histories.is_deleted(identity)
 
     def _resolved(self, reference: str, base: str | None) -> Identity | str:
         text = _same_urn(reference).partition("/_history/")[0]
         address = parse_address(reference)
         if address is not None and address[0] is None and base is not None:
             text = f"{base}/{text}"
-        bundle: Bundle | None = self
-        while bundle is not None:
+        for bundle in self._around():
             if "?" in reference:
                 found = bundle._identifiers.get(_query(reference), "")
             else:
@@ -257,7 +296,6 @@ class Bundle:
                 return "conditional: several have the identifier" if "?" in reference else _SEVERAL
             if found:
                 return found
-            bundle = bundle.outer
         return self._target_elsewhere(reference, base)
 
     def _target_elsewhere(self, reference: str, base: str | None) -> Identity | str:
@@ -275,12 +313,13 @@ class Bundle:
         found: dict[str, Identity] = {}
         for quoted in _QUOTED.findall(text):
             url = quoted.decode(errors="replace")
-            bundle: Bundle | None = self
-            while bundle is not None and url not in found:
+            for bundle in self._around():
                 identity = bundle._targets.get(_same_urn(url))
                 if identity is not None:
                     found[url] = identity
-                bundle = bundle.outer
+                    if bundle._is_shared(identity):
+                        found[url + _OTHER] = identity
+                    break
         return found
 
 

@@ -38,6 +38,7 @@ from clinia_async.ingest.readers.formats import (
     format_by_name,
     is_peeked,
 )
+from clinia_async.ingest.readers.input_paths import Paths, listed
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
@@ -52,7 +53,6 @@ from clinia_async.serialization import exact_json
 _DIGEST_BLOCK = 1024 * 1024
 Block = Iterable[Item | RecordBatch | Barrier]
 _UTF8 = "utf-8"
-Paths = Path | str | Sequence[Path | str] | None
 _WITH_COLUMNS = TABLES | {InputFormat.DEAD_LETTERS}
 
 
@@ -118,12 +118,13 @@ def read_records(
             the URL of theirs as a suffix. None is the first server that the input names.
 
     Raises:
-        ConfigError: At once, for options that do not go together.
+        ConfigError: At once, for options that do not go together, and for a file that is named twice.
         InputError: From the stream, where a file cannot be read on, or plainly is of another format.
     """
     asked = format_asked(format)
-    formats = {asked or format_by_name(each) for each in _listed(path)}
-    if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(path):
+    paths = listed(path)
+    formats = {asked or format_by_name(each) for each in paths}
+    if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(paths):
         raise ConfigError("columns are for CSV and Parquet: leave them out for other formats")
     content = _fhir_content(fhir)
     counts: PassedOver = Counter() if passed_over is None else passed_over
@@ -135,10 +136,10 @@ def read_records(
         return _Files(asked, columns, table or TableOptions(), lines, reader)
 
     if content is not FhirContent.BOTH:
-        return RecordStream(files(content, counts).read(_listed(path)))
+        return RecordStream(files(content, counts).read(paths))
     first = files(FhirContent.RESOURCES, Counter())
     second = files(FhirContent.REFERENCES, counts, is_second=True)
-    return RecordStream(_twice(first, second, _listed(path)))
+    return RecordStream(_twice(first, second, paths))
 
 
 def read_fhir_files(
@@ -148,7 +149,7 @@ def read_fhir_files(
     asked = format_asked(format_)
     if asked not in FHIR:
         raise ConfigError("the format must be fhir, fhir-ndjson or fhir-document")
-    return _Files(asked, None, TableOptions(), reader.lines, reader).read(_listed(path))
+    return _Files(asked, None, TableOptions(), reader.lines, reader).read(listed(path))
 
 
 async def _twice(
@@ -190,7 +191,7 @@ async def identity_of(
         ConfigError: an option is wrong.
         InputError: a file cannot be read.
     """
-    paths = _listed(path)
+    paths = listed(path)
     if None in paths:
         return None
     asked = format_asked(format)
@@ -228,11 +229,6 @@ def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool
     raise InputError(f"the input cannot be read (error {number})")
 
 
-def _listed(path: Paths) -> Sequence[Path | None]:
-    paths = path if isinstance(path, list | tuple) else [path]
-    return [optional_path_of("path", each) for each in paths]
-
-
 def _fhir_content(content: FhirContent | str) -> FhirContent:
     try:
         return FhirContent(content)
@@ -241,10 +237,10 @@ def _fhir_content(content: FhirContent | str) -> FhirContent:
     raise ConfigError("fhir must be references, resources or both")
 
 
-def _are_dead_letters(path: Paths) -> bool:
+def _are_dead_letters(paths: Sequence[Path | None]) -> bool:
     """Return whether all files are dead letters, under whatever name."""
-    paths = [each for each in _listed(path) if each is not None and each.is_file()]
-    return bool(paths) and all(_begins_with_letter(each) for each in paths)
+    found = [each for each in paths if each is not None and each.is_file()]
+    return bool(found) and all(map(_begins_with_letter, found))
 
 
 def _begins_with_letter(path: Path) -> bool:
@@ -326,7 +322,8 @@ class _Files:
         return InputStream(path, any_encoding=self.table.encoding != _UTF8)
 
     def _format(self, stream: InputStream) -> InputFormat:
-        start = stream.peek(PEEKED, until=is_peeked)
+        is_named = (self.asked or format_by_name(stream.path)) is not None
+        start = stream.peek(PEEKED, until=partial(is_peeked, is_named=is_named))
         by_name = format_by_name(stream.path) or format_by_name(stream.member)
         return checked_format(self.asked, by_name, start)
 

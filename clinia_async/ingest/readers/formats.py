@@ -7,7 +7,7 @@ from pathlib import Path
 from clinia_async.errors import ConfigError, DecodeError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.compression import InputError
-from clinia_async.ingest.readers.containers import PARQUET
+from clinia_async.ingest.readers.containers import PARQUET, begins_as_json
 from clinia_async.serialization.exact_json import loads
 
 
@@ -48,6 +48,8 @@ _ENDINGS = {
 }
 _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _BOM = b"\xef\xbb\xbf"
+_JSON_LIST = re.compile(rb'\s*\[\s*([\[{"\]0-9.-]|true|false|null|\Z)')
+_JSON_LINE = re.compile(rb'^\s*(\{|\[\s*[\[{"])', re.MULTILINE)
 _RESOURCE_TYPE = re.compile(rb'\s*\[?\s*\{\s*"resourceType"\s*:|^\s{1,8}"resourceType"\s*:', re.MULTILINE)
 
 
@@ -80,9 +82,12 @@ def _bare_name(path: Path | None) -> str:
     return name
 
 
-def is_peeked(start: bytes) -> bool:
-    """Return whether `start` holds a whole line, which is enough for `checked_format`."""
-    return b"\n" in start.lstrip()
+def is_peeked(start: bytes, *, is_named: bool) -> bool:
+    """Return whether `start` is enough for `checked_format`: it holds a whole line.
+
+    Where neither a name nor an option says what the input is, the line must be the start of JSON.
+    """
+    return b"\n" in start.lstrip() and (is_named or begins_as_json(start))
 
 
 def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start: bytes) -> InputFormat:
@@ -107,9 +112,11 @@ def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start
         raise InputError("this is FHIR: read it with --format fhir")
     if known is InputFormat.JSON:
         return InputFormat.NDJSON if asked is None and _is_object(_first_line(start)) else known
-    if first == b"[":
+    if first == b"[" and _JSON_LIST.match(start):
         raise InputError("this is a JSON list, and not one record a line: read it with --format json")
     _check_lines(start, is_asked=asked is not None)
+    if asked is None and by_name is None and start.strip() and not _JSON_LINE.search(start):
+        raise InputError("this is no NDJSON: none of its first lines is JSON; say what it is with --format")
     return known
 
 

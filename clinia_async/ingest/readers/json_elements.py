@@ -8,18 +8,25 @@ neighbours are read.
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum
 
 from attrs import define, field, frozen
+
+from clinia_async.errors import DecodeError
+from clinia_async.serialization.exact_json import loads
 
 _TO_BRACKET = re.compile(
     rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+([{}\[\]"]|\Z)', re.DOTALL
 )
 """Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
-_KEY = re.compile(rb'"([^"\\]*)"[ \t\r\n]*:[ \t\r\n]*\Z')
+_KEY = re.compile(rb'(?<!\\)"[^"\\]*+(?:\\.[^"\\]*+)*+"\Z', re.DOTALL)
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SPACE = b" \t\r\n"
 _LONGEST_KEY = 256
-"""Bytes before a list in which its name is searched."""
+"""Bytes of the name of a list, as it is written."""
+_BEFORE = 4096
+"""Bytes before a list in which its name is searched: there may be space between them."""
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _OPEN_LIST, _OPEN_OBJECT = b'"[{'
 _OPENING = frozenset(b"[{")
@@ -163,8 +170,16 @@ class ElementScanner:
         self._commas += between.count(b",")
 
     def _key_before(self, start: int) -> bytes:
-        match = _KEY.search(self._tail + self._data[max(self._start, start - _LONGEST_KEY) : start])
-        return match[1] if match else b""
+        """Return the name of the field whose value begins at `start`; none for one that is too long."""
+        before = (self._tail + self._data[max(self._start, start - _BEFORE) : start]).rstrip(_SPACE)
+        if not before.endswith(b":"):
+            return b""
+        match = _KEY.search(before[:-1].rstrip(_SPACE)[-_LONGEST_KEY:])
+        if match is None:
+            return b""
+        with suppress(DecodeError):
+            return str(loads(match[0])).encode(errors="replace")  # it may be written with escapes
+        return b""
 
     def _element(self, end: int) -> Element:
         is_kept = not self._is_too_large and end - self._start <= self.largest
@@ -186,7 +201,7 @@ class ElementScanner:
     def _keep(self, stop: int, more: bytes = b"") -> None:
         piece = self._data[self._start : stop] + more
         self._frame_size += len(piece)
-        self._tail = (self._tail + piece)[-_LONGEST_KEY:]
+        self._tail = (self._tail + piece[-_BEFORE:])[-_BEFORE:]
         if self._frame_size <= self.largest:
             self._frame.append(piece)
         else:

@@ -64,12 +64,14 @@ def path(tmp_path: Path) -> Path:
         ("https://fhir.example.org/r4/Organization/9", "Organization/9"),
         ("http://fhir.example.org:8080/a/b/Organization/9/_history/3", "Organization/9"),
         ("urn:uuid:5f0c", "Practitioner/prac-1"),
-        ("https://elsewhere.example.org/Thing/9", "Practitioner/prac-1"),
+        ("https://elsewhere.example.org/Thing/9", "Practitioner/prac-2"),
     ],
 )
 async def test_literal_references_lead_to_a_type_and_an_id(reference: str, target: str, path: Path) -> None:
-    practitioner: dict[str, object] = {"resourceType": "Practitioner", "id": "prac-1"}
-    listed = [("urn:uuid:5f0c", practitioner), ("https://elsewhere.example.org/Thing/9", practitioner)]
+    urls = ["urn:uuid:5f0c", "https://elsewhere.example.org/Thing/9"]
+    listed: list[tuple[str | None, dict[str, object]]] = [
+        (url, {"resourceType": "Practitioner", "id": f"prac-{number}"}) for number, url in enumerate(urls, 1)
+    ]
     found = await read(path, bundle((None, patient(generalPractitioner=[to(reference)])), *listed))
     type_ = f"Patient-generalPractitioner-{target.partition('/')[0]}"
     assert edges(found) == [(type_, "Patient/pat-1", target)]

@@ -19,8 +19,10 @@ from clinia_async import (
     ConfigError,
     Disposition,
     InputError,
+    ProcessIngestion,
     Record,
     escape_dots,
+    fhir_definitions,
     identity_of,
     read_ndjson,
     read_records,
@@ -213,6 +215,32 @@ async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: 
         await identity_of(tmp_path)
 
 
+@pytest.mark.parametrize("other", ["same", "symbolic", "hard", "dots"])
+async def test_a_file_is_named_once(other: str, tmp_path: Path) -> None:
+    """Whatever names the files to the library, and by whichever of its names."""
+    path = tmp_path / "a.fhir.ndjson"
+    path.write_bytes(b'{"resourceType":"Patient","id":"aa"}\n')
+    again = {"same": path, "dots": tmp_path / ".." / tmp_path.name / path.name}.get(other, tmp_path / "b")
+    if other == "symbolic":
+        again.symlink_to(path)
+    elif other == "hard":
+        again.hardlink_to(path)
+    paths = [path, again]
+    with pytest.raises(ConfigError, match="named twice"):
+        read_records(paths, SOURCE)
+    with pytest.raises(ConfigError, match="named twice"):
+        await identity_of(paths)
+    with pytest.raises(ConfigError, match="named twice"):
+        await fhir_definitions(paths)
+    with pytest.raises(ConfigError, match="named twice"):
+        ProcessIngestion(paths, SOURCE, processes=2, dead_letters=tmp_path / "d")
+    with pytest.raises(ConfigError, match="named twice"):
+        read_records([None, None], SOURCE)  # type: ignore[list-item]
+    copy = tmp_path / "copy.fhir.ndjson"
+    copy.write_bytes(path.read_bytes())
+    read_records([path, copy, tmp_path / "gone"], SOURCE)
+
+
 async def test_options_that_do_not_go_together_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "data.ndjson"
     with pytest.raises(ConfigError, match="CSV and Parquet"):
@@ -266,6 +294,18 @@ LINES = b"".join(GOOD % n + b"\n" for n in range(3))
         (LINES.replace(b"\n", b"\r"), "carriage returns"),
         (zip_of({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "Excel"),
         (zip_of({"a.ndjson": LINES, "b.ndjson": LINES}), "2 files"),
+        (b"MZ\x90\0\x03\0\0\0" + b"\0" * 600 + zip_of({"a.ndjson": LINES}), "a program"),
+        (b"MZ, a stub of text\n" * 60 + zip_of({"a.ndjson": LINES}), "unpacks itself"),
+        (b"no,archive\n" * 60 + zip_of({"a.ndjson": LINES}) + b"", "unpacks itself"),
+        (b"#!/bin/sh\ncat <<END\n" + LINES + b"END\n", "a script"),
+        (b"!<arch>\na.ndjson        0           0     0     100644  99        `\n" + LINES, "an ar archive"),
+        (b"070701" + b"0" * 104 + b"a.ndjson\0\0" + LINES, "a cpio archive"),
+        (b"\x1e" + LINES.replace(b"\n", b"\n\x1e", 1), "JSON text sequence"),
+        (b"ORC" + b"\x11\0\0" * 90, "an ORC file"),
+        (b"ARROW1\0\0" + b"\xff" * 90, "an Arrow file"),
+        (b"type: t\nid: aa\n", "none of its first lines is JSON"),
+        (b"[section]\nid=aa\n", "none of its first lines is JSON"),
+        (b"INSERT INTO t VALUES (1);\n", "none of its first lines is JSON"),
     ],
 )
 async def test_what_is_no_ndjson_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -292,6 +332,36 @@ def test_text_in_any_encoding_is_text(encoding: str) -> None:
     assert not is_binary(b"id,note\n" + b'aa,"\x01\x02\0\x07 \xc3\xa9"\n' * 40), (
         "cells may hold any character"
     )
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "ORCID",
+        "MZ",
+        "PARENT",
+        "FEA1",
+        "ARROW1",
+        "BM",
+        "GIF",
+        "Obj",
+        "II",
+        "PK",
+        "Rar",
+        "MM",
+        "BZh",
+        "FHS",
+        "MSH",
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n"])
+async def test_a_table_may_begin_with_the_letters_of_a_container(
+    column: str, end: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"{column},n\naa,1{end}")
+    (found,) = await read_file(path, columns=ColumnMapping({"type": "=t", "id": column, "data.n": "n"}))
+    assert isinstance(found, Record)
 
 
 @pytest.mark.parametrize("first", [b"{", b"\0", b"{\0"])

@@ -43,6 +43,34 @@ async def read(text: str, name: str) -> Sequence[Item]:
         return await read_file(path)
 
 
+NAMES = st.lists(st.sampled_from([None, "u", "U"]), min_size=5, max_size=5)
+SPACE = st.text(" \t\r\n", max_size=3) | st.just(" " * 1500)
+
+
+def written(name: str, escapes: list[str | None]) -> str:
+    """Return a string of JSON with some of its characters written as escapes."""
+    forms = {None: "{0}", "u": "\\u{1:04x}", "U": "\\u{1:04X}"}
+    pairs = zip(name, escapes, strict=True)
+    return '"' + "".join(forms[escape].format(each, ord(each)) for each, escape in pairs) + '"'
+
+
+@given(
+    escapes=NAMES,
+    before=SPACE,
+    after=SPACE,
+    size=st.integers(1, 4000),
+    other=st.sampled_from(["a", 'x"', "\\"]),
+)
+def test_the_list_is_found_however_its_name_is_written(
+    escapes: list[str | None], before: str, after: str, size: int, other: str
+) -> None:
+    key = f"{written('entry', escapes)}{before}:{after}"
+    text = f'{{{json.dumps(other + "entry")}:[{{"no": 1}}],{key}[{{"yes": 1}}]}}'.encode()
+    blocks = iter([text[start : start + size] for start in range(0, len(text), size)])
+    found = [*ElementScanner(lambda: next(blocks, b""), b"entry", 10_000)]
+    assert [each.text for each in found if isinstance(each, Element)] == [b'{"yes": 1}']
+
+
 @given(places=PLACES, size=st.integers(1, 7), indent=INDENTS)
 def test_an_element_knows_its_place_wherever_the_blocks_end(
     places: list[tuple[str, object]], size: int, indent: int | None
