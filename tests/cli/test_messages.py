@@ -101,7 +101,7 @@ MESSAGES = (
     ),
     (
         "validate text",
-        "this is no NDJSON: none of its first lines is JSON; say what it is with --format",
+        "this is no NDJSON: none of its first lines is JSON; give its format with --format",
     ),
     ("ingest *.none --source s", "Invalid value for 'FILE...': the pattern *.none matches no file."),
     (

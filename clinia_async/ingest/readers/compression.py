@@ -161,6 +161,8 @@ class InputStream:
     path: Path | None
     any_encoding: bool = False
     """Text in UTF-16 or UTF-32 is no error."""
+    marks: bytes = b""
+    """Control characters that may stand in text, such as those that separate cells."""
     _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
     _raw: BufferedReader = field(init=False, repr=False)
     _stream: "_Peeked | None" = field(default=None, init=False, repr=False)
@@ -205,7 +207,7 @@ class InputStream:
         if self._has_ended:
             return b""
         if self._stream is None:
-            self._stream = decompressed(self._raw, any_encoding=self.any_encoding)
+            self._stream = decompressed(self._raw, self.marks, any_encoding=self.any_encoding)
         block = read_block(self._stream)
         self._has_ended = not block
         return block
@@ -239,12 +241,15 @@ def open_input(path: Path | None) -> BufferedReader:
     raise InputError(f"the input cannot be opened (error {number}): check its name and rights")
 
 
-def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked":
-    """Return the decompressed bytes of `raw`. Raises `InputError` for a container that is not read."""
+def decompressed(raw: BufferedReader, marks: bytes = b"", *, any_encoding: bool = False) -> "_Peeked":
+    """Return the decompressed bytes of `raw`, with `marks` and `any_encoding` as `InputStream` has them.
+
+    Raises `InputError` for a container that is not read.
+    """
     outer = _Peeked(raw)
     name = compression_of(outer.start)
     if name is None:
-        _refuse(outer.start, any_encoding=any_encoding)
+        _refuse(outer.start, marks, any_encoding=any_encoding)
         _refuse_archive_behind(raw, outer.start)
         return outer
     if name == "zip":
@@ -255,11 +260,12 @@ def decompressed(raw: BufferedReader, *, any_encoding: bool = False) -> "_Peeked
         inner = _Peeked(_Decoder(outer, _CODECS[name]()))
     if compression_of(inner.start) is not None:
         raise InputError("the input is compressed twice; decompress it once")
-    _refuse(inner.start, any_encoding=any_encoding)
+    _refuse(inner.start, marks, any_encoding=any_encoding)
     return inner
 
 
-def _refuse(start: bytes, *, any_encoding: bool) -> None:
+def _refuse(start: bytes, marks: bytes, *, any_encoding: bool) -> None:
+    start = start.translate(None, marks)
     name = unsupported(start)
     if name is not None and not (any_encoding and "text" in name):
         raise InputError(f"the input is {name}")

@@ -1,9 +1,9 @@
 """Rows of CSV as RFC 4180 has it, and its usual relatives, read block by block in a thread.
 
 Rows are counted as a spreadsheet counts them: where the first row names the columns, the first record is
-row 2. Cells are text; an empty one leaves its field out, and a row of empty cells alone is blank. Rows end
-with a line feed, with or without a carriage return before it; in a file without a single line feed at its
-start, with a carriage return.
+row 2. A line `sep=;` in front of them, as Excel has it, names the delimiter. Cells are text; an empty one
+leaves its field out, and a row of empty cells alone is blank. Rows end with a line feed, with or without a
+carriage return before it; in a file without a single line feed at its start, with a carriage return.
 
 A row over 1 MiB, one with a quotation mark that is out of place, and one with a carriage return in a cell
 without marks cost themselves. `csv_faults` says where such a row ends; where that is unknown, the input is
@@ -32,6 +32,8 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 _ROWS = 1024
 """Rows at once, at most."""
 _NO_NAMES = "the row that should name the columns is empty: pass over the lines before it with --skip"
+_AGAIN = "must be a record, and is the row that names the columns once more"
+_NAMED = re.compile(r'("?)sep=([^"\r\n])\1[\r\n]*')
 _NOT_TEXT = re.compile(r"[\udc80-\udcff]")
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 
@@ -45,7 +47,7 @@ async def read_csv(
     table = await asyncio.to_thread(CsvTable, stream, options)
     header = await asyncio.to_thread(table.header)
     reader = rows_for(mapping or _own_mapping(header, table.delimiter))
-    columns = ChosenColumns(header, reader, table.delimiter, options.encoding)
+    columns = ChosenColumns(header, reader, table.delimiter, options)
     left = options.limit
     while left is None or left > 0:
         rows = await asyncio.to_thread(table.rows)
@@ -74,12 +76,14 @@ class Rows:
 class ChosenColumns:
     """Picks the cells that are mapped. Raises `InputError` for a column that is not there."""
 
-    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str, encoding: str) -> None:
+    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str, options: TableOptions) -> None:
         for name in rows.columns:
             if header.count(name) != 1:
                 raise _missing(name, rows, header, delimiter)
         self._header = header
-        self._encoding = encoding.upper()
+        self._delimiter = delimiter
+        self._names = header if options.header and len(header) > 1 else None
+        self._encoding = options.encoding.upper()
         self._rows = rows
         self._places = [header.index(name) for name in rows.columns]
 
@@ -95,6 +99,8 @@ class ChosenColumns:
             if not isinstance(cells, BadRow) and not any(cells):
                 others.append(Blank(number))
                 continue
+            if cells == self._names:  # kept so that its dead letter is no record either
+                cells = BadRow(_AGAIN, self._delimiter.join(self._names))  # noqa: PLW2901
             if limit is not None and len(good) + sum(type(item) is BadRecord for item in others) >= limit:
                 break
             reason = self._reason(cells, are_text=rows.are_text)
@@ -106,9 +112,9 @@ class ChosenColumns:
         return self._rows.read(_range(found), self._columns(good), others)
 
     def _are_whole(self, rows: Rows) -> bool:
-        """Return whether each row has a cell for each column, and is neither blank nor ambiguous."""
+        """Return whether each row has a cell for each column, and is neither blank nor the header again."""
         cells = rows.cells
-        if not rows.are_text or set(map(type, cells)) != {list}:
+        if not rows.are_text or set(map(type, cells)) != {list} or self._names in cells:
             return False
         return set(map(len, cells)) == {len(self._header)} and all(map(any, cells))  # type: ignore[arg-type]
 
@@ -168,18 +174,27 @@ class CsvTable:
     """The rows of a table. Everything here runs in a thread, and raises `InputError`."""
 
     def __init__(self, stream: InputStream, options: TableOptions) -> None:
-        self.delimiter = options.delimiter or _default_delimiter(stream)
         self._has_header = options.header
         self._lines = TextLines(stream, options.encoding)
+        named = None if options.skip else self._named_delimiter()
+        self.delimiter = options.delimiter or named or _default_delimiter(stream)
         self._marks = Marks(self.delimiter, None if options.quote == NO_QUOTE else options.quote)
         self._width: int | None = None
         self._given_back = 0
-        self._number = 1 + options.skip
+        self._number = 1 + options.skip + (named is not None)
         self._skip = options.skip
         self._error: InputError | None = None
         self._held: Rows | None = None
         if csv.field_size_limit() < LARGEST_LINE:
             csv.field_size_limit(LARGEST_LINE)  # a row is bounded by its size
+
+    def _named_delimiter(self) -> str | None:
+        """Take the first line if it names the delimiter, and return that."""
+        line = self._lines.pop()
+        match = _NAMED.fullmatch(line)
+        if match is None:
+            self._lines.put_back([line] if line else [])
+        return None if match is None else match[2]
 
     def header(self) -> Sequence[str]:
         """Return the names of the columns. Raises `InputError`."""

@@ -169,6 +169,8 @@ class Bundle:
             yield Change(method, self._named(entry), path, entry, self)
         elif method not in _METHODS:
             raise DecodeError(f"{path}.request.method", "POST, PUT, DELETE, PATCH, GET or HEAD")
+        elif method == "PUT" and _is_put_elsewhere(entry):
+            raise DecodeError(f"{path}.request.url", "the type and the id of the resource")
 
     def _type_and_id(self, entry: Object, path: str) -> tuple[str, str | None]:
         try:
@@ -444,6 +446,15 @@ def _requested(entry: Object) -> tuple[str | None, str, str] | None:
     request = entry.get("request")
     url = request.get("url") if isinstance(request, dict) else None
     return parse_address(url.removeprefix("/")) if isinstance(url, str) else None
+
+
+def _is_put_elsewhere(entry: Object) -> bool:
+    """Return whether what is PUT says to be another resource than the one whose place it is put to."""
+    address, resource = _requested(entry), entry.get("resource")
+    if address is None or not isinstance(resource, dict):
+        return False
+    said = (resource.get("resourceType"), resource.get("id") or address[2])
+    return all(isinstance(each, str) for each in said) and said != address[1:]
 
 
 def _end_of(url: str) -> str | None:

@@ -158,8 +158,7 @@ async def _twice(
     """Yield all that `first` reads, and what `second` reads of FHIR once that is stored."""
     with ExitStack() as opened:
         if None in paths:
-            any_encoding = first.table.encoding != _UTF8
-            stream = opened.enter_context(InputStream(None, any_encoding=any_encoding))
+            stream = opened.enter_context(first.opened(None))
             kept = await spooled(stream.blocks(), opened)
             paths = [kept if path is None else path for path in paths]
         async with aclosing(first.read(paths)) as blocks:
@@ -307,7 +306,7 @@ class _Files:
         letters = readers.DeadLetterReader(self.lines, reader, self.columns, self._rows)
         try:
             for path in paths:
-                with self._opened(path) as stream:
+                with self.opened(path) as stream:
                     format_ = self._format(stream)
                     if format_ in FHIR:
                         reader.skip(stream, path, format_)
@@ -318,8 +317,10 @@ class _Files:
         finally:
             READ_POSITION.reset(position)
 
-    def _opened(self, path: Path | None) -> InputStream:
-        return InputStream(path, any_encoding=self.table.encoding != _UTF8)
+    def opened(self, path: Path | None) -> InputStream:
+        marks = (self.table.delimiter or "") + self.table.quote
+        control = "".join(mark for mark in marks if mark < " ").encode()
+        return InputStream(path, any_encoding=self.table.encoding != _UTF8, marks=control)
 
     def _format(self, stream: InputStream) -> InputFormat:
         is_named = (self.asked or format_by_name(stream.path)) is not None
@@ -328,7 +329,7 @@ class _Files:
         return checked_format(self.asked, by_name, start)
 
     async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
-        with self._opened(path) as stream:
+        with self.opened(path) as stream:
             format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
                 raise InputError("columns are for CSV and Parquet: name which one it is with --format")

@@ -116,7 +116,7 @@ def checked_format(asked: InputFormat | None, by_name: InputFormat | None, start
         raise InputError("this is a JSON list, and not one record a line: read it with --format json")
     _check_lines(start, is_asked=asked is not None)
     if asked is None and by_name is None and start.strip() and not _JSON_LINE.search(start):
-        raise InputError("this is no NDJSON: none of its first lines is JSON; say what it is with --format")
+        raise InputError("this is no NDJSON: none of its first lines is JSON; give its format with --format")
     return known
 
 

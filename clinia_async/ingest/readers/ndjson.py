@@ -77,6 +77,10 @@ class LineReader:
         map_id = self._rules.map_id
         return id_ if map_id is None else map_id(id_)
 
+    def deletes(self, value: Object) -> bool:
+        """Return whether a line that holds `value` deletes its record."""
+        return value.get("action", value.get("operation", self._rules.action)) == Action.DELETE
+
     def read_values(
         self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
     ) -> Iterator[Item | RecordBatch]:

@@ -119,7 +119,8 @@ class RowReader:
         records = _objects(self._tree, values, len(numbers))
         if self._mapping.is_of_resources:
             for record in records:
-                record.setdefault("data", {})
+                if not self._lines.deletes(record):
+                    record.setdefault("data", {})
         try:
             texts = [trimmed(orjson.dumps(record)) for record in records]
         except TypeError:

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[str, bytes, dict[str, Any], str, str]] = {
     "no json": ("x.ndjson", b'{"type":"t","id":"aa","data":{}\n', {}, '"data":{}', '"data":{}}'),
     "list": ("x.json", b'[{"type":"t",\n"id":7,"data":{}}]', {}, '"id":7', '"id":"aa"'),
     "short row": ("x.csv", b"id,v\naa\n", {"columns": SIMPLE}, '["aa"]', '["aa","1"]'),
+    "header again": ("x.csv", b"id,v\nid,v\n", {"columns": SIMPLE}, '"\\ud800id,v"', '"aa","1"'),
     "bad cell": ("x.csv", b"id,v\naa,x\n", {"columns": NUMBERS}, '"x"', '"1"'),
     "own names": ("x.csv", b"type,id,data.v:int\nt,aa,x\n", {}, '"x"', '"1"'),
     "bad text": ("x.csv", b"id,v\naa,\xff\n", {"columns": SIMPLE}, "\\udcff", "x"),

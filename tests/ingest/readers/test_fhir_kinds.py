@@ -1058,6 +1058,25 @@ case(
     [],
     counts={"logical: an identifier alone": 1},
 )
+for put_to, is_bad in (
+    ("Patient/aa", False),
+    (f"{HOME}/Patient/aa", False),
+    ("Patient/aa/_history/2", False),
+    ("Patient?identifier=s|v", False),
+    ("Patient/bb", True),
+    ("Practitioner/aa", True),
+):
+    case(
+        f"put to {put_to}",
+        bundle(
+            "transaction",
+            entry(
+                patient("aa", managingOrganization={"reference": "Organization/o"}), **asked("PUT", put_to)
+            ),
+        ),
+        [] if is_bad else [("Patient/aa", "Organization/o")],
+        int(is_bad),
+    )
 
 
 @pytest.mark.parametrize("indent", [None, 1])

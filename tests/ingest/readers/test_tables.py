@@ -17,13 +17,23 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinia_async import Blank, ColumnMapping, ConfigError, InputError, Record, TableOptions
+from clinia_async import (
+    Action,
+    BadRecord,
+    Blank,
+    ColumnMapping,
+    ConfigError,
+    InputError,
+    Record,
+    TableOptions,
+)
 from clinia_async.ingest.readers.files import read_records
 from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
@@ -395,6 +405,57 @@ async def test_tables_are_written_in_many_ways(content: bytes, options: dict[str
     put(sheet, content)
     found = await read_file(sheet, columns=SIMPLE, table=TableOptions(**options))
     assert values(found) == ["1", "2"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|", ","])
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("given", [None, "same"])
+async def test_a_first_line_may_name_the_delimiter(
+    mark: str, quote: str, encoding: str, given: str | None, sheet: Path
+) -> None:
+    put(sheet, f"{quote}sep={mark}{quote}\r\nt{mark}i\r\nt{mark}aa\r\n".encode(encoding))
+    table = TableOptions(encoding=encoding, delimiter=mark if given else None)
+    (found,) = await read_file(sheet, columns=ColumnMapping.parse("type=t,id=i"), table=table)
+    assert isinstance(found, Record)
+    assert found.line == 3
+
+
+@pytest.mark.parametrize("mark", ["\x01", "\x02", "\x1f", "\x1c", "\x07", "¦", "§"])
+@pytest.mark.parametrize("rows", [1, 500])
+async def test_cells_may_be_separated_by_any_character(mark: str, rows: int, sheet: Path) -> None:
+    put(sheet, f"t{mark}i\n" + "".join(f"t{mark}a{n}\n" for n in range(rows)))
+    table = TableOptions(delimiter=mark)
+    found = await read_file(sheet, columns=ColumnMapping.parse("type=t,id=i"), table=table)
+    assert [type(each) for each in found] == [Record] * rows
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+async def test_the_header_once_more_is_no_record(limit: int | None, sheet: Path) -> None:
+    """As files that were put together have it."""
+    put(sheet, "type,id,data.v\nt,aa,1\ntype,id,data.v\nt,bb,2\n")
+    found = await read_file(sheet, table=TableOptions(limit=limit))
+    assert [type(each) for each in found] == [Record, BadRecord, Record]
+    (bad,) = [each for each in found if isinstance(each, BadRecord)]
+    assert (bad.line, bad.path, "once more" in bad.reason) == (3, "$", True)
+    put(sheet, "1,2\n1,2\n")
+    mapping = ColumnMapping({"type": "=t", "id": "=aa", "data.a": "1", "data.b": "2"})
+    found = await read_file(sheet, columns=mapping, table=TableOptions(header=False))
+    assert [type(each) for each in found] == [Record, Record]
+
+
+@pytest.mark.parametrize("action", ["column", "option"])
+async def test_rows_may_delete_resources(action: str, sheet: Path, tmp_path: Path) -> None:
+    put(sheet, "a,i,v\nDELETE,aa,\nDELETE,bb,\n" + ("UPSERT,cc,1\n" if action == "column" else ""))
+    pq.write_table(pcsv.read_csv(sheet), tmp_path / "x.parquet")
+    mapping = {"type": "=t", "id": "i", "data.v:str": "v", **({"action": "a"} if action == "column" else {})}
+    options = {} if action == "column" else {"action": "DELETE"}
+    for path in (sheet, tmp_path / "x.parquet"):
+        found = await read_file(path, columns=ColumnMapping(mapping), **options)
+        made = [(each.action, each.key) for each in found if isinstance(each, Record)]
+        wanted = [(Action.DELETE, "aa"), (Action.DELETE, "bb"), (Action.UPSERT, "cc")]
+        assert [(action_, key and key[2]) for action_, key in made] == wanted[: len(found)]
+        assert len(found) == (3 if action == "column" else 2)
 
 
 async def test_a_table_may_have_no_header(sheet: Path) -> None:
