@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 import clinia_async as clinia
-from clinia_async.ingest.readers.input_paths import listed
 
 STANDARD_INPUT = Path("-")
 _DEAD_LETTERS = ".dead.ndjson"
@@ -34,6 +33,8 @@ def input_files(named: Sequence[Path]) -> tuple[Path, ...] | None:
             raise _bad("`-` is standard input, and cannot stand beside files")
         return None
     files = tuple(file for path in named for file in _meant(path))
+    from clinia_async.ingest.readers.input_paths import listed  # noqa: PLC0415  loads the library
+
     try:
         listed(files)
     except clinia.ConfigError as error:

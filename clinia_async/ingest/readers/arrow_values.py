@@ -36,7 +36,6 @@ class ArrowColumn(Protocol):
     """What is used of an array of Arrow."""
 
     type: object
-    storage: "ArrowColumn"
 
     def to_pylist(self) -> list[object]: ...
     def cast(self, target: object) -> "ArrowColumn": ...
@@ -58,14 +57,11 @@ class ColumnReader:
     """The container with the bytes of texts in their place."""
     convert: Convert | None
     convert_binary: Convert
-    is_extension: bool = False
     is_run_end_encoded: bool = False
 
     def read(self, column: ArrowColumn) -> Sequence[object]:
         """Return the values. Raises what Arrow raises for a column that is damaged."""
         convert = self.convert
-        if self.is_extension:
-            column = column.storage
         if self.is_run_end_encoded:
             column = import_module("pyarrow.compute").run_end_decode(column)
         try:
@@ -85,20 +81,14 @@ def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_
     """
     zone = None if timezone is None else ZoneInfo(timezone)
     kinds = _Kinds(arrow, zone, as_text=as_text)
-    extension: str | None = getattr(type_, "extension_name", None)
-    if extension in _WITHOUT_VALUE:
-        raise UnsupportedType("its extension type has no value that JSON has: make it text")
-    stored = getattr(type_, "storage_type", type_)
-    is_run_end_encoded = arrow.types.is_run_end_encoded(stored)
+    is_run_end_encoded = arrow.types.is_run_end_encoded(type_)
     if is_run_end_encoded:
-        stored = stored.value_type  # type: ignore[attr-defined]
-    convert = _OF_EXTENSIONS.get(extension or "")
+        type_ = type_.value_type  # type: ignore[attr-defined]
     return ColumnReader(
-        kinds.container(stored, as_binary=False),
-        kinds.container(stored, as_binary=True),
-        convert or kinds.convert(stored, as_binary=False),
-        convert or kinds.convert(stored, as_binary=True) or _same,
-        extension is not None,
+        kinds.container(type_, as_binary=False),
+        kinds.container(type_, as_binary=True),
+        kinds.convert(type_, as_binary=False),
+        kinds.convert(type_, as_binary=True) or _same,
         is_run_end_encoded,
     )
 
@@ -119,6 +109,7 @@ class _Kinds:
             return self.container(inner, as_binary=as_binary)
 
         makers: Sequence[tuple[Callable[[object], bool], Callable[[_Type], object]]] = (
+            (_is_extension, lambda t: of(t.storage_type)),
             (lambda t: is_.is_timestamp(t) or is_.is_time64(t) or is_.is_date64(t), lambda _: arrow.int64()),
             (lambda t: is_.is_date32(t) or is_.is_time32(t), lambda _: arrow.int32()),
             (is_.is_float16, lambda _: arrow.float32()),
@@ -141,6 +132,7 @@ class _Kinds:
             return self.convert(inner, as_binary=as_binary, depth=depth + levels)
 
         makers: Sequence[tuple[Callable[[object], bool], Callable[[_Type], Convert | None]]] = (
+            (_is_extension, lambda t: _of_extension(t.extension_name, lambda: of(t.storage_type, 0))),
             (is_.is_timestamp, lambda t: self._moment(t, is_inner=depth > 0)),
             (is_.is_time, lambda t: partial(_time, unit=_TICKS[t.unit])),
             (is_.is_date, lambda t: partial(_day, unit=1 if is_.is_date32(t) else _DAY * 1000)),
@@ -185,6 +177,8 @@ class _Type(Protocol):
     value_type: object
     key_type: object
     item_type: object
+    storage_type: object
+    extension_name: str
 
     def __iter__(self) -> "Iterator[_Field]": ...
 
@@ -209,6 +203,16 @@ def _of_struct(fields: Mapping[str, Convert], count: int) -> Convert:
     if len(fields) != count:
         raise UnsupportedType("its structs have a field twice")
     return partial(_struct, fields=fields)
+
+
+def _is_extension(type_: object) -> bool:
+    return hasattr(type_, "extension_name")
+
+
+def _of_extension(name: str, of_storage: Callable[[], Convert | None]) -> Convert | None:
+    if name in _WITHOUT_VALUE:
+        raise UnsupportedType("its extension type has no value that JSON has: make it text")
+    return _OF_EXTENSIONS.get(name) or of_storage()
 
 
 def _is_text(is_: ModuleType, type_: object) -> bool:

@@ -55,6 +55,10 @@ _DAMAGE = (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAErr
 _ZIP_DAMAGE = (NotImplementedError, KeyError, zlib.error, struct.error, *_DAMAGE)
 
 
+_OFFICE = frozenset({"[Content_Types].xml", "mimetype"})
+"""Files in the archives that documents of Office and of OpenDocument are."""
+
+
 class InputError(CliniaError, OSError):
     """The input cannot be read on: it is missing, no file, damaged, or not of its format."""
 
@@ -177,6 +181,11 @@ class InputStream:
         self._opened.enter_context(followed(self._raw))
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether it is compressed or in an archive, once its first bytes were read."""
+        return self._stream is not None and self._stream.is_decompressed
+
+    @property
     def member(self) -> Path | None:
         """The name of the file in an archive, once its first bytes were read."""
         name = None if self._stream is None else self._stream.name
@@ -258,6 +267,7 @@ def decompressed(raw: BufferedReader, marks: bytes = b"", *, any_encoding: bool 
         inner.name = member.name
     else:
         inner = _Peeked(_Decoder(outer, _CODECS[name]()))
+    inner.is_decompressed = True
     if compression_of(inner.start) is not None:
         raise InputError("the input is compressed twice; decompress it once")
     _refuse(inner.start, marks, any_encoding=any_encoding)
@@ -291,6 +301,7 @@ class _Peeked:
 
     name: str | None = None
     """That of the file in an archive."""
+    is_decompressed = False
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -459,14 +470,14 @@ def _member(raw: BufferedReader) -> zipfile.ZipExtFile:
     try:
         archive = zipfile.ZipFile(raw)
         names = [info.filename for info in archive.infolist() if not (info.is_dir() or _is_litter(info))]
-        if len(names) == 1:
+        if len(names) == 1 and not _OFFICE & {*names}:
             return cast("zipfile.ZipExtFile", archive.open(names[0]))
     except _ZIP_DAMAGE:
         names = None  # raised below, without an error of the library as its context
     if names is None:
         raise InputError("the input is a zip archive that is damaged, encrypted or not supported: unpack it")
-    if "[Content_Types].xml" in names:
-        raise InputError("the input is an Excel or Office file; save the sheet as CSV")
+    if _OFFICE & {*names}:
+        raise InputError("the input is an Excel, OpenDocument or Office file; save the sheet as CSV")
     if not names:
         raise InputError("the input is a zip archive without a file in it: name another")
     raise InputError(

@@ -32,9 +32,9 @@ _IMAGE = "an image, which holds no records"
 _LFS = "a pointer of Git LFS, and not the file; fetch it with git lfs pull"
 
 
-def _magic(letters: bytes) -> re.Pattern[bytes]:
-    """Return what finds letters in front of what is no text: a table may begin with ORCID, too."""
-    return re.compile(letters + rb"(?=.*[\x00-\x08\x0e-\x1a])", re.DOTALL)
+def _magic(start: bytes) -> re.Pattern[bytes]:
+    """Return what finds `start` in front of what is no text: a table may begin with ORCID, too."""
+    return re.compile(start + rb"(?=.*[\x00-\x08\x0e-\x1a])", re.DOTALL)
 
 
 _NAMES = (

@@ -326,7 +326,10 @@ class _Files:
         is_named = (self.asked or format_by_name(stream.path)) is not None
         start = stream.peek(PEEKED, until=partial(is_peeked, is_named=is_named))
         by_name = format_by_name(stream.path) or format_by_name(stream.member)
-        return checked_format(self.asked, by_name, start)
+        found = checked_format(self.asked, by_name, start)
+        if found is InputFormat.PARQUET and stream.is_compressed:
+            raise InputError("Parquet is not read from an archive, nor compressed as a whole: unpack it")
+        return found
 
     async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
         with self.opened(path) as stream:

@@ -8,6 +8,7 @@ import json
 import lzma
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -293,6 +294,9 @@ LINES = b"".join(GOOD % n + b"\n" for n in range(3))
         (b'{\n  "type": "t",\n  "id": "aa"\n}\n', "--format json"),
         (LINES.replace(b"\n", b"\r"), "carriage returns"),
         (zip_of({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "Excel"),
+        (zip_of({"[Content_Types].xml": b""}), "Excel"),
+        (zip_of({"mimetype": b"", "content.xml": b"", "META-INF/manifest.xml": b""}), "OpenDocument"),
+        (zip_of({"mimetype": b"application/vnd.oasis.opendocument.text"}), "OpenDocument"),
         (zip_of({"a.ndjson": LINES, "b.ndjson": LINES}), "2 files"),
         (b"MZ\x90\0\x03\0\0\0" + b"\0" * 600 + zip_of({"a.ndjson": LINES}), "a program"),
         (b"MZ, a stub of text\n" * 60 + zip_of({"a.ndjson": LINES}), "unpacks itself"),
@@ -334,6 +338,14 @@ def test_text_in_any_encoding_is_text(encoding: str) -> None:
     )
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, lambda data: zip_of({"x.parquet": data})])
+async def test_parquet_in_an_archive_is_named(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet.gz"
+    path.write_bytes(pack(b"PAR1" + b"\0" * 50 + b"PAR1"))
+    with pytest.raises(InputError, match="unpack it"):
+        await read_file(path)
+
+
 @pytest.mark.parametrize(
     "column",
     [
@@ -355,9 +367,7 @@ def test_text_in_any_encoding_is_text(encoding: str) -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["", "\n"])
-async def test_a_table_may_begin_with_the_letters_of_a_container(
-    column: str, end: str, tmp_path: Path
-) -> None:
+async def test_a_table_may_begin_as_a_container_does(column: str, end: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(f"{column},n\naa,1{end}")
     (found,) = await read_file(path, columns=ColumnMapping({"type": "=t", "id": column, "data.n": "n"}))

@@ -33,6 +33,7 @@ from clinia_async import (
     InputError,
     Record,
     TableOptions,
+    rows,
 )
 from clinia_async.ingest.readers.files import read_records
 from tests.ingest.reading import Item, read_file, reported
@@ -646,6 +647,47 @@ async def test_uuids_of_parquet_are_their_text(store_schema: bool, tmp_path: Pat
     pq.write_table(table, path, store_schema=store_schema)
     found = await read_file(path, columns=ColumnMapping.parse("type==t,id=id,data.v=v"))
     assert sent(found) == [{"type": "t", "id": str(id_), "data": {"v": str(id_)}}]
+
+
+def in_container(kind: str, values_: pa.Array) -> pa.Array:
+    """Return a row for all of the values, or for the first."""
+    match kind:
+        case "list":
+            return pa.ListArray.from_arrays(pa.array([0, len(values_)]), values_)
+        case "struct":
+            return pa.StructArray.from_arrays([values_[:1]], ["a"])
+        case "map":
+            keys = pa.array(["a", "b"][: len(values_)])
+            return pa.MapArray.from_arrays(pa.array([0, len(values_)]), keys, values_)
+    return pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), values_)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("list", lambda one, other: [one, other]),
+        ("struct", lambda one, _: {"a": one}),
+        ("map", lambda one, other: {"a": one, "b": other}),
+        ("dictionary", lambda one, _: one),
+    ],
+)
+@pytest.mark.parametrize("extension", ["uuid", "bool8", "json_"])
+async def test_extension_types_are_read_wherever_they_stand(kind: str, make: Any, extension: str) -> None:
+    stored_as, texts = {
+        "uuid": (
+            pa.array([UUID(int=5).bytes, UUID(int=6).bytes], pa.binary(16)),
+            [str(UUID(int=5)), str(UUID(int=6))],
+        ),
+        "bool8": (pa.array([1, 0], pa.int8()), [True, False]),
+        "json_": (pa.array(["1", "{}"]), ["1", "{}"]),
+    }[extension]
+    array = in_container(kind, pa.ExtensionArray.from_storage(getattr(pa, extension)(), stored_as))
+    table = pa.table({"id": ["aa"], "v": array})
+    found = [
+        each async for each in rows(table, SOURCE, columns=ColumnMapping.parse("type==t,id=id,data.v=v"))
+    ]
+    (made,) = sent(found)
+    assert made["data"]["v"] == make(*texts)  # type: ignore[index]
 
 
 async def test_a_record_stands_on_one_line_whatever_its_cells_hold(sheet: Path) -> None:
