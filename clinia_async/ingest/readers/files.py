@@ -43,7 +43,7 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.readers.spool import spooled
-from clinia_async.ingest.readers.table_options import TableOptions
+from clinia_async.ingest.readers.table_options import TableOptions, inapplicable
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.ingest.records.record_stream import RecordStream
@@ -126,6 +126,9 @@ def read_records(
     formats = {asked or format_by_name(each) for each in paths}
     if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(paths):
         raise ConfigError("columns are for CSV and Parquet: leave them out for other formats")
+    useless = None if table is None else inapplicable(table, formats)
+    if useless is not None and not _are_dead_letters(paths):
+        raise ConfigError(f"{useless}: leave it out for other formats")
     content = _fhir_content(fhir)
     counts: PassedOver = Counter() if passed_over is None else passed_over
     base = normal_base(fhir_base)
@@ -279,7 +282,7 @@ class _Files:
         for place, path in enumerate(paths):
             self._expect_histories(paths[place:])
             if len(paths) == 1:
-                async with aclosing(self._read(path)) as blocks:
+                async with aclosing(self._read(path, is_only=True)) as blocks:
                     async for block in blocks:
                         yield block
                 return
@@ -331,11 +334,14 @@ class _Files:
             raise InputError("Parquet is not read from an archive, nor compressed as a whole: unpack it")
         return found
 
-    async def _read(self, path: Path | None) -> AsyncGenerator[Block, None]:
+    async def _read(self, path: Path | None, *, is_only: bool = False) -> AsyncGenerator[Block, None]:
         with self.opened(path) as stream:
             format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
                 raise InputError("columns are for CSV and Parquet: name which one it is with --format")
+            useless = inapplicable(self.table, {format_}) if is_only else None
+            if useless is not None:
+                raise InputError(f"{useless}: leave it out for other formats")
             if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
                 return  # the first pass has read all of it
             async with aclosing(self._blocks(stream, format_)) as blocks:

@@ -1,12 +1,20 @@
 """How a table is written: what separates its cells, in which encoding, and where its records are."""
 
 import codecs
+from collections.abc import Set
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields_dict, frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import named_options
+from clinia_async.ingest.readers.formats import TABLES, InputFormat
 
+_APPLICABLE = {
+    **dict.fromkeys(("delimiter", "quote", "encoding", "header", "decimal"), frozenset({InputFormat.CSV})),
+    **dict.fromkeys(("skip", "limit"), TABLES),
+    "timezone": frozenset({InputFormat.PARQUET}),
+}
+"""The formats that an option is for."""
 NO_QUOTE = "none"
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -93,3 +101,16 @@ class TableOptions:
     def __attrs_post_init__(self) -> None:
         if self.quote == (self.delimiter or ","):
             raise ConfigError("quote must be another character than the delimiter, or none")
+
+
+def inapplicable(options: TableOptions, formats: Set[InputFormat | None]) -> str | None:
+    """Return which option was given that none of the formats has a use for, and what it is for.
+
+    A format that is not known yet, None, and dead letters, may be of any table.
+    """
+    if formats & {None, InputFormat.DEAD_LETTERS}:
+        return None
+    for name, each in fields_dict(TableOptions).items():
+        if getattr(options, name) != each.default and not formats & _APPLICABLE[name]:
+            return f"{name} is for {' and '.join(sorted(_APPLICABLE[name]))}"
+    return None

@@ -22,6 +22,7 @@ from clinia_async import (
     InputError,
     ProcessIngestion,
     Record,
+    TableOptions,
     escape_dots,
     fhir_definitions,
     identity_of,
@@ -250,6 +251,39 @@ async def test_options_that_do_not_go_together_are_reported_at_once(tmp_path: Pa
         read_records(path, SOURCE, format="xml")
     with pytest.raises(ConfigError, match="action"):
         read_records(path, SOURCE, action="MERGE")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("delimiter", ";"),
+        ("quote", "none"),
+        ("encoding", "utf-16"),
+        ("skip", 1),
+        ("limit", 0),
+        ("header", False),
+        ("decimal", ","),
+        ("timezone", "UTC"),
+    ],
+)
+async def test_no_option_of_tables_is_ignored(option: str, value: object, tmp_path: Path) -> None:
+    """It is refused at once where the name says the format, and else when the content does."""
+    table = TableOptions(**{option: value})  # type: ignore[arg-type]
+    applies = {"timezone": {"x.parquet"}, "skip": {"x.csv", "x.parquet"}, "limit": {"x.csv", "x.parquet"}}
+    names = ("x.ndjson", "x.json", "x.fhir.json", "x.csv", "x.parquet")
+    for name in names:
+        if name in applies.get(option, {"x.csv"}):
+            read_records(tmp_path / name, SOURCE, table=table)
+        else:
+            with pytest.raises(ConfigError, match=f"{option} is for"):
+                read_records(tmp_path / name, SOURCE, table=table)
+    read_records([tmp_path / name for name in names], SOURCE, table=table)
+    unnamed = tmp_path / "unnamed"
+    unnamed.write_bytes(LINES)
+    with pytest.raises(InputError, match=f"{option} is for"):
+        await read_file(unnamed, table=table)
+    unnamed.write_bytes(b'{"deadLetter":{"line":1,"text":"{}"}}\n')
+    assert len(await read_file(unnamed, table=table)) == 1
 
 
 async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
