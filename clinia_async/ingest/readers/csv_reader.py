@@ -121,7 +121,7 @@ class ChosenColumns:
     def _text(self, cells: Sequence[str] | BadRow) -> bytes | None:
         """Return a row as its dead letter has it. One without cells stays bad until it is mended."""
         if not isinstance(cells, BadRow):
-            return row_text(self._header, cells)
+            return row_text(self._header, [cell or None for cell in cells])
         return None if cells.text is None else row_text(self._header, [BadCell(cells.reason, cells.text)])
 
     def _reason(self, cells: Sequence[str] | BadRow, *, are_text: bool) -> str | None:

@@ -14,13 +14,14 @@ from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_reader import FhirReader
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import opened_letter
-from clinia_async.ingest.readers.table_rows import Block, RowReader, row_of_text
+from clinia_async.ingest.readers.table_rows import ROW, Block, RowReader, row_of_text
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.serialization import exact_json
 
 LARGEST_LETTER = 16 * 1024 * 1024
 """Bytes of a line."""
+_NOT_MENDED = "must be a row that is mended: a cell with \\ud800 or the like in it is no value"
 _RESOURCE_TYPE = b'"resourceType"'
 
 
@@ -58,7 +59,11 @@ class DeadLetterReader:
         if self.fhir.is_second:
             return []  # the first pass has read it
         row = row_of_text(text)
-        return [self.lines.read(first, text)] if row is None else self._read_row(first, text, *row)
+        if row is not None:
+            return self._read_row(first, text, *row)
+        item = self.lines.read(first, text)
+        is_row = isinstance(item, BadRecord) and text.startswith(ROW)
+        return [BadRecord(first, "$", _NOT_MENDED, text) if is_row else item]
 
     def _read_row(
         self, number: int, text: bytes | None, columns: tuple[str, ...], cells: Sequence[object]
@@ -71,7 +76,7 @@ class DeadLetterReader:
         if missing:
             return [BadRecord(number, "$", f"has no column for {rows.field_of(missing[0])}", text)]
         picked = [cells[columns.index(name)] for name in rows.columns]
-        found = rows.read([number], [[None if cell == "" else cell] for cell in picked])
+        found = rows.read([number], [[cell] for cell in picked])
         return [_with_text(item, text) for item in found]
 
     def _rows_of(self, columns: tuple[str, ...]) -> RowReader:

@@ -40,6 +40,10 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _EXACT = json.JSONDecoder(parse_float=orjson.Fragment)
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 """No string of JSON holds line ends as they are."""
+ROW = b'{"columns":'
+"""The start of a row in a dead letter."""
+_EMPTY_TEXTS = "emptyTexts"
+_ROW_FIELDS = frozenset({"columns", "cells", _EMPTY_TEXTS})
 _TRUTH = {"true": True, "false": False}
 _TRUTH_TEXTS = {"true": b"true", "false": b"false"}
 
@@ -183,9 +187,12 @@ def row_text(columns: Sequence[str], cells: Sequence[object]) -> bytes | None:
     """Return a row as its dead letter holds it, which `row_of_text` reads; None if it is too large.
 
     What is no value of JSON stands there as a text that strict reading refuses, so that the row stays bad
-    until somebody mends it.
+    until somebody mends it. An empty text is a value here; so the row says, for one who mends a row of CSV
+    may write it for a cell without a value.
     """
     shown = {"columns": list(columns), "cells": [_shown(cell) for cell in cells]}
+    if "" in cells:
+        shown[_EMPTY_TEXTS] = True
     try:
         text = orjson.dumps(shown)
     except TypeError:
@@ -196,9 +203,9 @@ def row_text(columns: Sequence[str], cells: Sequence[object]) -> bytes | None:
 def row_of_text(text: bytes) -> tuple[tuple[str, ...], Sequence[object]] | None:
     """Return the columns and the cells of a row in a dead letter; None for any other text.
 
-    Numbers keep every digit.
+    Numbers keep every digit. An empty text is a cell without a value, unless the row says that it is one.
     """
-    if not text.startswith(b'{"columns":'):
+    if not text.startswith(ROW):
         return None
     try:
         fields = strict_json.fields(text.decode())
@@ -206,8 +213,10 @@ def row_of_text(text: bytes) -> tuple[tuple[str, ...], Sequence[object]] | None:
         cells = _EXACT.decode(fields["cells"][1].text.decode())
     except (DecodeError, KeyError, UnicodeDecodeError):
         return None
-    if len(fields) != 2 or not isinstance(columns, list) or not isinstance(cells, list):
+    if not fields.keys() <= _ROW_FIELDS or not isinstance(columns, list) or not isinstance(cells, list):
         return None
+    if _EMPTY_TEXTS not in fields:
+        cells = [None if cell == "" else cell for cell in cells]
     return (tuple(columns), cells) if all(isinstance(name, str) for name in columns) else None
 
 

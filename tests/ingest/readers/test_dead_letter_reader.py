@@ -133,6 +133,43 @@ async def test_values_of_parquet_that_are_bad_stay_bad(
     assert again[0].line == 1
 
 
+def mend(path: Path, cells: str | None) -> None:
+    """Mend the one row in a file of dead letters: its id, or all of its cells."""
+    letter = json.loads(path.read_bytes())
+    about = letter["deadLetter"]
+    about["text"] = about["text"].replace('"?"', '"aa"')
+    about["text"] = about["text"] if cells is None else f'{{"columns":["id","v"],"cells":{cells}}}'
+    path.write_text(json.dumps(letter, separators=(",", ":")) + "\n")
+
+
+async def data_of_mended(table: Path, cells: str | None = None) -> object:
+    """Return the data of the one row of a table, whose dead letter was mended."""
+    path = table.with_name("x.dead.ndjson")
+    as_dead_letters(list(await read_file(table, columns=SIMPLE)), path)
+    mend(path, cells)
+    (record,) = await read_file(path, columns=SIMPLE)
+    assert isinstance(record, Record)
+    return json.loads(record.operation())["create"]["data"]
+
+
+@pytest.mark.parametrize("value", ["", "x", None, 0, False, [], [""], 1.5, {"a": ""}])
+async def test_a_mended_row_has_the_values_of_the_table(value: object, tmp_path: Path) -> None:
+    """An empty text of Parquet is a value, and no cell without one."""
+    pq.write_table(pa.table({"id": ["?"], "v": [value]}), tmp_path / "x.parquet")
+    data = await data_of_mended(tmp_path / "x.parquet")
+    assert data == ({} if value is None else {"v": value})
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"), [("?,", None), ("aa", '["aa",""]'), ("aa", '["aa",null]'), ("aa,,1", '["aa",""]')]
+)
+async def test_an_empty_cell_of_csv_stays_without_a_value(
+    row: str, cells: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text(f"id,v\n{row}\n")
+    assert await data_of_mended(tmp_path / "x.csv", cells) == {}
+
+
 async def test_rows_of_dead_letters_need_the_mapping_of_their_run(tmp_path: Path) -> None:
     path, letters = tmp_path / "x.csv", tmp_path / "x.dead.ndjson"
     path.write_bytes(b"id,v\naa\n")
