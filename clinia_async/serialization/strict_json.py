@@ -135,9 +135,18 @@ def loads_verbatim(text: bytes) -> object:
     return value
 
 
+def decoded(text: bytes) -> str:
+    """Return the text. Raises `DecodeError` if it is not UTF-8."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        pass  # raised below: the error of the decoder holds the bytes
+    raise DecodeError("$", "UTF-8")
+
+
 def _loads_slowly(text: bytes) -> object:
     try:
-        value: object = _STRICT.decode(text.decode())
+        value: object = _STRICT.decode(decoded(text))
     except DecodeError:
         raise
     except (RecursionError, ValueError):

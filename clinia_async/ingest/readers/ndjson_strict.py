@@ -68,21 +68,13 @@ class StrictLine:
 
 def read_strictly(text: bytes, rules: Rules) -> StrictLine:
     """Raises `DecodeError` for what is no JSON object, and `InvalidWrite` for what is no write."""
-    fields = strict_json.fields(_decoded(text))
+    fields = strict_json.fields(strict_json.decoded(text))
     if "deadLetter" in fields:
         return read_strictly(_original(fields) or b"", rules)
     action = _action(fields) or rules.action
     if "from" in fields or "to" in fields or fields.keys() <= _NO_RESOURCE:
         return _relationship(fields, text, action, rules)
     return _resource(fields, text, action, rules)
-
-
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        pass  # raised below: the error of the decoder holds the bytes
-    raise DecodeError("$", "UTF-8")
 
 
 def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None, str | None]:
@@ -99,7 +91,7 @@ def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None, str | No
     found: bytes | None = text
     file: str | None = None
     while found is not None and found.lstrip().startswith(_LETTER):
-        fields = strict_json.fields(_decoded(found))
+        fields = strict_json.fields(strict_json.decoded(found))
         letter, _ = fields["deadLetter"]
         line = letter.get("line") if isinstance(letter, dict) else None
         number = line if isinstance(line, int) and line > 0 else number

@@ -1095,6 +1095,29 @@ async def test_each_kind_gives_its_right_value(name: str, indent: int | None, tm
     assert passed_over == counts
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "shift_jis"])
+@pytest.mark.parametrize("format_", ["fhir", "ndjson", "json"])
+@pytest.mark.parametrize("indent", [None, 1])
+async def test_what_is_not_utf_8_is_told_so(
+    encoding: str, format_: str, indent: int | None, tmp_path: Path
+) -> None:
+    """Whatever the format, and in an entry as well as alone; the entries beside it are read."""
+    text = "é" if encoding != "shift_jis" else "東"
+    record = {"type": "t", "id": "aa", "data": {"v": text}}
+    content: object = {
+        "fhir": bundle("collection", entry(observation("oo", "Patient/p")), entry(patient("p", v=text))),
+        "json": [record],
+        "ndjson": record,
+    }[format_]
+    path = tmp_path / "x"
+    path.write_bytes(json.dumps(content, ensure_ascii=False, indent=indent).encode(encoding))
+    if format_ == "ndjson":
+        path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    found = await read_file(path, format=format_)
+    assert [each.reason for each in found if isinstance(each, BadRecord)] == ["expected UTF-8"]
+    assert sum(isinstance(each, Record) for each in found) == (format_ == "fhir")
+
+
 DIGITS = "[1.10,0.1234567890123456789012345,1E+2,-0.0,100.00,12345678901234567890]"
 WRONG = {
     "an id that is no text": '{"resourceType":"Observation","id":12,"v":DIGITS}',
