@@ -165,7 +165,7 @@ class InputStream:
     path: Path | None
     any_encoding: bool = False
     """Text in UTF-16 or UTF-32 is no error."""
-    marks: bytes = b""
+    marks: bytes = field(default=b"", repr=False)
     """Control characters that may stand in text, such as those that separate cells."""
     _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
     _raw: BufferedReader = field(init=False, repr=False)
