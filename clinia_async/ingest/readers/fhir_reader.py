@@ -47,7 +47,14 @@ from clinia_async.ingest.readers.fhir_records import (
 )
 from clinia_async.ingest.readers.fhir_resources import resource_type
 from clinia_async.ingest.readers.formats import InputFormat
-from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
+from clinia_async.ingest.readers.json_elements import (
+    PLACEHOLDER,
+    Element,
+    ElementScanner,
+    Ended,
+    Frame,
+    places_of,
+)
 from clinia_async.ingest.readers.line_splitter import LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.spool import spooled
@@ -383,8 +390,7 @@ def _describe_bundle(value: _Value, outside: object) -> None:
     if not isinstance(entries, list):
         value.wrong = "$.entry", "expected a list"
         return
-    value.count = len(entries)
-    value.no_objects = {index: entry for index, entry in enumerate(entries) if entry != PLACEHOLDER}
+    value.count, value.no_objects = places_of(entries)
 
 
 def _letter(entry: bytes, value: _Value) -> bytes | None:

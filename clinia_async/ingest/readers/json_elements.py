@@ -7,7 +7,7 @@ neighbours are read.
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 
@@ -31,7 +31,8 @@ _BOM = b"\xef\xbb\xbf"
 _QUOTE, _OPEN_LIST, _OPEN_OBJECT = b'"[{'
 _OPENING = frozenset(b"[{")
 PLACEHOLDER = secrets.token_hex(8)
-"""Stands as a string in the frame for each element that was cut out."""
+"""Begins a string that stands in the frame for elements that were cut out, with a colon and how many."""
+_RUN = re.compile(f"{PLACEHOLDER}:([0-9]+)")
 
 
 class Ended(Enum):
@@ -65,13 +66,25 @@ class Frame:
     ended: Ended
 
 
+def places_of(values: list[object]) -> tuple[int, Mapping[int, object]]:
+    """Return how many values the list of a frame has, and those that are no elements, by their places."""
+    count = 0
+    others: dict[int, object] = {}
+    for value in values:
+        run = _RUN.fullmatch(value) if isinstance(value, str) else None
+        if run is None:
+            others[count] = value
+        count += 1 if run is None else int(run[1])
+    return count, others
+
+
 @define
 class ElementScanner:
     """Cuts what `read` gives, block by block until an empty one, into elements and frames.
 
-    A frame comes behind the elements of its value. Memory is bounded by `largest` bytes for an element and
-    for a frame each. A `list_name` of None stands for no field. `is_whole(number)` says which top-level
-    values, counted from 0, are one element all.
+    A frame comes behind the elements of its value, and does not grow with them. Memory is bounded by
+    `largest` bytes for an element and for a frame each. A `list_name` of None stands for no field.
+    `is_whole(number)` says which top-level values, counted from 0, are one element all.
     """
 
     read: Callable[[], bytes]
@@ -96,6 +109,8 @@ class ElementScanner:
     _number: int = field(default=0, init=False)
     _frame: list[bytes] = field(factory=list, init=False, repr=False)
     _frame_size: int = field(default=0, init=False)
+    _run: int = field(default=0, init=False)
+    """Elements one after another that the frame does not show yet."""
     _tail: bytes = field(default=b"", init=False, repr=False)
     """The last bytes of the frame."""
 
@@ -150,7 +165,10 @@ class ElementScanner:
     def _open(self, byte: int, start: int) -> None:
         if self._element_depth < 0:
             if self._depth == self._list_depth and byte == _OPEN_OBJECT:
-                self._keep(start, b'"%b"' % PLACEHOLDER.encode())
+                if not self._run or self._data[self._start : start].strip(_SPACE) != b",":
+                    self._keep(start)
+                self._start = start
+                self._run += 1
                 self._element_depth = self._depth
             elif self._is_named_list(byte, start):
                 self._begin_list(2)
@@ -198,8 +216,11 @@ class ElementScanner:
         self._number += 1
         return Frame(text, ended)
 
-    def _keep(self, stop: int, more: bytes = b"") -> None:
-        piece = self._data[self._start : stop] + more
+    def _keep(self, stop: int) -> None:
+        piece = self._data[self._start : stop]
+        if self._run:
+            piece = b'"%b:%d"' % (PLACEHOLDER.encode(), self._run) + piece
+            self._run = 0
         self._frame_size += len(piece)
         self._tail = (self._tail + piece[-_BEFORE:])[-_BEFORE:]
         if self._frame_size <= self.largest:
@@ -214,7 +235,7 @@ class ElementScanner:
             self._is_too_large = self._is_too_large or self._pos - self._start > self.largest
             if self._is_too_large:
                 self._start = self._pos
-        elif self._depth:
+        elif self._depth and self._start < self._pos:
             self._keep(self._pos)
         elif not self._data[self._start : self._pos].strip():
             self._start = self._pos

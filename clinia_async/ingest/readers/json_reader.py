@@ -8,7 +8,7 @@ from attrs import define
 
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
-from clinia_async.ingest.readers.json_elements import PLACEHOLDER, Element, ElementScanner, Ended, Frame
+from clinia_async.ingest.readers.json_elements import Element, ElementScanner, Ended, Frame, places_of
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.records.record import BadRecord, Item
@@ -83,6 +83,10 @@ def _as_line(text: bytes | None) -> bytes | None:
 
 def _around(numbering: _Numbering, frame: Frame, lines: LineReader) -> Block:
     """Return what stands around the records: nothing, what is wrong there, or the one record that it is."""
+    if frame.ended is Ended.TOO_LARGE:
+        raise InputError(
+            f"a record may be of {LARGEST_LINE:,} bytes, and one has a larger text: leave it out"
+        )
     if frame.ended is not Ended.WHOLE:
         raise InputError(
             "the input is no JSON: it is cut off, its brackets do not match, or something stands before it,"
@@ -101,9 +105,9 @@ def _around(numbering: _Numbering, frame: Frame, lines: LineReader) -> Block:
         return [BadRecord(number, error.path, f"expected {error.expected}")]
     values = loads_verbatim(text)
     assert isinstance(values, list)  # it begins with a bracket
-    others = {place: value for place, value in enumerate(values) if value != PLACEHOLDER}
+    count, others = places_of(values)
     numbers = numbering.of([*others]) if others else []
-    numbering.end(len(values))
+    numbering.end(count)
     return [
         BadRecord(number, "$", "expected an object", dumps(value))
         for number, value in zip(numbers, others.values(), strict=True)

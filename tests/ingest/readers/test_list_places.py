@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinia_async import BadRecord, Record
-from clinia_async.ingest.readers.json_elements import Element, ElementScanner
+from clinia_async.ingest.readers.json_elements import Element, ElementScanner, Frame, places_of
 from tests.ingest.reading import Item, read_file, reported
 
 TEXTS = st.sampled_from(["", ",", '"', "],", "{", '\\",{', "é,"])
@@ -117,6 +117,29 @@ async def test_entries_of_a_bundle_are_named_by_their_place(
     if indent:
         assert all(line == place + 1 for place, line in named.items())
         assert all(each.text for each in found if isinstance(each, BadRecord))
+
+
+@pytest.mark.parametrize("between", [",", ",\n", " , "])
+@pytest.mark.parametrize("size", [1000, 7])
+def test_what_stands_around_elements_does_not_grow_with_them(between: str, size: int) -> None:
+    """A list of any length is read, whose frame may be of few bytes."""
+    count = 3000
+    text = "[" + between.join(["{}"] * count + ["5"] + ["{}"] * count) + "]"
+    blocks = iter([text[start : start + size].encode() for start in range(0, len(text), size)])
+    found = [*ElementScanner(lambda: next(blocks, b""), None, 60 * len(text) // size + 200)]
+    assert [each.index for each in found if isinstance(each, Element)] == [
+        *range(count),
+        *range(count + 1, 2 * count + 1),
+    ]
+    (frame,) = [each for each in found if isinstance(each, Frame)]
+    assert places_of(json.loads(frame.text or b"")) == (2 * count + 1, {count: 5})
+
+
+async def test_a_long_list_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    count = 60_000
+    path.write_text("[" + ",".join('{"type":"t","data":{}}' for _ in range(count)) + "]")
+    assert [type(each) for each in await read_file(path)] == [Record] * count
 
 
 def numbers_of(kinds: list[str], kind: str) -> set[int]:
