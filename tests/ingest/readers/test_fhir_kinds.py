@@ -1098,7 +1098,7 @@ async def test_each_kind_gives_its_right_value(name: str, indent: int | None, tm
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "shift_jis"])
 @pytest.mark.parametrize("format_", ["fhir", "ndjson", "json"])
 @pytest.mark.parametrize("indent", [None, 1])
-async def test_what_is_not_utf_8_is_told_so(
+async def test_what_is_not_utf_8_has_that_reason(
     encoding: str, format_: str, indent: int | None, tmp_path: Path
 ) -> None:
     """Whatever the format, and in an entry as well as alone; the entries beside it are read."""
