@@ -96,4 +96,4 @@ def test_a_definition_that_is_wrong_is_not_sent(text: str, where: str, cli: Cli,
 
 def test_a_definition_that_is_no_text(cli: Cli, served: Served) -> None:
     Path("definition.json").write_bytes(b"\xff")
-    assert _create(cli, "definition.json") == (2, "", "error: --definition: $: must be JSON\n")
+    assert _create(cli, "definition.json") == (2, "", "error: --definition: $: must be UTF-8\n")
