@@ -59,6 +59,7 @@ CODES: dict[ExitCode, list[clinia.CliniaError]] = {
         clinia.NetworkGivenUp("t"),
         clinia.RequestError("t"),
         clinia.ConnectionFailed("t"),
+        clinia.CredentialsFailed("t"),
         clinia.RequestTimeout("t"),
         clinia.RedirectRefused("t"),
         clinia.ProtocolError("t"),
