@@ -174,7 +174,7 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     name = str(tmp_path / "records.ndjson")
     assert clinia.DeadLetters(name).path == Path(name)
     clinia.read_records(name, "ehr")
-    clinia.read_records([name, Path(name)], "ehr")
+    clinia.read_records([name, tmp_path / "more.ndjson"], "ehr")
     clinia.Ingestion(session(), "ehr", [], journal=name)
 
 
