@@ -5,9 +5,7 @@ from collections.abc import Mapping
 
 from clinia_async.session.engine import Components, Engine
 from clinia_async.session.options import SessionOptions
-from clinia_async.tasks.poller import Poller
 from clinia_async.tasks.task_state import StateReader
-from clinia_async.transport.retry import LONGEST_ASKED_WAIT
 
 
 class DerivedEngine(Engine):
@@ -30,13 +28,7 @@ class DerivedEngine(Engine):
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         shared = self._parent.open()
         sender = shared.sender.with_options(self._options.retry, self._headers)
-        clock = sender.limiter.patience_clock
-        poller = Poller(
-            self._poll,
-            self._options.polling,
-            patience_clock=clock.time,
-            longest_asked_wait=LONGEST_ASKED_WAIT,
-        )
+        poller = self._make_poller(sender)
         reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
         self._parent.pollers.add(poller)
         return Components(loop, shared.transport, sender, poller, reader)

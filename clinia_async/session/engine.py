@@ -326,14 +326,18 @@ class Engine:
             reconcile_timeout=options.reconcile_timeout,
             drift=self.drift,
         )
-        poller = Poller(
+        poller = self._make_poller(sender)
+        reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
+        return Components(loop, transport, sender, poller, reader)
+
+    def _make_poller(self, sender: Sender) -> Poller:
+        """Return a poller by the options of this engine, whose patience is that of the sender's requests."""
+        return Poller(
             self._poll,
-            options.polling,
+            self._options.polling,
             patience_clock=sender.limiter.patience_clock.time,
             longest_asked_wait=LONGEST_ASKED_WAIT,
         )
-        reader = StateReader(self._poll, self._read_receipts, poller.start, self.telemetry)
-        return Components(loop, transport, sender, poller, reader)
 
     def _deliver(
         self,

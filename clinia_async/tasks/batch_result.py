@@ -23,6 +23,7 @@ from clinia_async.calls.reconciliation import (
     Match,
     carried_out,
     evidence_of_batch,
+    is_taken_back,
     statement_after,
 )
 from clinia_async.errors import (
@@ -44,7 +45,6 @@ from clinia_async.tasks.ended import (
     UNCONFIRMED,
     compare,
     failed,
-    has_ended_twice,
     receipts_of,
     until_after,
 )
@@ -196,5 +196,6 @@ def _actions_of(writes: "Sequence[calls.BatchWrite]") -> Mapping[tuple[str, str,
 
 def _raise_without_receipts(task: Task[T], snapshot: TaskSnapshot, failure: RequestError) -> NoReturn:
     if snapshot.status == TaskStatus.SUCCESS:
-        raise statement_after(snapshot.status, is_contradicted=has_ended_twice(task)).on(failure)
+        is_contradicted = is_taken_back(snapshot.status, task.said_later)
+        raise statement_after(snapshot.status, is_contradicted=is_contradicted).on(failure)
     raise failed(task, snapshot, ()) from failure

@@ -9,7 +9,14 @@ from typing import TypeVar
 
 from clinia_async.calls import Read, Reconcilable
 from clinia_async.calls.receipts import are_consistent
-from clinia_async.calls.reconciliation import UNPROVEN, ReadBack, read_back, statement_after, statement_of_end
+from clinia_async.calls.reconciliation import (
+    UNPROVEN,
+    ReadBack,
+    is_taken_back,
+    read_back,
+    statement_after,
+    statement_of_end,
+)
 from clinia_async.errors import (
     ProtocolError,
     RequestError,
@@ -54,11 +61,6 @@ async def receipts_of(task: Task[R], snapshot: TaskSnapshot) -> tuple[Sequence[R
     return receipts or (), failure
 
 
-def has_ended_twice(task: Task[R]) -> bool:
-    """Whether the service said twice how the task ended, and not the same: then neither is proven."""
-    return task.said_later is not None and task.said_later.is_terminal
-
-
 def failed(
     task: Task[R],
     snapshot: TaskSnapshot,
@@ -75,7 +77,7 @@ def failed(
     """
     if bad is None:
         bad = [each for each in receipts if each.status != TaskStatus.SUCCESS or each.is_dropped]
-    is_whole = is_whole and task.said_later is None
+    is_whole = is_whole and not is_taken_back(snapshot.status, task.said_later)
     statement = statement_of_end(
         snapshot.status, receipts, maybe_applied=task.maybe_applied, is_single=is_single, is_whole=is_whole
     )

@@ -27,6 +27,7 @@ from clinia_async.calls.reconciliation import (
     DuplicateErrors,
     Match,
     carried_out,
+    is_taken_back,
     read_back,
     statement_after,
 )
@@ -51,7 +52,6 @@ from clinia_async.tasks.ended import (
     UNCONFIRMED,
     compare,
     failed,
-    has_ended_twice,
     receipts_of,
     unreadable,
     until_after,
@@ -170,7 +170,7 @@ class RecordResult(Generic[R]):
     ) -> R:
         """The result of a task whose receipt could not be read."""
         contradicted = is_contradicted(self.write, receipts, is_alone=self.is_alone)
-        contradicted = contradicted or has_ended_twice(task)
+        contradicted = contradicted or is_taken_back(snapshot.status, task.said_later)
         if snapshot.status == TaskStatus.CANCELLED and task.maybe_applied and self.write.id is not None:
             return await self._after_duplicate(task, snapshot, ())
         if snapshot.status != TaskStatus.SUCCESS:

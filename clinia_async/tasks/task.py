@@ -162,10 +162,7 @@ class Task(Generic[R]):
 
     @property
     def said_later(self) -> TaskStatus | None:
-        """What the service said of the task after its end, where that is not how it ended.
-
-        Then the status alone proves no failure; and no success, unless this is PENDING, as a replica may lag.
-        """
+        """What the service said of the task after its end, where that is not how it ended; sends nothing."""
         return None if self._known_state is None else self._known_state.said_later
 
     @property
