@@ -102,12 +102,19 @@ def _names(receipt: Receipt, action: Action | None) -> bool:
 
 
 def own_receipts(
-    receipts: Sequence[Receipt], task: TaskId | None, status: TaskStatus, operations: int | None = None
+    receipts: Sequence[Receipt],
+    task: TaskId | None,
+    status: TaskStatus,
+    operations: int | None = None,
+    *,
+    said_later: TaskStatus | None,
 ) -> Sequence[Receipt]:
-    """Return the receipts that are of `task`, and none where all of them together contradict its status.
+    """Return the receipts that are of `task` and can be relied on.
 
-    A FAILURE says that an operation did not succeed. `operations` is how many there are; None where that is
-    not known, and so receipts may be missing.
+    None are where all of them together contradict its status: a FAILURE says that an operation did not
+    succeed. `operations` is how many there are; None where that is not known, and so receipts may be missing.
+    Where the service took its status back by what it `said_later`, those that say of an operation that it was
+    not carried out are left out.
     """
     own = receipts
     if task is not None and not all(_is_same(task, each) for each in _task_ids(receipts)):
@@ -115,7 +122,19 @@ def own_receipts(
     is_whole = operations is not None and len(own) >= operations
     if status == TaskStatus.FAILURE and is_whole and _statuses(own) == {TaskStatus.SUCCESS}:
         return ()
+    if is_taken_back(status, said_later):
+        return [each for each in own if not proves_not_applied(each)]
     return own
+
+
+def is_taken_back(status: TaskStatus, said_later: TaskStatus | None) -> bool:
+    """Whether what the service said of a task after its end takes back that it ended with `status`.
+
+    Then that status alone proves nothing. PENDING takes back no SUCCESS, as a replica may lag.
+    """
+    if said_later is None:
+        return False
+    return said_later.is_terminal or status != TaskStatus.SUCCESS
 
 
 def _is_same(task: TaskId, other: TaskId | None) -> bool:

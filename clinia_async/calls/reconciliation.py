@@ -180,16 +180,6 @@ def statement_after(status: TaskStatus | None, *, is_contradicted: bool = False)
     return carried_out() if status == TaskStatus.SUCCESS and not is_contradicted else UNPROVEN
 
 
-def is_taken_back(status: TaskStatus, said_later: TaskStatus | None) -> bool:
-    """Whether what the service said of a task after its end takes back that it ended with `status`.
-
-    Then that status alone proves nothing. PENDING takes back no SUCCESS, as a replica may lag.
-    """
-    if said_later is None:
-        return False
-    return said_later.is_terminal or status != TaskStatus.SUCCESS
-
-
 def proves_content(error: CliniaError) -> bool:
     """Whether `error` came after a proof that the content of the write is stored.
 

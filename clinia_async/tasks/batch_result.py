@@ -11,6 +11,7 @@ from clinia_async import calls, models
 from clinia_async.calls import Read, Reconcilable
 from clinia_async.calls.receipts import (
     Proof,
+    is_taken_back,
     own_receipts,
     proof_of,
     proves_stored,
@@ -23,7 +24,6 @@ from clinia_async.calls.reconciliation import (
     Match,
     carried_out,
     evidence_of_batch,
-    is_taken_back,
     statement_after,
 )
 from clinia_async.errors import (
@@ -69,7 +69,9 @@ class BatchTaskResult:
         receipts, failure = await receipts_of(task, snapshot)
         if failure is not None:
             _raise_without_receipts(task, snapshot, failure)
-        own = own_receipts(receipts, task.id, snapshot.status, len(self.write.writes))
+        own = own_receipts(
+            receipts, task.id, snapshot.status, len(self.write.writes), said_later=task.said_later
+        )
         result = models.BatchResult(own, self.write.writes)
         proofs = await self._proofs(task, snapshot.status, result)
         if all(proof is Proof.STORED for proof in proofs) and _is_whole(result):
@@ -150,7 +152,7 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.Batc
     if not receipts:
         failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
-    receipts = own_receipts(receipts, task.id, snapshot.status)
+    receipts = own_receipts(receipts, task.id, snapshot.status, said_later=task.said_later)
     result = models.BatchResult(receipts)
     if receipts and snapshot.status == TaskStatus.SUCCESS and not result.failed:
         if all(proves_stored(each) or says_approved(each) for each in receipts):

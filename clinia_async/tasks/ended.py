@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from clinia_async.calls import Read, Reconcilable
-from clinia_async.calls.receipts import are_consistent
+from clinia_async.calls.receipts import are_consistent, is_taken_back
 from clinia_async.calls.reconciliation import (
     UNPROVEN,
     ReadBack,
-    is_taken_back,
     read_back,
     statement_after,
     statement_of_end,

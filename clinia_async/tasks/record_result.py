@@ -16,6 +16,7 @@ from clinia_async.calls.receipts import (
     action_of,
     are_consistent,
     is_contradicted,
+    is_taken_back,
     own_receipts,
     proof_of,
     receipt_for,
@@ -27,7 +28,6 @@ from clinia_async.calls.reconciliation import (
     DuplicateErrors,
     Match,
     carried_out,
-    is_taken_back,
     read_back,
     statement_after,
 )
@@ -91,7 +91,9 @@ class RecordResult(Generic[R]):
 
     async def _resolve(self, task: Task[R], snapshot: TaskSnapshot) -> R:
         receipts, failure = await receipts_of(task, snapshot)
-        receipt = receipt_for(self.write, own_receipts(receipts, task.id, snapshot.status))
+        receipt = receipt_for(
+            self.write, own_receipts(receipts, task.id, snapshot.status, said_later=task.said_later)
+        )
         if receipt is None or not receipt.status.is_terminal:
             return await self._without_receipt(task, snapshot, receipts, failure)
         if not are_consistent(snapshot.status, [receipt]):

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "failures_of_an_end_that_was_taken_back_are_believed",
+        "clinia_async/calls/receipts.py",
+        "        return [each for each in own if not proves_not_applied(each)]",
+        "        return own",
+        ["tests/truth/test_same_outcome.py::test_no_receipt_of_a_task_that_ended_twice_proves_a_failure"],
+    ),
+    Mutant(
         "more_receipts_than_made_ids_are_taken",
         "clinia_async/calls/receipts.py",
         "len({receipt.id for receipt in mine}) == count",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -341,4 +342,25 @@ async def test_a_task_that_is_said_to_have_ended_twice_is_not_believed(
         "/": [accepted(id_)],
     }
     async with against(rules) as (session, _):
+        assert await statement(session, subject, way) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "way", ["alone", "single job", "bulk", "bundle", "bulk job", "bundle job", "coalesced"]
+)
+@pytest.mark.parametrize("ends", list(permutations(["SUCCESS", "FAILURE", "CANCELLED"], 2)))
+async def test_no_receipt_of_a_task_that_ended_twice_proves_a_failure(
+    ends: tuple[str, str], way: str
+) -> None:
+    """The receipt comes with the second end. The record may be stored, and cannot be read."""
+    subject = SUBJECTS["create"]
+    mine = receipt(subject.write.id, "FAILURE", error="INTERNAL")
+    others = [receipt(subject.companion.id)] if way == "coalesced" else []
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1", "bundle job": "bd_1"}.get(way, "bk_1")
+    rules = {
+        "/tasks/": [task(ends[0], id_), task(ends[1], id_, receipts=[mine, *others])],
+        "GET": [refusal(403, "PERMISSION_DENIED")],
+        "/": [accepted(id_)],
+    }
+    async with against(rules, coalesce=way == "coalesced") as (session, _):
         assert await statement(session, subject, way) == "unknown"

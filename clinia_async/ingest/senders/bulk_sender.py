@@ -68,7 +68,7 @@ class BulkSender:
             chunk.has_ended = False  # the next run asks for them again
             return ChunkOutcomes.same(chunk, (Disposition.UNKNOWN, NO_RECEIPTS, Evidence.NONE))
         chunk.status = task.state
-        receipts = own_receipts(receipts, task.id, task.state, len(chunk.records))
+        receipts = own_receipts(receipts, task.id, task.state, len(chunk.records), said_later=task.said_later)
         if _are_usual(receipts, chunk) and receipts.all_stored(chunk.records.keys()):
             return ChunkOutcomes.same(chunk, _STORED)
         return await self._matched(chunk, receipts)

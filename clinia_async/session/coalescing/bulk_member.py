@@ -105,7 +105,9 @@ class SharedBulk:
 
     def _own(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
         state = self.state
-        return own_receipts(receipts, state.id, state.snapshot.status, self.operations)
+        return own_receipts(
+            receipts, state.id, state.snapshot.status, self.operations, said_later=state.said_later
+        )
 
 
 class BulkMemberTask(Task[Record]):
