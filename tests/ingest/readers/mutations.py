@@ -205,10 +205,10 @@ def given_options(options: Mapping[str, Any]) -> list[str]:
     return [text for name, value in options.items() for text in (f"--{name}", str(value))]
 
 
-def check(path: Path, options: Mapping[str, Any], *, load: bool = False) -> Found:
+def check(path: Path, options: Mapping[str, Any], runner: asyncio.Runner, *, load: bool = False) -> Found:
     """Read a file by the library and by the command line. Fails where they differ, or either breaks."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = asyncio.run(read(path, options))
+    found = runner.run(read(path, options))
     code, out, err = run_command_line("validate", path, "--json", *given_options(options))
     report = json.loads(out)
     assert (report["good"], report["bad"], report["blank"]) == (found.good, found.bad, found.blank)
@@ -238,6 +238,7 @@ class Campaign:
 
     chance: random.Random
     folder: Path
+    runner: asyncio.Runner
     codes: dict[int, int] = field(factory=dict)
     """How many files had each exit code."""
 
@@ -248,7 +249,7 @@ class Campaign:
         path = self.folder / name
         path.write_bytes(broken)
         try:
-            code = check(path, options, load=load).code
+            code = check(path, options, self.runner, load=load).code
         except BaseException as error:
             error.add_note(f"mutation {number} of {name}: {broken[:2000]!r}")
             raise
@@ -263,8 +264,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     started, names, done = time.monotonic(), [*SEEDS], 0
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(random.Random(given.seed), Path(folder))
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        campaign = Campaign(random.Random(given.seed), Path(folder), runner)
         try:
             while done < given.count and time.monotonic() - started < given.seconds:
                 load = campaign.chance.random() < LOADED
