@@ -14,17 +14,19 @@ from tests.ingest.running import SOURCE
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_no_damage_is_a_traceback_or_a_wrong_exit_code(name: str, tmp_path: Path) -> None:
-    campaign = Campaign(random.Random(name), tmp_path)
-    for number in range(2):
-        campaign.run(name, number)
+    with asyncio.Runner() as runner:
+        campaign = Campaign(random.Random(name), tmp_path, runner)
+        for number in range(2):
+            campaign.run(name, number)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", SEEDS)
 def test_ten_thousand_damaged_files(name: str, tmp_path: Path) -> None:
-    campaign = Campaign(random.Random(f"more of {name}"), tmp_path)
-    for number in range(-(-10_000 // len(SEEDS))):
-        campaign.run(name, number, load=number == 0)
+    with asyncio.Runner() as runner:
+        campaign = Campaign(random.Random(f"more of {name}"), tmp_path, runner)
+        for number in range(-(-10_000 // len(SEEDS))):
+            campaign.run(name, number, load=number == 0)
 
 
 @pytest.mark.parametrize("name", [name for name in SEEDS if name.startswith(("x.", "y."))])
@@ -39,7 +41,8 @@ def test_no_file_that_is_cut_off_is_a_traceback(name: str, tmp_path: Path) -> No
 
     asyncio.run(run())
     path.write_bytes(content)
-    assert check(path, options, load=True).good
+    with asyncio.Runner() as runner:
+        assert check(path, options, runner, load=True).good
 
 
 # Kinds of inputs that a suite of tests for parsers of JSON has: what must be taken, and what must be refused.
