@@ -104,9 +104,11 @@ def redirect(status: int, location: str) -> Behaviour:
     return reply(status, b"", {"Location": location})
 
 
-def chunked(*chunks: bytes, headers: Headers | None = None, end: bytes = b"0\r\n\r\n") -> Behaviour:
+def chunked(
+    *chunks: bytes, headers: Headers | None = None, end: bytes = b"0\r\n\r\n", status: int = 200
+) -> Behaviour:
     body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + end
-    return raw(head(200, {"Transfer-Encoding": "chunked", **(headers or {})}) + body)
+    return raw(head(status, {"Transfer-Encoding": "chunked", **(headers or {})}) + body)
 
 
 def endless(start: bytes, piece: bytes) -> Behaviour:

@@ -244,6 +244,9 @@ class Poller:
             snapshot = await self._poll(state, receipts)
         except RequestError as error:
             return self._after_bad_answer(error, state, receipts=receipts)
+        except SessionClosed:
+            state.fail_waiters(_closed(state))
+            return None
         is_news, seen_before = not state.has_ended, state.seen_pending_at
         state.observe(snapshot, asked)
         state.bad_answers = None

@@ -5,10 +5,11 @@ No local of a coroutine here holds the key or a body while it waits: what prints
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from copy import copy
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -20,6 +21,8 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from clinia_async.calls import Request
+from clinia_async.calls.error_answers import statement_of_intermediary
+from clinia_async.errors import Outcome
 from clinia_async.models.secret import Secret
 
 _PIECE = 256 * 1024
@@ -62,13 +65,45 @@ class Place:
 class BytesSent:
     """Whether any byte of a request was handed to its connection: where not, nothing of it left."""
 
-    __slots__ = ("happened",)
+    __slots__ = ("happened", "in_doubt", "write")
 
-    def __init__(self) -> None:
+    def __init__(self, write: tuple[str, str] | None = None) -> None:
         self.happened = False
+        self.write = write
+        """The method and the path of a write; None for what may be sent again at any time."""
+        self.in_doubt = False
+        """Whether a write was sent through hooks of others, and may have been carried out."""
 
 
 _bytes_sent: ContextVar[BytesSent] = ContextVar("clinia_async_bytes_sent")
+
+
+class SentAlready(aiohttp.ClientError):
+    """A hook of others would have sent a write again that may have been carried out."""
+
+
+async def send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """The last middleware: a write that may have been carried out is not sent again from in here.
+
+    Middlewares send again, and so does aiohttp where a subclass of its session is borrowed. Whether that is
+    safe, and what the answer to a second attempt then means, is known where a call is retried.
+    """
+    sent = _bytes_sent.get(None)
+    if sent is None or sent.write != (request.method, request.url.raw_path):
+        return await handler(request)
+    if sent.in_doubt:
+        raise SentAlready
+    sent.in_doubt = True
+    try:
+        answer = await handler(request)
+    except BaseException as error:
+        is_unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        sent.in_doubt = sent.happened and not is_unsent
+        raise
+    sent.in_doubt = statement_of_intermediary(answer.status).outcome is not Outcome.REJECTED
+    return answer
 
 
 class _Body(Payload):
@@ -127,28 +162,37 @@ def _has_unread_data(protocol: ResponseHandler) -> bool:
     return protocol.should_close
 
 
+class _More(TypedDict, total=False):
+    middlewares: Sequence[aiohttp.ClientMiddlewareType]
+    raise_for_status: bool
+
+
 class AiohttpRequester:
     """`ClientSession.request`: for every version of aiohttp, for bodies of any size, and for all hooks."""
 
     def __init__(self, client: aiohttp.ClientSession, proxy: URL | None, headers: Mapping[str, str]) -> None:
         self._client = client
         self._proxy = proxy
-        self._all_headers = headers
+        self._headers = headers
+        self._more: _More = {}
+        if _has_own_request(client):  # it belongs to the borrowed session, whose settings it would use
+            self._more = {"middlewares": client._middlewares, "raise_for_status": False}
 
     async def request(
         self, request: Request, place: Place, credentials: Mapping[str, Secret] | None, sent: BytesSent
     ) -> aiohttp.ClientResponse:
         sent.happened = is_patched(self._client)  # what stands there instead does not say
+        if not (request.is_read or request.method == "GET"):
+            sent.write = request.method, place.url(request).raw_path
         _bytes_sent.set(sent)
         return await self._client.request(
             request.method,
             place.url(request),
             data=None if request.body is None else _Body(request.body),
-            headers=self._headers(
-                request.headers, credentials, everything=sent.happened or bool(self._proxy)
-            ),
+            headers=self._headers_with(request.headers, credentials),
             proxy=self._proxy,
             allow_redirects=False,
+            **self._more,
         )
 
     async def connect(self, place: Place) -> Callable[[], None]:
@@ -166,14 +210,12 @@ class AiohttpRequester:
         connection.release()
         return protocol.close
 
-    def _headers(
-        self, more: Mapping[str, str] | None, credentials: Mapping[str, Secret] | None, *, everything: bool
-    ) -> dict[str, str] | None:
-        """The headers that the client does not add by itself, or all of them."""
-        if credentials is None and more is None and not everything:
-            return None
-        given = {**(more or {}), **{name: value.reveal() for name, value in (credentials or {}).items()}}
-        return {**self._all_headers, **given} if everything else given
+    def _headers_with(
+        self, more: Mapping[str, str] | None, credentials: Mapping[str, Secret] | None
+    ) -> dict[str, str]:
+        """All headers: the client has none of its own, as hooks may use it for requests to others."""
+        revealed = {name: value.reveal() for name, value in (credentials or {}).items()}
+        return {**self._headers, **(more or {}), **revealed}
 
 
 class _Template(NamedTuple):
@@ -196,9 +238,12 @@ class PooledRequester:
     versions of aiohttp only.
     """
 
-    def __init__(self, client: aiohttp.ClientSession, connect_timeout: float) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, headers: Mapping[str, str], connect_timeout: float
+    ) -> None:
         assert client.connector is not None
         self._client = client
+        self._headers = headers
         self._connector = client.connector
         self._connect_timeout = connect_timeout
         self._template = lru_cache(maxsize=8)(self._make_template)
@@ -237,7 +282,7 @@ class PooledRequester:
 
     def _make_template(self, origin: URL) -> "_Template":
         request = aiohttp.ClientRequest(
-            "GET", origin, headers=self._client.headers, loop=asyncio.get_running_loop(), session=self._client
+            "GET", origin, headers=self._headers, loop=asyncio.get_running_loop(), session=self._client
         )
         headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         request.headers.clear()  # the pool has no use for them, and they hold the key
@@ -297,15 +342,13 @@ class Exchange:
 def can_pool(client: aiohttp.ClientSession) -> bool:
     """Return whether `PooledRequester` knows how to use the connections of a client."""
     connector = client.connector
-    return (
-        IS_KNOWN and isinstance(connector, aiohttp.TCPConnector) and not getattr(client, "_middlewares", ())
-    )
+    return IS_KNOWN and isinstance(connector, aiohttp.TCPConnector) and not _has_middlewares(client)
 
 
 def hooks_of(client: aiohttp.ClientSession) -> list[str]:
     """Return what is set on a client that only its public way honours."""
     hooks = [] if not client.trace_configs else ["trace configs"]
-    if getattr(client, "_middlewares", ()):
+    if _has_middlewares(client):
         hooks.append("middlewares")
     if is_patched(client):
         hooks.append("a patched ClientSession")
@@ -314,6 +357,30 @@ def hooks_of(client: aiohttp.ClientSession) -> list[str]:
 
 def is_patched(client: aiohttp.ClientSession) -> bool:
     """Return whether something else was put in the place of the client's own way to make a request."""
-    kind, own = type(client), vars(client)
+    kind = type(client)
     is_genuine = _ARE_GENUINE and kind.request is _REQUEST and kind._request is _INNER_REQUEST
-    return not is_genuine or "request" in own or "_request" in own
+    return not is_genuine or _has_own_request(client)
+
+
+def _has_own_request(client: aiohttp.ClientSession) -> bool:
+    return not {"request", "_request"}.isdisjoint(vars(client))
+
+
+def _has_middlewares(client: aiohttp.ClientSession) -> bool:
+    return any(each is not send_once for each in client._middlewares)
+
+
+def adopt_hooks(client: aiohttp.ClientSession, borrowed: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """Return a client with the settings of `client` and the hooks of a borrowed session, each called once.
+
+    Where the borrowed one is of a subclass, or was patched, what it does of its own belongs to the hooks.
+    """
+    # instrumentation that adds itself to every new session has added itself to both
+    client._trace_configs = list(borrowed.trace_configs) or list(client.trace_configs)
+    client._middlewares = (*borrowed._middlewares, send_once)
+    if type(borrowed) is aiohttp.ClientSession and not _has_own_request(borrowed):
+        return client
+    twin = copy(borrowed)
+    vars(twin).update(vars(client))
+    client.detach()
+    return twin

@@ -23,7 +23,14 @@ from clinia_async.calls import Host, Request
 from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.calls.receipts import proves_not_applied
 from clinia_async.calls.reconciliation import statement_of_failure
-from clinia_async.errors import ConfigError, CredentialsFailed, RequestError, Unauthenticated, reason_of
+from clinia_async.errors import (
+    ConfigError,
+    CredentialsFailed,
+    RequestError,
+    SessionClosed,
+    Unauthenticated,
+    reason_of,
+)
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret
 from clinia_async.transport import connections
@@ -35,8 +42,10 @@ from clinia_async.transport.connections import (
     Connector,
     Place,
     PooledRequester,
+    adopt_hooks,
     hooks_of,
     is_patched,
+    send_once,
 )
 from clinia_async.transport.credentials import Credentials
 from clinia_async.transport.deadlines import Deadlines
@@ -141,12 +150,12 @@ class Transport:
         self._credentials = identity.credentials
         proxy = None if identity.proxy is None else URL(identity.proxy)
         headers = _headers_of(identity)
-        # aiohttp sends a client's own headers to a proxy, too, in the clear: there each request has them
-        self._client = self._make_client({} if proxy else headers, borrowed)
+        self._borrows = borrowed is not None
+        self._client = self._make_client(borrowed)
         self._public = AiohttpRequester(self._client, proxy, headers)
         self._pooled: PooledRequester | None = None
         if proxy is None and connections.can_pool(self._client):
-            self._pooled = PooledRequester(self._client, options.connect)
+            self._pooled = PooledRequester(self._client, headers, options.connect)
         else:
             reasons = ["a proxy"] if proxy else hooks_of(self._client)
             _log_way(reasons or ["a connector or a version of aiohttp that is not known"])
@@ -165,6 +174,7 @@ class Transport:
 
         Raises:
             RequestError: no good answer came; its `outcome` says what may have happened.
+            SessionClosed: the borrowed session was closed.
         """
         if self._credentials.is_fixed:
             return self._bounded(request, None, deadline)
@@ -205,6 +215,10 @@ class Transport:
     async def _bounded(
         self, request: Request, credentials: Mapping[str, Secret] | None, deadline: float
     ) -> Response:
+        if self._borrows and self._client.closed:
+            # by its owner; an attempt before this one may have been carried out
+            statement = statement_without_answer(sent=request.resends > 0)
+            raise statement.on(SessionClosed("the http_session was closed"))
         sent, size = BytesSent(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._options.attempt + size / self._options.slowest
         limit = self._deadlines.start(min(deadline, latest))
@@ -225,7 +239,8 @@ class Transport:
         raise failure
 
     def _failure_of(self, error: Exception, request: Request, sent: BytesSent) -> RequestError:
-        return failure_of(error, request, sent=sent.happened, host=self._places[request.host].host)
+        host = self._places[request.host].host
+        return failure_of(error, request, sent=sent.happened, in_doubt=sent.in_doubt, host=host)
 
     async def connect(self, host: Host, within: float) -> None:
         """Open a connection to a host as requests do, and keep it for the first of them.
@@ -309,7 +324,7 @@ class Transport:
             _log_way(hooks_of(self._client))
         return is_plain
 
-    def _make_client(self, headers: Mapping[str, str], borrowed: HttpSession | None) -> HttpSession:
+    def _make_client(self, borrowed: HttpSession | None) -> HttpSession:
         if borrowed is not None and (borrowed.closed or borrowed.connector is None):
             raise ConfigError("the http_session is closed: give an open one")
         origins = [place.origin for place in self._places.values()]
@@ -323,13 +338,11 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            headers=headers,
+            middlewares=(send_once,),
         )
-        if borrowed is not None:
-            _adopt_hooks(client, borrowed)
         # aiohttp would send GET, PUT and DELETE twice on a dropped connection, past our count of attempts
         client._retry_connection = False
-        return client
+        return client if borrowed is None else adopt_hooks(client, borrowed)
 
     @property
     def connections(self) -> float:
@@ -340,7 +353,10 @@ class Transport:
     async def close(self) -> None:
         """Close the connections, but for those of a borrowed session."""
         self._deadlines.close()
-        await self._client.close()
+        if self._borrows:
+            self._client.detach()
+        else:
+            await self._client.close()
 
 
 def _headers_of(identity: Identity) -> dict[str, str]:
@@ -361,17 +377,6 @@ def _log_way(reasons: list[str]) -> None:
         _logger.info("requests go through ClientSession.request: there is %s", " and ".join(reasons))
     else:
         _logger.info("small requests go straight over pooled connections")
-
-
-def _adopt_hooks(client: HttpSession, borrowed: HttpSession) -> None:
-    """Let a client that uses a borrowed session's connections call that one's hooks, each once."""
-    # instrumentation that adds itself to every new session has added itself to both
-    client._trace_configs = list(borrowed.trace_configs) or list(client.trace_configs)
-    client._middlewares = getattr(borrowed, "_middlewares", ())
-    for name in ("request", "_request"):
-        is_own = getattr(type(borrowed), name) is getattr(aiohttp.ClientSession, name)
-        if name in vars(borrowed) or not is_own:
-            setattr(client, name, getattr(borrowed, name))
 
 
 def _trust(*origins: URL) -> ssl.SSLContext | bool:

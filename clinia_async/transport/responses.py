@@ -40,6 +40,7 @@ from clinia_async.errors import (
 )
 from clinia_async.models import ErrorInfo
 from clinia_async.serialization import converter
+from clinia_async.transport.connections import SentAlready
 from clinia_async.transport.retry import parse_retry_after
 
 _BY_STATUS = {401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 413: ContentTooLarge}
@@ -127,8 +128,8 @@ async def _read(answer: Answer, largest: int) -> bytes:
     declared = answer.headers.get(hdrs.CONTENT_LENGTH)
     if declared is not None and int(declared) > largest:
         raise ProtocolError(f"the answer is larger than {largest} bytes")
-    if declared is not None and encoding is None:
-        return await answer.read()
+    if (declared is not None and encoding is None) or answer.content.at_eof():
+        return await answer.read()  # a hook may have read it before
     pieces, size = [], 0
     async for piece in answer.content.iter_any():
         size += len(piece)
@@ -198,13 +199,17 @@ def _decoded(document: object) -> ErrorInfo:
     return converter.structure_answer({**document, "details": None}, ErrorInfo, "ErrorInfo")
 
 
-def failure_of(error: Exception, request: Request | None, *, sent: bool, host: str) -> RequestError:
+def failure_of(
+    error: Exception, request: Request | None, *, sent: bool, host: str, in_doubt: bool = False
+) -> RequestError:
     """Return our own error for a foreign one: host and reason, never the text of the foreign one.
 
-    `request` is None where a connection was all that was asked for.
+    `request` is None where a connection was all that was asked for. `in_doubt` says that a hook sent it, and
+    that no answer says that it was not carried out; the error may then be of a later attempt of the hook.
     """
     where = "" if request is None else f"{request.method} {request.route}: "
-    never_left = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not sent
+    is_unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not sent
+    never_left = is_unsent and not in_doubt
     failure = _failure_of(error, where, host, never_left=never_left)
     return statement_without_answer(sent=not never_left).on(failure)
 
@@ -262,7 +267,8 @@ def _reason(error: Exception, host: str) -> _Reason:
     if isinstance(error, _CLOSED):
         return _Reason(f"the connection to {host} was closed")
     kind = "" if isinstance(error, aiohttp.ClientError | OSError) else f" ({type(error).__name__})"
-    return _Reason(f"the connection to {host} failed{words}{kind}")
+    again = ", and a middleware would have sent it again" if isinstance(error, SentAlready) else ""
+    return _Reason(f"the connection to {host} failed{words}{kind}{again}")
 
 
 def _tls_reason(error: Exception, host: str) -> _Reason:

@@ -14,12 +14,19 @@ from attrs import define
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.error_answers import refuse_error_within
 from clinia_async.calls.receipts import is_duplicate
-from clinia_async.calls.reconciliation import DIFFERENT_RECORD, Match, read_back, statement_of_failure
+from clinia_async.calls.reconciliation import (
+    DIFFERENT_RECORD,
+    UNPROVEN,
+    Match,
+    read_back,
+    statement_of_failure,
+)
 from clinia_async.errors import (
     GatewayError,
     Outcome,
     ProtocolError,
     RequestError,
+    SessionClosed,
     WriteConflict,
     copy_for_raise,
 )
@@ -220,6 +227,9 @@ class Sender:
             back = await read_back(write, read, deadline)
         except RequestError as error:
             raise _final_error(error, attempts, maybe_applied=True) from None
+        except SessionClosed as error:
+            closed = UNPROVEN.on(error)
+            raise closed from None
         if back.match is Match.SAME:
             delivery.answer = cast("R", back.answer)
             return delivery
