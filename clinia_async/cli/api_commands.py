@@ -10,13 +10,13 @@ from clinia_async.cli.connection_options import connection_options, source_optio
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import output_option
-from clinia_async.cli.param_types import JSON_METAVAR, json_value, type_and_id
+from clinia_async.cli.param_types import JSON_METAVAR, ExistingPath, json_value, type_and_id
 from clinia_async.cli.running import run_command
 from clinia_async.cli.summaries import CALLS
 
 _JSON_KINDS = frozenset({Kind.OBJECT, Kind.FILTER, Kind.MODEL})
 _Type: TypeAlias = "click.ParamType[str] | click.ParamType[int] | Callable[[str], object]"
-_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+_FILE = ExistingPath(allow_dash=True, path_type=str)
 
 
 def api_command(name: str) -> click.Command:

@@ -113,14 +113,17 @@ def report_error(error: "clinia.CliniaError") -> ExitCode:
     return exit_code_of(error)
 
 
-def report_output_failure(error: OSError) -> ExitCode:
-    """Print why standard output cannot be written; return the exit code.
+def report_os_error(error: OSError) -> ExitCode:
+    """Print why standard output or a file cannot be used; return the exit code.
 
     Raises:
         OSError: `error` is about something else.
     """
     if not _is_of_output(error):
-        raise error
+        if error.filename is None:
+            raise error
+        print_error(f"{error.filename}: {error.strerror}; check its name and rights")
+        return ExitCode.USAGE
     leave_stdout()
     print_error(
         f"the output cannot be written: {error.strerror}; send it elsewhere. What the command has changed"

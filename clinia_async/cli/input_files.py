@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from glob import has_magic, iglob
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -17,7 +18,7 @@ _READ = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".parquet")
 _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 
 files_argument = click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path)
 )
 """The files of a command, before `input_files`."""
 
@@ -61,6 +62,14 @@ def input_size(files: tuple[Path, ...] | None, *, passes: int = 1) -> int | None
 
 
 def _meant(path: Path) -> Iterable[Path]:
+    try:
+        return _found(path)
+    except OSError as error:
+        reason = f"{error.filename or path} cannot be read: {error.strerror}"
+    raise _bad(reason)
+
+
+def _found(path: Path) -> Iterable[Path]:
     if path.is_dir():
         found = sorted(_files_in(path))
         if not found:
@@ -78,12 +87,17 @@ def _meant(path: Path) -> Iterable[Path]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        name = path.name.lower()
-        for ending in _COMPRESSED:
-            name = name.removesuffix(ending)
-        if name.endswith(_READ) and not name.endswith(_DEAD_LETTERS) and path.is_file():
-            yield path
+    for parent, _, names in os.walk(folder, onerror=_raise):
+        for path in (Path(parent, each) for each in names):
+            name = path.name.lower()
+            for ending in _COMPRESSED:
+                name = name.removesuffix(ending)
+            if name.endswith(_READ) and not name.endswith(_DEAD_LETTERS) and path.is_file():
+                yield path
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error  # a folder that cannot be looked into may hold records
 
 
 def _bad(message: str) -> click.BadParameter:

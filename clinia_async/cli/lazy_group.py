@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error, report_error, report_output_failure
+from clinia_async.cli.exit_codes import EPILOG, ExitCode, print_error, report_error, report_os_error
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.summaries import CALLS, SUMMARIES
 
@@ -60,5 +60,5 @@ def run(arguments: Sequence[str] | None) -> int:
     except clinia.CliniaError as error:  # of a default that a profile gives
         return report_error(error)
     except OSError as error:
-        return report_output_failure(error)
+        return report_os_error(error)
     return code if isinstance(code, int) else ExitCode.OK

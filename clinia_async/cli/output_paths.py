@@ -33,28 +33,40 @@ def default_dead_letter_path(files: Files) -> Path:
 
 def check_output_path(path: Path, files: Files, option: str) -> None:
     """Raise `click.BadParameter` if `option` names a file that cannot be written, or the input itself."""
-    problem = None
-    is_device = path.exists() and not path.is_file()
-    if path.is_symlink():
-        problem = "must not be a symbolic link; name the file itself."
-    elif not is_device and not _is_writable(path.parent):
+    try:
+        problem = _problem_of(path, files, option)
+    except OSError:
         problem = _NO_FOLDER
-    elif is_device and option == "--dead-letters":
-        problem = "must be a regular file; name another one."
-    elif path.exists() and _is_an_input(path, files):
-        problem = "is the file that is being read; name another one."
     if problem is not None:
         raise click.BadParameter(problem, param_hint=f"'{option}'")
 
 
+def _problem_of(path: Path, files: Files, option: str) -> str | None:
+    is_device = path.exists() and not path.is_file()
+    if path.is_symlink():
+        return "must not be a symbolic link; name the file itself."
+    if not is_device and not _is_usable(path):
+        return _NO_FOLDER
+    if is_device and option == "--dead-letters":
+        return "must be a regular file; name another one."
+    if path.exists() and _is_an_input(path, files):
+        return "is the file that is being read; name another one."
+    return None
+
+
 def check_journal_path(path: Path) -> None:
     """Raise `click.BadParameter` if a journal cannot be kept at `path`."""
-    if not _is_writable(path.parent):
+    if not _is_usable(path):
         raise click.BadParameter(_NO_FOLDER, param_hint="'--journal'")
 
 
-def _is_writable(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK)
+def _is_usable(path: Path) -> bool:
+    """Return whether the folder of `path` can be read and written to."""
+    try:
+        path.is_file()  # an error where its folder is closed
+        return path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def check_report_path(path: Path, files: Files) -> None:

@@ -11,8 +11,37 @@ import click
 
 JSON_METAVAR = "JSON|@FILE|-"
 _WHOLE = 100
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FILE_OR_STANDARD_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+class ExistingPath(click.Path):
+    """The path of what is there. Whether it can be read is said by what opens it, with the reason.
+
+    click would check that itself, in other words, and say of what it may not reach that it does not exist.
+    """
+
+    def __init__(self, *, dir_okay: bool = False, allow_dash: bool = False, path_type: type = Path) -> None:
+        super().__init__(readable=False, dir_okay=dir_okay, allow_dash=allow_dash, path_type=path_type)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path. Raises `click.BadParameter` if nothing is there."""
+        path = super().convert(value, param, ctx)
+        if self.allow_dash and str(path) == "-":
+            return path
+        try:
+            Path(value).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            reason = "does not exist"
+        except OSError as error:
+            reason = f"cannot be reached: {error.strerror}"
+        else:
+            return path
+        raise click.BadParameter(f"the file {value!s} {reason}.", ctx=ctx, param=param)
+
+
+EXISTING_FILE = ExistingPath()
+EXISTING_FILE_OR_STANDARD_INPUT = ExistingPath(allow_dash=True)
 
 
 def seconds(text: str | float) -> float:

@@ -18,6 +18,7 @@ from clinia_async.cli.distinct_keys import DistinctKeys
 from tests.cli.program import Cli, line
 from tests.cli.servers import SILENCE, UnusualServer, service
 from tests.cli.test_full_output import PROBLEM
+from tests.privileges import without_rights_of_root
 
 GET = "relationship get t id --source s"
 CREATE = "relationship create t --from p/aa --to o/bb --source s"
@@ -45,6 +46,14 @@ MESSAGES = (
         "Invalid value for '--timeout': must be a finite number of seconds, and not negative.",
     ),
     (f"{GET} --api-key-file locked", "--api-key-file: the file cannot be read: Permission denied"),
+    (
+        "journal show closed/j",
+        "Invalid value for 'FILE': the file closed/j cannot be reached: Permission denied.",
+    ),
+    (
+        f"{INGEST} --emulator --journal kept/j",
+        "kept/j.emulator: Permission denied; check its name and rights",
+    ),
     (
         f"{CREATE} --from aa",
         "Invalid value for '--from': must be TYPE/ID, such as practitioner/prac-1.",
@@ -306,17 +315,14 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("folder").mkdir()
     Path("link").symlink_to("a.ndjson")
     Path("locked").touch(0o000)
-
-
-def _readable_by_root(arguments: str) -> bool:
-    return "locked" in arguments and bool(Path("locked").touch() or not Path("locked").stat().st_uid)
+    Path("closed").mkdir(0o000)
+    Path("kept").mkdir(0o500)
 
 
 @pytest.mark.parametrize(("arguments", "message"), MESSAGES)
 def test_a_message(arguments: str, message: str, cli: Cli) -> None:
-    if _readable_by_root(arguments):
-        pytest.skip("root can read every file")
-    ran = cli(*arguments.split())
+    with without_rights_of_root():
+        ran = cli(*arguments.split())
     assert ran.code in {2, 4}
     *_, last = ran.messages
     assert last.startswith(f"error: {message}")

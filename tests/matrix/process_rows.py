@@ -34,6 +34,7 @@ from tests.factories import KEY
 from tests.hostile import Hostile, after, persisted
 from tests.ingest.running import SOURCE, run, session_for, stored_data, writes
 from tests.matrix.stage import Stage, create, get, not_here, poll, row
+from tests.privileges import without_rights_of_root
 
 ROOT = Path(__file__).parents[2]
 D = Disposition
@@ -212,8 +213,8 @@ async def unfit_folders(stage: Stage) -> None:
             assert isinstance(found.error, JournalError)
             stage.silent(found.error)
         assert not emulator.requests
-        if os.geteuid():
-            real.chmod(0o500)
+        real.chmod(0o500)
+        with without_rights_of_root():
             assert isinstance((await run(emulator, writes(5), journal=real / "j")).error, JournalError)
 
 

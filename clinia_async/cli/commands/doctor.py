@@ -47,7 +47,7 @@ from clinia_async.cli.running import run_command
 @click.option(
     "--write-profile",
     "profile",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, dir_okay=False, path_type=Path),
     metavar="PATH",
     help="Write what to set to a file that the environment variable CLINIA_PROFILE names. No key is in it.",
 )

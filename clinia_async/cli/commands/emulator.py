@@ -45,7 +45,7 @@ def _key(key: str | None, path: Path | None) -> str | None:
 )
 @click.option(
     "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Keep everything in this file; without it, everything is gone at the end.",
 )

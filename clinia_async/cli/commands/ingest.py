@@ -45,7 +45,7 @@ exists already counts as landed.
 )
 @click.option(
     "--journal",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="PATH",
     help="A file in which the job keeps what it has sent and the outcomes, to resume from. It holds no record"
     " and no key. `clinia-async journal show` prints its state.",
@@ -122,7 +122,7 @@ exists already counts as landed.
 )
 @click.option(
     "--dead-letters",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, dir_okay=False, path_type=Path),
     metavar="PATH",
     help="The file for records that did not land, which can be fed back in, with the same options. It is"
     " written, over an earlier one, only if there are any."
@@ -154,7 +154,7 @@ exists already counts as landed.
 @click.option(
     "--report",
     "reports",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, dir_okay=False, path_type=Path),
     multiple=True,
     metavar="PATH",
     help="Write the report to a file, however the job ends: a page if PATH ends in .html, else JSON. May be"
@@ -202,12 +202,12 @@ def ingest(
 
     paths = input_files(files)
     _check_connection(connection, paths, emulator=emulator)
-    _check_processes(processes, connection, paths, input_options, journal)
     chunk = _chunk(via, chunk_operations, chunk_bytes, linger)
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
     check_output_path(dead_letter_path, paths, "--dead-letters")
     if journal is not None:
         check_journal_path(journal)
+    _check_processes(processes, connection, paths, input_options, journal)
     for report in reports:
         check_report_path(report, paths)
     request = IngestRequest(

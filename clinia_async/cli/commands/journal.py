@@ -9,6 +9,7 @@ import click
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.groups import CommandGroup
 from clinia_async.cli.output import report_option
+from clinia_async.cli.param_types import ExistingPath
 from clinia_async.cli.running import run_command
 
 
@@ -18,7 +19,7 @@ def journal() -> None:
 
 
 @journal.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.argument("file", type=ExistingPath(dir_okay=True))
 @report_option
 def show(file: Path, output: str) -> int:
     """Print where the job with the journal FILE is, while it runs or after it has ended.

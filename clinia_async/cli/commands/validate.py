@@ -29,7 +29,7 @@ file of about 20 MB per million records.
 @input_options
 @click.option(
     "--dead-letters",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, dir_okay=False, path_type=Path),
     metavar="PATH",
     help="A file for the bad records. It is written, over an earlier one, only if there are any.",
 )

@@ -74,7 +74,19 @@ def _check_folder(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise `JournalError` if a file is not one that only its user could have written."""
+    """Raise `JournalError` if a file cannot be reached, or not only its user could have written it."""
+    try:
+        _check_file(path)
+    except JournalError:
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+    else:
+        return
+    raise JournalError(f"the journal cannot be reached: {reason}")
+
+
+def _check_file(path: Path) -> None:
     for name in (
         path,
         *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal", "-count")),
@@ -96,7 +108,7 @@ def _make(path: Path) -> None:
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
     except OSError as error:
-        number = error.errno
+        reason = error.strerror
     else:
         try:
             _fill(draft)
@@ -104,7 +116,7 @@ def _make(path: Path) -> None:
         finally:
             draft.unlink(missing_ok=True)
         return
-    raise JournalError(f"the journal cannot be made (error {number})")
+    raise JournalError(f"the journal cannot be made: {reason}")
 
 
 def _fill(draft: Path) -> None:
@@ -137,11 +149,11 @@ def _publish(draft: Path, path: Path) -> None:
     except FileExistsError:
         return  # somebody was faster: then it is his
     except OSError as error:
-        number = error.errno
+        reason = error.strerror
     else:
         sync(path.parent)
         return
-    raise JournalError(f"the journal cannot be made (error {number})")
+    raise JournalError(f"the journal cannot be made: {reason}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

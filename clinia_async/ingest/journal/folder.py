@@ -45,8 +45,8 @@ class JournalFolder:
         except OSError as error:
             if isinstance(error, JournalError):
                 raise
-            number = error.errno
-        raise JournalError(f"the folder of the journals cannot be made or read (error {number})")
+            reason = error.strerror
+        raise JournalError(f"the folder of the journals cannot be made or read: {reason}")
 
     def part(self, number: int) -> Path:
         """Return the path of the journal of one process."""

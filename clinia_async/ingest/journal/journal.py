@@ -142,7 +142,7 @@ async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     except OSError as fault:
         if isinstance(fault, JournalError):
             raise
-        error = JournalError(f"the journal cannot be written or read (error {fault.errno})")
+        error = JournalError(f"the journal cannot be written or read: {fault.strerror}")
     raise error
 
 

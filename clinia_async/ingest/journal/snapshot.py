@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import time
 from collections import Counter
@@ -62,6 +63,17 @@ class JournalSnapshot:
     """Records that were read and are in no chunk: they were refused here, and are not in the journal."""
 
 
+def _is_folder(path: Path) -> bool:
+    """Return whether a journal is that of several processes. Raises `JournalError` if there is none."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "there is no journal of this name"
+    except OSError as error:
+        reason = f"the journal cannot be read: {error.strerror}"
+    raise JournalError(reason)
+
+
 def read_snapshot(path: Path) -> JournalSnapshot:
     """Read a journal, whether or not a job of another process has it open; the job does not notice.
 
@@ -73,9 +85,7 @@ def read_snapshot(path: Path) -> JournalSnapshot:
     Raises:
         JournalError: there is no journal at `path`, it is damaged, or it changes too fast to be copied.
     """
-    if not path.exists():
-        raise JournalError("there is no journal of this name")
-    if path.is_dir():
+    if _is_folder(path):
         parts = [part_of(path, number) for number in range(processes_of(path))]
         return _sum([*map(read_snapshot, parts)])
     check_file(path)

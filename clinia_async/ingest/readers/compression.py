@@ -239,15 +239,16 @@ async def read_blocks(path: Path | None) -> AsyncGenerator[bytes, None]:
 
 def open_input(path: Path | None) -> BufferedReader:
     """Open a regular file, or standard input for None. Raises `InputError`."""
-    if path is not None and not path.is_file():
-        raise InputError("the input must be a regular file, or `-` for standard input")
     if path is None and sys.stdin is None:
         raise InputError("there is no standard input: name a file")
     try:
-        return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
+        if path is None or path.is_file():
+            return cast("BufferedReader", sys.stdin.buffer if path is None else path.open("rb"))
     except OSError as error:
-        number = error.errno
-    raise InputError(f"the input cannot be opened (error {number}): check its name and rights")
+        reason = error.strerror
+    else:
+        raise InputError("the input must be a regular file, or `-` for standard input")
+    raise InputError(f"the input cannot be opened: {reason}; check its name and rights")
 
 
 def decompressed(raw: BufferedReader, marks: bytes = b"", *, any_encoding: bool = False) -> "_Peeked":

@@ -38,7 +38,7 @@ from clinia_async.ingest.readers.formats import (
     format_by_name,
     is_peeked,
 )
-from clinia_async.ingest.readers.input_paths import Paths, listed
+from clinia_async.ingest.readers.input_paths import Paths, is_regular_file, listed
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
@@ -224,11 +224,11 @@ def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool
     try:
         block = file.read(_DIGEST_BLOCK)
     except OSError as error:
-        number = error.errno
+        reason = error.strerror
     else:
         update(block)
         return bool(block)
-    raise InputError(f"the input cannot be read (error {number})")
+    raise InputError(f"the input cannot be read: {reason}")
 
 
 def _fhir_content(content: FhirContent | str) -> FhirContent:
@@ -241,7 +241,7 @@ def _fhir_content(content: FhirContent | str) -> FhirContent:
 
 def _are_dead_letters(paths: Sequence[Path | None]) -> bool:
     """Return whether all files are dead letters, under whatever name."""
-    found = [each for each in paths if each is not None and each.is_file()]
+    found = [each for each in paths if each is not None and is_regular_file(each)]
     return bool(found) and all(map(_begins_with_letter, found))
 
 

@@ -34,3 +34,10 @@ def _identity(path: Path | None) -> object:
             found = path.stat()
             return found.st_dev, found.st_ino
     return path
+
+
+def is_regular_file(path: Path) -> bool:
+    """Return whether there is a regular file at `path`, as far as its folder may be read."""
+    with suppress(OSError):
+        return path.is_file()
+    return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
 from clinia_async.ingest.readers.compression import BLOCK, READ_POSITION, InputError
+from clinia_async.ingest.readers.input_paths import is_regular_file
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import Block, RowReader
 
@@ -52,7 +53,7 @@ class _Table:
 
     def __init__(self, path: Path | None, opened: ExitStack) -> None:
         self._arrow = pyarrow()
-        if path is None or not path.is_file():
+        if path is None or not is_regular_file(path):
             raise InputError("Parquet must be a regular file: it is not read from front to back")
         parquet = import_module("pyarrow.parquet")
         try:
