@@ -58,7 +58,7 @@ class LazyReceipts(Sequence[Receipt]):
     item_type = Receipt
     """They are checked: a value that takes receipts takes these as they are."""
 
-    __slots__ = ("_keys", "_made", "_only_success", "_tasks", "_times", "_values", "actions", "statuses")
+    __slots__ = ("_keys", "_made", "_tasks", "_times", "_values", "actions", "plain_status", "statuses")
 
     def __init__(self, values: Objects) -> None:
         columns, have_no_more = _columns(values)
@@ -71,8 +71,10 @@ class LazyReceipts(Sequence[Receipt]):
         self.statuses: AbstractSet[TaskStatus] = {_STATUSES[word] for word in distinct["status"]}
         """The statuses that they say."""
         self._made: tuple[Receipt, ...] | None = None
-        self._only_success = not with_more and distinct["status"] == {_SUCCESS}
-        """Whether all ended with SUCCESS and none went through a pipeline."""
+        self.plain_status: TaskStatus | None = None
+        """The status that all say, where none holds an error or went through a pipeline."""
+        if not with_more and len(self.statuses) == 1:
+            (self.plain_status,) = self.statuses
         # strings, as _check has found
         self._keys = cast("tuple[list[str], ...]", (columns["targetType"], columns["type"], columns["id"]))
         times = distinct["receivedAt"] | distinct["completedAt"]
@@ -108,7 +110,7 @@ class LazyReceipts(Sequence[Receipt]):
 
     def all_stored(self, keys: Sequence[Key | None]) -> bool:
         """Return whether they prove that the records of `keys` are stored, in this order and no others."""
-        return self._only_success and [*zip(*self._keys, strict=True)] == keys
+        return self.plain_status is TaskStatus.SUCCESS and [*zip(*self._keys, strict=True)] == keys
 
     def stored_ids(self, target: str, type: str, action: Action) -> AbstractSet[str]:
         """Return the ids of the records of a type that are proven stored, each by a receipt of its own.
@@ -119,7 +121,8 @@ class LazyReceipts(Sequence[Receipt]):
             return set()
         targets, types, ids = self._keys
         stored = set(ids)
-        is_usual = self._only_success and targets.count(target) == types.count(type) == len(stored)
+        is_only_success = self.plain_status is TaskStatus.SUCCESS
+        is_usual = is_only_success and targets.count(target) == types.count(type) == len(stored)
         if is_usual and len(stored) == len(ids):
             return stored
         return {id_ for *of, id_ in self.partition()[0] if of == [target, type]}
@@ -130,7 +133,7 @@ class LazyReceipts(Sequence[Receipt]):
         all_keys = set(keys)
         if len(all_keys) < len(keys):
             return set(), self
-        if self._only_success:
+        if self.plain_status is TaskStatus.SUCCESS:
             return all_keys, ()
         others = [
             value

@@ -219,8 +219,11 @@ class Task(Generic[R]):
             SessionClosed: the session was closed; `token` resumes the task.
         """
         self._state.retrieved = True
-        ended = self._state.ended()
-        return await (ended if timeout is None else self._within(timeout, ended))
+        if timeout is not None:
+            return await self._within(timeout, self._state.ended())
+        while not self._state.has_ended:
+            await self._state.end()  # here: a coroutine in between is memory for each wait
+        return self._state.snapshot
 
     async def refresh(self, *, receipts: bool = False) -> TaskSnapshot:
         """Poll once: exactly one GET. With `receipts` the answer holds the receipt of each operation.

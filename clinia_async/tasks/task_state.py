@@ -21,6 +21,7 @@ from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.telemetry import Telemetry
 
 
@@ -161,7 +162,7 @@ class TaskState:
 
     @property
     def snapshot(self) -> TaskSnapshot:
-        """What the last poll saw; for a task that is just pending none is kept, as there may be many."""
+        """What the last poll saw; where that is just PENDING none is kept, as there may be many tasks."""
         return TaskSnapshot(TaskStatus.PENDING, self.id) if self._seen is None else self._seen
 
     @property
@@ -294,12 +295,13 @@ class TaskState:
             self.done_at = self.done_at or asyncio.get_running_loop().time()
             if snapshot.receipts is not None and self.kept_receipts is None:
                 self.kept_receipts = snapshot.receipts
-        if self._seen is None and snapshot.receipts is None and snapshot.status is TaskStatus.PENDING:
+        is_plain = _is_just_pending(snapshot)
+        if is_plain and self._seen is None:
             return
         before = self.snapshot
         if before.status.is_terminal or (snapshot.receipts is None and snapshot == before):
             return
-        self._seen = snapshot
+        self._seen = None if is_plain else snapshot
         if differ(before, snapshot):
             waiters, self._changed = self._changed, None
             _resolve(waiters)
@@ -413,6 +415,15 @@ def differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:
     if before.status != after.status:
         return True
     return after.receipts is not None and _operation_states(before) != _operation_states(after)
+
+
+def _is_just_pending(snapshot: TaskSnapshot) -> bool:
+    """Whether a snapshot says no more than that the task is pending, as do its receipts, so none is kept."""
+    if snapshot.status is not TaskStatus.PENDING or snapshot.unknown_fields:
+        return False
+    receipts = snapshot.receipts
+    is_plain = isinstance(receipts, LazyReceipts) and receipts.plain_status is TaskStatus.PENDING
+    return not receipts or is_plain
 
 
 def _operation_states(snapshot: TaskSnapshot) -> set[object]:

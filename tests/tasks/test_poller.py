@@ -20,6 +20,7 @@ from clinia_async import (
     TaskStatus,
     TaskTimeout,
 )
+from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.poller import Poller
 from clinia_async.tasks.task_state import StateReader, TaskState
 from tests.factories import SMOOTH, SOURCE, create, receipt, session_at, write
@@ -440,6 +441,34 @@ async def test_a_pending_task_costs_little_memory() -> None:
         finally:
             tracemalloc.stop()
     assert ours - own < 900
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([receipt("PENDING")], 0),
+        ([receipt("PENDING"), receipt("PENDING", "a.c")], 0),
+        ([receipt("PENDING"), receipt("SUCCESS", "a.c")], 1),
+        ([receipt("PENDING", pipelineExecution={"status": "IN_REVIEW"})], 1),
+    ],
+)
+async def test_receipts_that_say_no_more_than_pending_are_not_held(said: object, kept: int) -> None:
+    """There may be 100,000 pending tasks, or a thousand receipts of one."""
+
+    def held() -> int:
+        gc.collect()
+        return sum(type(each) is LazyReceipts for each in gc.get_objects())
+
+    before = held()
+    async with (
+        Hostile(otherwise=by_target({"/tasks/": [task("PENDING", receipts=said)]})) as server,
+        session_at(server) as session,
+    ):
+        made = session.task("s_1", source=SOURCE)
+        for _ in range(2):
+            assert (await made.refresh(receipts=True)).receipts
+        assert held() - before == kept
+        assert made.state == TaskStatus.PENDING
 
 
 async def test_waits_given_up_do_not_add_up() -> None:
