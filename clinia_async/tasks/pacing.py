@@ -62,7 +62,10 @@ class ShareOfAge:
 
 _EVEN_FOR = 2.0
 _LEAST = 0.02
-_AT_A_TIME = 128
+_FIRST_POLLS = 16
+"""Polls after the first plan, and after what contradicts it, at which to plan next; then twice as many."""
+_AT_A_TIME = 256
+"""The most polls from one plan to the next."""
 
 
 @define(eq=False)
@@ -72,21 +75,22 @@ class LearnedPace:
     One instance belongs to one thread. Sessions that share it learn together.
 
     Args:
-        cost: how many seconds of delay in noticing an end one poll is worth. With 0.067 a task that takes
-            about 0.4 s is polled about 2.9 times; a smaller cost polls more often and notices sooner.
+        cost: how many seconds of delay in noticing an end one poll is worth. With 0.055 a task that takes
+            about 0.4 s is polled about 2.8 times; a smaller cost polls more often and notices sooner.
         first: seconds between polls until `enough` tasks have ended; the pauses grow once a task is older
             than two seconds.
         enough: how many completions there must be before the pace is planned.
         most: the longest pause, in seconds.
-        memory: about how many of the last completions count, for each kind and source.
+        memory: how many of the last tasks that were pending at an age count there, for each kind and source.
+            Where polls contradict what was learned, most of it is forgotten at once.
         distinct: how many pairs of a kind and a source are kept: those used last.
     """
 
-    cost: float = 0.067
+    cost: float = 0.055
     first: float = 0.2
     enough: int = 16
     most: float = 15.0
-    memory: int = 1024
+    memory: int = 512
     distinct: int = 64
     _known: "OrderedDict[tuple[TaskKind, str], _Experience]" = field(
         factory=OrderedDict, init=False, repr=False
@@ -108,13 +112,9 @@ class LearnedPace:
             known = self._known[kind, source] = _Experience(Durations(self.memory), self.enough)
             while len(self._known) > self.distinct:
                 self._known.popitem(last=False)
-        if not ended:
-            known.durations.passed(after, by)
-            return
-        self._known.move_to_end((kind, source))
-        known.durations.add(after, by)
-        if known.durations.seen >= known.due:
-            known.plan(self.cost)
+        if ended:
+            self._known.move_to_end((kind, source))
+        known.observe(after, by, ended=ended, cost=self.cost)
 
 
 @define(eq=False, repr=False)
@@ -122,15 +122,22 @@ class _Experience:
     """What is known of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
 
     durations: Durations
-    due: int
-    """The number of completions at which to plan next."""
+    enough: int
+    """How many completions there must be to plan at all."""
+    due: int = 0
+    """The number of polls at which to plan next."""
+    step: int = _FIRST_POLLS
     schedule: PollSchedule | None = None
 
-    def plan(self, cost: float) -> None:
-        more = min(self.due, _AT_A_TIME)
-        self.schedule = PollSchedule(*self.durations.distribution(), cost)
-        self.durations.fade(more)
-        self.due += more
+    def observe(self, after: float, by: float, *, ended: bool, cost: float) -> None:
+        durations = self.durations
+        if durations.observe(after, by, ended=ended):
+            self.step = _FIRST_POLLS
+            self.due = durations.polls + self.step
+        if durations.polls >= self.due and durations.seen >= self.enough:
+            self.schedule = PollSchedule(*durations.distribution(), cost)
+            self.due = durations.polls + self.step
+            self.step = min(2 * self.step, _AT_A_TIME)
 
 
 @frozen(eq=False, repr=False)

@@ -1,14 +1,17 @@
 """Paces against the best possible, in a simulation of their own code: no clock, and the same every time."""
 
+import math
 import statistics
+from itertools import pairwise
 from random import Random
 
 import pytest
 from attrs import astuple
 
-from benchmarks.pace_simulation import TUNED_ON, Distribution, Figures, least_delay, simulate
+from benchmarks.pace_simulation import TUNED_ON, Distribution, Figures, as_drawn, least_delay, simulate
 from clinia_async import LearnedPace, Learner, ShareOfAge, TaskKind
-from clinia_async.tasks.duration_histogram import Durations
+from clinia_async.tasks import duration_histogram
+from clinia_async.tasks.duration_histogram import Durations, bin_of
 from clinia_async.tasks.pacing import jittered, learner
 
 SINGLE = TaskKind.SINGLE
@@ -70,11 +73,21 @@ def test_what_always_takes_as_long_costs_few_polls(title: str, delay: float) -> 
 
 
 @pytest.mark.campaign
-def test_a_law_that_drifts_is_followed() -> None:
-    distribution = TUNED_ON["drifting"]
+def test_a_few_that_take_minutes_leave_the_pace_of_the_others_alone() -> None:
+    distribution = TUNED_ON["2 % take 20 to 200 s"]
+    got = simulate(LearnedPace(), distribution)
+    assert got.mean <= 1.3 * least_delay(distribution, got.polls, as_drawn)
+    assert got.p50 <= 0.1
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("title", ["drifting", "drifting by more"])
+def test_a_law_that_drifts_is_followed(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    distribution = TUNED_ON[title]
     got = simulate(LearnedPace(), distribution)
     # a thousand tasks are under way at each change, paced by what held until then
     assert got.mean <= 2.2 * least_delay(distribution, got.polls)
+    monkeypatch.setattr(duration_histogram, "_CONTRADICTION", math.inf)
     never_forgets = simulate(LearnedPace(memory=10**9), distribution)
     assert got.mean + 0.05 * got.polls < never_forgets.mean + 0.05 * never_forgets.polls
 
@@ -133,24 +146,67 @@ def test_a_crowd_is_not_judged_by_the_first_of_it_to_end() -> None:
     ages = [chance.uniform(0.2, 0.3) for _ in range(100)]
     for number, age in enumerate(ages):
         if number < 30:
-            durations.add(0, age)
+            durations.observe(0, age, ended=True)
         else:
-            durations.passed(0, age / 2)
-            durations.passed(age / 2, age)
-    weights, rest = durations.distribution()
-    assert sum(weights) + rest == pytest.approx(100)
-    assert rest == pytest.approx(70, abs=7)
+            durations.observe(0, age / 2, ended=False)
+            durations.observe(age / 2, age, ended=False)
+    assert ended_by(durations, 0.3) == pytest.approx(0.3, abs=0.1)
 
 
 def test_what_was_seen_in_full_is_the_distribution() -> None:
     durations, chance = Durations(1024), Random(3)
-    for _ in range(100):
+    for _ in range(500):
         took = chance.uniform(0.2, 0.6)
-        durations.passed(0, took * 0.99)
-        durations.add(took * 0.99, took)
-    weights, rest = durations.distribution()
-    assert sum(weights) == pytest.approx(100, abs=1)
-    assert rest == pytest.approx(0, abs=1)
+        ages = [0.0, *(0.01 * (number + chance.random()) for number in range(15, 70))]
+        for after, by in pairwise(ages):
+            if after < took:
+                durations.observe(after, by, ended=by >= took)
+    assert ended_by(durations, 0.19) == pytest.approx(0, abs=0.03)
+    assert ended_by(durations, 0.4) == pytest.approx(0.5, abs=0.06)
+    assert ended_by(durations, 0.6) == pytest.approx(1, abs=0.05)
+
+
+def test_what_takes_minutes_teaches_nothing_of_seconds() -> None:
+    durations = Durations(512)
+    for number in range(2000):
+        durations.observe(0, 0.35, ended=False)
+        if number % 50:
+            durations.observe(0.35, 0.4, ended=True)
+        else:
+            durations.observe(0.35, 100, ended=False)
+            durations.observe(100, 300, ended=True)
+    assert ended_by(durations, 0.3) == pytest.approx(0, abs=0.03)
+    assert ended_by(durations, 0.45) == pytest.approx(0.98, abs=0.02)
+    assert ended_by(durations, 100) == pytest.approx(0.98, abs=0.02)
+    assert ended_by(durations, 300) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(("before", "now"), [(0.2, 4.0), (4.0, 0.2)])
+def test_what_polls_contradict_is_forgotten_at_once(before: float, now: float) -> None:
+    durations = Durations(512)
+    say_all(durations, before, 1000)
+    assert say_all(durations, now, 30) >= 1
+    middle = math.sqrt(before * now)
+    assert (ended_by(durations, middle) > 0.5) is (now < before)
+
+
+def test_what_always_takes_as_long_contradicts_nothing() -> None:
+    assert say_all(Durations(512), 3.0, 5000) == 0
+
+
+def say_all(durations: Durations, took: float, count: int) -> int:
+    """Poll so many tasks shortly before and after they end, too; how often that contradicts what was seen."""
+    contradictions, chance = 0, Random(2)
+    for _ in range(count):
+        ages = [0.0, *(took * chance.uniform(*between) for between in ((0.1, 0.8), (0.9, 1.0), (1.0, 1.1)))]
+        for after, by in pairwise(ages):
+            contradictions += durations.observe(after, by, ended=by >= took)
+    return contradictions
+
+
+def ended_by(durations: Durations, age: float) -> float:
+    """The share of tasks that have ended at an age, as far as it is known."""
+    return sum(durations.distribution()[0][: bin_of(age) + 1])
 
 
 def test_completions_that_say_next_to_nothing_do_no_harm() -> None:
