@@ -182,4 +182,25 @@ MUTANTS = [
         "first in where",
         ["tests/ingest/journal/test_journal.py::test_records_that_landed_are_counted_together"],
     ),
+    Mutant(
+        "journal_that_lost_its_log_and_its_count_goes_on",
+        "clinia_async/ingest/journal/journal.py",
+        "if was_in_use and not (had_log or had_count):",
+        "if False:",
+        ["tests/ingest/journal/test_damage.py"],
+    ),
+    Mutant(
+        "journal_in_use_is_marked_in_its_log_alone",
+        "clinia_async/ingest/journal/file.py",
+        '{VERSION | IN_USE * in_use}")\n    checkpoint(connection)\n',
+        '{VERSION | IN_USE * in_use}")\n',
+        ["tests/ingest/journal/test_damage.py"],
+    ),
+    Mutant(
+        "copy_of_a_journal_needs_no_log",
+        "clinia_async/ingest/journal/journal.py",
+        "if is_copy or not may_be_copy:",
+        "if not may_be_copy:",
+        ["tests/ingest/journal/test_damage.py"],
+    ),
 ]

@@ -15,6 +15,10 @@ from typing import Self
 from clinia_async.ingest.journal.file import JournalError
 from clinia_async.ingest.journal.sync import sync
 
+_GO_ON_ANYWAY = (
+    "resume with journal_is_copy=True or --journal-is-copy, to go on with what is there: the records of the"
+    " missing commits are then sent again"
+)
 LOST = "the journal is damaged: commits of the run before are missing"
 _SIZE = 16
 
@@ -24,8 +28,7 @@ def lost(journal: Path) -> JournalError:
     name = journal.name
     return _advised(
         LOST,
-        f"put {name}-wal back as that run left it; or remove {name}-count to go on with what is there: the"
-        " records of the missing commits are then sent again",
+        f"put {name}-wal back as that run left it; or remove {name}-count and {_GO_ON_ANYWAY}",
     )
 
 
@@ -44,6 +47,16 @@ def check_complete(journal: Path, *, may_be_copy: bool) -> None:
             f"put it back; or, if {log.name} is as the run before left it, resume with journal_is_copy=True"
             " or --journal-is-copy",
         )
+
+
+def without_log(journal: Path) -> JournalError:
+    """Return the error for a journal that was in use and has neither its log nor the number beside it."""
+    name = journal.name
+    return _advised(
+        f"the journal is incomplete: {name}-wal and {name}-count are missing",
+        "put both back as the run before left them, and copy them with a copy; or, where this is no copy,"
+        f" {_GO_ON_ANYWAY}",
+    )
 
 
 def moved_away() -> JournalError:
@@ -109,6 +122,11 @@ class CommitCount:
         log = self._path.with_name(self._path.name.removesuffix("-count") + "-wal")
         if not (is_kept or log.exists()):
             self._path.unlink(missing_ok=True)
+
+
+def has_count(journal: Path) -> bool:
+    """Return whether there is a number beside a journal."""
+    return os.path.lexists(_count_of(journal))
 
 
 def has_log(journal: Path) -> bool:

@@ -14,6 +14,8 @@ from clinia_async.ingest.journal.sync import sync
 
 APPLICATION = 0x436C4A31
 VERSION = 4
+IN_USE = 256
+"""Added to the version for as long as commits may be in the log alone: without it the file is not whole."""
 SYNCHRONOUS = "FULL"
 """With NORMAL a power loss takes back commits: a task id that was written down would be lost."""
 
@@ -184,7 +186,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = version_of(connection)
     if application != APPLICATION:
         raise JournalError("the file is no journal of an ingestion")
     if version != VERSION:
@@ -194,6 +196,31 @@ def _prepare(connection: sqlite3.Connection) -> None:
     # an index, a trigger or another column would change what is read
     if [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != _SCHEMA:
         raise JournalError("the journal is damaged: its tables are not as they were made")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of a journal, whether or not it is in use."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version) & ~IN_USE
+
+
+def is_in_use(connection: sqlite3.Connection) -> bool:
+    """Return whether the job that had the journal open last has not closed it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version & IN_USE)
+
+
+def mark(connection: sqlite3.Connection, *, in_use: bool) -> None:
+    """Write down in the file itself, and not in the log alone, whether the log is needed from now on."""
+    connection.execute(f"PRAGMA user_version={VERSION | IN_USE * in_use}")
+    checkpoint(connection)
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Move all that is in the log to the file. Raises `sqlite3.Error`."""
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError
 
 
 def failure(fault: sqlite3.Error) -> JournalError:

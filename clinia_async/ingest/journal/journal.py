@@ -17,8 +17,23 @@ from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import rows
-from clinia_async.ingest.journal.commit_count import CommitCount, check_complete, has_log, lost, moved_away
-from clinia_async.ingest.journal.file import JournalError, failure, open_file
+from clinia_async.ingest.journal.commit_count import (
+    CommitCount,
+    check_complete,
+    has_count,
+    has_log,
+    lost,
+    moved_away,
+    without_log,
+)
+from clinia_async.ingest.journal.file import (
+    JournalError,
+    checkpoint,
+    failure,
+    is_in_use,
+    mark,
+    open_file,
+)
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
 
 T = TypeVar("T")
@@ -152,7 +167,7 @@ class _Opened:
     def __init__(self) -> None:
         self.connections: list[sqlite3.Connection] = []
         self.count: CommitCount | None = None
-        self._keeps_count = False
+        self._is_refused = False
         self._path: Path | None = None
         self._inode = 0
 
@@ -164,14 +179,23 @@ class _Opened:
         """Open the journal of a job, and return what it says. Raises `JournalError`."""
         check_complete(path, may_be_copy=may_be_copy)
         had_log = has_log(path)
+        had_count = has_count(path)
         self.connections.append(open_file(path))
+        was_in_use = is_in_use(self.connection)
+        if was_in_use and not (had_log or had_count):
+            is_copy = rows.inode(self.connection) != path.stat().st_ino
+            if is_copy or not may_be_copy:
+                self._is_refused = True
+                raise without_log(path)
         self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
         self._path, self._inode = path, path.stat().st_ino
         job, history = rows.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
         if job.commits < count.known:
-            self._keeps_count = True
+            self._is_refused = True
             raise lost(path)
         count.write(job.commits)
+        if not was_in_use:
+            mark(self.connection, in_use=True)
         return job, history
 
     def check_place(self) -> None:
@@ -181,16 +205,22 @@ class _Opened:
         except OSError:
             is_there = False
         if not is_there:
-            self._keeps_count = True
+            self._is_refused = True
             raise moved_away()
 
     def close(self) -> None:
+        is_whole = False
         for connection in self.connections:
+            with contextlib.suppress(sqlite3.Error):
+                if not self._is_refused:
+                    checkpoint(connection)
+                    mark(connection, in_use=False)
+                    is_whole = True
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         if self.count is not None:
             # where the number is left, the next run is refused as this one is
-            self.count.close(is_kept=self._keeps_count)
+            self.count.close(is_kept=not is_whole)
 
 
 _JOURNALS: WeakSet[Journal] = WeakSet()

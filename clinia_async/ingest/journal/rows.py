@@ -181,6 +181,12 @@ def read(
     raise JournalError(DAMAGED)
 
 
+def inode(connection: sqlite3.Connection) -> int | None:
+    """Return the inode of the file that a journal was begun in; None where it says nothing yet."""
+    found = connection.execute("SELECT inode FROM job").fetchone()
+    return None if found is None else int(found[0])
+
+
 def failures(connection: sqlite3.Connection, first: int) -> list[Failure]:
     """Return a page of failures, in order, from the position `first` on."""
     found = connection.execute(

@@ -19,6 +19,7 @@ from clinia_async.ingest.journal.file import (
     JournalError,
     check_file,
     failure,
+    version_of,
 )
 from clinia_async.ingest.journal.folder import part_of, processes_of
 from clinia_async.ingest.journal.rows import DAMAGED
@@ -167,8 +168,7 @@ def _read(copy: Path, changed_at: float) -> JournalSnapshot:
 
 def _snapshot(connection: sqlite3.Connection, changed_at: float) -> JournalSnapshot:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) != (APPLICATION, VERSION):
+    if (application, version_of(connection)) != (APPLICATION, VERSION):
         raise JournalError(f"the file is no journal of version {VERSION}")
     job = connection.execute("SELECT source, service, via, read_to FROM job").fetchone()
     landed: Counter[Disposition] = Counter()

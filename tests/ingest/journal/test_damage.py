@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from clinia_async import ChunkLimits, CreateResource, Disposition, JournalError, JournalMismatch
 from clinia_async.emulator import Emulator
@@ -67,8 +68,8 @@ def reported(history: History) -> object:
     return history.read_to, history.digest, history.last, landed, unfinished, history.late.ranges()
 
 
-async def content_of(path: Path) -> object:
-    journal = await Journal.open(path, JOB)
+async def content_of(path: Path, *, may_be_copy: bool = False) -> object:
+    journal = await Journal.open(path, JOB, may_be_copy=may_be_copy)
     try:
         return reported(journal.history), await journal.failures(1)
     finally:
@@ -164,8 +165,9 @@ GONE: Mapping[tuple[str, ...], str] = {
     ("",): "j back; or remove what is left",
     ("", "-wal"): "j back; or remove what is left",
     ("", "-count"): "j back; or remove what is left",
-    ("-wal",): "j-wal back as that run left it; or remove j-count",
+    ("-wal",): "j-wal back as that run left it; or remove j-count and resume with journal_is_copy=True",
     ("-count",): "put it back; or, if j-wal",
+    ("-wal", "-count"): "j-wal and j-count are missing; put both back",
 }
 """Files of a journal that was cut off, and what is said where they are gone."""
 
@@ -187,8 +189,11 @@ async def test_a_journal_that_is_refused_is_refused_until_what_was_said_is_done(
         texts.add(str(caught.value))
     assert len(texts) == 1
     if "-wal" in gone and "" not in gone:
-        path.with_name("j-count").unlink()
-        assert await content_of(path) != (), "without the commits that are lost"
+        path.with_name("j-count").unlink(missing_ok=True)
+        with pytest.raises(JournalError, match="missing"):
+            await content_of(path)
+        assert await content_of(path, may_be_copy=True) != (), "without the commits that are lost"
+        assert await content_of(path) != (), "and from then on it is whole"
         return
     for ending in gone:
         (tmp_path / f"away{ending}").rename(path.with_name(path.name + ending))
@@ -209,6 +214,36 @@ async def test_a_journal_begins_anew_where_all_of_it_was_removed(
     for ending in left:
         path.with_name(path.name + ending).unlink()
     assert reported_lines(await content_of(path)) == 0
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_copy_of_a_journal_that_was_cut_off_needs_its_log(alone: bool, tmp_path: Path) -> None:
+    """Whoever says that it is a copy says nothing of what is missing in it."""
+    path, copy = tmp_path / "j", tmp_path / "copy"
+    put(path, await write_cut_off_journal(path))
+    for ending in ("",) if alone else ("", "-wal"):
+        shutil.copyfile(path.with_name(f"j{ending}"), copy.with_name(f"copy{ending}"))
+    copy.chmod(0o600)
+    if alone:
+        for _ in range(2):
+            with pytest.raises(JournalError, match="copy-wal and copy-count are missing"):
+                await content_of(copy, may_be_copy=True)
+    else:
+        assert reported_lines(await content_of(copy, may_be_copy=True)) == 40
+
+
+@pytest.mark.parametrize("stop", ["opened", "closed"])
+async def test_a_journal_that_was_closed_needs_one_file(stop: str, tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    for _ in range(3):
+        journal = await Journal.open(path, JOB)
+        if stop == "closed":
+            await fill(journal)
+        await journal.close()
+        assert os.listdir(tmp_path) == ["j"]  # noqa: PTH208
+    with pytest.raises(JournalError, match="another job"):
+        await Journal.open(path, evolve(JOB, source="another"))
+    await (await Journal.open(path, JOB)).close()
 
 
 async def test_a_journal_without_its_count_is_resumed_where_its_user_says_so(tmp_path: Path) -> None:
