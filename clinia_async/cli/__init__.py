@@ -4,15 +4,18 @@ May import everything. The library and the HTTP client are loaded when a command
 Rules about records and answers do not belong here.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 INSTALL = "error: the command line needs its extra: pip install 'clinia-async[cli]'"
 _USAGE, _INTERRUPTED = 2, 130
+_LAST_OF_STANDARD = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
+    _open_closed_streams()
     try:
         from clinia_async.cli.lazy_group import run  # noqa: PLC0415  click is an extra
     except ModuleNotFoundError as error:
@@ -23,3 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return run(arguments)
+
+
+def _open_closed_streams() -> None:
+    """Let what is written to a standard stream that is closed (`2>&-`) go nowhere.
+
+    Python has no stream for it then, and gives its number to the next file or socket that is opened, which a
+    child process would write its own errors to.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_OF_STANDARD:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  for as long as it runs

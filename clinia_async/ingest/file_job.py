@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Unpack
@@ -131,9 +131,13 @@ class FileJob:
             self._unwritten = unwritable(error)
 
 
-def unwritable(error: OSError) -> ConfigError:
-    """Return the error for a file of dead letters that cannot be written."""
+def unwritable(error: OSError, parts: Sequence[Path] = ()) -> ConfigError:
+    """Return the error for a file of dead letters that cannot be written; `parts` hold its letters still."""
+    names = ", ".join(part.name for part in parts)
+    where = (
+        f"what did not land is in {names} beside it" if parts else "not all that did not land is in the file"
+    )
     return ConfigError(
         f"--dead-letters: the file cannot be written: {error.strerror}; name another, or make room, and run"
-        " the job again: not all that did not land is in the file"
+        f" the job again: {where}"
     )

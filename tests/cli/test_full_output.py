@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from clinia_async.cli.exit_codes import ExitCode
-from tests.cli.program import Cli, ended, line, start
+from tests.cli.program import PATIENCE, Cli, ended, line, start
 from tests.cli.served import Served
 
 COMMANDS = (
@@ -51,3 +54,34 @@ def test_a_report_that_cannot_be_printed_is_in_its_file(served: Served) -> None:
     os.close(full)
     assert ran.code == ExitCode.USAGE
     assert json.loads(Path("r.json").read_text())["landed"] == served.holds() == 1
+
+
+CLOSED = [streams for count in (1, 2, 3) for streams in combinations(("0<&-", "1>&-", "2>&-"), count)]
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=" ".join)
+@pytest.mark.parametrize("more", ["", "--journal j.db", "--processes 2 --journal j"])
+def test_standard_streams_that_are_closed(closed: tuple[str, ...], more: str, served: Served) -> None:
+    """What would be written to them goes nowhere, and nothing else changes."""
+    Path("a.ndjson").write_text(line("aa") + line("bb"))
+    command = [sys.executable, "-W", "error", "-m", "clinia_async", "ingest", "a.ndjson", "--source", "ehr"]
+    shell = ["sh", "-c", f'exec "$0" "$@" {" ".join(closed)}', *command, *more.split()]
+    ran = subprocess.run(shell, capture_output=True, timeout=PATIENCE, check=False)
+    assert ran.returncode == ExitCode.OK
+    assert served.holds() == 2
+    assert bool(ran.stdout) is ("1>&-" not in closed)
+    if more:
+        shown = subprocess.run(
+            [*command[:5], "journal", "show", more.rsplit(maxsplit=1)[-1]], capture_output=True, check=True
+        )
+        assert b"landed" in shown.stdout
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=" ".join)
+def test_a_failure_has_its_exit_code_where_nobody_can_read_of_it(
+    closed: tuple[str, ...], nothing_listens: None
+) -> None:
+    Path("a.ndjson").write_text(line("aa"))
+    command = [sys.executable, "-m", "clinia_async", "ingest", "a.ndjson", "--patience", "0.1"]
+    shell = ["sh", "-c", f'exec "$0" "$@" {" ".join(closed)}', *command]
+    assert subprocess.run(shell, capture_output=True, timeout=PATIENCE, check=False).returncode == 4

@@ -50,6 +50,23 @@ def test_the_report_the_dead_letters_and_the_journal_are_those_of_one_job(cli: C
     assert (shown["read"], shown["landed"], shown["invalid"]) == (303, 301, 2)
 
 
+def test_dead_letters_that_cannot_be_joined_are_named_by_their_files(
+    cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clinia_async.ingest.processes.job.join_dead_letters", fail)
+    path = _records(10, *(f'{{"type": {number}}}\n' for number in range(200)))
+    ran = cli("ingest", path, "--processes", "2", "--chunk-operations", "5", "--json")
+    assert ran.code == 2
+    parts = sorted(each.name for each in Path().glob("*.part-*"))
+    assert parts
+    assert f"what did not land is in {', '.join(parts)} beside it" in ran.messages[-1]
+    letters = [text for each in parts for text in Path(each).read_text().splitlines()]
+    assert len(letters) == 200
+
+
 @pytest.mark.campaign
 def test_writes_of_one_record_keep_their_order(cli: Cli, served: Served) -> None:
     lines = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,8 @@ from clinia_async.ingest.senders.retrying_session import JobStopped
 from clinia_async.models import Action
 from clinia_async.models.secret import Secret
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits, Load
+
+_log = logging.getLogger("clinia_async.ingest")
 
 _KILLED = "its process was killed"
 
@@ -295,7 +298,11 @@ class ProcessIngestion:
             well = self.error is None and report.all_landed
             self.dead_letters_count = join_dead_letters(self._dead_letters, dead_letters, all_landed=well)
         except OSError as error:
-            self.error = self.error or unwritable(error)
+            parts = [part for part in dead_letters if part.exists()]
+            if self.error is not None:
+                names = ", ".join(part.name for part in parts)
+                _log.warning("the dead letters could not be put into one file: they are in %s", names)
+            self.error = self.error or unwritable(error, parts)
 
     def _dead_letters_of(self, number: int) -> Path:
         return self._dead_letters.with_name(f"{self._dead_letters.name}.part-{number}")
