@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from cattrs import Converter
 
 from clinia_async import models
+from clinia_async.models.partial_list import PartialList
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization import timestamps
 from clinia_async.serialization.drift import DriftKind, notes
@@ -114,7 +115,9 @@ def list_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
             raise Unreadable("a list")
         if not is_lenient:
             return tuple(_item(hook, each, hint, f"[{index}]") for index, each in enumerate(value))
-        return tuple(_readable(hook, value, hint))
+        wanted = [each for each in value if each is not None]
+        found = tuple(_readable(hook, wanted, hint))
+        return found if len(found) == len(wanted) else PartialList.of(found, len(wanted) - len(found))
 
     return structure_list
 
@@ -122,8 +125,6 @@ def list_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
 def _readable(hook: Hook, values: list[object], hint: Any) -> Any:
     """Yield those items of a list in an answer that can be read."""
     for value in values:
-        if value is None:
-            continue
         try:
             yield _item(hook, value, hint, "[]")
         except Unreadable as error:

@@ -490,6 +490,7 @@ class RegistryMethods(CallInterface):
         Raises:
             InvalidWrite: a key or `per_page` is wrong; nothing was sent.
             RequestError: no good answer came.
+            ProtocolError: pages come again, or there is no way to the next one.
         """
         call = calls.Browse(
             source,

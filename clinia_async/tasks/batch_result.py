@@ -40,6 +40,7 @@ from clinia_async.models import (
     TaskStatus,
     TaskSubmission,
 )
+from clinia_async.models.partial_list import left_out_of
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.ended import (
     UNCONFIRMED,
@@ -152,10 +153,11 @@ async def receipts_result(task: Task[R], snapshot: TaskSnapshot) -> "models.Batc
     if not receipts:
         failure = failure or ProtocolError("the task ended and brought no receipt")
         _raise_without_receipts(task, snapshot, failure)
+    unread = left_out_of(receipts) and task.kind is not TaskKind.SINGLE
     receipts = own_receipts(receipts, task.id, snapshot.status, said_later=task.said_later)
     result = models.BatchResult(receipts)
-    if receipts and snapshot.status == TaskStatus.SUCCESS and not result.failed:
-        if all(proves_stored(each) or says_approved(each) for each in receipts):
+    if snapshot.status == TaskStatus.SUCCESS and not result.failed:
+        if receipts and not unread and all(proves_stored(each) or says_approved(each) for each in receipts):
             task.evidence = carried_out(receipts[0]).evidence
             return result
         unconfirmed = task.error(TaskUnconfirmed, UNCONFIRMED)

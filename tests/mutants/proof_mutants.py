@@ -314,4 +314,39 @@ MUTANTS = [
             "tests/truth/test_same_outcome.py::test_a_task_that_succeeded_does_not_prove_to_a_job_what_is_stored"
         ],
     ),
+    Mutant(
+        "persisted_bulk_is_believed_without_its_receipts",
+        "clinia_async/calls/batches.py",
+        "    if submission.status == SubmissionStatus.PERSISTED and submission.task_id is not None:\n",
+        "    if False:\n",
+        ["tests/session/test_batches.py"],
+    ),
+    Mutant(
+        "receipt_that_cannot_be_read_is_overlooked",
+        "clinia_async/tasks/batch_result.py",
+        "left_out_of(receipts) and task.kind is not TaskKind.SINGLE",
+        "False",
+        ["tests/tasks/test_resumed.py"],
+    ),
+    Mutant(
+        "pages_that_come_again_are_given_for_ever",
+        "clinia_async/session/pagination.py",
+        "if page and page == self._kept:",
+        "if False:",
+        ["tests/session/test_pages.py"],
+    ),
+    Mutant(
+        "missing_cursor_is_an_end",
+        "clinia_async/session/pagination.py",
+        "if page.hits and given < total:",
+        "if False:",
+        ["tests/session/test_pages.py"],
+    ),
+    Mutant(
+        "entry_that_cannot_be_read_is_overlooked",
+        "clinia_async/session/pagination.py",
+        "left_out += left_out_of(page.data)",
+        "left_out += 0",
+        ["tests/session/test_pages.py"],
+    ),
 ]

@@ -64,7 +64,15 @@ async def test_a_page_that_is_not_full_is_not_the_end() -> None:
         assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("last", [page(), page(cursor=None), page(hit(held()), cursor=None)])
+@pytest.mark.parametrize(
+    "last",
+    [
+        page(),
+        page(cursor=None),
+        page(hit(held()), cursor=None, total=1),
+        page(hit(held()), cursor="", total=1),
+    ],
+)
 async def test_one_page_may_be_all(last: Any) -> None:
     async with against([last]) as (session, server):
         assert len([found async for found in session.browse(EHR, [PERSON])]) <= 1
@@ -83,7 +91,7 @@ async def test_one_page_may_be_all(last: Any) -> None:
     ],
 )
 async def test_hits_are_of_both_kinds(kind: str, name: str, record: Any, expected: type[object]) -> None:
-    async with against([page(hit(record, kind, name), cursor=None)]) as (session, _):
+    async with against([page(hit(record, kind, name), cursor=None, total=1)]) as (session, _):
         hits = [found async for found in session.browse(EHR, [PERSON, WORKS_AT])]
         assert isinstance(hits[0], Hit)
         assert isinstance(hits[0].record, expected)
