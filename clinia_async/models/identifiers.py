@@ -87,7 +87,9 @@ def is_record_id(text: object) -> bool:
     """Return whether `text` may be a record id in a path: an id, two with a dot between, or an identifier."""
     if not isinstance(text, str) or text in {".", ".."}:
         return False
-    return 0 < len(text) <= _LONGEST_ID and not any(map(_is_invisible, text))
+    if not 0 < len(text) <= _LONGEST_ID:
+        return False
+    return (text.isascii() and text.isprintable()) or not any(map(_is_invisible, text))
 
 
 def _is_forbidden_in_end(character: str) -> bool:

@@ -199,7 +199,8 @@ class RecordResult(Generic[R]):
             return None  # the service puts the id in place of the token
         write = cast("calls.CreateRelationship | calls.CreateResource | calls.UpsertResource", self.write)
         sent = write.as_sent(self.operation or write.operation())
-        return cast("R", evolve(sent, id=write.id or receipt.id))
+        id_ = write.id or receipt.id
+        return cast("R", sent if sent.id == id_ else evolve(sent, id=id_))
 
     def _raise_done(self, error: RequestError, receipt: Receipt) -> NoReturn:
         """Raise `error` as what failed after the receipt had proven the write."""

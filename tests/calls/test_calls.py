@@ -1,6 +1,7 @@
 """What is refused before a byte is sent: the place and the rule are told, the value never."""
 
 import math
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta, timezone
@@ -524,3 +525,9 @@ def test_calls_compare_by_value() -> None:
     assert write("a") == write("a")
     assert GetTask(SOURCE, TaskId("s_1")) == GetTask(SOURCE, TaskId("s_1"))
     assert GetPartition("a").request() == GetPartition("a").request()
+
+
+def test_a_record_id_holds_no_invisible_character() -> None:
+    for code in range(0x3000):
+        is_visible = unicodedata.category(chr(code)) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        assert is_record_id(f"a{chr(code)}b") is is_visible
