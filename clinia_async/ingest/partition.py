@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -196,8 +197,8 @@ def _journal(config: PartitionConfig, partition: int | str) -> Path | None:
 def _records(rows: Rows, config: PartitionConfig) -> RecordStream:
     if not hasattr(rows, "__arrow_c_stream__"):
         every = iter(cast("Iterable[object]", rows))
-        first = next(every, None)
-        every = every if first is None else chain((first,), every)
+        begin = [*islice(every, 1)]
+        first, every = begin[0] if begin else None, chain(begin, every)
         if not hasattr(first, "__arrow_c_array__"):
             return RecordStream(_blocks(cast("Iterator[Row]", every), config))
         schema = cast("ArrowBatch", first).schema
@@ -243,7 +244,7 @@ def _read(reader: LineReader, number: int, rows: Sequence[Row]) -> Iterable[Foun
     lines: list[bytes] = []
     for place, row in enumerate(rows):
         try:
-            lines.append(_line(cast("Mapping[str, object] | bytes | str", row)))
+            lines.append(_line(row))
         except InvalidWrite as error:
             bad = BadRecord(number + place, error.path, error.rule)
             before, after = rows[:place], rows[place + 1 :]
@@ -259,10 +260,19 @@ def _read(reader: LineReader, number: int, rows: Sequence[Row]) -> Iterable[Foun
     ]
 
 
-def _line(row: Mapping[str, object] | bytes | str) -> bytes:
-    if isinstance(row, Mapping):
-        return exact_json.dumps(dict(row))
-    return row.encode() if isinstance(row, str) else row
+def _line(row: object) -> bytes:
+    """Return a row as a line of JSON. Raises `InvalidWrite` for what is none: it costs that row alone."""
+    match row:
+        case Mapping():
+            return exact_json.dumps(dict(row))
+        case bytes() | bytearray() | memoryview():
+            return bytes(row)
+        case str():
+            with suppress(UnicodeEncodeError):
+                return row.encode()
+            raise InvalidWrite("$", "must be text of Unicode")
+        case _:
+            raise InvalidWrite("$", "must be an object, a line of JSON or a write")
 
 
 def _note(outcome: RecordOutcome, failures: list[RowFailure], most: int) -> None:

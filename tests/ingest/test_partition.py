@@ -71,6 +71,41 @@ def test_bad_rows_are_in_the_receipt_and_nothing_of_them_is(served: Served) -> N
     assert served.holds() == 2
 
 
+CYCLE: dict[str, object] = {}
+CYCLE["data"] = CYCLE
+NO_ROWS = [
+    7,
+    1.5,
+    None,
+    [1],
+    (1,),
+    {1},
+    object(),
+    CreateRelationship,
+    (each for each in ()),
+    '{"a": "\ud800"}',
+    {1: 2},
+    {**row(9), "more": b"x"},
+    CYCLE,
+    bytearray(b"{}"),
+    memoryview(b"{"),
+    b"\xff",
+    b"",
+    "{}\n{}",
+]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_row_costs_itself_wherever_it_stands(place: int, served: Served) -> None:
+    rows: list[object] = [row(1), row(2)]
+    rows[place:place] = NO_ROWS
+    receipt = ingest_partition(rows, config=config(served), partition=1)  # type: ignore[arg-type]
+    assert receipt.rows == len(rows)
+    assert receipt.counts[Disposition.INVALID] == len(NO_ROWS)
+    assert [each.row for each in receipt.failures] == [*range(place + 1, place + 1 + len(NO_ROWS))]
+    assert served.holds() == 2
+
+
 def test_failures_are_listed_up_to_a_bound_and_counted_in_full(served: Served) -> None:
     receipt = ingest_partition([{}] * 50, config=config(served, most_failures=10), partition=0)
     assert len(receipt.failures) == 10
