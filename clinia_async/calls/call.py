@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
+from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter, exact_json
 
 T = TypeVar("T")
@@ -41,8 +42,8 @@ Repeat = RetrySafety
 """The earlier name of `RetrySafety`."""
 
 
-@define
-class Request:
+@define(eq=False, repr=False)
+class Request(EqualByFields):
     """The HTTP request of a call: `path` is percent-encoded; `route` has names for values, fit for logs."""
 
     method: str

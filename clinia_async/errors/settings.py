@@ -12,6 +12,7 @@ from warnings import warn
 from attrs import frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.models.value import EqualByFields
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,8 +26,8 @@ class _Attribute(Protocol):
     def name(self) -> str: ...
 
 
-@frozen(kw_only=True)
-class Number:
+@frozen(kw_only=True, eq=False, repr=False)
+class Number(EqualByFields):
     """A range of finite numbers, as a validator of an attrs field; `optional` takes None too."""
 
     least: float = -math.inf

@@ -17,6 +17,7 @@ import orjson
 from attrs import field, frozen
 
 from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import timestamps
 
 DEEPEST = 200
@@ -30,8 +31,8 @@ _OPTIONS = (
 )
 
 
-@frozen
-class RawJson:
+@frozen(eq=False, repr=False)
+class RawJson(EqualByFields):
     """A JSON object in its own bytes, sent exactly as it is: every digit and every space.
 
     It is not checked: the caller makes sure that `text` is one valid JSON object.

@@ -3,6 +3,8 @@
 May import everything below; not ingest. Rules about one call belong to calls, about HTTP to transport.
 """
 
-from clinia_async.session.session import Session
+from importlib import import_module
 
-__all__ = ["Session"]
+# First, and from here: the imports of aiohttp nest deeply. Begun from as deep as our own go, they cross the
+# end of a chunk of CPython's stack again and again, which maps and unmaps memory each time.
+import_module("clinia_async.transport.http_transport")

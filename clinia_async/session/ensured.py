@@ -6,13 +6,14 @@ from attrs import field, frozen
 
 from clinia_async.calls.conflicts import Existing
 from clinia_async.errors import Evidence
+from clinia_async.models.value import EqualByFields
 from clinia_async.session.submissions import Submission
 
 R = TypeVar("R")
 
 
-@frozen
-class Ensured(Generic[R]):
+@frozen(eq=False, repr=False)
+class Ensured(EqualByFields, Generic[R]):
     """A record that is there now, and whether this write made it."""
 
     record: R = field(repr=False)

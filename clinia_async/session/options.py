@@ -21,7 +21,7 @@ T = TypeVar("T")
 _SECONDS = Number(above=0)
 
 
-@frozen(kw_only=True, repr=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class SessionOptions:
     """The settings of a session that are no address and no credential; see `Session` for what each is."""
 

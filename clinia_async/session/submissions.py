@@ -8,6 +8,7 @@ from attrs import define, field
 
 from clinia_async.calls import Call
 from clinia_async.errors import CliniaError, Outcome, SessionClosed
+from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
@@ -71,7 +72,7 @@ class Submission(Coroutine[object, object, Task[R]], Generic[R]):
         self._steps.close()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class InDoubt(Generic[R]):
     """A write whose caller was cancelled before it had the task.
 
@@ -79,6 +80,8 @@ class InDoubt(Generic[R]):
     failure; with neither, the write is still under way, or the session was closed before its answer came.
     A write that is then proven not to have happened leaves the list.
     """
+
+    __repr__ = EqualByFields.__repr__
 
     call: Call[object]
     task: Task[R] | None = None

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from attrs import define, field, frozen
 
 from clinia_async.models.task_id import TaskKind
+from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.duration_histogram import Durations
 from clinia_async.tasks.poll_schedule import PollSchedule
 
@@ -39,8 +40,8 @@ class Learner(Protocol):
         ...
 
 
-@frozen
-class ShareOfAge:
+@frozen(eq=False, repr=False)
+class ShareOfAge(EqualByFields):
     """Polls again after a share of the task's age, so that long work costs few polls.
 
     Args:
@@ -68,7 +69,7 @@ _AT_A_TIME = 256
 """The most polls from one plan to the next."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LearnedPace:
     """Polls when a poll is worth most, by how long tasks of the same kind and source took.
 
@@ -85,6 +86,8 @@ class LearnedPace:
             Where polls contradict what was learned, most of it is forgotten at once.
         distinct: how many pairs of a kind and a source are kept: those used last.
     """
+
+    __repr__ = EqualByFields.__repr__
 
     cost: float = 0.055
     first: float = 0.2

@@ -33,6 +33,7 @@ from clinia_async.errors import (
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
+from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 
@@ -45,8 +46,8 @@ _EARLY_TICKS = 0.01
 
 
 @named_options
-@frozen
-class Polling:
+@frozen(eq=False, repr=False)
+class Polling(EqualByFields):
     """How to poll; durations are in seconds.
 
     `pace` says when to poll a task again: a function of its kind and its age, or a `Learner`, which also

@@ -21,6 +21,7 @@ from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.models.value import EqualByFields
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.telemetry import Telemetry
 
@@ -61,8 +62,8 @@ class BadAnswerStreak:
 _LONGEST_PAUSE = 15.0
 
 
-@frozen
-class TaskStats:
+@frozen(eq=False, repr=False)
+class TaskStats(EqualByFields):
     """How a task was polled so far. Times are seconds on the event loop's clock."""
 
     submitted_at: float

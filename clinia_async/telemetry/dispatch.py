@@ -50,7 +50,7 @@ class Tracer(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Telemetry:
     """Hands the events of a session to observers, to `logging` and to OpenTelemetry."""
 

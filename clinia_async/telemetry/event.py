@@ -4,9 +4,11 @@ from typing import ClassVar
 
 from attrs import frozen
 
+from clinia_async.models.value import EqualByFields
 
-@frozen(kw_only=True)
-class Event:
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Event(EqualByFields):
     """Something that happened. `logger` is the logger it goes to, below `clinia_async`."""
 
     logger: ClassVar[str]

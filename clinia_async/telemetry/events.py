@@ -10,7 +10,7 @@ from clinia_async.models.task_id import TaskKind
 from clinia_async.telemetry.event import Event
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class RequestEnded(Event):
     """One attempt at one request ended. `status` is None where no answer came."""
 
@@ -28,7 +28,7 @@ class RequestEnded(Event):
     """The id that the answer gives for the request, if it has one."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class RetryScheduled(Event):
     """An attempt failed, and the request is sent again after `pause` seconds."""
 
@@ -44,7 +44,7 @@ class RetryScheduled(Event):
     """That of the answer to the attempt that failed, if there was one."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Throttled(Event):
     """The service said 429 or 503. `retry_after` is its Retry-After, if there was one."""
 
@@ -58,7 +58,7 @@ class Throttled(Event):
     request_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class TaskAccepted(Event):
     """A write was queued. `task` is a fingerprint of the task's id, and `request_id` that of the answer."""
 
@@ -70,7 +70,7 @@ class TaskAccepted(Event):
     request_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class TaskPolled(Event):
     """A task was asked for its status. `status` is None where the poll failed with `error`."""
 
@@ -84,7 +84,7 @@ class TaskPolled(Event):
     error: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class TaskEnded(Event):
     """A task was seen to have ended, `seconds` after it was accepted or picked up."""
 
@@ -98,7 +98,7 @@ class TaskEnded(Event):
     status: TaskStatus
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class ChunkSent(Event):
     """A chunk of a job was taken by the service. `task` is a fingerprint; None where it has no task."""
 
@@ -110,7 +110,7 @@ class ChunkSent(Event):
     request_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class RecordFailed(Event):
     """A record of a job did not land. `reason` names a rule or a type of error, never a value."""
 

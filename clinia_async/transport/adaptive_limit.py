@@ -19,6 +19,7 @@ from attrs.converters import optional
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import Number, named_options
+from clinia_async.models.value import EqualByFields
 from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.retry import RETRY_AFTER_JITTER
 
@@ -40,8 +41,8 @@ _FORGETTING = 60.0
 
 
 @named_options
-@frozen
-class ConcurrencyLimits:
+@frozen(eq=False, repr=False)
+class ConcurrencyLimits(EqualByFields):
     """How hard a session may press the service while a job is at work.
 
     The requests in flight begin at `start` and stay between `least` and `most`. A throttled one takes

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import frozen
 
 from clinia_async.errors import ConfigError
+from clinia_async.models.value import EqualByFields
 
 REGISTRY_HOST = "{workspace}.clinia.cloud"
 CATALOG_HOST = "api.{workspace}.clinia.cloud"
@@ -20,8 +21,8 @@ _HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?(?::\d{1,5})
 _PLAIN_URL = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
-@frozen
-class Addresses:
+@frozen(eq=False, repr=False)
+class Addresses(EqualByFields):
     """The two origins, without a trailing slash."""
 
     registry: str

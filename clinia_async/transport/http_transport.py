@@ -33,6 +33,7 @@ from clinia_async.errors import (
 )
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret
+from clinia_async.models.value import EqualByFields
 from clinia_async.transport import connections
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.connections import (
@@ -83,8 +84,8 @@ _logger = logging.getLogger("clinia_async.transport")
 
 
 @named_options
-@frozen
-class TransportOptions:
+@frozen(eq=False, repr=False)
+class TransportOptions(EqualByFields):
     """How to connect; durations are in seconds, sizes in bytes, counted after inflation.
 
     Args:
@@ -118,7 +119,7 @@ class Identity:
     proxy: str | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Probed:
     """What came back for a request, whatever it is."""
 

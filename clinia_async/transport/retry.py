@@ -21,14 +21,15 @@ from clinia_async.errors import (
     RequestError,
 )
 from clinia_async.errors.settings import Number, named_options
+from clinia_async.models.value import EqualByFields
 
 TOO_MANY_REQUESTS = 429
 _THROTTLED = frozenset({TOO_MANY_REQUESTS, 503})
 
 
 @named_options
-@frozen
-class RetryPolicy:
+@frozen(eq=False, repr=False)
+class RetryPolicy(EqualByFields):
     """How often, for how long and how soon a request is sent again; durations are in seconds.
 
     Args:

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415  the HTTP client is loaded when the command runs, and not for its help
 
 import gc
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -196,6 +197,7 @@ def ingest(
 ) -> int:
     gc.disable()  # while hundreds of modules are loaded there is nothing to collect
     try:
+        import_module("clinia_async.session")  # before what loads it from deeper
         from clinia_async.cli.runs.ingest import IngestRequest, ingest_file
     finally:
         gc.enable()

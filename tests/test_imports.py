@@ -1,0 +1,77 @@
+"""What importing costs, by what it loads: names of modules and counts, no times."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from tests.factories import refusing_socket, url_of
+
+NESTED = """
+import sys
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "aiohttp":
+            frame, found = sys._getframe(), []
+            while frame:
+                if frame.f_code.co_name == "<module>" and "clinia_async" in frame.f_code.co_filename:
+                    found.append(frame.f_globals["__name__"])
+                frame = frame.f_back
+            print(*found, file=sys.stderr)
+
+sys.meta_path.insert(0, Finder)
+"""
+COMPILED = """
+import sys
+from clinia_async import Session
+from clinia_async.session.engine import load_what_requests_need
+
+load_what_requests_need()
+for name, module in list(sys.modules.items()):
+    for kind in list(vars(module).values()) if name.startswith("clinia_async.") else ():
+        if isinstance(kind, type) and kind.__module__ == name:
+            for method in ("__eq__", "__hash__", "__repr__"):
+                code = getattr(vars(kind).get(method), "__code__", None)
+                if "attrs generated" in getattr(code, "co_filename", ""):
+                    print(f"{kind.__name__}.{method}")
+"""
+
+
+LIBRARY = "from clinia_async import Session\n"
+INGEST = """
+from clinia_async.cli import main
+
+assert main(["ingest", "-", "--source", "ehr", "--base-url", {!r}]) != 2
+"""
+LINE = '{"type": "clinic", "id": "c-1", "data": {}}'
+
+
+def ran(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, which is given a line to ingest."""
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            input=LINE,
+            check=True,
+            timeout=60,
+            cwd=folder,
+            env={**os.environ, "CLINIA_API_KEY": "k"},
+        )
+
+
+@pytest.mark.parametrize("use", [LIBRARY, INGEST], ids=["library", "ingest"])
+def test_the_http_client_is_loaded_before_our_own_imports_nest(use: str) -> None:
+    """From deeper, calls cross the end of a chunk of CPython's stack, which maps and unmaps memory."""
+    with refusing_socket() as refusing:
+        found = ran(NESTED + use.format(url_of(refusing))).stderr.splitlines()[0]
+    assert found.split() == ["clinia_async.transport.http_transport", "clinia_async.session"]
+
+
+def test_comparisons_and_reprs_of_what_a_session_loads_are_not_compiled_class_by_class() -> None:
+    """`EqualByFields` has them. Ids of tasks are compared so often that theirs are worth it."""
+    assert ran(COMPILED).stdout.split() == ["TaskId.__eq__", "TaskId.__hash__"]
