@@ -72,9 +72,9 @@ from clinia_async.errors import Unauthenticated as Unauthenticated
 from clinia_async.errors import Unimplemented as Unimplemented
 from clinia_async.errors import WriteConflict as WriteConflict
 from clinia_async.ingest.job import Ingestion as Ingestion
-from clinia_async.ingest.journal.file import JournalBusy as JournalBusy
-from clinia_async.ingest.journal.file import JournalError as JournalError
-from clinia_async.ingest.journal.file import JournalMismatch as JournalMismatch
+from clinia_async.ingest.journal.errors import JournalBusy as JournalBusy
+from clinia_async.ingest.journal.errors import JournalError as JournalError
+from clinia_async.ingest.journal.errors import JournalMismatch as JournalMismatch
 from clinia_async.ingest.options import IngestionOptions as IngestionOptions
 from clinia_async.ingest.options import OnUnknown as OnUnknown
 from clinia_async.ingest.options import Via as Via
@@ -92,10 +92,10 @@ from clinia_async.ingest.processes.job import ReadOptions as ReadOptions
 from clinia_async.ingest.processes.job import WorkerDied as WorkerDied
 from clinia_async.ingest.readers.column_mapping import ColumnMapping as ColumnMapping
 from clinia_async.ingest.readers.compression import InputError as InputError
+from clinia_async.ingest.readers.fhir_content import FhirContent as FhirContent
 from clinia_async.ingest.readers.fhir_definitions import FhirDefinitions as FhirDefinitions
 from clinia_async.ingest.readers.fhir_definitions import fhir_definitions as fhir_definitions
 from clinia_async.ingest.readers.fhir_identity import fhir_address as fhir_address
-from clinia_async.ingest.readers.fhir_records import FhirContent as FhirContent
 from clinia_async.ingest.readers.files import identity_of as identity_of
 from clinia_async.ingest.readers.files import read_ndjson as read_ndjson
 from clinia_async.ingest.readers.files import read_records as read_records

@@ -26,7 +26,7 @@ from attrs import define, field, frozen
 
 from clinia_async import CliniaError, ConfigError, TaskId
 from clinia_async.emulator import Emulator
-from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import JobIdentity
 from clinia_async.ingest.readers.ndjson import LineReader

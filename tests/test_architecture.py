@@ -170,7 +170,7 @@ CLAIMS = {
     "Outcome": {"REJECTED", "DONE", "UNKNOWN", "NOT_SENT"},
     "Evidence": {"ENVELOPE", "RECEIPT", "TASK", "READ_BACK", "STATUS"},
 }
-READS_WHAT_WAS_SAID = {"ingest.journal.rows": ["Evidence(evidence)"]}
+READS_WHAT_WAS_SAID = {"ingest.journal.tables": ["Evidence(evidence)"]}
 """Choices of an earlier run, which are written down and read."""
 SAY_NO_MORE_THAN_IS_KNOWN = {"UNKNOWN", "NOT_SENT"}
 """Claims that need no answer: an error may be made with one, and nothing may be turned into one."""

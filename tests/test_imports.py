@@ -7,6 +7,8 @@ import tempfile
 
 import pytest
 
+from clinia_async.cli.exit_codes import ExitCode
+from tests.cli.served import Served
 from tests.factories import refusing_socket, url_of
 
 NESTED = """
@@ -40,6 +42,28 @@ for name, module in list(sys.modules.items()):
 """
 
 
+LOADED = """
+import sys
+from clinia_async.cli import main
+
+code = main(["ingest", "-", "--source", "ehr", "--base-url", {!r}, "--on-existing", "keep"])
+print(code, *sorted(sys.modules.keys() & set({!r})), file=sys.stderr)
+"""
+FOR_OTHER_INPUTS = {
+    "clinia_async.emulator",
+    "clinia_async.ingest.journal.journal",
+    "clinia_async.ingest.processes.job",
+    "clinia_async.ingest.readers.csv_reader",
+    "clinia_async.ingest.readers.fhir_bundle",
+    "clinia_async.ingest.readers.fhir_reader",
+    "clinia_async.ingest.readers.json_reader",
+    "clinia_async.ingest.readers.parquet_reader",
+    "ctypes",
+    "difflib",
+    "rich",
+    "sqlite3",
+    "zipfile",
+}
 LIBRARY = "from clinia_async import Session\n"
 INGEST = """
 from clinia_async.cli import main
@@ -49,8 +73,9 @@ assert main(["ingest", "-", "--source", "ehr", "--base-url", {!r}]) != 2
 LINE = '{"type": "clinic", "id": "c-1", "data": {}}'
 
 
-def ran(program: str) -> subprocess.CompletedProcess[str]:
+def ran(program: str, key: str = "k") -> subprocess.CompletedProcess[str]:
     """Run a program, which is given a line to ingest."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("CLINIA_")}
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [sys.executable, "-c", program],
@@ -60,7 +85,7 @@ def ran(program: str) -> subprocess.CompletedProcess[str]:
             check=True,
             timeout=60,
             cwd=folder,
-            env={**os.environ, "CLINIA_API_KEY": "k"},
+            env={**environment, "CLINIA_API_KEY": key},
         )
 
 
@@ -75,3 +100,11 @@ def test_the_http_client_is_loaded_before_our_own_imports_nest(use: str) -> None
 def test_comparisons_and_reprs_of_what_a_session_loads_are_not_compiled_class_by_class() -> None:
     """`EqualByFields` has them. Ids of tasks are compared so often that theirs are worth it."""
     assert ran(COMPILED).stdout.split() == ["TaskId.__eq__", "TaskId.__hash__"]
+
+
+def test_lines_are_ingested_without_what_other_inputs_need() -> None:
+    """Whatever is loaded takes memory for as long as the job runs."""
+    with Served() as served:
+        program = LOADED.format(served.url, FOR_OTHER_INPUTS)
+        found = ran(program, served.key).stderr.splitlines()[-1]
+    assert found.split() == [str(int(ExitCode.OK))]

@@ -16,13 +16,13 @@ import clinia_async
 from clinia_async import calls, errors, models, telemetry, transport
 from clinia_async.calls import RetrySafety
 from clinia_async.emulator.routes import ROUTE_NAMES
-from clinia_async.ingest import readers
+from clinia_async.ingest import journal, readers
 from clinia_async.session import coalescing
 from clinia_async.session.session import Session
 from tests.contract.contract import Contract
 
 TESTS = Path(__file__).parent
-LAZY = [clinia_async, calls, coalescing, models, readers, telemetry, transport]
+LAZY = [clinia_async, calls, coalescing, journal, models, readers, telemetry, transport]
 """Packages that load a name when it is first used."""
 
 CALLS = {

@@ -13,7 +13,7 @@ from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError, reason_of
 from clinia_async.errors.settings import optional_path_of, refuse_unknown_options
-from clinia_async.ingest.journal.journal import Journal
+from clinia_async.ingest import journal as journals
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
 from clinia_async.ingest.options import OnUnknown, Via, checked_options
@@ -201,7 +201,7 @@ class Ingestion:
             await wait_until_ended([self._running])
 
     async def _run(self) -> None:
-        journal: Journal | None = None
+        journal: journals.Journal | None = None
         self.report.start(asyncio.get_running_loop().time)
         try:
             journal = await self._open()
@@ -224,13 +224,13 @@ class Ingestion:
             if journal is not None:
                 await journal.close()
 
-    async def _open(self) -> Journal | None:
+    async def _open(self) -> "journals.Journal | None":
         if self._journal is None:
             return None
         identity = JobIdentity(self._source, self._service, self._options.via, self._input_id)
-        return await Journal.open(self._journal, identity, may_be_copy=self._journal_is_copy)
+        return await journals.Journal.open(self._journal, identity, may_be_copy=self._journal_is_copy)
 
-    async def _work(self, journal: Journal | None) -> None:
+    async def _work(self, journal: "journals.Journal | None") -> None:
         options, replay = self._options, Replay(journal, compares=self._input_id is None)
         queue = ReadyQueue(options.fence, is_open=replay.is_over, blocks_unknown=journal is not None)
         input_reader = InputReader(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import attrs
-from cattrs import Converter
+from cattrs import BaseConverter, Converter
 
 from clinia_async import models
 from clinia_async.errors import DecodeError
@@ -40,7 +40,7 @@ def write(value: object) -> object:
     return _writer.unstructure(value)
 
 
-def _structured(converter: Converter, value: object, model: type[T]) -> T:
+def _structured(converter: BaseConverter, value: object, model: type[T]) -> T:
     try:
         return converter.structure(value, model)
     except Unreadable as error:
@@ -50,9 +50,9 @@ def _structured(converter: Converter, value: object, model: type[T]) -> T:
     raise DecodeError(f"${path}", expected)  # out here, so that it has no context
 
 
-def _reading(make_object_hook: Callable[[Any, Converter], Hook], *, is_lenient: bool) -> Converter:
+def _reading(make_object_hook: Callable[[Any, BaseConverter], Hook], *, is_lenient: bool) -> BaseConverter:
     """Make a converter that reads. All hooks are registered before first use: cattrs ignores later ones."""
-    converter = Converter()
+    converter = BaseConverter()
     for kind, name in ((str, "a string"), (int, "an integer"), (bool, "a boolean")):
         converter.register_structure_hook(kind, type_hooks.strictly(kind, name))
     converter.register_structure_hook_func(lambda kind: kind is object, type_hooks.as_it_is)

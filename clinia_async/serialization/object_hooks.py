@@ -6,12 +6,11 @@ known or cannot be read is kept in `unknown_fields`, and is written again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
-from cattrs import Converter
+from cattrs import BaseConverter
 
 from clinia_async import models
 from clinia_async.models.value import Value, maker, wire_name
@@ -137,7 +136,7 @@ def blank(hint: Any) -> Any:
 _BLANKS: Mapping[Any, object] = {Sequence: (), Mapping: {}}
 
 
-def fields_of(kind: Any, converter: Converter | None) -> list[Field]:
+def fields_of(kind: Any, converter: BaseConverter | None) -> list[Field]:
     """Return the fields of a class, without `unknown_fields`. With no converter they can read nothing."""
     origin = get_origin(kind) or kind
     hints = get_type_hints(origin)
@@ -161,7 +160,7 @@ def _no_hook(value: object, hint: Any) -> Any:
     raise Unreadable("nothing")
 
 
-def _late_hook(hint: Any, converter: Converter) -> Hook:
+def _late_hook(hint: Any, converter: BaseConverter) -> Hook:
     """Return the hook of a type, found at first use: a class may hold itself."""
     found: list[Hook] = []
 
@@ -173,17 +172,17 @@ def _late_hook(hint: Any, converter: Converter) -> Hook:
     return hook
 
 
-def strict_object(kind: Any, converter: Converter) -> Hook:
+def strict_object(kind: Any, converter: BaseConverter) -> Hook:
     """Make the hook that reads JSON which somebody wrote: it refuses unknown fields."""
     return _strict_object(kind, converter, keeps_unknown=False)
 
 
-def exact_object(kind: Any, converter: Converter) -> Hook:
+def exact_object(kind: Any, converter: BaseConverter) -> Hook:
     """Make the hook that reads JSON which somebody wrote: it keeps unknown fields."""
     return _strict_object(kind, converter, keeps_unknown=True)
 
 
-def _strict_object(kind: Any, converter: Converter, *, keeps_unknown: bool) -> Hook:
+def _strict_object(kind: Any, converter: BaseConverter, *, keeps_unknown: bool) -> Hook:
     parts, make = fields_of(kind, converter), maker(get_origin(kind) or kind)
     known = _names_of(kind, parts)
 
@@ -212,6 +211,8 @@ def _read_strictly(value: dict[str, object], part: Field) -> Any:
 
 
 def _unknown_field(name: str, known: set[str]) -> Unreadable:
+    from difflib import get_close_matches  # noqa: PLC0415  for an error alone
+
     close = get_close_matches(name, known, 1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     return Unreadable(f"left out: the field is unknown{hint}", step_to(name))
@@ -242,7 +243,7 @@ def _read_leniently(part: Field, given: Any, kept: dict[str, object]) -> Any:
     return found
 
 
-def lenient_object(kind: Any, converter: Converter) -> Hook:
+def lenient_object(kind: Any, converter: BaseConverter) -> Hook:
     """Make the hook that reads answers."""
     parts, make = fields_of(kind, converter), maker(get_origin(kind) or kind)
     known = _names_of(kind, parts)
@@ -285,7 +286,9 @@ def _but(value: Mapping[str, object], known: set[str]) -> dict[str, object] | No
     return {name: part for name, part in value.items() if name not in known}
 
 
-def object_writer(kind: Any, converter: Converter, reader: Converter) -> Callable[[Any], dict[str, Any]]:
+def object_writer(
+    kind: Any, converter: BaseConverter, reader: BaseConverter
+) -> Callable[[Any], dict[str, Any]]:
     """Make the hook that writes a value as a JSON object. `reader` is the converter of answers."""
     parts, tag = fields_of(kind, reader), _tag_of(kind)
     known = {part.wire: part for part in parts}

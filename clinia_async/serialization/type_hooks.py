@@ -5,7 +5,7 @@ from datetime import datetime
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from cattrs import Converter
+from cattrs import BaseConverter
 
 from clinia_async import models
 from clinia_async.models.partial_list import PartialList
@@ -105,7 +105,7 @@ def _item(hook: Hook, value: object, hint: Any, step: str) -> Any:
             notes.put_below(start, "[]" if step.startswith("[") else ".*")
 
 
-def list_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+def list_hook(kind: Any, converter: BaseConverter, *, is_lenient: bool) -> Hook:
     """Make the hook of a list. In an answer, items that cannot be read are left out."""
     (hint,) = get_args(kind)
     hook = converter.get_structure_hook(hint)
@@ -133,7 +133,7 @@ def _readable(hook: Hook, values: list[object], hint: Any) -> Any:
             notes.add(error.path, DriftKind.WRONG_TYPE)
 
 
-def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
+def mapping_hook(kind: Any, converter: BaseConverter, *, is_lenient: bool) -> Hook:
     """Make the hook of an object. In an answer, entries that cannot be read are left out."""
     _, hint = get_args(kind)
     hook = converter.get_structure_hook(hint)
@@ -157,7 +157,7 @@ def mapping_hook(kind: Any, converter: Converter, *, is_lenient: bool) -> Hook:
 _SOURCES: Mapping[str, str] = {tag: name for name, tag in TAGS.items()}
 
 
-def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+def partition_source_hook(converter: BaseConverter, *, is_lenient: bool) -> Hook:
     """Make the hook of the source of a partition, which its `type` decides."""
 
     def structure_source(value: object, _: Any) -> object:
@@ -174,7 +174,7 @@ def partition_source_hook(converter: Converter, *, is_lenient: bool) -> Hook:
     return structure_source
 
 
-def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+def record_hook(converter: BaseConverter, *, is_lenient: bool) -> Hook:
     """Make the hook of a record: one with two ends is a relationship."""
 
     def structure_record(
@@ -196,7 +196,7 @@ def record_hook(converter: Converter, *, is_lenient: bool) -> Hook:
     return structure_record
 
 
-def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
+def hit_hook(converter: BaseConverter, *, is_lenient: bool) -> Hook:
     """Make the hook of a hit, whose record stands under one of two names."""
     read_record = record_hook(converter, is_lenient=is_lenient)
 
@@ -225,7 +225,7 @@ def hit_hook(converter: Converter, *, is_lenient: bool) -> Hook:
     return structure_hit
 
 
-def hit_writer(converter: Converter) -> Callable[[Any], dict[str, object]]:
+def hit_writer(converter: BaseConverter) -> Callable[[Any], dict[str, object]]:
     """Make the hook that writes a hit: its record stands under the name of its class."""
 
     def write(hit: "models.Hit") -> dict[str, object]:
@@ -246,7 +246,7 @@ def source_collection_hook(as_object: Hook) -> Hook:
     return structure_collection
 
 
-def execution_hook(converter: Converter) -> Hook:
+def execution_hook(converter: BaseConverter) -> Hook:
     """Make the hook of a pipeline execution in an answer."""
     as_object = lenient_object(models.PipelineExecution, converter)
 
@@ -260,7 +260,7 @@ def execution_hook(converter: Converter) -> Hook:
     return structure_execution
 
 
-def purge_hook(converter: Converter) -> Hook:
+def purge_hook(converter: BaseConverter) -> Hook:
     """Make the hook of a purge in an answer."""
     as_object = lenient_object(models.PurgeOperation, converter)
 

@@ -9,7 +9,7 @@ import pytest
 
 from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.emulator import Constant
-from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.journal.snapshot import read_snapshot
 from tests.cli.conftest import lead_to
 from tests.cli.program import Cli, ended, line, read_line, start

@@ -92,7 +92,7 @@ MUTANTS = [
     ),
     Mutant(
         "changed_row_of_a_journal_is_read",
-        "clinia_async/ingest/journal/rows.py",
+        "clinia_async/ingest/journal/tables.py",
         "    if checksum_of(row[:-1]) != row[-1]:\n",
         "    if False:\n",
         ["tests/ingest/journal/test_damage.py::test_a_flipped_bit_changes_nothing_or_is_refused"],

@@ -17,7 +17,7 @@ from clinia_async.cli.output_paths import HTML
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Place, Report, SlowChunk
-from clinia_async.ingest.readers.fhir_bundle import COPIES, RESOURCE_REASONS
+from clinia_async.ingest.readers.fhir_content import COPIES, RESOURCE_REASONS
 
 Fields = Mapping[str, object]
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
-from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.journal.sync import sync
 
 _GO_ON_ANYWAY = (

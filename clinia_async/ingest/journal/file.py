@@ -9,7 +9,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from clinia_async.errors import CliniaError, Outcome
+from clinia_async.ingest.journal.errors import GO_ON, JournalBusy, JournalError
 from clinia_async.ingest.journal.sync import sync
 
 APPLICATION = 0x436C4A31
@@ -30,29 +30,6 @@ _TABLES = {
     " attempts INTEGER NOT NULL, maybe_applied INTEGER NOT NULL, task TEXT, checksum BLOB NOT NULL",
 }
 _SCHEMA = [f"CREATE TABLE {name}({columns})" for name, columns in _TABLES.items()]
-
-
-class JournalError(CliniaError, OSError):
-    """The journal cannot be used. Nothing is sent without it."""
-
-    advice = "check its path and rights, or name another journal"
-    outcome = Outcome.NOT_SENT
-
-
-GO_ON = "make room on its disk, or see what is wrong with it, and run the same job again with this journal"
-"""What to do where a job was under way: another journal would know nothing of what was sent."""
-
-
-class JournalBusy(JournalError):
-    """Another job has the journal open."""
-
-    advice = "wait for the end of that job, or name another journal"
-
-
-class JournalMismatch(JournalError):
-    """The journal is of another job: of other input, another source or another service."""
-
-    advice = "name another journal, or give the input and the options of the run before"
 
 
 def open_file(path: Path) -> sqlite3.Connection:

@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Self
 
-from clinia_async.ingest.journal.file import JournalBusy, JournalError, JournalMismatch, open_file
+from clinia_async.ingest.journal.errors import JournalBusy, JournalError, JournalMismatch
+from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.journal.sync import sync
 
 _MANIFEST = "manifest.json"

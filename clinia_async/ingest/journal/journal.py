@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
-from clinia_async.ingest.journal import rows
+from clinia_async.ingest.journal import tables
 from clinia_async.ingest.journal.commit_count import (
     CommitCount,
     check_complete,
@@ -26,8 +26,8 @@ from clinia_async.ingest.journal.commit_count import (
     moved_away,
     without_log,
 )
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.journal.file import (
-    JournalError,
     checkpoint,
     failure,
     is_in_use,
@@ -101,7 +101,7 @@ class Journal:
 
     async def failures(self, first: int) -> Sequence[Failure]:
         """Return a page of what previous runs reported as failed, in order, from the position `first` on."""
-        return await _on(self._thread, lambda: rows.failures(self._opened.connection, first))
+        return await _on(self._thread, lambda: tables.failures(self._opened.connection, first))
 
     async def close(self) -> None:
         if self._is_of_parent:
@@ -183,13 +183,13 @@ class _Opened:
         self.connections.append(open_file(path))
         was_in_use = is_in_use(self.connection)
         if was_in_use and not (had_log or had_count):
-            is_copy = rows.inode(self.connection) != path.stat().st_ino
+            is_copy = tables.inode(self.connection) != path.stat().st_ino
             if is_copy or not may_be_copy:
                 self._is_refused = True
                 raise without_log(path)
         self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
         self._path, self._inode = path, path.stat().st_ino
-        job, history = rows.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
+        job, history = tables.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
         if job.commits < count.known:
             self._is_refused = True
             raise lost(path)
@@ -249,7 +249,7 @@ def _commit(opened: _Opened, job: JobRow, changes: Iterable[Change]) -> JobRow:
     connection = opened.connection
     connection.execute("BEGIN IMMEDIATE")
     try:
-        job = rows.apply(connection, job, changes)
+        job = tables.apply(connection, job, changes)
         connection.execute("COMMIT")
     except BaseException:
         # after a failed write or sync nothing more is written: the journal is as it was before

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from clinia_async.errors import InvalidWrite
-from clinia_async.ingest.journal.file import JournalMismatch
-from clinia_async.ingest.journal.journal import Journal
+from clinia_async.ingest import journal as journals
+from clinia_async.ingest.journal.errors import JournalMismatch
 from clinia_async.ingest.journal.rows import Failure, Unfinished
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.records.chunk import Chunk
@@ -27,7 +27,7 @@ class Replay:
     compared while it is read.
     """
 
-    def __init__(self, journal: Journal | None, *, compares: bool = True) -> None:
+    def __init__(self, journal: "journals.Journal | None", *, compares: bool = True) -> None:
         self._journal = journal
         self._compares = compares
         self._failures: deque[Failure] = deque()

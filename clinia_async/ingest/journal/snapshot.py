@@ -13,16 +13,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from clinia_async.ingest.journal.file import (
-    APPLICATION,
-    VERSION,
-    JournalError,
-    check_file,
-    failure,
-    version_of,
-)
+from clinia_async.ingest.journal.errors import JournalError
+from clinia_async.ingest.journal.file import APPLICATION, VERSION, check_file, failure, version_of
 from clinia_async.ingest.journal.folder import part_of, processes_of
-from clinia_async.ingest.journal.rows import DAMAGED
+from clinia_async.ingest.journal.tables import DAMAGED
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.records import position_ranges as positions
 from clinia_async.ingest.records.chunk import ChunkState

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from clinia_async.ingest import journal as journals
 from clinia_async.ingest.journal import rows
-from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import Change, Progress
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
@@ -27,7 +27,7 @@ class ChunkCheckpoints:
     Each method raises `JournalError` if the state cannot be written.
     """
 
-    def __init__(self, journal: Journal | None, position: ReadPosition) -> None:
+    def __init__(self, journal: "journals.Journal | None", position: ReadPosition) -> None:
         self._journal = journal
         self._position = position
         self._last = journal.history.last if journal else 0

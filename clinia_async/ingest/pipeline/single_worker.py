@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from clinia_async.calls import RetrySafety
 from clinia_async.errors import CliniaError, RequestError
-from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
 from clinia_async.ingest.pipeline.in_flight import InFlight
 from clinia_async.ingest.pipeline.worker import ChunkWorker

@@ -18,7 +18,7 @@ from clinia_async.errors import (
     SessionClosed,
     TaskPollError,
 )
-from clinia_async.ingest.journal.file import JournalError
+from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.options import OnUnknown
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition
 from clinia_async.ingest.outcomes.report import Report

@@ -25,8 +25,7 @@ from clinia_async.ingest.processes.frames import Cancel, Stop, WorkerEnd, Worker
 from clinia_async.ingest.processes.worker_process import WorkerProcess, end_all
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.compression import InputError
-from clinia_async.ingest.readers.fhir_bundle import PassedOver
-from clinia_async.ingest.readers.fhir_records import FhirContent
+from clinia_async.ingest.readers.fhir_content import FhirContent, PassedOver
 from clinia_async.ingest.readers.files import identity_of, read_records
 from clinia_async.ingest.readers.formats import InputFormat
 from clinia_async.ingest.readers.input_paths import listed

@@ -20,7 +20,8 @@ from attrs import define, field
 from clinia_async.errors import CliniaError
 from clinia_async.ingest.file_job import FileJob
 from clinia_async.ingest.journal.commit_count import check_complete
-from clinia_async.ingest.journal.file import JournalBusy, open_file
+from clinia_async.ingest.journal.errors import JournalBusy
+from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.processes.frames import (
     Cancel,
     Stop,

@@ -12,8 +12,10 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "csv_reader": "read_csv",
         "dead_letter_reader": "DeadLetterReader LARGEST_LETTER",
+        "fhir_reader": "FhirReader",
         "json_reader": "read_json",
         "parquet_reader": "read_parquet",
         "table_rows": "RowReader",
+        "zip_archive": "Archive ArchiveMember BadArchive ends_with_archive",
     },
 )

@@ -10,9 +10,7 @@ import bz2
 import lzma
 import os
 import stat
-import struct
 import sys
-import zipfile
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +24,7 @@ from typing import Protocol, Self, cast
 from attrs import define, field
 
 from clinia_async.errors import CliniaError, Outcome
+from clinia_async.ingest import readers
 from clinia_async.ingest.readers.containers import (
     PARQUET,
     begins_as_json,
@@ -47,12 +46,6 @@ _PIECE = 16 * 1024
 """Bytes of a bzip2 or xz stream decompressed at once."""
 _PARTIAL = 64 * 1024
 """Bytes of any other archive decompressed at once, at most."""
-
-
-_DAMAGE = (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What the decoders of the standard library raise."""
-
-_ZIP_DAMAGE = (NotImplementedError, KeyError, zlib.error, struct.error, *_DAMAGE)
 
 
 _OFFICE = frozenset({"[Content_Types].xml", "mimetype"})
@@ -264,7 +257,7 @@ def decompressed(raw: BufferedReader, marks: bytes = b"", *, any_encoding: bool 
         return outer
     if name == "zip":
         member = _member(raw)
-        inner = _Peeked(cast("ByteStream", member))
+        inner = _Peeked(member)
         inner.name = member.name
     else:
         inner = _Peeked(_Decoder(outer, _CODECS[name]()))
@@ -289,7 +282,7 @@ def _refuse_archive_behind(raw: BufferedReader, start: bytes) -> None:
     if begins_as_json(start) or start.startswith(PARQUET) or _size_of(raw) is None:
         return
     place = raw.tell()
-    has_archive = zipfile.is_zipfile(raw)
+    has_archive = readers.ends_with_archive(raw)
     raw.seek(place)
     if has_archive:
         raise InputError(
@@ -326,15 +319,7 @@ def read_block(stream: ByteStream) -> bytes:
     try:
         # read1 gives what a pipe holds now: a slow source is not made to wait for a full block
         return stream.read1(BLOCK)
-    except (
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        zlib.error,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (EOFError, OSError, RuntimeError, ValueError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, InputError):
             raise
     raise InputError("the input is a damaged archive or cannot be read to its end")
@@ -457,24 +442,18 @@ _CODECS: dict[str, Callable[[], _Codec]] = {
 }
 
 
-def _is_litter(info: zipfile.ZipInfo) -> bool:
-    """Return whether it is what macOS or Windows adds to archives about the files in them."""
-    *folders, name = info.filename.split("/")
-    return "__MACOSX" in folders or name in {".DS_Store", "Thumbs.db", "desktop.ini"}
-
-
-def _member(raw: BufferedReader) -> zipfile.ZipExtFile:
+def _member(raw: BufferedReader) -> "readers.ArchiveMember":
     """Return the one file in a zip archive. Raises `InputError` for any other archive."""
     if not raw.seekable():
         raise InputError("a zip archive must be a regular file: it is not read from front to back")
     names: list[str] | None = None
     try:
-        archive = zipfile.ZipFile(raw)
-        names = [info.filename for info in archive.infolist() if not (info.is_dir() or _is_litter(info))]
+        archive = readers.Archive(raw)
+        names = archive.names
         if len(names) == 1 and not _OFFICE & {*names}:
-            return cast("zipfile.ZipExtFile", archive.open(names[0]))
-    except _ZIP_DAMAGE:
-        names = None  # raised below, without an error of the library as its context
+            return archive.open(names[0])
+    except readers.BadArchive:
+        names = None  # raised below, without this error as its context
     if names is None:
         raise InputError("the input is a zip archive that is damaged, encrypted or not supported: unpack it")
     if _OFFICE & {*names}:

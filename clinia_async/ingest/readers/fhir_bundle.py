@@ -12,7 +12,6 @@
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TypeVar
@@ -21,6 +20,7 @@ from urllib.parse import parse_qsl
 from attrs import define, field, frozen
 
 from clinia_async.errors import DecodeError
+from clinia_async.ingest.readers.fhir_content import DELETED, PassedOver
 from clinia_async.ingest.readers.fhir_history import Histories, Standing
 from clinia_async.ingest.readers.fhir_identity import Identity, Servers, parse_address
 from clinia_async.ingest.readers.fhir_resources import (
@@ -32,18 +32,6 @@ from clinia_async.ingest.readers.fhir_resources import (
     resources_in,
 )
 
-PassedOver = Counter[str]
-"""How many references are no relationships, by reason; and of `RESOURCE_REASONS`, how many resources."""
-_DELETED = "deleted last in their history"
-CHANGE_REASONS = {
-    "DELETE": "to be deleted, with the resources",
-    "PATCH": "to be changed by a PATCH",
-}
-"""Why an entry of a transaction loads nothing where references alone are loaded."""
-COPIES = "with other references than in another copy, all of which are loaded"
-"""Counts copies of resources; they are not passed over."""
-RESOURCE_REASONS = frozenset({_DELETED, *CHANGE_REASONS.values()})
-"""Those of the reasons that count resources."""
 _REQUESTS = frozenset({"transaction", "batch"})
 _CHANGES = frozenset({"DELETE", "PATCH"})
 _ABSENT = frozenset({"DELETE", "GET", "HEAD"})
@@ -216,7 +204,7 @@ class Bundle:
         if standing in _NOT_KNOWN:
             yield Wrong(f"{path}.response.lastModified", _NOT_KNOWN[standing], entry, self)
         elif standing is Standing.LAST:
-            passed_over[_DELETED] += 1
+            passed_over[DELETED] += 1
 
     def _named(self, entry: Object) -> Identity | None:
         """Return what the request of an entry names, by its URL or the `fullUrl` of the entry."""
@@ -337,7 +325,7 @@ class Placed:
     def see_servers(self) -> None:
         """Take in the servers that references name, as `targets` does."""
         if self.bundle.servers.home is None:
-            for _ in self.targets(Counter()):
+            for _ in self.targets(PassedOver()):
                 pass
 
     def targets(

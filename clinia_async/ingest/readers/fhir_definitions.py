@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 from attrs import define, field, frozen
 
-from clinia_async.ingest.readers.fhir_bundle import Found, PassedOver, Placed
+from clinia_async.ingest.readers.fhir_bundle import Found, Placed
+from clinia_async.ingest.readers.fhir_content import PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
 from clinia_async.ingest.readers.fhir_reader import FhirReader
 from clinia_async.ingest.readers.fhir_records import Block, RecordMaker, relationship_type, short_key

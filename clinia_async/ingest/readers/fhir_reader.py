@@ -34,14 +34,14 @@ from attrs import define, field
 
 from clinia_async.errors import DecodeError
 from clinia_async.ingest.readers.compression import InputError, InputStream
-from clinia_async.ingest.readers.fhir_bundle import COPIES, Bundle, Found, PassedOver, Placed
+from clinia_async.ingest.readers.fhir_bundle import Bundle, Found, Placed
+from clinia_async.ingest.readers.fhir_content import COPIES, FhirContent, PassedOver
 from clinia_async.ingest.readers.fhir_copies import Copies
 from clinia_async.ingest.readers.fhir_history import Histories
 from clinia_async.ingest.readers.fhir_identity import Servers
 from clinia_async.ingest.readers.fhir_records import (
     LARGEST_LETTER,
     Block,
-    FhirContent,
     RecordMaker,
     letter_text,
 )

@@ -3,19 +3,17 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 
 from attrs import define, field
 
 from clinia_async.ingest.readers.fhir_bundle import (
-    CHANGE_REASONS,
     Bundle,
     Change,
     Found,
-    PassedOver,
     Placed,
     Wrong,
 )
+from clinia_async.ingest.readers.fhir_content import CHANGE_REASONS, FhirContent, PassedOver
 from clinia_async.ingest.readers.fhir_copies import Copies
 from clinia_async.ingest.readers.fhir_identity import Identity, fhir_address
 from clinia_async.ingest.readers.ndjson import LineReader
@@ -35,17 +33,6 @@ _NAMES = frozenset({"resourceType", "id"})
 """Fields of a resource that say which one it is."""
 
 Block = list[Item | RecordBatch]
-
-
-class FhirContent(StrEnum):
-    """What of a FHIR file is loaded."""
-
-    REFERENCES = "references"
-    """Each reference, as a relationship."""
-    RESOURCES = "resources"
-    """Each resource, its `data` all but `resourceType` and `id`."""
-    BOTH = "both"
-    """All resources, and once they are stored the relationships."""
 
 
 @define

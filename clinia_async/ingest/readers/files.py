@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, aclosing, closing
+from contextlib import ExitStack, aclosing
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, field
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import optional_path_of
@@ -24,10 +24,8 @@ from clinia_async.ingest.readers.compression import (
     open_input,
     read_block,
 )
-from clinia_async.ingest.readers.fhir_bundle import PassedOver
+from clinia_async.ingest.readers.fhir_content import FhirContent, PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
-from clinia_async.ingest.readers.fhir_reader import FhirReader
-from clinia_async.ingest.readers.fhir_records import FhirContent
 from clinia_async.ingest.readers.formats import (
     FHIR,
     PEEKED,
@@ -135,8 +133,11 @@ def read_records(
 
     def files(content: FhirContent, counts: PassedOver, *, is_second: bool = False) -> _Files:
         lines = _line_reader(source, action, map_id)
-        reader = FhirReader(lines, counts, Servers(base), content, is_second)
-        return _Files(asked, columns, table or TableOptions(), lines, reader)
+
+        def fhir() -> "readers.FhirReader":
+            return readers.FhirReader(lines, counts, Servers(base), content, is_second)
+
+        return _Files(asked, columns, table or TableOptions(), lines, fhir, is_second)
 
     if content is not FhirContent.BOTH:
         return RecordStream(files(content, counts).read(paths))
@@ -146,13 +147,13 @@ def read_records(
 
 
 def read_fhir_files(
-    path: Path | Sequence[Path], format_: InputFormat | str, reader: FhirReader
+    path: Path | Sequence[Path], format_: InputFormat | str, reader: "readers.FhirReader"
 ) -> AsyncGenerator[Block, None]:
     """Yield what a reader of FHIR makes of files. Raises `InputError`, and at once `ConfigError`."""
     asked = format_asked(format_)
     if asked not in FHIR:
         raise ConfigError("the format must be fhir, fhir-ndjson or fhir-document")
-    return _Files(asked, None, TableOptions(), reader.lines, reader).read(listed(path))
+    return _Files(asked, None, TableOptions(), reader.lines, lambda: reader).read(listed(path))
 
 
 async def _twice(
@@ -261,7 +262,7 @@ def _line_reader(source: str, action: Action | str, map_id: IdMapping | None) ->
     return LineReader(Rules(source, _action(action), map_id))
 
 
-@frozen
+@define(eq=False, repr=False)
 class _Files:
     """How the files of one job are read."""
 
@@ -269,18 +270,37 @@ class _Files:
     columns: ColumnMapping | None
     table: TableOptions
     lines: LineReader
-    fhir: FhirReader
+    make_fhir: "Callable[[], readers.FhirReader]"
+    is_second: bool = False
+    """Whether a pass over the same files went before."""
+    _fhir: "readers.FhirReader | None" = field(default=None, init=False)
+    _left: Sequence[Path | None] = field(default=(), init=False)
+    """The file that is read, and those after it."""
+
+    @property
+    def fhir(self) -> "readers.FhirReader":
+        """The reader of FHIR: few files are, and it takes memory to load."""
+        if self._fhir is None:
+            self._fhir = self.make_fhir()
+            self._expect_histories(self._fhir)
+        return self._fhir
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
-        with closing(self.fhir):
+        try:
             async with aclosing(self._read_all(paths)) as blocks:
                 async for block in blocks:
                     yield block
-            await asyncio.to_thread(self.fhir.count_copies)
+            if self._fhir is not None:
+                await asyncio.to_thread(self._fhir.count_copies)
+        finally:
+            if self._fhir is not None:
+                self._fhir.close()
 
     async def _read_all(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
         for place, path in enumerate(paths):
-            self._expect_histories(paths[place:])
+            self._left = paths[place:]
+            if self._fhir is not None:
+                self._expect_histories(self._fhir)
             if len(paths) == 1:
                 async with aclosing(self._read(path, is_only=True)) as blocks:
                     async for block in blocks:
@@ -296,12 +316,12 @@ class _Files:
             if error is not None:
                 raise InputError(f"{name}: {error}")
 
-    def _expect_histories(self, paths: Sequence[Path | None]) -> None:
-        """Have the histories in `paths` read ahead when the first of them is met."""
-        files = [path for path in paths if path is not None]
-        self.fhir.is_read_once = len(files) < len(paths)
-        if not (self.fhir.is_read_once or self.fhir.histories.are_known):
-            self.fhir.histories.ahead = partial(self._read_ahead, files)
+    def _expect_histories(self, fhir: "readers.FhirReader") -> None:
+        """Have the histories in the files that are left read ahead when the first of them is met."""
+        files = [path for path in self._left if path is not None]
+        fhir.is_read_once = len(files) < len(self._left)
+        if not (fhir.is_read_once or fhir.histories.are_known):
+            fhir.histories.ahead = partial(self._read_ahead, files)
 
     def _read_ahead(self, paths: Sequence[Path]) -> None:
         """Read the versions in the histories of files, up to the first file that cannot be read."""
@@ -342,28 +362,28 @@ class _Files:
             useless = inapplicable(self.table, {format_}) if is_only else None
             if useless is not None:
                 raise InputError(f"{useless}: leave it out for other formats")
-            if self.fhir.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
+            if self.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
                 return  # the first pass has read all of it
             async with aclosing(self._blocks(stream, format_)) as blocks:
                 async for block in blocks:
                     yield block
 
     def _blocks(self, stream: InputStream, format_: InputFormat) -> AsyncGenerator[Block, None]:
-        by_format: Mapping[InputFormat, Callable[[InputStream], AsyncGenerator[Block, None]]] = {
-            InputFormat.NDJSON: lambda stream: _read_lines(stream, self.lines, LARGEST_LINE),
-            InputFormat.DEAD_LETTERS: lambda stream: _read_lines(
+        by_format: Mapping[InputFormat, Callable[[], AsyncGenerator[Block, None]]] = {
+            InputFormat.NDJSON: lambda: _read_lines(stream, self.lines, LARGEST_LINE),
+            InputFormat.DEAD_LETTERS: lambda: _read_lines(
                 stream, self._dead_letters(), readers.LARGEST_LETTER
             ),
-            InputFormat.JSON: lambda stream: readers.read_json(stream, self.lines),
-            InputFormat.FHIR: self.fhir.read,
-            InputFormat.FHIR_NDJSON: self.fhir.read_lines,
-            InputFormat.FHIR_DOCUMENT: self.fhir.read_document,
-            InputFormat.CSV: lambda stream: readers.read_csv(stream, self.columns, self.table, self._rows),
-            InputFormat.PARQUET: lambda stream: readers.read_parquet(
+            InputFormat.JSON: lambda: readers.read_json(stream, self.lines),
+            InputFormat.FHIR: lambda: self.fhir.read(stream),
+            InputFormat.FHIR_NDJSON: lambda: self.fhir.read_lines(stream),
+            InputFormat.FHIR_DOCUMENT: lambda: self.fhir.read_document(stream),
+            InputFormat.CSV: lambda: readers.read_csv(stream, self.columns, self.table, self._rows),
+            InputFormat.PARQUET: lambda: readers.read_parquet(
                 stream.path, self.columns, self.table, self._rows
             ),
         }
-        return by_format[format_](stream)
+        return by_format[format_]()
 
     def _dead_letters(self) -> "readers.DeadLetterReader":
         return readers.DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)

@@ -1,0 +1,3 @@
+__all__: list[str]
+
+from clinia_async.ingest.journal.journal import Journal as Journal
