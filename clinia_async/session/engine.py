@@ -28,7 +28,7 @@ from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
 from clinia_async.tasks.record_result import CreateResult, RecordWrite, describe_found
 from clinia_async.tasks.results import polls_for_receipts, resolver_of
-from clinia_async.tasks.resumed_result import ResumedResult
+from clinia_async.tasks.resumed_result import resumed_result
 from clinia_async.tasks.task import ResultResolver, Task, log
 from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
 from clinia_async.telemetry import Telemetry, open_telemetry
@@ -76,7 +76,7 @@ class Engine:
         self.submissions = Submissions(options.in_doubt_limit, options.in_doubt_age)
         self._reads: Read = self.read
         """One for all handles, as there may be a hundred thousand."""
-        self._resume_result = ResumedResult(self._reads)
+        self._resume_result = partial(resumed_result, self._reads)
         self._coalescer: coalescing.Coalescer | None = None
         if options.coalesce:
             service = coalescing.Service(self._deliver_bulk, self._alone, self._sent_bulk)

@@ -90,15 +90,17 @@ class InDoubt(Generic[R]):
     """When the answer came, on the event loop's clock."""
 
 
-@define(eq=False, repr=False)
 class _RunningWrite(Generic[R]):
     """A write in flight, and where its caller waits for the answer."""
 
-    answer: "asyncio.Future[Task[R]]"
-    task: "asyncio.Task[None]" = field(init=False)
+    __slots__ = ("answer", "task")
+
+    task: "asyncio.Task[None]"
+
+    def __init__(self, answer: "asyncio.Future[Task[R]]") -> None:
+        self.answer = answer
 
 
-@define(eq=False, repr=False)
 class Submissions:
     """The writes in flight of one session, each in a task of the session.
 
@@ -106,12 +108,13 @@ class Submissions:
     their answer.
     """
 
-    limit: int
-    age: float
-    running: "set[_RunningWrite[object]]" = field(factory=set)
-    dropped: int = 0
-    """How many were let go of before anybody took them."""
-    _in_doubt: list[InDoubt[object]] = field(factory=list)
+    def __init__(self, limit: int, age: float) -> None:
+        self.limit = limit
+        self.age = age
+        self.running: set[_RunningWrite[object]] = set()
+        self.dropped = 0
+        """How many were let go of before anybody took them."""
+        self._in_doubt: list[InDoubt[object]] = []
 
     async def run(self, call: Call[object], work: Coroutine[object, object, Task[R]]) -> Task[R]:
         """Run `work` in a task of the session, which a cancel of the caller leaves running.

@@ -143,11 +143,11 @@ class _Experience:
             self.step = min(2 * self.step, _AT_A_TIME)
 
 
-@frozen(eq=False, repr=False)
 class _FixedPace:
     """A plain function as a pace."""
 
-    pace: Pace
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
 
     def pause(self, kind: TaskKind, source: str, age: float) -> float:
         return self.pace(kind, age)

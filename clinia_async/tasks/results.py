@@ -1,5 +1,6 @@
 """Which result the task of a write has, and whether its polls ask for receipts."""
 
+from functools import partial
 from typing import TypeVar, cast
 
 from clinia_async import calls
@@ -7,7 +8,7 @@ from clinia_async.calls import Read, Write
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.batch_result import BatchTaskResult, receipts_result
 from clinia_async.tasks.record_result import RecordResult, RecordWrite
-from clinia_async.tasks.resumed_result import PurgeResult
+from clinia_async.tasks.resumed_result import purge_result
 from clinia_async.tasks.task import ResultResolver
 
 R = TypeVar("R")
@@ -24,7 +25,7 @@ def resolver_of(write: Write[R], read: Read, *, reads_back: bool = True) -> Resu
     resolver: object
     match _task_kind(write):
         case TaskKind.PURGE:
-            resolver = PurgeResult(cast("calls.Purge", write), read)
+            resolver = partial(purge_result, cast("calls.Purge", write), read)
         case TaskKind.BULK | TaskKind.BUNDLE if hasattr(write, "writes"):
             resolver = BatchTaskResult(cast("calls.Bulk | calls.Bundle", write), read)
         case TaskKind.BULK | TaskKind.BUNDLE:

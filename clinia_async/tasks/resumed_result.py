@@ -3,8 +3,6 @@
 import asyncio
 from typing import TypeVar
 
-from attrs import frozen
-
 from clinia_async import calls
 from clinia_async.calls import Call, Read
 from clinia_async.calls.equality import is_older
@@ -41,63 +39,66 @@ T = TypeVar("T")
 _ABSENT_AFTER_SUCCESS = "it succeeded, and the record is not there to be read"
 
 
-@frozen(eq=False, repr=False)
-class PurgeResult:
-    """The purge as it stands at its end, with the number of records that it deleted."""
+async def purge_result(
+    write: "calls.Purge", read: Read, task: Task[PurgeOperation], snapshot: TaskSnapshot
+) -> PurgeOperation:
+    """The purge as it stands at its end, with the number of records that it deleted.
 
-    write: "calls.Purge"
-    read: Read
+    Raises:
+        TaskError: it did not succeed.
+        RequestError: it could not be read.
+    """
+    if snapshot.status != TaskStatus.SUCCESS:
+        raise failed(task, snapshot, ())
+    operation = write.accept(await _read_purge(read, write.source, task.known_id))
+    task.evidence = carried_out().evidence
+    return operation
 
-    async def __call__(self, task: Task[PurgeOperation], snapshot: TaskSnapshot) -> PurgeOperation:
+
+async def resumed_result(read: Read, task: Task[object], snapshot: TaskSnapshot) -> object:
+    """The result of a handle made from an id or a token: what was sent is not known, only what was made.
+
+    Raises:
+        TaskError: the task did not succeed, or nothing proves that the write was carried out.
+        RequestError: what it made could not be read.
+    """
+    if task.kind is TaskKind.PURGE:
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, ())
-        operation = self.write.accept(await _read_purge(self.read, self.write.source, task.known_id))
         task.evidence = carried_out().evidence
-        return operation
+        return await _read_purge(read, task.source_key or "", task.known_id)
+    result = await receipts_result(task, snapshot)
+    if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
+        return result
+    receipt = result.receipts[0]
+    made = _get_of(task.source_key or "", receipt, snapshot)
+    if receipt.action == Action.DELETE:
+        if made is not None and not proves_stored(receipt):
+            await _check_deleted(read, task, made)
+        return result
+    return result if made is None else await _read_made(read, task, receipt, made)
 
 
-@frozen(eq=False, repr=False)
-class ResumedResult:
-    """The result of a handle made from an id or a token: what was sent is not known, only what was made."""
+async def _check_deleted(read: Read, task: Task[object], made: Call[object]) -> None:
+    try:
+        await read(made)
+    except NotFound:
+        return
+    except RequestError as error:
+        unknown = UNPROVEN.on(error)
+    else:
+        raise task.error(TaskUnconfirmed, UNCONFIRMED)
+    raise unknown
 
-    read: Read
 
-    async def __call__(self, task: Task[object], snapshot: TaskSnapshot) -> object:
-        if task.kind is TaskKind.PURGE:
-            if snapshot.status != TaskStatus.SUCCESS:
-                raise failed(task, snapshot, ())
-            task.evidence = carried_out().evidence
-            return await _read_purge(self.read, task.source_key or "", task.known_id)
-        result = await receipts_result(task, snapshot)
-        if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
-            return result
-        receipt = result.receipts[0]
-        made = _get_of(task.source_key or "", receipt, snapshot)
-        if receipt.action == Action.DELETE:
-            if made is not None and not proves_stored(receipt):
-                await self._check_deleted(task, made)
-            return result
-        return result if made is None else await self._read_made(task, receipt, made)
-
-    async def _check_deleted(self, task: Task[object], made: Call[object]) -> None:
-        try:
-            await self.read(made)
-        except NotFound:
-            return
-        except RequestError as error:
-            unknown = UNPROVEN.on(error)
-        else:
-            raise task.error(TaskUnconfirmed, UNCONFIRMED)
-        raise unknown
-
-    async def _read_made(self, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
-        try:
-            return await _read_until_fresh(self.read, made, receipt)
-        except RequestError as error:
-            if isinstance(error, NotFound) and not proves_stored(receipt):
-                raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS) from None
-            after = statement_of_success(receipt).on(error)
-        raise after
+async def _read_made(read: Read, task: Task[object], receipt: Receipt, made: Call[object]) -> object:
+    try:
+        return await _read_until_fresh(read, made, receipt)
+    except RequestError as error:
+        if isinstance(error, NotFound) and not proves_stored(receipt):
+            raise task.error(TaskUnconfirmed, _ABSENT_AFTER_SUCCESS) from None
+        after = statement_of_success(receipt).on(error)
+    raise after
 
 
 def _get_of(source: str, receipt: Receipt, snapshot: TaskSnapshot) -> Call[object] | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from clinia_async import telemetry
 from clinia_async.calls.reconciliation import statement_after
@@ -82,19 +82,25 @@ class TaskStats(EqualByFields):
         return self.done_at - since
 
 
-@define(eq=False, repr=False)
 class StateReader:
     """What a task state asks its session for; one object for all states, as there may be 100,000."""
 
-    poll: Callable[["TaskState", bool], Awaitable[TaskSnapshot]]
-    """One GET, with receipts or without."""
-    read_receipts: Callable[["TaskState"], Awaitable[TaskSnapshot]]
-    """Reads the receipts, with retries."""
-    start: Callable[["TaskState"], None]
-    """Start to poll this task: somebody waits for it."""
-    telemetry: Telemetry = field(factory=Telemetry)
-    never_awaited: int = field(default=0, init=False)
-    """Handles of accepted tasks that were dropped without anybody asking how they ended."""
+    def __init__(
+        self,
+        poll: Callable[["TaskState", bool], Awaitable[TaskSnapshot]],
+        read_receipts: Callable[["TaskState"], Awaitable[TaskSnapshot]],
+        start: Callable[["TaskState"], None],
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.poll = poll
+        """One GET, with receipts or without."""
+        self.read_receipts = read_receipts
+        """Reads the receipts, with retries."""
+        self.start = start
+        """Start to poll this task: somebody waits for it."""
+        self.telemetry = telemetry or Telemetry()
+        self.never_awaited = 0
+        """Handles of accepted tasks that were dropped without anybody asking how they ended."""
 
 
 Future = asyncio.Future[None]

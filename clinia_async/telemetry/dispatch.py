@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from attrs import define, fields
+from attrs import fields
 
 from clinia_async.errors import ConfigError
 from clinia_async.telemetry.event import Event
@@ -50,13 +50,13 @@ class Tracer(Protocol):
         ...
 
 
-@define(eq=False, repr=False)
 class Telemetry:
     """Hands the events of a session to observers, to `logging` and to OpenTelemetry."""
 
-    observers: Sequence[Observer] = ()
-    tracer: Tracer | None = None
-    _has_failed: bool = False
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self.observers = observers
+        self.tracer: Tracer | None = None
+        self._has_failed = False
 
     @property
     def active(self) -> bool:

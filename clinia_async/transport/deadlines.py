@@ -3,18 +3,18 @@
 import asyncio
 from math import inf
 
-from attrs import define
 
-
-@define(eq=False, repr=False)
 class Deadline:
     """When a task is to stop what it does now, on the event loop's clock."""
 
-    at: float
-    task: "asyncio.Task[object]"
-    cancels: int
-    """How often the task had been asked to cancel by then."""
-    has_passed: bool = False
+    __slots__ = ("at", "cancels", "has_passed", "task")
+
+    def __init__(self, at: float, task: "asyncio.Task[object]") -> None:
+        self.at = at
+        self.task = task
+        self.cancels = task.cancelling()
+        """How often the task had been asked to cancel by then."""
+        self.has_passed = False
 
 
 class Deadlines:
@@ -29,7 +29,7 @@ class Deadlines:
         """Cancel the current task at a time of the event loop's clock, unless `stop` comes first."""
         task = asyncio.current_task()
         assert task is not None
-        deadline = Deadline(at, task, task.cancelling())
+        deadline = Deadline(at, task)
         self._running.add(deadline)
         if at < self._next:
             self._arm(at)

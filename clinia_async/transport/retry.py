@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, cast
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from clinia_async.errors import (
     ApiError,
@@ -91,7 +91,6 @@ def is_throttled(error: RequestError) -> bool:
     return isinstance(error, ApiError) and error.status in _THROTTLED
 
 
-@define(eq=False, repr=False)
 class RetryBudget:
     """What retries of a session may be made: each costs a token, and each success earns a part of one.
 
@@ -99,13 +98,10 @@ class RetryBudget:
     service nothing, so it has tokens of its own.
     """
 
-    burst: float = 10.0
-    earned: float = 0.1
-    tokens: float = field(init=False)
-    unsent_tokens: float = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.tokens = self.unsent_tokens = self.burst
+    def __init__(self, burst: float = 10.0, earned: float = 0.1) -> None:
+        self.burst = burst
+        self.earned = earned
+        self.tokens = self.unsent_tokens = burst
 
     @classmethod
     def of(cls, policy: RetryPolicy) -> "RetryBudget":
