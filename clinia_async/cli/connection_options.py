@@ -100,9 +100,16 @@ def source_option(*, required: bool) -> Callable[[Command], Command]:
         show_envvar=True,
         default=_source_of_profile,
         required=required,
+        callback=_require if required else None,
         metavar="KEY",
         help="The source that the records belong to.",
     )
+
+
+def _require(ctx: click.Context, option: click.Parameter, value: str | None) -> str:
+    if value is None:  # what a default returns is not missing to click
+        raise click.MissingParameter(ctx=ctx, param=option)
+    return value
 
 
 def _source_of_profile() -> str | None:

@@ -85,3 +85,16 @@ def test_a_failure_has_its_exit_code_where_nobody_can_read_of_it(
     command = [sys.executable, "-m", "clinia_async", "ingest", "a.ndjson", "--patience", "0.1"]
     shell = ["sh", "-c", f'exec "$0" "$@" {" ".join(closed)}', *command]
     assert subprocess.run(shell, capture_output=True, timeout=PATIENCE, check=False).returncode == 4
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_name_that_is_not_utf_8(processes: int, cli: Cli) -> None:
+    name = os.fsdecode(b"clinics-\xff.ndjson")
+    Path(name).write_text(line("aa") + line("a.a"))
+    for _ in range(2):  # the second run resumes
+        options = ["--source", "ehr", "--emulator", "--journal", f"{name}.db", "--processes", processes]
+        ran = cli("ingest", name, *options)
+        assert ran.code == ExitCode.FAILED
+        assert "the emulator holds 1 relationships" in ran.out
+    assert len(Path(os.fsdecode(b"clinics-\xff.dead.ndjson")).read_text().splitlines()) == 1

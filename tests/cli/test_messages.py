@@ -38,6 +38,14 @@ MESSAGES = (
         f"{INGEST} --journal no/j.db --emulator",
         "Invalid value for '--journal': its folder does not exist or cannot be written to; name a",
     ),
+    (
+        f"{INGEST} --journal other --emulator",
+        (
+            "the emulator cannot start: the data file cannot be used: file is not a database; check"
+            " --journal: its records are kept beside that file"
+        ),
+    ),
+    ("ingest a.ndjson --emulator", "Missing option '--source' (env var: 'CLINIA_SOURCE')."),
     (f"{GET} --base-url ftp://x", "--base-url must be an https URL with a host"),
     (f"{GET} --workspace a --base-url b", "--workspace and --base-url exclude each other: give one of them."),
     (f"{GET} --timeout 0", "Invalid value for '--timeout': must be more than 0 seconds."),
@@ -313,6 +321,7 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("text").write_text("id: aa\n")
     Path("wrong").write_text("{no JSON\n")
     Path("folder").mkdir()
+    Path("other.emulator").write_text("no data of an emulator\n" * 100)
     Path("link").symlink_to("a.ndjson")
     Path("locked").touch(0o000)
     Path("closed").mkdir(0o000)

@@ -22,7 +22,7 @@ from clinia_async.cli.runs.source_checks import check_reachable, check_source
 from clinia_async.cli.runs.timeline import Timeline
 from clinia_async.cli.signals import Signals
 from clinia_async.cli.stdin import interruptible_stdin
-from clinia_async.errors import CliniaError, reason_of
+from clinia_async.errors import CliniaError, ConfigError, reason_of
 from clinia_async.ingest.file_job import FileJob
 from clinia_async.ingest.options import IngestionOptions
 from clinia_async.ingest.outcomes.report import Report
@@ -170,11 +170,19 @@ async def _service(
     if request.connection is not None:
         yield request.connection.arguments(settings), lambda: None
         return
-    from clinia_async.emulator import Emulator  # noqa: PLC0415  a server takes memory, and few runs need one
+    # a server takes memory, and few runs need one
+    from clinia_async.emulator import DataFileError, Emulator  # noqa: PLC0415
 
     # a job that is resumed must find what it has stored
     data = None if request.journal is None else request.journal.with_name(f"{request.journal.name}.emulator")
-    async with Emulator(data=data) as emulator:
+    emulator = Emulator(data=data)
+    try:
+        await emulator.start()
+    except DataFileError as error:
+        raise ConfigError(
+            f"the emulator cannot start: {error}; check --journal: its records are kept beside that file"
+        ) from None
+    async with emulator:
         arguments: dict[str, object] = {"api_key": emulator.key, "base_url": emulator.url, **settings}
         yield arguments, lambda: (emulator.relationships(), emulator.resources())
 

@@ -70,7 +70,7 @@ class Task(NamedTuple):
 class Tasks:
     def __init__(self, database: Connection, clock: Clock, seed: int, update_action: str) -> None:
         self._database = database
-        self._is_file = bool(database.execute("PRAGMA database_list").fetchone()[2])
+        self._is_file = bool(database.execute("SELECT file <> '' FROM pragma_database_list").fetchone()[0])
         self._operations: dict[int, list[Operation]] = {}
         self._clock = clock
         self._update_action = update_action
