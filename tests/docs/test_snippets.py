@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import clinia_async
+from clinia_async import telemetry
 from tests.docs.snippets import missing_output, script, snippets
 from tests.readme_commands import commands
 
@@ -58,6 +59,25 @@ def test_every_public_name_has_a_place_in_the_reference() -> None:
     names = {name: getattr(clinia_async, name) for name in clinia_async.__all__}
     aliases = {name for name, value in names.items() if isclass(value) and value.__name__ != name}
     assert named == sorted(names.keys() - aliases)
+
+
+def test_every_event_has_a_place_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "events.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^::: clinia_async\.telemetry\.(\w+)$", page, re.MULTILINE))
+    public = {name: getattr(telemetry, name) for name in telemetry.__all__}
+    events = {name for name, value in public.items() if isclass(value) and issubclass(value, telemetry.Event)}
+    assert named == events | {"Observer"}
+
+
+def test_every_error_has_a_row_that_says_what_it_is() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    errors = [name for name in clinia_async.__all__ if _is_error(getattr(clinia_async, name))]
+    assert len(errors) > 30
+    assert [name for name in errors if f"`{name}`" not in page] == []
+
+
+def _is_error(value: object) -> bool:
+    return isclass(value) and issubclass(value, BaseException)
 
 
 def test_links_between_pages_lead_to_files() -> None:
