@@ -266,8 +266,8 @@ class GetBulkResult(EqualByFields):
     with_receipts: bool = False
 
     @target.validator
-    def _in_bulks(self, _: object, target: TargetType) -> None:
-        if target not in {TargetType.RESOURCE, TargetType.RELATIONSHIP}:
+    def _in_bulks(self, _: object, target: object) -> None:
+        if not isinstance(target, str) or target not in {TargetType.RESOURCE, TargetType.RELATIONSHIP}:
             raise InvalidWrite("$.target", "must be RESOURCE or RELATIONSHIP")
 
     def request(self) -> Request:

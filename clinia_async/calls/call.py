@@ -108,6 +108,24 @@ class Read(Protocol):
     async def __call__(self, call: Call[T], /) -> T: ...
 
 
+def check_call(call: object) -> None:
+    """Raise `InvalidWrite` for what is no call of the API."""
+    if not _has(call, ("request", "decode_response")):
+        raise InvalidWrite("$", "must be a call of the API, such as GetSource(...)")
+
+
+def check_write(write: object) -> None:
+    """Raise `InvalidWrite` for what is no write that may make a task."""
+    if not _has(write, ("request", "decode_response", "source", "result")):
+        raise InvalidWrite(
+            "$", "must be a write of the registry, such as CreateRelationship(...); `send` takes other calls"
+        )
+
+
+def _has(value: object, names: tuple[str, ...]) -> bool:
+    return not isinstance(value, type) and all(hasattr(value, name) for name in names)
+
+
 _UNRESERVED = re.compile(r"[\w.~-]+", re.ASCII)
 
 

@@ -10,6 +10,7 @@ from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.errors import InvalidWrite
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import exact_json
+from clinia_async.serialization.exact_json import can_be_written, is_unicode
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
@@ -38,7 +39,7 @@ class RawRequest(EqualByFields):
     idempotent: bool | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.method not in _METHODS:
+        if self.method not in tuple(_METHODS):
             raise InvalidWrite("$.method", f"must be one of {', '.join(sorted(_METHODS))}")
         path: object = self.path
         if not isinstance(path, str) or not _PATH.fullmatch(path):
@@ -67,6 +68,10 @@ class RawRequest(EqualByFields):
         if self.params is None:
             return ""
         pairs = dict(self.params) if hasattr(self.params, "keys") else None  # type: ignore[call-overload]
-        if pairs is None or not all(isinstance(each, str | int) for each in (*pairs, *pairs.values())):
+        if pairs is None or not all(map(_is_plain, (*pairs, *pairs.values()))):
             raise InvalidWrite("$.params", "must be a mapping of names to texts and whole numbers")
         return urlencode(pairs)
+
+
+def _is_plain(value: object) -> bool:
+    return is_unicode(value) if isinstance(value, str) else isinstance(value, int) and can_be_written(value)

@@ -2,14 +2,21 @@
 
 from typing import ClassVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
+from clinia_async.errors import InvalidWrite
 from clinia_async.models import Source, SourceType
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
+
+
+def _known_type(value: SourceType | str) -> SourceType:
+    if not isinstance(value, str):
+        raise InvalidWrite("$.type", "must be a SourceType, such as 'registry'")
+    return SourceType(value)
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)
@@ -20,7 +27,7 @@ class CreateSource(CatalogCall):
     """
 
     route: ClassVar[str] = "/catalog/v1/sources/{key}"
-    type: SourceType = SourceType.REGISTRY
+    type: SourceType = field(default=SourceType.REGISTRY, converter=_known_type)
 
     def request(self) -> Request:
         body = converter.encode({"type": str(self.type)})

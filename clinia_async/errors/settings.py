@@ -1,7 +1,9 @@
 """Checks of settings: a wrong one is refused when it is made, by class, name and range."""
 
 import math
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
 from inspect import signature
@@ -57,7 +59,21 @@ class Number(EqualByFields):
     def _holds(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
-        return math.isfinite(value) and self.least <= value <= self.most and self.above < value < self.below
+        return is_finite(value) and self.least <= value <= self.most and self.above < value < self.below
+
+
+def is_finite(value: float) -> bool:
+    """Return whether a number is finite, and one that a float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def check_class(name: str, value: object, kind: type) -> None:
+    """Raise `ConfigError`, which says `name` and the class, for a `value` of another one."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} must be of the class {kind.__name__}, not {type(value).__name__}")
 
 
 class InstanceOf:
@@ -75,19 +91,25 @@ class InstanceOf:
         raise ConfigError(f"{_name(instance, attribute)} must be {what}, not {type(value).__name__}")
 
 
-def check_call_options(*, timeout: object = None, read_back: object = None) -> None:
+def check_call_options(
+    *, timeout: object = None, read_back: object = None, maybe_applied: object = False
+) -> None:
     """Raise `ConfigError` for options of one call that are neither None nor of their type."""
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout == timeout  # noqa: PLR0124  not NaN
-    if timeout is not None and not is_number:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and (is_finite(timeout) or timeout in {math.inf, -math.inf})):  # type: ignore[arg-type]  # a number
         raise ConfigError("timeout must be a number of seconds, or None")
     if read_back is not None and not isinstance(read_back, bool):
         raise ConfigError("read_back must be True, False or None")
+    if not isinstance(maybe_applied, bool):
+        raise ConfigError("maybe_applied must be True or False")
 
 
 def path_of(name: str, value: object) -> Path:
     """Return a path that is given as one or as text. Raises `ConfigError`, which says `name`."""
-    if isinstance(value, str | Path) and value != "":
-        return Path(value)
+    if isinstance(value, str | Path) and value != "" and "\0" not in str(value):
+        with suppress(UnicodeError):
+            os.fsencode(value)
+            return Path(value)
     raise ConfigError(f"{name} must be the path of a file, not {type(value).__name__}")
 
 
@@ -98,10 +120,11 @@ def optional_path_of(name: str, value: object) -> Path | None:
 
 def choice(kind: type[E], name: str, value: str) -> E:
     """Return the value of an enum of options. Raises `ConfigError` for any other text."""
-    try:
-        return kind(value)
-    except ValueError:
-        pass
+    if isinstance(value, str):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
     raise ConfigError(f"{name} must be one of {', '.join(kind)}")
 
 

@@ -15,10 +15,11 @@ from time import monotonic
 from typing import Protocol, cast
 
 from attrs import evolve, field, frozen
-from attrs.converters import optional
 
 from clinia_async.calls import BatchWrite
+from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.errors.settings import InstanceOf, Number, optional_path_of
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.options import IngestionOptions, checked_options
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
@@ -26,7 +27,7 @@ from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.readers.arrow_rows import pyarrow
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.ingest.readers.ndjson import LineReader
-from clinia_async.ingest.readers.ndjson_strict import Rules
+from clinia_async.ingest.readers.ndjson_strict import Rules, known_action
 from clinia_async.ingest.readers.row_source import ArrowStream
 from clinia_async.ingest.readers.row_source import rows as arrow_rows
 from clinia_async.ingest.records.record import BadRecord, Blank, IdMapping, Item, Record
@@ -58,6 +59,10 @@ _ROWS_FOR = 0.02
 """Seconds after which the rows that a slow source has given are sent on."""
 
 
+def _journals(path: Path | str | None) -> Path | None:
+    return optional_path_of("PartitionConfig.journals", path)
+
+
 @frozen(kw_only=True)
 class PartitionConfig:
     """What every partition of a job has in common.
@@ -81,15 +86,18 @@ class PartitionConfig:
     workspace: str | None = None
     base_url: str | None = None
     api_key_env: str = "CLINIA_API_KEY"
-    action: Action = field(default=Action.CREATE, converter=Action)
+    action: Action = field(default=Action.CREATE, converter=known_action)
     map_id: IdMapping | None = None
     columns: ColumnMapping | None = None
     timezone: str | None = None
-    journals: Path | None = field(default=None, converter=optional(Path))
-    most_failures: int = 1000
-    options: IngestionOptions = field(factory=IngestionOptions)
+    journals: Path | None = field(default=None, converter=_journals)
+    most_failures: int = field(default=1000, validator=Number(least=0, whole=True))
+    options: IngestionOptions = field(factory=IngestionOptions, validator=InstanceOf(dict))
 
     def __attrs_post_init__(self) -> None:
+        check_key(self.source, "$.source")
+        if not all(isinstance(name, str) for name in self.options):
+            raise ConfigError("PartitionConfig.options must have the names of options as keys")
         checked_options(**self.options)
 
 

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+from clinia_async.models.value import codec
+
 KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
 END_RULE = "1 to 256 characters, none of them a dot, a control or an invisible character"
 RESERVED_TYPE = "bulk"
@@ -105,10 +107,20 @@ def escape_dots(identifier: str) -> str:
     """Escape the dots of an id: `A00.1` becomes `A00_2E1`.
 
     A dot is written `_2E` and an underscore `_5F`, so no two ids collide; `unescape_dots` reverses it.
+
+    Raises:
+        InvalidWrite: it is no text.
     """
+    _check_text(identifier)
     return identifier.replace("_", "_5F").replace(".", "_2E")
 
 
 def unescape_dots(identifier: str) -> str:
-    """Reverse `escape_dots`."""
+    """Reverse `escape_dots`. Raises `InvalidWrite` for what is no text."""
+    _check_text(identifier)
     return _ESCAPED.sub(lambda match: "." if match[1] == "2E" else "_", identifier)
+
+
+def _check_text(identifier: object) -> None:
+    if not isinstance(identifier, str):
+        codec().refuse("$.id", "must be text")

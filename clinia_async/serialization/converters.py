@@ -9,7 +9,7 @@ import attrs
 from cattrs import BaseConverter, Converter
 
 from clinia_async import models
-from clinia_async.errors import DecodeError
+from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization import timestamps, type_hooks
 from clinia_async.serialization.exact_json import RawJson
@@ -36,8 +36,16 @@ def read_strictly(value: object, model: type[T], *, keep_unknown: bool) -> T:
 
 
 def write(value: object) -> object:
-    """Return a value, or JSON made of values, as dicts and lists of plain JSON values and `RawJson`."""
-    return _writer.unstructure(value)
+    """Return a value, or JSON made of values, as dicts and lists of plain JSON values and `RawJson`.
+
+    Raises:
+        InvalidWrite: it is nested too deeply, or holds itself.
+    """
+    try:
+        return _writer.unstructure(value)
+    except RecursionError:
+        pass
+    raise InvalidWrite("$", "must have less nesting")
 
 
 def _structured(converter: BaseConverter, value: object, model: type[T]) -> T:

@@ -27,6 +27,8 @@ class _Codec:
             return converter.structure(_plain(value), kind, keep_unknown=keep_unknown)
         except DecodeError as error:
             where, expected = error.path.replace("$", path, 1), error.expected
+        except RecursionError:
+            where, expected = path, "less nesting"
         raise InvalidWrite(where, f"must be {expected}")
 
     def from_json(self, kind: type[T], document: JsonDocument, *, keep_unknown: bool = False) -> T:
@@ -57,10 +59,10 @@ def read_document(document: object) -> Json:
     try:
         text = _text_of(document)
         value = strict_json.loads_strictly(text)
-    except OSError as error:
-        rule = f"must be JSON text or the path of a file that can be read ({type(error).__name__})"
     except DecodeError as error:
         rule = f"must be {error.expected}"
+    except (OSError, ValueError) as error:  # such as a NUL in a path
+        rule = f"must be JSON text or the path of a file that can be read ({type(error).__name__})"
     else:
         if type(value) is dict:
             return value

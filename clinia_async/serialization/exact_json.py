@@ -189,7 +189,7 @@ def _check_leaf(value: object, path: str) -> None:
     if isinstance(value, Enum):
         value = value.value
     kind = type(value)
-    if kind is int and not _can_be_written(value):  # type: ignore[arg-type]
+    if kind is int and not can_be_written(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must have fewer digits")
     if kind is float and not math.isfinite(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must be a finite number")
@@ -208,7 +208,7 @@ def _check_leaf(value: object, path: str) -> None:
 _LEAVES = frozenset({str, int, float, bool, type(None), UUID, RawJson, orjson.Fragment})
 
 
-def _can_be_written(number: int) -> bool:
+def can_be_written(number: int) -> bool:
     try:
         int.__repr__(number)
     except ValueError:  # Python writes no integers of more than some thousand digits

@@ -210,7 +210,9 @@ def _read_strictly(value: dict[str, object], part: Field) -> Any:
         raise error.below(part.step) from None
 
 
-def _unknown_field(name: str, known: set[str]) -> Unreadable:
+def _unknown_field(name: object, known: set[str]) -> Unreadable:
+    if not isinstance(name, str):
+        return Unreadable("an object whose keys are text")
     from difflib import get_close_matches  # noqa: PLC0415  for an error alone
 
     close = get_close_matches(name, known, 1)

@@ -28,7 +28,7 @@ class CatalogMethods(CallInterface):
             InvalidWrite: the key is none; nothing was sent.
             RequestError: no good answer came; its `outcome` says what may have happened.
         """
-        return self._perform(calls.CreateSource(key, models.SourceType(type)), timeout)
+        return self._perform(calls.CreateSource(key, type), timeout)
 
     def get_source(
         self, key: str, *, timeout: float | None = None

@@ -13,8 +13,9 @@ from attrs import frozen
 from clinia_async import calls, models, telemetry, transport
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
+from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.calls.reconciliation import statement_of_answer
-from clinia_async.errors import ConfigError, RequestError, SessionClosed, WriteConflict
+from clinia_async.errors import ConfigError, RequestError, RequestTimeout, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.lazy_loading import load_all
 from clinia_async.models.secret import fingerprint
@@ -36,7 +37,7 @@ from clinia_async.transport import Transport
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.http_transport import Identity
 from clinia_async.transport.retry import LONGEST_ASKED_WAIT, PatienceClock
-from clinia_async.transport.sender import Delivery, Sender
+from clinia_async.transport.sender import Delivery, Sender, operation_name
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -348,6 +349,9 @@ class Engine:
         maybe_applied: bool = False,
     ) -> Coroutine[object, object, Delivery[R]]:
         if timeout is not None:
+            if timeout <= 0:  # of a deadline that has passed: a write is not sent to be given up at once
+                failure = RequestTimeout(f"{operation_name(call)}: no time was left, so nothing was sent")
+                raise statement_without_answer(sent=False).on(failure)
             return components.sender.send(call, components.loop.time() + timeout, maybe_applied=maybe_applied)
         deadline, slowest = components.loop.time() + self._options.timeout, self._options.transport.slowest
         return components.sender.send(call, deadline, maybe_applied=maybe_applied, slowest=slowest)

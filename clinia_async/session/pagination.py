@@ -63,6 +63,10 @@ def _name_of(hit: "models.Hit") -> object:
     return record if isinstance(record, models.OtherRecord) else (record.type, record.id)
 
 
+_MOST_PER_PAGE = 2**31 - 1
+"""Far above any limit of the service; a number of more digits than Python writes is none."""
+
+
 async def all_pages(
     read_page: Callable[[str], Awaitable["models.Page[T]"]], per_page: int | None
 ) -> AsyncIterator[T]:
@@ -75,9 +79,9 @@ async def all_pages(
         ProtocolError: an answer is another page than the one that was asked for, pages come again, or the
             service says itself that there is more; after all others, where an entry cannot be read.
     """
+    if per_page is not None and (type(per_page) is not int or not 1 <= per_page <= _MOST_PER_PAGE):
+        raise InvalidWrite("$.perPage", "must be a whole number of 1 or more")
     size = "" if per_page is None else f"perPage={per_page}"
-    if per_page is not None and (type(per_page) is not int or per_page < 1):
-        raise InvalidWrite("$.perPage", "must be 1 or more")
     repetition, keys = _Repetition(), set[Hashable]()
     query, given, left_out, seen, asked = size, 0, 0, 0, None
     while True:

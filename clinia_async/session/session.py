@@ -12,9 +12,16 @@ from attrs import evolve
 
 from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
+from clinia_async.calls.call import check_call, check_write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.errors.settings import check_call_options, refuse_unknown_options
+from clinia_async.errors.settings import (
+    Number,
+    check_call_options,
+    check_class,
+    choice,
+    refuse_unknown_options,
+)
 from clinia_async.models.identifiers import KEY_RULE, is_key
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
@@ -128,7 +135,7 @@ class Session(ApiMethods):
         log_as_environment_says()
         identity = Identity(
             credentials_of(api_key, token, credentials, RESERVED_HEADERS - CREDENTIAL_HEADERS),
-            checked_headers(headers or {}, RESERVED_HEADERS),
+            checked_headers({} if headers is None else headers, RESERVED_HEADERS),
             None if proxy is None else checked_proxy(proxy),
         )
         addresses = Addresses.of(workspace, base_url, registry_host, catalog_host)
@@ -187,8 +194,9 @@ class Session(ApiMethods):
         read_back: bool | None = None,
         on_existing: OnExisting | str = OnExisting.FAIL,
     ) -> Submission[R]:
-        if timeout is not None or read_back is not None:
-            check_call_options(timeout=timeout, read_back=read_back)
+        if timeout is not None or read_back is not None or maybe_applied is not False:
+            check_call_options(timeout=timeout, read_back=read_back, maybe_applied=maybe_applied)
+        check_write(write)
         policy = checked_policy(write, on_existing)
         work = self._engine.submit(
             write, timeout, maybe_applied=maybe_applied, read_back=read_back, on_existing=policy
@@ -197,6 +205,7 @@ class Session(ApiMethods):
 
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
         check_call_options(timeout=timeout)
+        check_call(call)
         return self._engine.read(call, timeout=timeout)
 
     def request(
@@ -232,9 +241,7 @@ class Session(ApiMethods):
         """
         from clinia_async.calls.raw_request import RawRequest  # noqa: PLC0415  few programs need it
 
-        if host not in tuple(Host):
-            raise ConfigError(f"host must be one of {', '.join(Host)}")
-        call = RawRequest(method, path, json, params, Host(host), idempotent)
+        call = RawRequest(method, path, json, params, choice(Host, "host", host), idempotent)
         return self.send(call, timeout=timeout)
 
     @refuse_unknown_options()
@@ -259,8 +266,9 @@ class Session(ApiMethods):
         given = {"timeout": timeout, "retry": retry, "polling": polling, "read_back": read_back}
         changes = {name: value for name, value in given.items() if value is not None}
         view = copy(self)
+        given_headers = checked_headers({} if headers is None else headers, RESERVED_HEADERS)
         options = evolve(self._engine.options, coalesce=False, **changes)  # type: ignore[arg-type]  # checked there
-        view._engine = DerivedEngine(self._engine, options, checked_headers(headers or {}, RESERVED_HEADERS))
+        view._engine = DerivedEngine(self._engine, options, given_headers)
         return view
 
     def _perform(
@@ -300,6 +308,7 @@ class Session(ApiMethods):
             ConfigError: the file of a limit that is shared cannot be used.
             SessionClosed: the session is closed.
         """
+        check_class("limits", limits, transport.ConcurrencyLimits)
         limit = self._engine.limit(limits, background=background)
         try:
             yield limit
@@ -312,7 +321,8 @@ class Session(ApiMethods):
         if isinstance(id_or_token, str) and id_or_token.lstrip().startswith("{"):
             task_id, source, maybe_applied = parse_token(id_or_token)
         else:
-            task_id, source, maybe_applied = as_task_id(id_or_token), source or self.default_source, False
+            task_id, maybe_applied = as_task_id(id_or_token), False
+            source = self.default_source if source is None else source
         if source is None:
             raise ConfigError("a task id needs the source that it belongs to")
         GetTask(source, task_id)  # checks the source
@@ -336,6 +346,8 @@ class Session(ApiMethods):
             ConfigError: the text is no task id, or `on_existing` does not fit the write.
             SessionClosed: the session is closed.
         """
+        check_call_options(read_back=read_back, maybe_applied=maybe_applied)
+        check_write(write)
         return self._engine.resume_write(
             write,
             as_task_id(id),
@@ -436,6 +448,8 @@ class Session(ApiMethods):
         None takes the session's `close_grace`. May be called again, and by several at once. A cancel is
         raised only after all that is done.
         """
+        if grace is not None:
+            Number().check("grace", grace)
         await self._engine.close(grace)
 
     async def __aenter__(self) -> Self:

@@ -1,11 +1,11 @@
 """Waiting for many tasks at once, without a coroutine for each."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar, cast
 
-from clinia_async.errors import CliniaError, GatherError, SessionClosed
-from clinia_async.errors.settings import check_call_options
+from clinia_async.errors import CliniaError, ConfigError, GatherError, SessionClosed
+from clinia_async.errors.settings import Number, check_call_options
 from clinia_async.tasks.task import Task
 
 R = TypeVar("R")
@@ -17,8 +17,9 @@ async def as_completed(
 ) -> AsyncIterator[Task[R]]:
     """Yield each handle when its task has ended, taking at most `limit` handles ahead.
 
-    Raises what `tasks` raises, after the handles that it gave before.
+    Raises what `tasks` raises, after the handles that it gave before, and `ConfigError`.
     """
+    Number(least=1, whole=True).check("limit", limit)
     source = _Source(tasks)
     pending: dict[asyncio.Future[None], Task[R]] = {}
     events: asyncio.Queue[asyncio.Future[None] | asyncio.Task[None]] = asyncio.Queue()
@@ -55,6 +56,8 @@ class _Source(Generic[R]):
     """The handles to wait for, one by one, and the error that the caller's iterator ended with."""
 
     def __init__(self, tasks: Iterable[Task[R]] | AsyncIterable[Task[R]]) -> None:
+        if not isinstance(tasks, AsyncIterable):
+            check_iterable(tasks)
         self._tasks = aiter(tasks) if isinstance(tasks, AsyncIterable) else iter(tasks)
         self.is_async = isinstance(tasks, AsyncIterable)
         self.has_more = True
@@ -86,6 +89,19 @@ class _Source(Generic[R]):
         self.has_more = self.taken is not None
 
 
+def check_iterable(tasks: object) -> None:
+    """Raise `ConfigError` for what is no iterable of tasks."""
+    if not isinstance(tasks, Iterable) or isinstance(tasks, str | bytes | Mapping):
+        raise ConfigError(f"tasks must be an iterable of tasks, not {type(tasks).__name__}")
+
+
+def check_task(task: object) -> None:
+    """Raise `ConfigError` for what is no handle of a task; a submission is awaited for its own first."""
+    if not isinstance(task, Task):
+        hint = ": await it for its task" if isinstance(task, Awaitable) else ""
+        raise ConfigError(f"tasks must be of the class Task, not {type(task).__name__}{hint}")
+
+
 def _is_cancelled() -> bool:
     """Whether somebody asked the running task to cancel."""
     current = asyncio.current_task()
@@ -98,6 +114,7 @@ def _add(
     events: "asyncio.Queue[asyncio.Future[None] | asyncio.Task[None]]",
 ) -> None:
     if source.taken is not None:
+        check_task(source.taken)
         future = source.taken.ending()
         pending[future] = source.taken
         future.add_done_callback(events.put_nowait)
@@ -106,6 +123,10 @@ def _add(
 async def wait(tasks: Iterable[Task[R]], *, timeout: float | None) -> tuple[set[Task[R]], set[Task[R]]]:
     """The tasks that have ended and those that have not, after `timeout` seconds or once all have ended."""
     check_call_options(timeout=timeout)
+    check_iterable(tasks)
+    tasks = list(tasks)
+    for task in tasks:
+        check_task(task)
     tasks = set(tasks)
     pending = {task.ending() for task in tasks if not task.done()}
     try:
@@ -125,6 +146,8 @@ async def gather(tasks: Sequence[Task[R]], *, return_exceptions: bool) -> list[R
     Raises:
         GatherError: more than one of the tasks failed; a single failure is raised as it is.
     """
+    for task in tasks:
+        check_task(task)
     found = await asyncio.gather(*(task.result() for task in tasks), return_exceptions=True)
     failures: list[CliniaError] = []
     for each in found:

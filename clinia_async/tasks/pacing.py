@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
+from clinia_async.errors.settings import Number
 from clinia_async.models.task_id import TaskKind
 from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.duration_histogram import Durations
@@ -51,10 +52,10 @@ class ShareOfAge(EqualByFields):
         most_for_long_work: the same for bulks, bundles and purges.
     """
 
-    share: float = 0.25
-    least: float = 0.1
-    most: float = 5.0
-    most_for_long_work: float = 15.0
+    share: float = field(default=0.25, validator=Number(least=0))
+    least: float = field(default=0.1, validator=Number(above=0))
+    most: float = field(default=5.0, validator=Number(above=0))
+    most_for_long_work: float = field(default=15.0, validator=Number(above=0))
 
     def __call__(self, kind: TaskKind, age: float) -> float:
         most = self.most_for_long_work if kind in _LONG_WORK else self.most
@@ -89,12 +90,12 @@ class LearnedPace:
 
     __repr__ = EqualByFields.__repr__
 
-    cost: float = 0.055
-    first: float = 0.2
-    enough: int = 16
-    most: float = 15.0
-    memory: int = 512
-    distinct: int = 64
+    cost: float = field(default=0.055, validator=Number(above=0))
+    first: float = field(default=0.2, validator=Number(above=0))
+    enough: int = field(default=16, validator=Number(least=1, whole=True))
+    most: float = field(default=15.0, validator=Number(above=0))
+    memory: int = field(default=512, validator=Number(least=1, whole=True))
+    distinct: int = field(default=64, validator=Number(least=1, whole=True))
     _known: "OrderedDict[tuple[TaskKind, str], _Experience]" = field(
         factory=OrderedDict, init=False, repr=False
     )

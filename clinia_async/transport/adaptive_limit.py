@@ -15,10 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field, frozen
-from attrs.converters import optional
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import Number, named_options
+from clinia_async.errors.settings import Number, named_options, optional_path_of
 from clinia_async.models.value import EqualByFields
 from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.retry import RETRY_AFTER_JITTER
@@ -38,6 +37,10 @@ _SLOWER, _NOISE = 2.0, 0.1
 
 _FORGETTING = 60.0
 """After so many seconds without a shorter one, the shortest round trip counts at least twice as long."""
+
+
+def _shared(path: Path | str | None) -> Path | None:
+    return optional_path_of("ConcurrencyLimits.shared", path)
 
 
 @named_options
@@ -62,7 +65,7 @@ class ConcurrencyLimits(EqualByFields):
     epoch: float = field(default=0.2, validator=Number(least=0))
     rate: float | None = field(default=None, validator=Number(above=0, optional=True))
     bytes: int = field(default=64 * 1024 * 1024, validator=Number(least=1, whole=True))
-    shared: Path | None = field(default=None, converter=optional(Path))
+    shared: Path | None = field(default=None, converter=_shared)
 
     def __attrs_post_init__(self) -> None:
         if not self.least <= self.start <= self.most:

@@ -67,6 +67,9 @@ def _workspace_of_host(workspace: str) -> str:
 
 
 def _origin(template: str, workspace: str) -> str:
+    text: object = template
+    if not isinstance(text, str):
+        raise ConfigError("registry_host and catalog_host must be text")
     host = template.replace("{workspace}", workspace)
     if not _is(_HOST, host):
         raise ConfigError("a host setting must be a host name, with `{workspace}` where the workspace goes")

@@ -47,6 +47,11 @@ class MappedField:
 
 
 def _mapped_fields(columns: Mapping[str, str]) -> Sequence[MappedField]:
+    if not isinstance(columns, Mapping):
+        raise ConfigError("columns must be a mapping of fields to columns")
+    texts: Sequence[object] = [*columns, *columns.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError("columns must be a mapping of texts to texts")
     fields = tuple(_mapped_field(number, *item) for number, item in enumerate(columns.items(), 1))
     _check_paths([each.path for each in fields])
     return fields

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 from attrs import define
 
+from clinia_async.errors import ConfigError, InvalidWrite
+
 Identity = tuple[str, str]
 """The type and the id of a record."""
 
@@ -58,9 +60,15 @@ def parse_address(text: str) -> tuple[str | None, str, str] | None:
 
 
 def normal_base(base: str | None) -> str | None:
-    """Return a base URL with scheme and host in lower case, without the usual port or a slash at its end."""
+    """Return a base URL with scheme and host in lower case, without the usual port or a slash at its end.
+
+    Raises:
+        ConfigError: it is no text.
+    """
     if base is None:
         return None
+    if not isinstance(base, str):
+        raise ConfigError("fhir_base must be the base URL of a server, or None")
     scheme, _, rest = base.partition("://")
     scheme = scheme.lower()
     host, slash, path = rest.partition("/")
@@ -72,7 +80,12 @@ def fhir_address(record_id: str) -> tuple[str | None, str]:
     """Return the base URL of the server and the FHIR id that a record's id was made of.
 
     The base is None for an id of the home server.
+
+    Raises:
+        InvalidWrite: it is no text.
     """
+    if not isinstance(record_id, str):
+        raise InvalidWrite("$.id", "must be text")
     match = _FOREIGN.fullmatch(record_id)
     if match is None:
         return None, record_id

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import define, field
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import optional_path_of
+from clinia_async.errors.settings import Number, check_class, optional_path_of
 from clinia_async.ingest import readers
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
@@ -39,7 +39,7 @@ from clinia_async.ingest.readers.formats import (
 from clinia_async.ingest.readers.input_paths import Paths, is_regular_file, listed
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
-from clinia_async.ingest.readers.ndjson_strict import Rules
+from clinia_async.ingest.readers.ndjson_strict import checked_rules, known_action
 from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.readers.table_options import TableOptions, inapplicable
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
@@ -74,10 +74,12 @@ def read_ndjson(
         largest_line: The most bytes of a line; a longer one comes as a `BadRecord`.
 
     Raises:
-        ConfigError: At once, if the action is none.
+        ConfigError: At once, if an option is wrong.
+        InvalidWrite: At once, if the source is no key.
         InputError: From the stream, where the file cannot be read on.
     """
     path = optional_path_of("path", path)
+    Number(least=1, whole=True).check("largest_line", largest_line)
     return RecordStream(_read_ndjson(path, _line_reader(source, action, map_id), largest_line))
 
 
@@ -116,7 +118,9 @@ def read_records(
             the URL of theirs as a suffix. None is the first server that the input names.
 
     Raises:
-        ConfigError: At once, for options that do not go together, and for a file that is named twice.
+        ConfigError: At once, for options that are wrong or do not go together, and for a file that is named
+            twice.
+        InvalidWrite: At once, if the source is no key.
         InputError: From the stream, where a file cannot be read on, or plainly is of another format.
     """
     asked = format_asked(format)
@@ -124,10 +128,16 @@ def read_records(
     formats = {asked or format_by_name(each) for each in paths}
     if columns is not None and not formats <= {*_WITH_COLUMNS, None} and not _are_dead_letters(paths):
         raise ConfigError("columns are for CSV and Parquet: leave them out for other formats")
+    if table is not None:
+        check_class("table", table, TableOptions)
+    if columns is not None:
+        check_class("columns", columns, ColumnMapping)
     useless = None if table is None else inapplicable(table, formats)
     if useless is not None and not _are_dead_letters(paths):
         raise ConfigError(f"{useless}: leave it out for other formats")
     content = _fhir_content(fhir)
+    if passed_over is not None:
+        check_class("passed_over", passed_over, Counter)
     counts: PassedOver = Counter() if passed_over is None else passed_over
     base = normal_base(fhir_base)
 
@@ -201,7 +211,7 @@ async def identity_of(
     options = {
         "format": [str(asked or format_by_name(each) or InputFormat.NDJSON) for each in paths],
         "columns": None if columns is None else str(columns),
-        "action": str(_action(action)),
+        "action": str(known_action(action)),
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
         "fhir": str(_fhir_content(fhir)),
         "fhir_base": fhir_base,
@@ -233,10 +243,9 @@ def _digest_block(file: BufferedReader, update: Callable[[bytes], None]) -> bool
 
 
 def _fhir_content(content: FhirContent | str) -> FhirContent:
-    try:
-        return FhirContent(content)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if isinstance(content, str):
+            return FhirContent(content)
     raise ConfigError("fhir must be references, resources or both")
 
 
@@ -251,15 +260,8 @@ def _begins_with_letter(path: Path) -> bool:
         return read_block(file)[: len(PREFIX)] == PREFIX
 
 
-def _action(action: Action | str) -> Action:
-    known = Action(action)
-    if known not in set(Action):
-        raise ConfigError("the action must be CREATE, UPSERT or DELETE")
-    return known
-
-
 def _line_reader(source: str, action: Action | str, map_id: IdMapping | None) -> LineReader:
-    return LineReader(Rules(source, _action(action), map_id))
+    return LineReader(checked_rules(source, action, map_id))
 
 
 @define(eq=False, repr=False)

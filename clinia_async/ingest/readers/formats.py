@@ -1,6 +1,7 @@
 """Which format an input is read as: what was asked for, else what its name says, held against its content."""
 
 import re
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -55,10 +56,11 @@ _RESOURCE_TYPE = re.compile(rb'\s*\[?\s*\{\s*"resourceType"\s*:|^\s{1,8}"resourc
 
 def format_asked(format_: InputFormat | str | None) -> InputFormat | None:
     """Return the format of this name. Raises `ConfigError` if there is none."""
-    try:
-        return None if format_ is None else InputFormat(format_)
-    except ValueError:
-        pass
+    if format_ is None:
+        return None
+    with suppress(ValueError):
+        if isinstance(format_, str):
+            return InputFormat(format_)
     *names, last = InputFormat
     raise ConfigError(f"the format must be {', '.join(names)} or {last}")
 

@@ -31,8 +31,8 @@ from clinia_async.calls import (
     UpsertResource,
 )
 from clinia_async.calls.relationships import relationship_id
-from clinia_async.calls.validation import check_end
-from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.calls.validation import check_end, check_key
+from clinia_async.errors import ConfigError, DecodeError, InvalidWrite
 from clinia_async.ingest.records.record import IdMapping
 from clinia_async.models import Action, Meta, Ref
 from clinia_async.serialization import converter, exact_json, strict_json
@@ -48,6 +48,14 @@ _NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_FIELDS})
 Fields = Mapping[str, tuple[object, RawJson]]
 
 
+def known_action(action: object) -> Action:
+    """Return the action of records that name none. Raises `ConfigError`."""
+    known = Action(action) if isinstance(action, str) else None
+    if known is None or known not in set(Action):
+        raise ConfigError("the action must be CREATE, UPSERT or DELETE")
+    return known
+
+
 @frozen
 class Rules:
     """`action` is for lines that name none. `map_id` is done to the ids of both ends of relationships."""
@@ -55,6 +63,19 @@ class Rules:
     source: str
     action: Action = Action.CREATE
     map_id: IdMapping | None = None
+
+
+def checked_rules(source: object, action: object, map_id: object) -> Rules:
+    """Return the rules of lines that somebody asks for.
+
+    Raises:
+        ConfigError: there is no such action, or `map_id` is no function.
+        InvalidWrite: the source is no key.
+    """
+    check_key(source, "$.source")  # type: ignore[arg-type]  # that is what is checked
+    if map_id is not None and not callable(map_id):
+        raise ConfigError("map_id must be a function, such as escape_dots, or None")
+    return Rules(source, known_action(action), map_id)  # type: ignore[arg-type]
 
 
 @frozen(repr=False)

@@ -20,7 +20,7 @@ from clinia_async.ingest.readers.arrow_values import NAIVE
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.ndjson import LineReader
-from clinia_async.ingest.readers.ndjson_strict import Rules
+from clinia_async.ingest.readers.ndjson_strict import checked_rules
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader
 from clinia_async.ingest.records.record import IdMapping
@@ -83,7 +83,7 @@ def rows(
         InputError: From the stream, for a column that is missing or that no record can carry.
     """
     options = TableOptions(timezone=timezone)
-    lines = LineReader(Rules(source, Action(action), map_id))
+    lines = LineReader(checked_rules(source, action, map_id))
 
     def rows_for(mapping: ColumnMapping) -> RowReader:
         return RowReader(lines, mapping)

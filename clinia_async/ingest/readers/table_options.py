@@ -6,7 +6,7 @@ from collections.abc import Set
 from attrs import Attribute, field, fields_dict, frozen
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import named_options
+from clinia_async.errors.settings import InstanceOf, named_options
 from clinia_async.ingest.readers.formats import TABLES, InputFormat
 
 _APPLICABLE = {
@@ -20,23 +20,23 @@ _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|",
 
 
 def _delimiter(text: str | None) -> str | None:
-    return None if text is None else _NAMES.get(text, text)
+    return _NAMES.get(text, text) if isinstance(text, str) else text
 
 
-def _check_delimiter(_: object, __: "Attribute[str | None]", text: str | None) -> None:
-    if text is not None and (len(text) != 1 or text in '\r\n"'):
+def _check_delimiter(_: object, __: "Attribute[str | None]", text: object) -> None:
+    if text is not None and (not isinstance(text, str) or len(text) != 1 or text in '\r\n"'):
         raise ConfigError("delimiter must be one character, or tab, comma, semicolon, pipe or space")
 
 
-def _check_quote(_: object, __: "Attribute[str]", text: str) -> None:
-    if text != NO_QUOTE and (len(text) != 1 or text in "\r\n"):
+def _check_quote(_: object, __: "Attribute[str]", text: object) -> None:
+    if not isinstance(text, str) or (text != NO_QUOTE and (len(text) != 1 or text in "\r\n")):
         raise ConfigError(f"quote must be one character, or {NO_QUOTE}")
 
 
 def _check_encoding(_: object, __: "Attribute[str]", name: str) -> None:
     try:
         is_text = codecs.lookup(name)._is_text_encoding
-    except LookupError:
+    except (LookupError, TypeError, ValueError):
         is_text = False
     if not is_text:
         raise ConfigError("encoding must be the name of a text encoding, such as utf-8 or cp1252")
@@ -52,7 +52,7 @@ def _check_skip(instance: object, attribute: "Attribute[int]", count: int) -> No
 
 
 def _check_decimal(_: object, __: "Attribute[str]", mark: str) -> None:
-    if mark not in {".", ","}:
+    if mark not in (".", ","):
         raise ConfigError("decimal must be `.` or `,`")
 
 
@@ -63,7 +63,7 @@ def _check_timezone(_: object, __: "Attribute[str | None]", name: str | None) ->
 
     try:
         ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
         pass
     else:
         return
@@ -94,7 +94,7 @@ class TableOptions:
     encoding: str = field(default="utf-8", validator=_check_encoding)
     skip: int = field(default=0, validator=_check_skip)
     limit: int | None = field(default=None, validator=_check_count)
-    header: bool = True
+    header: bool = field(default=True, validator=InstanceOf(bool))
     decimal: str = field(default=".", validator=_check_decimal)
     timezone: str | None = field(default=None, validator=_check_timezone)
 
