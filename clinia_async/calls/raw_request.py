@@ -14,7 +14,7 @@ from clinia_async.serialization.exact_json import can_be_written, is_unicode
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
-_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+/?", re.ASCII)
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'(*+),;=:@-]|%[0-9A-Fa-f]{2})+)+/?", re.ASCII)
 
 
 @frozen(eq=False, repr=False)

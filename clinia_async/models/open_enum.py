@@ -13,6 +13,10 @@ class OpenEnum(StrEnum):
     # Enum hashes by name, so a member and the equal string would be two keys of one dict.
     __hash__ = str.__hash__
 
+    def __reduce_ex__(self, _: object) -> tuple[type[Self], tuple[str]]:
+        """Return the class and the value: all unknown values have the same name."""
+        return type(self), (self._value_,)
+
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):

@@ -315,8 +315,17 @@ async def child(session, how):
 async def main():
     how, url, journal = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     async with Session(base_url=url, api_key=KEY) as session:
-        chunks = ChunkLimits(operations=10)
-        job = Ingestion(session, SOURCE, writes(200), journal=journal, via="bulk", chunk=chunks)
+        chunks, goes_on = ChunkLimits(operations=10), asyncio.Event()
+        if how == "no fork":
+            goes_on.set()
+
+        async def source():
+            for number, write in enumerate(writes(200)):
+                if number == 100:
+                    await goes_on.wait()  # the job is under way while there is a child, however slow
+                yield write
+
+        job = Ingestion(session, SOURCE, source(), journal=journal, via="bulk", chunk=chunks)
         async with job:
             async for outcome in job:
                 break
@@ -329,6 +338,7 @@ async def main():
             if how == "the interpreter ends":
                 assert journal.with_name(journal.name + "-wal").exists()
                 os._exit(0)  # nothing but the journal is left
+            goes_on.set()
             async for outcome in job:
                 assert outcome.disposition.has_landed
     print("landed", sum(job.report.by_disposition.values()))

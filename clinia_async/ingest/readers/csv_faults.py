@@ -8,7 +8,6 @@ first line alone is bad, and these are read as rows.
 """
 
 import csv
-import re
 from collections.abc import Iterable, Iterator
 
 from attrs import define, field, frozen
@@ -45,13 +44,6 @@ class Marks:
 
     delimiter: str
     quote: str | None
-    _any_end: re.Pattern[str] = field(init=False, repr=False)
-    _plain_end: re.Pattern[str] = field(init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        mark, between = re.escape(self.quote or "\0"), re.escape(self.delimiter)
-        self._any_end = re.compile(f"(?:[^{mark}]|{mark}{mark})*+{mark}")
-        self._plain_end = re.compile(f"(?:[^{mark}]|{mark}{mark}|{mark}(?!{between}|[\r\n]|\\Z))*+{mark}")
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """Return the cells of rows. Raises `csv.Error`."""
@@ -72,31 +64,45 @@ class Marks:
     def follow(self, line: str, are_open: tuple[bool, bool]) -> tuple[bool, bool]:
         """Return whether a row is inside of marks behind `line`, by each way, if it was before it."""
         by_any, by_plain = are_open
-        return self._stays_open(line, self._any_end, by_any), self._stays_open(
-            line, self._plain_end, by_plain
+        return (
+            self._stays_open(line, "", is_open=by_any),
+            self._stays_open(line, f"{self.delimiter}\r\n", is_open=by_plain),
         )
 
-    def _stays_open(self, line: str, end: re.Pattern[str], is_open: bool) -> bool:
+    def _stays_open(self, line: str, behind: str, *, is_open: bool) -> bool:
         if self.quote is None:
             return False
         if is_open:
-            return self._is_open(line, end, 0, is_open=True)
+            return self._is_open(line, behind, 0, is_open=True)
         is_quoted = line.startswith(self.quote)
-        return self._is_open(line, end, int(is_quoted), is_open=is_quoted)
+        return self._is_open(line, behind, int(is_quoted), is_open=is_quoted)
 
-    def _is_open(self, line: str, end: re.Pattern[str], place: int, *, is_open: bool) -> bool:
+    def _is_open(self, line: str, behind: str, place: int, *, is_open: bool) -> bool:
         assert self.quote is not None
         while True:
             if is_open:
-                match = end.match(line, place)
-                if match is None:
+                place = self._end_of_cell(line, place, behind)
+                if not place:
                     return True
-                place = match.end()
             place = line.find(self.delimiter, place) + 1
             if not place:
                 return False
             is_open = line.startswith(self.quote, place)
             place += is_open
+
+    def _end_of_cell(self, line: str, place: int, behind: str) -> int:
+        """Return where a cell ends that is inside of marks at `place`; 0 if it goes on behind the line.
+
+        A mark ends it that is not doubled and, unless `behind` is empty, has one of its characters or the end
+        of the line behind it.
+        """
+        assert self.quote is not None
+        while (place := line.find(self.quote, place) + 1) and place < len(line):
+            if line[place] == self.quote:
+                place += 1
+            elif not behind or line[place] in behind:
+                break
+        return place
 
 
 class RowLines:

@@ -16,12 +16,10 @@ from attrs import define, field, frozen
 from clinia_async.errors import DecodeError
 from clinia_async.serialization.exact_json import loads
 
-_TO_BRACKET = re.compile(
-    rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+([{}\[\]"]|\Z)', re.DOTALL
-)
+_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*"[^"{}\[\]]*+)*([{}\[\]"]|\Z)', re.DOTALL)
 """Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
-_KEY = re.compile(rb'(?<!\\)"[^"\\]*+(?:\\.[^"\\]*+)*+"\Z', re.DOTALL)
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_KEY = re.compile(rb'(?<!\\)"[^"\\]*+(?:\\.[^"\\]*+)*"\Z', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
 _SPACE = b" \t\r\n"
 _LONGEST_KEY = 256
 """Bytes of the name of a list, as it is written."""

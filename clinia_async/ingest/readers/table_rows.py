@@ -32,8 +32,8 @@ from clinia_async.serialization.exact_json import trimmed
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_WHOLES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+),)*+")
-_NUMBERS = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?,)*+")
+_WHOLES = re.compile(r"(?:-?(?:0|[1-9][0-9]*+),)*")
+_NUMBERS = re.compile(r"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?,)*")
 """Numbers with a comma behind each."""
 _GROUPED = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
