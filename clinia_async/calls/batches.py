@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import ClassVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite
-from clinia_async.models import SubmissionStatus, TargetType, TaskSnapshot, TaskSubmission
+from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import EqualByFields, checked
@@ -112,7 +112,7 @@ class Bulk(EqualByFields):
         return _bulk_request(self.source, self.target, self.operations)
 
     def decode_response(self, body: bytes) -> TaskSubmission:
-        return _decode_bulk(body)
+        return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
         """Return the result of a PERSISTED answer: everything is stored, and there are no receipts."""
@@ -138,22 +138,11 @@ class EncodedBulk(EqualByFields):
         return _bulk_request(self.source, self.target, self.operations)
 
     def decode_response(self, body: bytes) -> TaskSubmission:
-        return _decode_bulk(body)
+        return decode_submission(body)
 
     def result(self, submission: TaskSubmission) -> BatchResult:
         """Return the result of a PERSISTED answer: everything is stored, and there are no receipts."""
         return BatchResult(())
-
-
-def _decode_bulk(body: bytes) -> TaskSubmission:
-    """Decode the answer to a bulk. One that is PERSISTED and has a task is not taken as the end.
-
-    No page shows such an answer. A bulk is not atomic, so its receipts say what became of each operation.
-    """
-    submission = decode_submission(body)
-    if submission.status == SubmissionStatus.PERSISTED and submission.task_id is not None:
-        return evolve(submission, status=SubmissionStatus.ACCEPTED)
-    return submission
 
 
 def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) -> Request:

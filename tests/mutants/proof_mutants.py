@@ -315,13 +315,6 @@ MUTANTS = [
         ],
     ),
     Mutant(
-        "persisted_bulk_is_believed_without_its_receipts",
-        "clinia_async/calls/batches.py",
-        "    if submission.status == SubmissionStatus.PERSISTED and submission.task_id is not None:\n",
-        "    if False:\n",
-        ["tests/session/test_batches.py"],
-    ),
-    Mutant(
         "receipt_that_cannot_be_read_is_overlooked",
         "clinia_async/tasks/batch_result.py",
         "left_out_of(receipts) and task.kind is not TaskKind.SINGLE",

@@ -1,6 +1,5 @@
 """Bulks and bundles: many writes in one request, and what became of each."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,8 +10,6 @@ from clinia_async import (
     Bulk,
     Bundle,
     BundleBuilder,
-    Disposition,
-    Ingestion,
     InvalidWrite,
     Outcome,
     Patch,
@@ -271,7 +268,10 @@ def test_a_token_written_by_hand_does_not_meet_one_of_the_builder() -> None:
 # ---------------------------------------------------------------------------------- results
 
 
-@pytest.mark.parametrize(("method", "more"), [("bulk", {}), ("bundle", {}), ("bundle", {"taskId": "bd_1"})])
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("bulk", {}), ("bulk", {"taskId": "bk_1"}), ("bundle", {}), ("bundle", {"taskId": "bd_1"})],
+)
 async def test_what_was_persisted_is_done_with_one_request(method: str, more: Any) -> None:
     document = {"status": "PERSISTED", "operations": [], **more}
     async with against([answer(document, 201)]) as (session, server):
@@ -282,37 +282,6 @@ async def test_what_was_persisted_is_done_with_one_request(method: str, more: An
         assert result.of(new()) is None
         assert result.writes == (new(), put("p2"))
         assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("way", ["bulk", "coalesced", "job"])
-@pytest.mark.parametrize("failed", [True, False])
-async def test_of_a_bulk_that_is_persisted_and_has_a_task_the_receipts_are_asked(
-    way: str, failed: bool
-) -> None:
-    """No page shows such an answer, and a bulk is not atomic: one of its operations may have failed."""
-    writes = [join("p1"), join("p2")]
-    second = receipt("p2.org-9", "FAILURE", error="INVALID_ARGUMENT") if failed else receipt("p2.org-9")
-    receipts = [receipt("p1.org-9"), second]
-    rules = {
-        "/bulk": [answer({"status": "PERSISTED", "taskId": "bk_1", "bulkId": "bk_1"}, 201)],
-        "/tasks/": [task("FAILURE" if failed else "SUCCESS", "bk_1", receipts)],
-        "/relationships/": [answer(joined("p1"))],
-    }
-    async with against(rules, coalesce=way == "coalesced") as (session, _):
-        if way == "job":
-            async with Ingestion(session, EHR, writes) as job:
-                found = {outcome.line: outcome.disposition async for outcome in job}
-            last = Disposition.FAILED if failed else Disposition.SUCCEEDED
-            assert found == {1: Disposition.SUCCEEDED, 2: last}
-            return
-        if way == "bulk":
-            ends = await asyncio.gather((await session.bulk(EHR, writes)).result(), return_exceptions=True)
-        else:
-            made = (session.submit(each, read_back=False).result() for each in writes)
-            ends = await asyncio.gather(*made, return_exceptions=True)
-        assert [isinstance(each, Exception) for each in ends] == (
-            [failed] if way == "bulk" else [False, failed]
-        )
 
 
 async def test_a_bundle_persisted_without_a_task() -> None:

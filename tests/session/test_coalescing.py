@@ -347,7 +347,7 @@ async def test_a_brown_out_is_ridden_out(together: Session, emulator: Emulator) 
 
 
 async def test_a_bulk_that_is_persisted_is_done() -> None:
-    async with against([answer({"status": "PERSISTED"}, 201)], coalesce=True) as (
+    async with against([answer({"status": "PERSISTED", "taskId": "bk_1"}, 201)], coalesce=True) as (
         session,
         server,
     ):

@@ -50,7 +50,7 @@ async def test_no_chunk_holds_more_than_its_limit_where_kinds_are_mixed() -> Non
     def service(request: web.Request, body: bytes) -> Answer:
         if request.method == "POST":
             sizes.append(len(json.loads(body)["operations"]))
-            return 200, {"status": "PERSISTED"}
+            return 200, {"taskId": "bk_1", "status": "PERSISTED", "bulkId": "bk_1"}
         return error("NOT_FOUND", 404)
 
     found = await against(service, items, chunk=ChunkLimits(operations=7), workers=1)
