@@ -90,18 +90,19 @@ class CommitCount:
         self.known = known
 
     @classmethod
-    def open(cls, journal: Path, *, had_log: bool, may_be_copy: bool) -> Self:
+    def open(cls, journal: Path, *, needs_log: bool, may_be_copy: bool) -> Self:
         """Open the file, or make it before anything is written to the journal.
 
         Raises:
-            JournalError: it is damaged; or it is empty beside a log, unless that may be a copy.
+            JournalError: it is damaged; or it is empty where commits may be in the log alone (`needs_log`),
+                unless that may be a copy.
         """
         path = _count_of(journal)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
             content = os.pread(descriptor, _SIZE + 1, 0)
-            if content or (had_log and not may_be_copy):
+            if content or (needs_log and not may_be_copy):
                 return cls(path, descriptor, _number(content, journal))
             count = cls(path, descriptor, 0)
             count.write(0)
@@ -117,10 +118,9 @@ class CommitCount:
         os.pwrite(self._descriptor, _content(number), 0)
 
     def close(self, *, is_kept: bool = False) -> None:
-        """Close the file; remove it where the journal needs no log any more, unless it `is_kept`."""
+        """Close the file, and remove it unless it `is_kept`, as where the journal needs its log still."""
         os.close(self._descriptor)
-        log = self._path.with_name(self._path.name.removesuffix("-count") + "-wal")
-        if not (is_kept or log.exists()):
+        if not is_kept:
             self._path.unlink(missing_ok=True)
 
 

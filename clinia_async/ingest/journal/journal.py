@@ -167,7 +167,8 @@ class _Opened:
     def __init__(self) -> None:
         self.connections: list[sqlite3.Connection] = []
         self.count: CommitCount | None = None
-        self._is_refused = False
+        self._shows_damage = False
+        """Whether what the run before has left may not be whole: then it stays, for the next run to be refused."""
         self._path: Path | None = None
         self._inode = 0
 
@@ -182,20 +183,22 @@ class _Opened:
         had_count = has_count(path)
         self.connections.append(open_file(path))
         was_in_use = is_in_use(self.connection)
+        self._shows_damage = had_log or had_count or was_in_use
         if was_in_use and not (had_log or had_count):
             is_copy = tables.inode(self.connection) != path.stat().st_ino
             if is_copy or not may_be_copy:
-                self._is_refused = True
                 raise without_log(path)
-        self.count = count = CommitCount.open(path, had_log=had_log, may_be_copy=may_be_copy)
+        self.count = count = CommitCount.open(
+            path, needs_log=had_log or was_in_use, may_be_copy=may_be_copy
+        )
         self._path, self._inode = path, path.stat().st_ino
         job, history = tables.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
         if job.commits < count.known:
-            self._is_refused = True
             raise lost(path)
         count.write(job.commits)
         if not was_in_use:
             mark(self.connection, in_use=True)
+        self._shows_damage = False
         return job, history
 
     def check_place(self) -> None:
@@ -205,22 +208,22 @@ class _Opened:
         except OSError:
             is_there = False
         if not is_there:
-            self._is_refused = True
+            self._shows_damage = True
             raise moved_away()
 
     def close(self) -> None:
         is_whole = False
+        with contextlib.suppress(sqlite3.Error):
+            if self.connections and not self._shows_damage:
+                checkpoint(self.connection)
+                mark(self.connection, in_use=False)
+                is_whole = True
+        if self.count is not None:
+            # before the lock goes: the job that has it next would take the number that is removed here
+            self.count.close(is_kept=not is_whole)
         for connection in self.connections:
             with contextlib.suppress(sqlite3.Error):
-                if not self._is_refused:
-                    checkpoint(connection)
-                    mark(connection, in_use=False)
-                    is_whole = True
-            with contextlib.suppress(sqlite3.Error):
                 connection.close()
-        if self.count is not None:
-            # where the number is left, the next run is refused as this one is
-            self.count.close(is_kept=not is_whole)
 
 
 _JOURNALS: WeakSet[Journal] = WeakSet()

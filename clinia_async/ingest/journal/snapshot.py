@@ -13,8 +13,16 @@ from pathlib import Path
 
 from attrs import frozen
 
+from clinia_async.ingest.journal.commit_count import has_count, has_log, without_log
 from clinia_async.ingest.journal.errors import JournalError
-from clinia_async.ingest.journal.file import APPLICATION, VERSION, check_file, failure, version_of
+from clinia_async.ingest.journal.file import (
+    APPLICATION,
+    VERSION,
+    check_file,
+    failure,
+    is_in_use,
+    version_of,
+)
 from clinia_async.ingest.journal.folder import part_of, processes_of
 from clinia_async.ingest.journal.tables import DAMAGED
 from clinia_async.ingest.outcomes.outcome import Disposition
@@ -78,7 +86,8 @@ def read_snapshot(path: Path) -> JournalSnapshot:
     is that among the records of one process.
 
     Raises:
-        JournalError: there is no journal at `path`, it is damaged, or it changes too fast to be copied.
+        JournalError: there is no journal at `path`, it is damaged or without its log, or it changes too fast
+            to be copied.
     """
     if _is_folder(path):
         parts = [part_of(path, number) for number in range(processes_of(path))]
@@ -87,13 +96,19 @@ def read_snapshot(path: Path) -> JournalSnapshot:
     with tempfile.TemporaryDirectory(prefix="clinia-journal-") as folder:
         copy = Path(folder) / "journal"
         try:
+            was_alone = _is_alone(path)
             _copy(path, copy)
+            is_alone = was_alone and _is_alone(path)  # and not of a job that began or ended meanwhile
             changed_at = max(each.stat().st_mtime for each in (path, _log_of(path)) if each.exists())
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
         else:
-            return _read(copy, changed_at)
+            return _read(copy, changed_at, without_log(path) if is_alone else None)
     raise JournalError(f"the journal cannot be read: {reason}")
+
+
+def _is_alone(path: Path) -> bool:
+    return not (has_log(path) or has_count(path))
 
 
 def _sum(parts: Sequence[JournalSnapshot]) -> JournalSnapshot:
@@ -148,11 +163,13 @@ def _header(path: Path) -> bytes:
         return b""
 
 
-def _read(copy: Path, changed_at: float) -> JournalSnapshot:
+def _read(copy: Path, changed_at: float, if_in_use: JournalError | None) -> JournalSnapshot:
     error: JournalError
     try:
         with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-            return _snapshot(connection, changed_at)
+            if if_in_use is None or not is_in_use(connection):
+                return _snapshot(connection, changed_at)
+            error = if_in_use
     except sqlite3.Error as fault:
         error = failure(fault)
     except (LookupError, TypeError, ValueError):

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from clinia_async import ChunkLimits, CreateResource, Disposition, JournalError, JournalMismatch
+from clinia_async import ChunkLimits, CreateResource, Disposition, JournalBusy, JournalError, JournalMismatch
 from clinia_async.emulator import Emulator
 from clinia_async.errors import Evidence
 from clinia_async.ingest.journal import file as journal_file
+from clinia_async.ingest.journal.commit_count import CommitCount
 from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import History, JobIdentity
+from clinia_async.ingest.journal.snapshot import read_snapshot
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes
 from clinia_async.ingest.pipeline.checkpoints import ChunkCheckpoints
 from clinia_async.ingest.records.chunk import Chunk
@@ -366,3 +368,72 @@ async def test_a_journal_holds_three_tables_and_no_index_that_could_disagree_wit
 ) -> None:
     await write_small_journal(tmp_path / "j")
     assert tables(tmp_path / "j") == ["chunk", "failure", "job"]
+
+
+REFUSED_FIRST = [evolve(JOB, service="http://127.0.0.1:2"), evolve(JOB, input="other")]
+
+
+@pytest.mark.parametrize("damage", ["no log", "half a log", "empty count"])
+async def test_a_run_of_another_job_takes_nothing_away_that_shows_damage(
+    damage: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    damaged = {
+        "no log": {ending: files[ending] for ending in ("", "-count")},
+        "half a log": {**files, "-wal": files["-wal"][: len(files["-wal"]) // 2]},
+        "empty count": {**files, "-count": b""},
+    }[damage]
+    put(path, damaged)
+    for other in REFUSED_FIRST:
+        with pytest.raises(JournalError):
+            await Journal.open(path, other)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="commits of the run before are missing"):
+            await content_of(path)
+    put(path, files)
+    assert reported_lines(await content_of(path)) == 40
+
+
+@pytest.mark.parametrize("stop", ["cut off", "closed"])
+async def test_a_whole_journal_is_whole_after_a_run_of_another_job(stop: str, tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    if stop == "cut off":
+        put(path, files)
+    for other in REFUSED_FIRST:
+        with pytest.raises(JournalMismatch):
+            await Journal.open(path, other)
+    assert reported_lines(await content_of(path)) == 40
+    assert os.listdir(tmp_path) == ["j"]  # noqa: PTH208
+
+
+async def test_what_is_shown_of_a_journal_that_was_cut_off_needs_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    files = await write_cut_off_journal(path)
+    put(path, files)
+    assert read_snapshot(path).read == 40
+    put(path, {"": files[""]})
+    for _ in range(2):
+        with pytest.raises(JournalError, match="j-wal and j-count are missing"):
+            read_snapshot(path)
+
+
+async def test_the_number_of_commits_goes_before_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job that opens the journal next would count in a file that is then removed."""
+    path = tmp_path / "j"
+    journal = await Journal.open(path, JOB)
+    await fill(journal)
+    close, could_open = CommitCount.close, list[bool]()
+
+    def closed(count: CommitCount, *, is_kept: bool = False) -> None:
+        close(count, is_kept=is_kept)
+        with pytest.raises(JournalBusy):
+            open_file(path)
+        could_open.append(False)
+
+    monkeypatch.setattr(CommitCount, "close", closed)
+    await journal.close()
+    assert could_open == [False]
