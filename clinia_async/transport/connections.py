@@ -65,14 +65,24 @@ class Place:
 class BytesSent:
     """Whether any byte of a request was handed to its connection: where not, nothing of it left."""
 
-    __slots__ = ("happened", "in_doubt", "write")
+    __slots__ = ("body", "happened", "in_doubt", "write")
 
     def __init__(self, write: tuple[str, str] | None = None) -> None:
         self.happened = False
         self.write = write
         """The method and the path of a write; None for what may be sent again at any time."""
+        self.body: Payload | None = None
+        """Its body, if it has one, by which a write is known where hooks change the path."""
         self.in_doubt = False
         """Whether a write was sent through hooks of others, and may have been carried out."""
+
+
+    def is_of(self, request: aiohttp.ClientRequest) -> bool:
+        """Return whether a request that hooks pass on is the write, and none of their own."""
+        if self.write is None:
+            return False
+        has_its_body = self.body is not None and request.body is self.body
+        return has_its_body or self.write == (request.method, request.url.raw_path)
 
 
 _bytes_sent: ContextVar[BytesSent] = ContextVar("clinia_async_bytes_sent")
@@ -91,7 +101,7 @@ async def send_once(
     safe, and what the answer to a second attempt then means, is known where a call is retried.
     """
     sent = _bytes_sent.get(None)
-    if sent is None or sent.write != (request.method, request.url.raw_path):
+    if sent is None or not sent.is_of(request):
         return await handler(request)
     if sent.in_doubt:
         raise SentAlready
@@ -182,13 +192,14 @@ class AiohttpRequester:
         self, request: Request, place: Place, credentials: Mapping[str, Secret] | None, sent: BytesSent
     ) -> aiohttp.ClientResponse:
         sent.happened = is_patched(self._client)  # what stands there instead does not say
+        sent.body = None if request.body is None else _Body(request.body)
         if not (request.is_read or request.method == "GET"):
             sent.write = request.method, place.url(request).raw_path
         _bytes_sent.set(sent)
         return await self._client.request(
             request.method,
             place.url(request),
-            data=None if request.body is None else _Body(request.body),
+            data=sent.body,
             headers=self._headers_with(request.headers, credentials),
             proxy=self._proxy,
             allow_redirects=False,

@@ -248,6 +248,20 @@ async def test_what_a_hook_sends_again_is_not_stored_twice_and_has_the_right_out
     assert outcome in {None, Outcome.UNKNOWN}
 
 
+async def through_a_gateway(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+    """Send to another path, and again what failed."""
+    request.url = request.url.with_path(f"/gateway{request.url.raw_path}", encoded=True)
+    return await again(request, handler)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WRITES if kind != "delete"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_write_is_known_by_its_body_where_a_hook_changes_its_path(kind: str, size: int) -> None:
+    async with aiohttp.ClientSession(middlewares=(through_a_gateway,)) as client:
+        _, outcome, carried_out, _ = await outcome_of(kind, size, 1, client)
+    assert (carried_out.total(), outcome) == (1, Outcome.UNKNOWN)
+
+
 @pytest.mark.parametrize("name", REPEATING)
 @pytest.mark.parametrize("kind", ["create", "delete"])
 async def test_a_write_with_a_key_is_sent_again_by_the_session_and_found_out(name: str, kind: str) -> None:
