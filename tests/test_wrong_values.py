@@ -6,6 +6,8 @@ A session's methods have a test of their own in `tests/session`.
 import inspect
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, is_typeddict
 
 import pytest
@@ -153,3 +155,21 @@ def test_a_job_is_not_begun_with_a_wrong_option() -> None:
     for name in ("source", "action", "map_id"):
         with pytest.raises(CliniaError, match="must be"):
             clinia.read_records("x.ndjson", **{"source": "ehr", name: 5})
+
+
+class OfTheSystem:
+    """A path of a class of its own, such as those of cloud storage and of older tools."""
+
+    def __fspath__(self) -> str:
+        return "x.ndjson"
+
+
+def test_what_serves_as_well_is_taken() -> None:
+    for path in (OfTheSystem(), PurePath("x.ndjson"), "x.ndjson"):
+        assert clinia.ConcurrencyLimits(shared=path).shared == Path("x.ndjson")  # type: ignore[arg-type]
+        config = clinia.PartitionConfig(
+            source="ehr",
+            journals=path,  # type: ignore[arg-type]
+            options=MappingProxyType({"workers": 2}),  # type: ignore[arg-type]
+        )
+        assert config.journals == Path("x.ndjson")

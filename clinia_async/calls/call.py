@@ -123,7 +123,14 @@ def check_write(write: object) -> None:
 
 
 def _has(value: object, names: tuple[str, ...]) -> bool:
+    if _class_has(type(value), names):
+        return True
     return not isinstance(value, type) and all(hasattr(value, name) for name in names)
+
+
+@lru_cache(maxsize=64)  # every write is asked, and there are few classes of them
+def _class_has(kind: type, names: tuple[str, ...]) -> bool:
+    return all(hasattr(kind, name) for name in names)
 
 
 _UNRESERVED = re.compile(r"[\w.~-]+", re.ASCII)

@@ -105,11 +105,12 @@ def check_call_options(
 
 
 def path_of(name: str, value: object) -> Path:
-    """Return a path that is given as one or as text. Raises `ConfigError`, which says `name`."""
-    if isinstance(value, str | Path) and value != "" and "\0" not in str(value):
+    """Return a path that is given as text or as an `os.PathLike` of text. Raises `ConfigError`, which says `name`."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if isinstance(text, str) and text and "\0" not in text:
         with suppress(UnicodeError):
-            os.fsencode(value)
-            return Path(value)
+            os.fsencode(text)
+            return Path(text)
     raise ConfigError(f"{name} must be the path of a file, not {type(value).__name__}")
 
 

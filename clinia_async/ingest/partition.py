@@ -92,7 +92,7 @@ class PartitionConfig:
     timezone: str | None = None
     journals: Path | None = field(default=None, converter=_journals)
     most_failures: int = field(default=1000, validator=Number(least=0, whole=True))
-    options: IngestionOptions = field(factory=IngestionOptions, validator=InstanceOf(dict))
+    options: IngestionOptions = field(factory=IngestionOptions, validator=InstanceOf(Mapping))
 
     def __attrs_post_init__(self) -> None:
         check_key(self.source, "$.source")

@@ -14,7 +14,7 @@ from clinia_async import calls, models, telemetry, transport
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.error_answers import statement_without_answer
-from clinia_async.calls.reconciliation import statement_of_answer
+from clinia_async.calls.reconciliation import UNPROVEN, statement_of_answer
 from clinia_async.errors import ConfigError, RequestError, RequestTimeout, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.lazy_loading import load_all
@@ -351,7 +351,8 @@ class Engine:
         if timeout is not None:
             if timeout <= 0:  # of a deadline that has passed: a write is not sent to be given up at once
                 failure = RequestTimeout(f"{operation_name(call)}: no time was left, so nothing was sent")
-                raise statement_without_answer(sent=False).on(failure)
+                statement = UNPROVEN if maybe_applied else statement_without_answer(sent=False)
+                raise statement.on(failure)
             return components.sender.send(call, components.loop.time() + timeout, maybe_applied=maybe_applied)
         deadline, slowest = components.loop.time() + self._options.timeout, self._options.transport.slowest
         return components.sender.send(call, deadline, maybe_applied=maybe_applied, slowest=slowest)

@@ -1,5 +1,6 @@
 """Session: a workspace, its calls as methods, and its tasks."""
 
+import math
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -448,7 +449,7 @@ class Session(ApiMethods):
         None takes the session's `close_grace`. May be called again, and by several at once. A cancel is
         raised only after all that is done.
         """
-        if grace is not None:
+        if grace is not None and grace != math.inf:
             Number().check("grace", grace)
         await self._engine.close(grace)
 

@@ -1,7 +1,7 @@
 """Waiting for many tasks at once, without a coroutine for each."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Generic, TypeVar, cast
 
 from clinia_async.errors import CliniaError, ConfigError, GatherError, SessionClosed
@@ -91,7 +91,7 @@ class _Source(Generic[R]):
 
 def check_iterable(tasks: object) -> None:
     """Raise `ConfigError` for what is no iterable of tasks."""
-    if not isinstance(tasks, Iterable) or isinstance(tasks, str | bytes | Mapping):
+    if not isinstance(tasks, Iterable):
         raise ConfigError(f"tasks must be an iterable of tasks, not {type(tasks).__name__}")
 
 

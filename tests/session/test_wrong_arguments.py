@@ -5,6 +5,8 @@ taken, and the service says what it thinks of it. No error of Python comes from 
 """
 
 import inspect
+import math
+from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -151,6 +153,42 @@ async def test_a_call_without_any_time_is_not_sent(seconds: float) -> None:
             assert caught.value.outcome is Outcome.NOT_SENT
         assert not session.in_doubt
         assert not emulator.received
+
+
+async def test_without_any_time_a_write_that_was_sent_before_is_unknown() -> None:
+    async with Emulator(recording=True) as emulator, session_at(emulator) as session:
+        with pytest.raises(RequestTimeout) as caught:
+            await session.submit(WRITE, maybe_applied=True, timeout=0)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert not emulator.received
+
+
+async def test_whatever_gives_tasks_is_taken() -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        task = await session.submit(WRITE)
+        named = {task: "of the caller"}
+        for given in (named, named.keys(), {task}, iter([task]), deque([task])):
+            assert await session.wait(given) == ({task}, set())  # type: ignore[arg-type]
+        assert [each async for each in session.as_completed(named)] == [task]
+
+
+async def test_a_close_may_wait_for_as_long_as_it_takes() -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        await session.submit(WRITE)
+        await session.aclose(grace=math.inf)
+
+
+class OwnWrite:
+    """A write of the caller's own class, which has its values by itself."""
+
+    def __init__(self) -> None:
+        for name in ("source", "request", "decode_response", "result", "retry_safety"):
+            setattr(self, name, getattr(WRITE, name))
+
+
+async def test_a_write_of_a_class_of_the_caller_is_taken() -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        assert await (await session.submit(OwnWrite()))  # type: ignore[arg-type]
 
 
 async def test_a_submission_in_place_of_its_task_is_named() -> None:
