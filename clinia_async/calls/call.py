@@ -123,7 +123,8 @@ def check_write(write: object) -> None:
 
 
 def _has(value: object, names: tuple[str, ...]) -> bool:
-    if _class_has(type(value), names):
+    kind: type = type(value)
+    if _class_has(kind, names):
         return True
     return not isinstance(value, type) and all(hasattr(value, name) for name in names)
 

@@ -105,7 +105,7 @@ def check_call_options(
 
 
 def path_of(name: str, value: object) -> Path:
-    """Return a path that is given as text or as an `os.PathLike` of text. Raises `ConfigError`, which says `name`."""
+    """Return a path that is given as text or as `os.PathLike`. Raises `ConfigError`, which says `name`."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if isinstance(text, str) and text and "\0" not in text:
         with suppress(UnicodeError):

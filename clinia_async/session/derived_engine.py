@@ -21,9 +21,9 @@ class DerivedEngine(Engine):
     def closed(self) -> bool:
         return super().closed or self._parent.closed
 
-    def open(self) -> Components:
-        self._parent.open()
-        return super().open()
+    def open(self, *, maybe_applied: bool = False) -> Components:
+        self._parent.open(maybe_applied=maybe_applied)
+        return super().open(maybe_applied=maybe_applied)
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         shared = self._parent.open()

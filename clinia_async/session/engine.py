@@ -14,7 +14,7 @@ from clinia_async import calls, models, telemetry, transport
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.error_answers import statement_without_answer
-from clinia_async.calls.reconciliation import UNPROVEN, statement_of_answer
+from clinia_async.calls.reconciliation import statement_of_answer, statement_of_failure
 from clinia_async.errors import ConfigError, RequestError, RequestTimeout, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.lazy_loading import load_all
@@ -97,10 +97,16 @@ class Engine:
         """Whether it was closed, or is being closed."""
         return self._closing is not None
 
-    def open(self) -> Components:
-        """Return the components, made now if need be. Raises `SessionClosed`."""
+    def open(self, *, maybe_applied: bool = False) -> Components:
+        """Return the components, made now if need be.
+
+        Raises:
+            SessionClosed: the session is closed; its `outcome` is unknown where what is to be sent was sent
+                before (`maybe_applied`).
+        """
         if self._closing is not None:
-            raise SessionClosed("the session is closed")
+            closed = SessionClosed("the session is closed")
+            raise statement_of_failure(closed, maybe_applied=maybe_applied).on(closed)
         return self._components()
 
     async def close(self, grace: float | None) -> None:
@@ -142,7 +148,7 @@ class Engine:
         on_existing: OnExisting = OnExisting.FAIL,
     ) -> Task[R]:
         """Send a write, together with others where that is asked for, and return its task."""
-        components = self.open()
+        components = self.open(maybe_applied=maybe_applied)
         coalescer = self._coalescer
         is_plain = timeout is None and not maybe_applied and on_existing is OnExisting.FAIL
         if coalescer is not None and is_plain and coalescer.takes(write):
@@ -351,8 +357,8 @@ class Engine:
         if timeout is not None:
             if timeout <= 0:  # of a deadline that has passed: a write is not sent to be given up at once
                 failure = RequestTimeout(f"{operation_name(call)}: no time was left, so nothing was sent")
-                statement = UNPROVEN if maybe_applied else statement_without_answer(sent=False)
-                raise statement.on(failure)
+                failure = statement_without_answer(sent=False).on(failure)
+                raise statement_of_failure(failure, maybe_applied=maybe_applied).on(failure)
             return components.sender.send(call, components.loop.time() + timeout, maybe_applied=maybe_applied)
         deadline, slowest = components.loop.time() + self._options.timeout, self._options.transport.slowest
         return components.sender.send(call, deadline, maybe_applied=maybe_applied, slowest=slowest)

@@ -76,7 +76,6 @@ class BytesSent:
         self.in_doubt = False
         """Whether a write was sent through hooks of others, and may have been carried out."""
 
-
     def is_of(self, request: aiohttp.ClientRequest) -> bool:
         """Return whether a request that hooks pass on is the write, and none of their own."""
         if self.write is None:

@@ -216,10 +216,8 @@ class Transport:
     async def _bounded(
         self, request: Request, credentials: Mapping[str, Secret] | None, deadline: float
     ) -> Response:
-        if self._borrows and self._client.closed:
-            # by its owner; an attempt before this one may have been carried out
-            statement = statement_without_answer(sent=request.resends > 0)
-            raise statement.on(SessionClosed("the http_session was closed"))
+        if self._borrows and self._client.closed:  # by its owner
+            raise SessionClosed("the http_session was closed")
         sent, size = BytesSent(), len(request.body or b"")
         latest = asyncio.get_running_loop().time() + self._options.attempt + size / self._options.slowest
         limit = self._deadlines.start(min(deadline, latest))

@@ -16,7 +16,6 @@ from clinia_async.calls.error_answers import refuse_error_within
 from clinia_async.calls.receipts import is_duplicate
 from clinia_async.calls.reconciliation import (
     DIFFERENT_RECORD,
-    UNPROVEN,
     Match,
     read_back,
     statement_of_failure,
@@ -110,6 +109,7 @@ class Sender:
 
         Raises:
             RequestError: no attempt brought a good answer; its `outcome` says what may have happened.
+            SessionClosed: the borrowed session was closed; its `outcome` says the same.
         """
         request = call.request()
         if slowest is not None and request.body is not None:
@@ -127,6 +127,8 @@ class Sender:
             return Delivery(answer, maybe_applied, request_id=request.request_id)
         except RequestError as error:
             failure = error
+        except SessionClosed as error:
+            raise _closed(error, maybe_applied=maybe_applied) from None
         return await self._again(call, request, failure, deadline, maybe_applied=maybe_applied)
 
     async def once(self, call: Call[R], request: Request, deadline: float) -> R:
@@ -186,6 +188,8 @@ class Sender:
                 return Delivery(answer, maybe_applied, attempts=attempts, request_id=request.request_id)
             except RequestError as error:
                 failure = error
+            except SessionClosed as error:
+                raise _closed(error, maybe_applied=maybe_applied) from None
 
     def _pause_before_retry(
         self, call: Call[R], failure: RequestError, waits: RetryWaits, deadline: float
@@ -228,8 +232,7 @@ class Sender:
         except RequestError as error:
             raise _final_error(error, attempts, maybe_applied=True) from None
         except SessionClosed as error:
-            closed = UNPROVEN.on(error)
-            raise closed from None
+            raise _closed(error, maybe_applied=True) from None
         if back.match is Match.SAME:
             delivery.answer = cast("R", back.answer)
             return delivery
@@ -243,6 +246,10 @@ def _final_error(failure: RequestError, attempts: int, *, maybe_applied: bool) -
     failure = statement_of_failure(failure, maybe_applied=maybe_applied).on(failure)
     failure.attempts = attempts
     return failure
+
+
+def _closed(error: SessionClosed, *, maybe_applied: bool) -> SessionClosed:
+    return statement_of_failure(error, maybe_applied=maybe_applied).on(error)
 
 
 def operation_name(call: object) -> str:

@@ -270,16 +270,16 @@ MUTANTS = [
     ),
     Mutant(
         "closed_session_of_the_user_proves_that_nothing_was_sent",
-        "clinia_async/transport/http_transport.py",
-        "statement_without_answer(sent=request.resends > 0)",
-        "statement_without_answer(sent=False)",
+        "clinia_async/transport/sender.py",
+        "return statement_of_failure(error, maybe_applied=maybe_applied).on(error)",
+        "return error",
         ["tests/transport/test_borrowed_sessions.py"],
     ),
     Mutant(
         "session_of_the_user_that_is_closed_while_reading_back_proves_that_nothing_was_sent",
         "clinia_async/transport/sender.py",
-        "            closed = UNPROVEN.on(error)\n            raise closed from None\n",
-        "            raise\n",
+        "raise _closed(error, maybe_applied=True) from None",
+        "raise",
         ["tests/transport/test_borrowed_sessions.py"],
     ),
 ]

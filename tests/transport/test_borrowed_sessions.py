@@ -19,7 +19,9 @@ from attrs import define, field
 from clinia_async import (
     AlreadyExists,
     CliniaError,
+    DeleteRelationship,
     Disposition,
+    NotFound,
     Outcome,
     RequestError,
     Session,
@@ -391,6 +393,25 @@ async def test_a_borrowed_session_that_its_owner_closes_ends_what_waits(
             with pytest.raises(SessionClosed) as refused:
                 await write_(session, 1)
             assert refused.value.outcome is Outcome.NOT_SENT
+        assert len(server.requests) == sent
+
+
+@pytest.mark.parametrize("what", ["session", "http_session"])
+async def test_a_write_that_was_sent_before_is_unknown_where_nothing_can_be_sent(what: str) -> None:
+    async with (
+        Hostile(otherwise=Registry()) as server,
+        aiohttp.ClientSession() as client,
+        session_at(server, http_session=client) as session,
+    ):
+        write = DeleteRelationship(SOURCE, TYPE, ID)
+        with contextlib.suppress(NotFound):
+            await session.submit(write)
+        sent = len(server.requests)
+        await (session.aclose() if what == "session" else client.close())
+        for maybe_applied, outcome in ((True, Outcome.UNKNOWN), (False, Outcome.NOT_SENT)):
+            with pytest.raises(SessionClosed) as caught:
+                await session.submit(write, maybe_applied=maybe_applied)
+            assert caught.value.outcome is outcome
         assert len(server.requests) == sent
 
 

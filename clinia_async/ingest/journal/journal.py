@@ -168,7 +168,7 @@ class _Opened:
         self.connections: list[sqlite3.Connection] = []
         self.count: CommitCount | None = None
         self._shows_damage = False
-        """Whether what the run before has left may not be whole: then it stays, for the next run to be refused."""
+        """Whether what the run before has left may not be whole: then it stays, and the next run sees it."""
         self._path: Path | None = None
         self._inode = 0
 
@@ -188,9 +188,7 @@ class _Opened:
             is_copy = tables.inode(self.connection) != path.stat().st_ino
             if is_copy or not may_be_copy:
                 raise without_log(path)
-        self.count = count = CommitCount.open(
-            path, needs_log=had_log or was_in_use, may_be_copy=may_be_copy
-        )
+        self.count = count = CommitCount.open(path, needs_log=had_log or was_in_use, may_be_copy=may_be_copy)
         self._path, self._inode = path, path.stat().st_ino
         job, history = tables.read(self.connection, identity, self._inode, may_be_copy=may_be_copy)
         if job.commits < count.known:

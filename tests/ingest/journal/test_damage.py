@@ -374,9 +374,7 @@ REFUSED_FIRST = [evolve(JOB, service="http://127.0.0.1:2"), evolve(JOB, input="o
 
 
 @pytest.mark.parametrize("damage", ["no log", "half a log", "empty count"])
-async def test_a_run_of_another_job_takes_nothing_away_that_shows_damage(
-    damage: str, tmp_path: Path
-) -> None:
+async def test_a_run_of_another_job_takes_nothing_away_that_shows_damage(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "j"
     files = await write_cut_off_journal(path)
     damaged = {
