@@ -55,7 +55,7 @@ def dumps(value: object, path: str = "$") -> bytes:
         text = orjson.dumps(value, _json_of, _OPTIONS)
     except TypeError:
         return _dump_slowly(value, path)
-    if text.find(b"null") >= 0:  # orjson writes NaN and the infinities as null: look for them only then
+    if not _is_exact(text, value):
         _refuse_what_json_cannot_carry(value, path, 0)
     return trimmed(text)
 
@@ -66,7 +66,7 @@ def try_dumps(value: object) -> bytes | None:
         text = orjson.dumps(value, _json_of, _OPTIONS)
     except TypeError:
         return None
-    return text if text.find(b"null") < 0 else None
+    return text if _is_exact(text, value) else None
 
 
 def try_dumps_all(values: Sequence[object]) -> list[bytes] | None:
@@ -75,7 +75,14 @@ def try_dumps_all(values: Sequence[object]) -> list[bytes] | None:
         texts = [orjson.dumps(value, _json_of, _OPTIONS) for value in values]
     except TypeError:
         return None
-    return None if b"null" in b"".join(texts) else texts
+    if b"null" in b"".join(texts) and not all(map(_is_exact, texts, values)):
+        return None
+    return texts
+
+
+def _is_exact(text: bytes, value: object) -> bool:
+    """Return whether orjson, which writes NaN and the infinities as null, has written none of them."""
+    return text.find(b"null") < 0 or bool(orjson.loads(text) == value)
 
 
 def to_raw(value: object, path: str = "$") -> RawJson:

@@ -66,7 +66,7 @@ def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
 
     The text between them must hold no quotation mark. See `faithful`.
     """
-    if max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts)):
+    if one_may_be_deep(texts):
         return False
     again = orjson.dumps(value)
     return _is_lossless(again, whole)
@@ -74,6 +74,11 @@ def are_faithful(texts: Sequence[bytes], whole: bytes, value: object) -> bool:
 
 def _is_lossless(again: bytes, text: bytes) -> bool:
     return again == text or (again.count(b'"') == text.count(b'"') and b"\\u0022" not in text)
+
+
+def one_may_be_deep(texts: Sequence[bytes]) -> bool:
+    """Return whether one of `texts` may be nested deeper than is read."""
+    return max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts))
 
 
 def _may_be_deep(text: bytes) -> bool:

@@ -4,11 +4,14 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from clinia_async import Disposition, Ingestion
+from clinia_async import Disposition, Ingestion, read_records
 from clinia_async.emulator import Emulator
 from tests.ingest.running import BOTH_WAYS, SOURCE, ran, run, session_for, stored_data, write
 
@@ -87,6 +90,91 @@ async def test_a_dict_that_is_wrong_costs_itself_alone(emulator: Emulator, bad: 
     assert (reason or "").startswith(f"{path}: ")
     assert "CANARY" not in (reason or "")
     assert len(stored_data(emulator)) == 2
+
+
+class Kind(StrEnum):
+    PRACTISES_AT = "practises-at"
+    PRACTITIONER = "practitioner"
+
+
+class Text(str):  # noqa: SLOT000
+    """A text that is more than a text."""
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+END = {"id": "org-1", "type": "organization"}
+UNUSUAL = [
+    line(7, data={"x": None, "y": [None, {"z": None}], "null": "null"}),
+    line(7, data={"x": None, "y": float("nan")}),
+    line(7, data={"x": [None, float("inf")]}),
+    line(7, data={"x": (1, None)}),
+    line(7, data={"x": True, "y": 1.0, "z": -0.0, "w": 2**63}),
+    line(7, data={"x": 2**64}),
+    line(7, data=None),
+    line(7, data={}),
+    line(7, data=nested(190)),
+    line(7, data=nested(210)),
+    line(7, data=nested(300)),
+    line(7, data={"x": "\ud800"}),
+    {name: value for name, value in line(7).items() if name != "data"},
+    line(7) | {"type": Kind.PRACTISES_AT},
+    line(7) | {"to": {**END, "id": UUID(int=7)}},
+    line(7) | {"to": {**END, "type": Kind.PRACTITIONER}},
+    line(7) | {"to": {**END, "type": None}},
+    line(7) | {"to": {**END, "id": ""}},
+    line(7) | {"to": {**END, "more": 1}},
+    line(7) | {"to": [*END.items()]},
+    line(7) | {"id": "p7.org-1"},
+    line(7) | {"id": "p8.org-1"},
+    line(7) | {"action": "UPSERT"},
+    line(7) | {"action": Kind.PRACTITIONER},
+    line(7) | {"operation": "CREATE", "action": "CREATE"},
+    person(7) | {"id": UUID(int=7)},
+    person(7) | {"type": Kind.PRACTITIONER},
+    person(7, data={"x": None}),
+    {"type": "practitioner", "id": "prac-7"},
+]
+WITHOUT_LINE = [
+    line(7) | {"type": Text("practises-at")},
+    line(7) | {"to": {**END, "id": Text("org-1")}},
+    line(7, data={1: 2}),
+    person(7) | {"id": Text("prac-7")},
+]
+"""What the standard library writes as JSON, and jobs refuse."""
+
+
+@pytest.mark.parametrize("number", range(len(UNUSUAL + WITHOUT_LINE)))
+async def test_a_dict_says_the_same_beside_others_and_as_a_line(number: int, tmp_path: Path) -> None:
+    """A block of dicts is checked as a whole: what that finds must be what each finds by itself."""
+    item = (UNUSUAL + WITHOUT_LINE)[number]
+
+    async def loaded(source: Any) -> tuple[Disposition, str | None, object]:
+        async with Emulator() as emulator:
+            found = await run(emulator, source)
+            assert found.error is None
+            (outcome,) = [each for each in found.outcomes if each.line == 2]
+            return outcome.disposition, outcome.reason, stored_data(emulator).get("p7.org-1")
+
+    beside = await loaded([line(1), item, line(2)])
+    # beside an item of another kind, dicts are read one by one
+    alone = await loaded([write("prac-1", "org-1"), item])
+    assert beside == alone
+    try:
+        text = json.dumps(item, default=str, allow_nan=False)
+    except ValueError:
+        text = None
+    if text is None or number >= len(UNUSUAL):
+        assert beside[0] is Disposition.INVALID
+        return
+    path = tmp_path / "lines"
+    path.write_text("\n".join([json.dumps(line(1)), text, json.dumps(line(2))]))
+    assert (await loaded(read_records(path, SOURCE)))[0] is beside[0]
 
 
 async def test_dates_and_decimals_of_dicts_are_sent_exactly(emulator: Emulator) -> None:

@@ -20,6 +20,7 @@ from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Json
 from clinia_async.serialization import exact_json
+from clinia_async.serialization.strict_json import one_may_be_deep
 
 Item = BatchWrite | Record | BadRecord | Blank | Json
 """A write, a record that was read, or a dict as a line of NDJSON holds it."""
@@ -128,7 +129,12 @@ class InputReader:
         first = self._report.read + 1
         if all(type(item) is dict for item in items):
             lines = exact_json.try_dumps_all(items)
-            return items if lines is None else self._lines.read_all(range(first, first + len(lines)), lines)
+            if lines is None:
+                return items
+            numbers = range(first, first + len(lines))
+            if one_may_be_deep(lines):
+                return self._lines.read_all(numbers, lines)
+            return self._lines.read_values(numbers, items, lines)  # type: ignore[arg-type]  # all are dicts
         batch = encode_batch(items, first)
         return items if batch is None else (batch,)
 

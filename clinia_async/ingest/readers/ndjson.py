@@ -12,6 +12,7 @@ from clinia_async.ingest.readers.ndjson_batch import (
     FIELDS,
     Object,
     are_plain_relationships,
+    are_texts,
     are_verbatim,
     end_ids,
     have_own_ids,
@@ -109,7 +110,7 @@ class LineReader:
                 keys = resource_keys(values)
             elif self._mapped_ids(values) is None:
                 keys = relationship_keys(values)
-        if keys is None:
+        if keys is None or not are_texts(keys):
             yield from self._read_batch(numbers, lines)
         else:
             yield RecordBatch(kind, keys, list(lines), numbers, [None] * len(lines))

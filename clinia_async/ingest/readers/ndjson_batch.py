@@ -155,6 +155,11 @@ def are_verbatim(values: Sequence[Object], lines: Sequence[bytes]) -> bool:
     return [*map(orjson.dumps, values)] == [*map(bytes.strip, lines)]
 
 
+def are_texts(keys: Sequence[Key | None]) -> bool:
+    """Return whether all parts of keys are plain strings, as those of parsed JSON are."""
+    return {*map(type, chain.from_iterable(keys))} <= {str}  # type: ignore[arg-type]  # they are whole
+
+
 def _are_keys(*columns: Column) -> bool:
     if all(column.count(column[0]) == len(column) for column in columns):  # as most are: nothing is hashed
         return are_keys(*(column[0] for column in columns))
