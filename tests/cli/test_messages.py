@@ -59,8 +59,8 @@ MESSAGES = (
         "Invalid value for 'FILE': the file closed/j cannot be reached: Permission denied.",
     ),
     (
-        f"{INGEST} --emulator --journal kept/j",
-        "kept/j.emulator: Permission denied; check its name and rights",
+        f"{INGEST} --emulator --journal j",
+        "j.emulator: Is a directory; check its name and rights",
     ),
     (
         f"{CREATE} --from aa",
@@ -325,7 +325,7 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("link").symlink_to("a.ndjson")
     Path("locked").touch(0o000)
     Path("closed").mkdir(0o000)
-    Path("kept").mkdir(0o500)
+    Path("j.emulator").mkdir()
 
 
 @pytest.mark.parametrize(("arguments", "message"), MESSAGES)

@@ -34,7 +34,7 @@ def lost(journal: Path) -> JournalError:
 
 def check_complete(journal: Path, *, may_be_copy: bool) -> None:
     """Raise `JournalError` if a file of a journal is gone that another one needs. Nothing is changed."""
-    name, log, count = journal.name, _log_of(journal), _count_of(journal)
+    name, log, count = journal.name, log_of(journal), _count_of(journal)
     left = [each.name for each in (log, count) if os.path.lexists(each)]
     if left and not os.path.lexists(journal):
         raise _advised(
@@ -73,7 +73,8 @@ def _advised(text: str, advice: str) -> JournalError:
     return error
 
 
-def _log_of(journal: Path) -> Path:
+def log_of(journal: Path) -> Path:
+    """Return the path of the log of a journal, which holds commits that the file does not hold yet."""
     return journal.with_name(f"{journal.name}-wal")
 
 
@@ -132,7 +133,7 @@ def has_count(journal: Path) -> bool:
 def has_log(journal: Path) -> bool:
     """Return whether a run was cut off and has left commits in the log."""
     try:
-        return _log_of(journal).stat().st_size > 0
+        return log_of(journal).stat().st_size > 0
     except FileNotFoundError:
         return False
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from clinia_async.ingest.journal.commit_count import has_count, has_log, without_log
+from clinia_async.ingest.journal.commit_count import has_count, has_log, log_of, without_log
 from clinia_async.ingest.journal.errors import JournalError
 from clinia_async.ingest.journal.file import (
     APPLICATION,
@@ -99,7 +99,7 @@ def read_snapshot(path: Path) -> JournalSnapshot:
             was_alone = _is_alone(path)
             _copy(path, copy)
             is_alone = was_alone and _is_alone(path)  # and not of a job that began or ended meanwhile
-            changed_at = max(each.stat().st_mtime for each in (path, _log_of(path)) if each.exists())
+            changed_at = max(each.stat().st_mtime for each in (path, log_of(path)) if each.exists())
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
         else:
@@ -144,20 +144,16 @@ def _copy(path: Path, copy: Path) -> None:
         before = _header(path)
         shutil.copyfile(path, copy)
         if before:
-            shutil.copyfile(_log_of(path), _log_of(copy))
+            shutil.copyfile(log_of(path), log_of(copy))
         if _header(path) == before:
             return
         time.sleep(0.05)
     raise JournalError("the journal changes too fast to be read; try again")
 
 
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
-
-
 def _header(path: Path) -> bytes:
     try:
-        with _log_of(path).open("rb") as log:
+        with log_of(path).open("rb") as log:
             return log.read(_HEADER)
     except FileNotFoundError:
         return b""
