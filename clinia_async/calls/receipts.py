@@ -114,7 +114,7 @@ def own_receipts(
     None are where all of them together contradict its status: a FAILURE says that an operation did not
     succeed. `operations` is how many there are; None where that is not known, and so receipts may be missing.
     Where the service took its status back by what it `said_later`, those that say of an operation that it was
-    not carried out are left out.
+    not carried out are left out, and with them what contradicts them: all others of the same record.
     """
     own = receipts
     if task is not None and not all(_is_same(task, each) for each in _task_ids(receipts)):
@@ -123,8 +123,13 @@ def own_receipts(
     if status == TaskStatus.FAILURE and is_whole and _statuses(own) == {TaskStatus.SUCCESS}:
         return ()
     if is_taken_back(status, said_later):
-        return [each for each in own if not proves_not_applied(each)]
+        denied = {_record_of(each) for each in own if proves_not_applied(each)}
+        return [each for each in own if _record_of(each) not in denied]
     return own
+
+
+def _record_of(receipt: Receipt) -> tuple[object, ...]:
+    return receipt.target_type, receipt.type, receipt.id
 
 
 def is_taken_back(status: TaskStatus, said_later: TaskStatus | None) -> bool:

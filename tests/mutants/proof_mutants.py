@@ -6,9 +6,16 @@ MUTANTS = [
     Mutant(
         "failures_of_an_end_that_was_taken_back_are_believed",
         "clinia_async/calls/receipts.py",
-        "        return [each for each in own if not proves_not_applied(each)]",
+        "        return [each for each in own if _record_of(each) not in denied]",
         "        return own",
         ["tests/truth/test_same_outcome.py::test_no_receipt_of_a_task_that_ended_twice_proves_a_failure"],
+    ),
+    Mutant(
+        "receipt_that_another_one_denies_is_believed",
+        "clinia_async/calls/receipts.py",
+        "        return [each for each in own if _record_of(each) not in denied]",
+        "        return [each for each in own if not proves_not_applied(each)]",
+        ["tests/truth/test_same_outcome.py"],
     ),
     Mutant(
         "more_receipts_than_made_ids_are_taken",

@@ -364,3 +364,25 @@ async def test_no_receipt_of_a_task_that_ended_twice_proves_a_failure(
     }
     async with against(rules, coalesce=way == "coalesced") as (session, _):
         assert await statement(session, subject, way) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "way", ["alone", "single job", "bulk", "bundle", "bulk job", "bundle job", "coalesced"]
+)
+@pytest.mark.parametrize("denial", ["FAILURE", "CANCELLED"])
+@pytest.mark.parametrize("ends", list(permutations(["SUCCESS", "FAILURE", "CANCELLED"], 2)))
+async def test_a_receipt_that_another_one_denies_proves_nothing_of_a_task_that_ended_twice(
+    ends: tuple[str, str], denial: str, way: str
+) -> None:
+    """What denies it proves nothing there, and may yet not be left out before both are compared."""
+    subject = SUBJECTS["create"]
+    both = [receipt(subject.write.id), receipt(subject.write.id, denial, error="INTERNAL")]
+    others = [receipt(subject.companion.id)] if way == "coalesced" else []
+    id_ = {"alone": "s_1", "single job": "s_1", "bundle": "bd_1", "bundle job": "bd_1"}.get(way, "bk_1")
+    rules = {
+        "/tasks/": [task(ends[0], id_), task(ends[1], id_, receipts=[*both, *others])],
+        "GET": [refusal(403, "PERMISSION_DENIED")],
+        "/": [accepted(id_)],
+    }
+    async with against(rules, coalesce=way == "coalesced") as (session, _):
+        assert await statement(session, subject, way) == "unknown"
