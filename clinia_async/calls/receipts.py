@@ -220,6 +220,12 @@ def receipt_for(write: ReceiptSubject, receipts: Sequence[Receipt]) -> Receipt |
     return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None
 
 
+def only_receipt(receipts: Sequence[Receipt]) -> Receipt | None:
+    """The receipt of a single write of which nothing is known; None if several say different things."""
+    said = {(each.target_type, each.type, each.id, each.claim) for each in receipts}
+    return receipts[0] if len(said) == 1 else None
+
+
 def is_contradicted(write: ReceiptSubject, receipts: Sequence[Receipt], *, is_alone: bool) -> bool:
     """Whether a task brought receipts, though none of the write to rely on (`receipt_for`).
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from clinia_async import calls
 from clinia_async.calls import Call, Read
 from clinia_async.calls.equality import is_older
-from clinia_async.calls.receipts import proves_stored
+from clinia_async.calls.receipts import only_receipt, proves_stored
 from clinia_async.calls.reconciliation import REPLICA_LAG, UNPROVEN, carried_out, statement_of_success
 from clinia_async.errors import (
     InvalidWrite,
@@ -68,9 +68,9 @@ async def resumed_result(read: Read, task: Task[object], snapshot: TaskSnapshot)
         task.evidence = carried_out().evidence
         return await _read_purge(read, task.source_key or "", task.known_id)
     result = await receipts_result(task, snapshot)
-    if task.kind is not TaskKind.SINGLE or len(result.receipts) != 1:
+    receipt = only_receipt(result.receipts) if task.kind is TaskKind.SINGLE else None
+    if receipt is None:
         return result
-    receipt = result.receipts[0]
     made = _get_of(task.source_key or "", receipt, snapshot)
     if receipt.action == Action.DELETE:
         if made is not None and not proves_stored(receipt):

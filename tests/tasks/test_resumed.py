@@ -97,3 +97,10 @@ async def test_a_task_that_is_unknown_or_another_proves_nothing(id_: str, poll: 
 
 def test_the_record_of_the_receipts_is_the_one_that_is_read() -> None:
     assert STORED["id"] == record()["id"] == ID
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_receipt_that_comes_again_is_one(times: int) -> None:
+    """An approved delete is confirmed by the record, which is there still."""
+    approved = {**reviewed("SUCCESSFUL"), "action": "DELETE"}
+    assert await end_of(SINGLE, task("SUCCESS", SINGLE, [approved] * times)) == (TaskUnconfirmed, *UNKNOWN)
