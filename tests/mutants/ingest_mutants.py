@@ -199,7 +199,7 @@ MUTANTS = [
     Mutant(
         "copy_of_a_journal_needs_no_log",
         "clinia_async/ingest/journal/journal.py",
-        "if not may_be_copy or (is_copy and not log_exists):",
+        "if is_copy or not may_be_copy:",
         "if not may_be_copy:",
         ["tests/ingest/journal/test_damage.py"],
     ),

@@ -22,7 +22,6 @@ from clinia_async.ingest.journal.commit_count import (
     check_complete,
     has_count,
     has_log,
-    log_of,
     lost,
     moved_away,
     without_log,
@@ -180,15 +179,14 @@ class _Opened:
     def open(self, path: Path, identity: JobIdentity, *, may_be_copy: bool) -> tuple[JobRow, History]:
         """Open the journal of a job, and return what it says. Raises `JournalError`."""
         check_complete(path, may_be_copy=may_be_copy)
-        had_log, log_exists = has_log(path), log_of(path).exists()
+        had_log = has_log(path)
         had_count = has_count(path)
         self.connections.append(open_file(path))
         was_in_use = is_in_use(self.connection)
         self._shows_damage = had_log or had_count or was_in_use
         if was_in_use and not (had_log or had_count):
             is_copy = tables.inode(self.connection) != path.stat().st_ino
-            # a copy of a log that was empty is complete
-            if not may_be_copy or (is_copy and not log_exists):
+            if is_copy or not may_be_copy:
                 raise without_log(path)
         self.count = count = CommitCount.open(path, needs_log=had_log or was_in_use, may_be_copy=may_be_copy)
         self._path, self._inode = path, path.stat().st_ino

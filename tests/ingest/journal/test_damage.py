@@ -218,15 +218,17 @@ async def test_a_journal_begins_anew_where_all_of_it_was_removed(
     assert reported_lines(await content_of(path)) == 0
 
 
-@pytest.mark.parametrize("alone", [True, False])
-async def test_a_copy_of_a_journal_that_was_cut_off_needs_its_log(alone: bool, tmp_path: Path) -> None:
-    """Whoever says that it is a copy says nothing of what is missing in it."""
+@pytest.mark.parametrize("log", ["whole", "empty", "gone"])
+async def test_a_copy_of_a_journal_that_was_cut_off_needs_its_log(log: str, tmp_path: Path) -> None:
+    """To say that it is a copy says nothing of what is missing in it; a full disk leaves an empty log."""
     path, copy = tmp_path / "j", tmp_path / "copy"
     put(path, await write_cut_off_journal(path))
-    for ending in ("",) if alone else ("", "-wal"):
+    for ending in ("", "-wal") if log == "whole" else ("",):
         shutil.copyfile(path.with_name(f"j{ending}"), copy.with_name(f"copy{ending}"))
     copy.chmod(0o600)
-    if alone:
+    if log == "empty":
+        copy.with_name("copy-wal").touch()
+    if log != "whole":
         for _ in range(2):
             with pytest.raises(JournalError, match="copy-wal and copy-count are missing"):
                 await content_of(copy, may_be_copy=True)

@@ -255,7 +255,7 @@ class JournalStates(RuleBasedStateMachine):
         """The files as they are at this moment, while the journal is open."""
         self.copies += 1
         copy = self.folder / f"journal-{self.copies}"
-        for ending in ("", "-wal"):
+        for ending in ("", "-wal", "-count"):
             source = self.path.with_name(self.path.name + ending)
             if source.exists():
                 shutil.copy(source, copy.with_name(copy.name + ending))
