@@ -261,7 +261,7 @@ MUTANTS = [
         "clinia_async/tasks/ended.py",
         "snapshot.status, receipts, maybe_applied=task.maybe_applied, is_single",
         "snapshot.status, receipts, maybe_applied=False, is_single",
-        ["tests/tasks/test_outcomes.py::test_a_failure_after_a_lost_answer_is_unknown"],
+        ["tests/truth/test_same_outcome.py::test_every_way_of_sending_says_the_same"],
     ),
     Mutant(
         "reviewed_write_needs_no_read_back",
