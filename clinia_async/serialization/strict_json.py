@@ -78,7 +78,7 @@ def _is_lossless(again: bytes, text: bytes) -> bool:
 
 def one_may_be_deep(texts: Sequence[bytes]) -> bool:
     """Return whether one of `texts` may be nested deeper than is read."""
-    return max(map(len, texts)) >= 2 * DEEPEST and any(map(_may_be_deep, texts))
+    return max(map(len, texts), default=0) >= 2 * DEEPEST and any(map(_may_be_deep, texts))
 
 
 def _may_be_deep(text: bytes) -> bool:

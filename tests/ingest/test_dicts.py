@@ -196,3 +196,13 @@ async def test_a_job_of_dicts_is_continued_by_its_journal(emulator: Emulator, tm
             again = [outcome async for outcome in job]
     assert len(again) == 15
     assert len(stored_data(emulator)) == 40
+
+
+async def test_a_block_without_records_is_none(emulator: Emulator, tmp_path: Path) -> None:
+    """As readers give where a part of a document holds none."""
+    path = tmp_path / "bundle.fhir.json"
+    entries = [{"resource": {"resourceType": "Patient", "id": "p1"}}]
+    path.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    found = await run(emulator, read_records(path, SOURCE, fhir="both"))
+    assert found.error is None
+    assert found.reported == {Disposition.PERSISTED: 1}
