@@ -36,6 +36,7 @@ from clinia_async.telemetry import Telemetry, open_telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.base_urls import Addresses
 from clinia_async.transport.http_transport import Identity
+from clinia_async.transport.read_buffers import reuse_read_buffers
 from clinia_async.transport.retry import LONGEST_ASKED_WAIT, PatienceClock
 from clinia_async.transport.sender import Delivery, Sender, operation_name
 
@@ -323,6 +324,7 @@ class Engine:
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:
         load_what_requests_need()
+        reuse_read_buffers()
         options = self._options
         transport = Transport(self.addresses, self.identity, options.transport, options.http_session)
         self.telemetry.tracer = open_telemetry(options.open_telemetry)
