@@ -217,13 +217,12 @@ def receipt_for(write: ReceiptSubject, receipts: Sequence[Receipt]) -> Receipt |
     if not mine and hasattr(write, "place"):
         mine = list(receipts)
     mine = [receipt for receipt in mine if _names(receipt, action_of(write))] or mine
-    return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None
+    return only_receipt(mine)
 
 
 def only_receipt(receipts: Sequence[Receipt]) -> Receipt | None:
-    """The receipt of a single write of which nothing is known; None if several say different things."""
-    said = {(each.target_type, each.type, each.id, each.claim) for each in receipts}
-    return receipts[0] if len(said) == 1 else None
+    """The receipt of one write; None if there is none, or if several say different things."""
+    return receipts[0] if len({(_record_of(each), each.claim) for each in receipts}) == 1 else None
 
 
 def is_contradicted(write: ReceiptSubject, receipts: Sequence[Receipt], *, is_alone: bool) -> bool:

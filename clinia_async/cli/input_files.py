@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from glob import has_magic, iglob
 from pathlib import Path
 from typing import NoReturn
@@ -11,15 +12,14 @@ from typing import NoReturn
 import click
 
 import clinia_async as clinia
+from clinia_async.cli.param_types import ANY_PATH
 
 STANDARD_INPUT = Path("-")
 _DEAD_LETTERS = ".dead.ndjson"
 _READ = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".parquet")
 _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 
-files_argument = click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path)
-)
+files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=ANY_PATH)
 """The files of a command, before `input_files`."""
 
 
@@ -76,7 +76,7 @@ def _found(path: Path) -> Iterable[Path]:
             raise _bad(f"the folder {path} holds no file whose name says what is in it; name the files")
         return found
     if not path.exists() and has_magic(str(path)):
-        found = sorted(map(Path, iglob(str(path), recursive=True)))  # noqa: PTH207  a pattern may be absolute
+        found = sorted(_matching(path))
         if not found:
             raise _bad(f"the pattern {path} matches no file")
         return found
@@ -84,6 +84,27 @@ def _found(path: Path) -> Iterable[Path]:
         reason = "is a link to what does not exist" if path.is_symlink() else "does not exist"
         raise _bad(f"the file {path} {reason}")
     return [path]
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    for path in (pattern, *pattern.parents[:-1]):
+        for folder in _expanded(path.parent):
+            if folder.is_dir():
+                _check_open(folder, path.name)
+    yield from _expanded(pattern)
+
+
+def _check_open(folder: Path, name: str) -> None:
+    """Raise `OSError` where the rights do not suffice to find `name`, or a pattern, in a folder."""
+    if has_magic(name):
+        os.scandir(folder).close()
+    else:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (folder / name).stat()
+
+
+def _expanded(pattern: Path) -> Iterator[Path]:
+    return map(Path, iglob(str(pattern), recursive=True))  # noqa: PTH207  it may be absolute
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
@@ -97,7 +118,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 
 def _raise(error: OSError) -> NoReturn:
-    raise error  # a folder that cannot be looked into may hold records
+    raise error  # a folder that cannot be read may hold records
 
 
 def _bad(message: str) -> click.BadParameter:

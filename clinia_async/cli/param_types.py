@@ -40,6 +40,9 @@ class ExistingPath(click.Path):
         raise click.BadParameter(f"the file {value!s} {reason}.", ctx=ctx, param=param)
 
 
+ANY_PATH = click.Path(readable=False, path_type=Path)
+FILE_PATH = click.Path(readable=False, dir_okay=False, path_type=Path)
+"""What may be made yet; whether it can be is said by what opens it."""
 EXISTING_FILE = ExistingPath()
 EXISTING_FILE_OR_STANDARD_INPUT = ExistingPath(allow_dash=True)
 

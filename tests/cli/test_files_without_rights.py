@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import clinia_async.cli
 from clinia_async import ColumnMapping, InputError, read_records
 from tests.cli.program import Cli, line
 from tests.privileges import without_rights_of_root
@@ -35,7 +36,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *(
             (f"{command} {path}", DENIED)
             for command in ("validate", "fhir definitions")
-            for path in ("locked", "closed", "closed/a.ndjson", "closed/none", "open")
+            for path in (
+                "locked",
+                "closed",
+                "closed/a.ndjson",
+                "closed/none",
+                "open",
+                "*/closed/*.ndjson",
+                "open/**/*.ndjson",
+                "*/b.ndjson",
+                "*/*/b.ndjson",
+            )
         ),
         *(
             (f"ingest {path} --source s --emulator", DENIED)
@@ -78,3 +89,9 @@ async def test_reading_by_the_library(path: str, format_: str | None) -> None:
     with without_rights_of_root(), pytest.raises(InputError, match=DENIED):
         async for _ in read_records(Path(path), "s", format=format_, columns=columns):
             pass
+
+
+def test_every_path_is_of_a_type_that_leaves_rights_to_what_opens_it() -> None:
+    folder = Path(clinia_async.cli.__file__).parent
+    others = [path for path in folder.rglob("*.py") if path.name != "param_types.py"]
+    assert [path.name for path in others if "click.Path(" in path.read_text(encoding="utf-8")] == []

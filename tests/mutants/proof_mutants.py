@@ -178,8 +178,8 @@ MUTANTS = [
     Mutant(
         "contradicting_receipts_of_one_write_are_taken",
         "clinia_async/calls/receipts.py",
-        "return mine[0] if len({(each.id, each.claim) for each in mine}) == 1 else None",
-        "return mine[0] if mine else None",
+        "return receipts[0] if len({(_record_of(each), each.claim) for each in receipts}) == 1 else None",
+        "return receipts[0] if receipts else None",
         [
             "tests/calls/test_reconciliation.py::test_receipts_of_one_write_that_contradict_each_other_are_no_receipt"
         ],

@@ -326,9 +326,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     broken, started = [], time.monotonic()
     claims: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    done = 0
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         try:
             run, wrong = run_seed(seed)
+        except KeyboardInterrupt:
+            break
         except Exception as error:  # noqa: BLE001  whatever it is, the seed is told
             wrong = (
                 traceback.format_exception(error) if chosen.verbose else [f"{type(error).__name__}: {error}"]
@@ -339,6 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if wrong:
             broken.append(seed)
             print(f"seed {seed}: " + "\n    ".join(wrong), flush=True)
-    print(f"{chosen.seeds} seeds, {len(broken)} broken, {time.monotonic() - started:.0f} s: {broken[:50]}")
+        done += 1
+    print(f"{done} seeds, {len(broken)} broken, {time.monotonic() - started:.0f} s: {broken[:50]}")
     print(f"statements: {dict(claims)}; kinds of faults played: {len(faults)} of {len(KINDS)}")
     return 1 if broken else 0

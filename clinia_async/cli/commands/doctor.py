@@ -13,6 +13,7 @@ from clinia_async.cli.connection_options import api_key_file_option, read_key, s
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.param_types import FILE_PATH
 from clinia_async.cli.running import run_command
 
 
@@ -47,7 +48,7 @@ from clinia_async.cli.running import run_command
 @click.option(
     "--write-profile",
     "profile",
-    type=click.Path(readable=False, dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="PATH",
     help="Write what to set to a file that the environment variable CLINIA_PROFILE names. No key is in it.",
 )

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from clinia_async.cli.exit_codes import EPILOG, say
-from clinia_async.cli.param_types import EXISTING_FILE, seconds
+from clinia_async.cli.param_types import EXISTING_FILE, FILE_PATH, seconds
 from clinia_async.cli.running import run_command
 
 _LATENCY = "SECONDS|MEDIAN~SIGMA"
@@ -45,7 +45,7 @@ def _key(key: str | None, path: Path | None) -> str | None:
 )
 @click.option(
     "--data",
-    type=click.Path(readable=False, dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Keep everything in this file; without it, everything is gone at the end.",
 )

@@ -20,7 +20,7 @@ from clinia_async.cli.output_paths import (
     check_report_path,
     default_dead_letter_path,
 )
-from clinia_async.cli.param_types import MaxErrors, max_errors, seconds
+from clinia_async.cli.param_types import ANY_PATH, FILE_PATH, MaxErrors, max_errors, seconds
 from clinia_async.cli.running import run_command
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
@@ -46,7 +46,7 @@ exists already counts as landed.
 )
 @click.option(
     "--journal",
-    type=click.Path(readable=False, path_type=Path),
+    type=ANY_PATH,
     metavar="PATH",
     help="A file in which the job keeps what it has sent and the outcomes, to resume from. It holds no record"
     " and no key. `clinia-async journal show` prints its state.",
@@ -123,7 +123,7 @@ exists already counts as landed.
 )
 @click.option(
     "--dead-letters",
-    type=click.Path(readable=False, dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="PATH",
     help="The file for records that did not land, which can be fed back in, with the same options. It is"
     " written, over an earlier one, only if there are any."
@@ -155,7 +155,7 @@ exists already counts as landed.
 @click.option(
     "--report",
     "reports",
-    type=click.Path(readable=False, dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     multiple=True,
     metavar="PATH",
     help="Write the report to a file, however the job ends: a page if PATH ends in .html, else JSON. May be"

@@ -12,6 +12,7 @@ from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.param_types import FILE_PATH
 from clinia_async.cli.running import run_command
 
 _HELP = f"""Check the records in FILE as `ingest` does, and send nothing.
@@ -29,7 +30,7 @@ file of about 20 MB per million records.
 @input_options
 @click.option(
     "--dead-letters",
-    type=click.Path(readable=False, dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="PATH",
     help="A file for the bad records. It is written, over an earlier one, only if there are any.",
 )
