@@ -167,10 +167,17 @@ class _RelationshipWrite(EqualByFields):
 
     @classmethod
     def from_line(cls, source: str, line: bytes) -> Self:
-        """Parse a write from one line of NDJSON that `to_line` made."""
+        """Parse a write from one line of NDJSON that `to_line` made.
+
+        Its data is a dict, or in its own bytes where a number has more digits than a float.
+        """
         fields = cast("Mapping[str, object]", exact_json.loads(line))
         found = converter.structure({**fields, "id": ""}, Relationship)
-        return cls(source, found.type, found.from_, found.to, found.data, found.meta)
+        data: Json | RawJson | None = found.data
+        if data is not None:
+            text = line[line.find(_DATA) + len(_DATA) : -1]  # it comes last
+            data = data if exact_json.dumps(data) == text else RawJson(text)
+        return cls(source, found.type, found.from_, found.to, data, found.meta)
 
     def to_line(self) -> bytes:
         """Encode this write as one line of NDJSON, without its source.
@@ -181,28 +188,13 @@ class _RelationshipWrite(EqualByFields):
         data = self.data
         if self.meta is None and (data is None or data.__class__ is dict):
             ends, text = _ends(self), b"null" if data is None else exact_json.try_dumps(data)
-            if text is not None and _need_no_escape(ends, 1):
+            if text is not None and _need_no_escape(ends):
                 return ends.encode() + (b"}" if data is None else _DATA + text + b"}")
         return exact_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:
         """Encode this write as one operation of a bulk or a bundle."""
         return self.head + self.to_line() + b"}"
-
-    @staticmethod
-    def to_lines(writes: Sequence["_RelationshipWrite"]) -> list[bytes]:
-        """Encode many writes, faster than `to_line` of each.
-
-        Raises:
-            InvalidWrite: JSON cannot carry the data of one of them exactly.
-        """
-        data = [write.data for write in writes]
-        ends = [*map(_ends, writes)]
-        texts = exact_json.try_dumps_all(data) if set(map(type, data)) == {dict} else None
-        is_plain = texts is not None and not any(write.meta is not None for write in writes)
-        if texts is None or not is_plain or not _need_no_escape("".join(ends), len(ends)):
-            return [write.to_line() for write in writes]
-        return [b"%b%b%b}" % (end.encode(), _DATA, text) for end, text in zip(ends, texts, strict=True)]
 
     def body(self) -> dict[str, object]:
         """Return the JSON object to send, without the key of the type."""
@@ -250,9 +242,9 @@ def _ends(write: _RelationshipWrite) -> str:
     )
 
 
-def _need_no_escape(ends: str, count: int) -> bool:
+def _need_no_escape(ends: str) -> bool:
     """Return whether no name has a character that JSON escapes: each would add a quote or a backslash."""
-    return ends.count('"') == count * _QUOTES and ends.find("\\") < 0
+    return ends.count('"') == _QUOTES and ends.find("\\") < 0
 
 
 # Setting the slots directly costs half of object.__setattr__, the way around `frozen`.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 import orjson
@@ -69,15 +69,19 @@ def try_dumps(value: object) -> bytes | None:
     return text if _is_exact(text, value) else None
 
 
-def try_dumps_all(values: Sequence[object]) -> list[bytes] | None:
-    """Encode all `values` if none needs a slow check, else return None."""
+def are_written_so(values: Sequence[object], texts: Sequence[bytes]) -> bool:
+    """Return whether `values` are still what `try_dumps` or `dumps` made `texts` of."""
     try:
-        texts = [orjson.dumps(value, _json_of, _OPTIONS) for value in values]
+        return orjson.dumps([*values], _json_of, _OPTIONS) == b"[" + b",".join(texts) + b"]"
     except TypeError:
-        return None
-    if b"null" in b"".join(texts) and not all(map(_is_exact, texts, values)):
-        return None
-    return texts
+        return False
+
+
+def detached(value: Any) -> Any:
+    """Return JSON whose dicts and lists are its own, so that no change of those of `value` reaches it."""
+    if isinstance(value, Mapping):
+        return {key: detached(item) for key, item in value.items()}
+    return [*map(detached, value)] if isinstance(value, list | tuple) else value
 
 
 def _is_exact(text: bytes, value: object) -> bool:

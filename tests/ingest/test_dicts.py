@@ -1,7 +1,8 @@
 """Jobs take dicts as lines of NDJSON hold them, with the same checks."""
 
 import json
-from collections.abc import AsyncIterator
+from collections import UserDict
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -11,7 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from clinia_async import Disposition, Ingestion, read_records
+from clinia_async import (
+    Contained,
+    CreateRelationship,
+    CreateResource,
+    Disposition,
+    Ingestion,
+    Ref,
+    UpsertResource,
+    read_records,
+)
 from clinia_async.emulator import Emulator
 from tests.ingest.running import BOTH_WAYS, SOURCE, ran, run, session_for, stored_data, write
 
@@ -206,3 +216,70 @@ async def test_a_block_without_records_is_none(emulator: Emulator, tmp_path: Pat
     found = await run(emulator, read_records(path, SOURCE, fhir="both"))
     assert found.error is None
     assert found.reported == {Disposition.PERSISTED: 1}
+
+
+def refilled(kind: str, count: int) -> Iterator[Any]:
+    """Items that share what they hold: each is filled again for the next one, as cheap sources do."""
+    data: dict[str, Any] = {"number": 0, "nested": [{"number": 0}]}
+    ends = {"from": {"id": "", "type": "practitioner"}, "to": {"id": "org-1", "type": "organization"}}
+    whole = {"type": "practises-at", **ends, "data": data}
+    for number in range(count):
+        data["number"] = data["nested"][0]["number"] = number
+        ends["from"]["id"] = f"p{number}"
+        if kind == "dict":
+            yield whole
+        elif kind == "mapping":
+            yield UserDict(whole)
+        elif kind == "nested dict":
+            yield {**whole, "from": {"id": f"p{number}", "type": "practitioner"}}
+        elif kind == "relationship":
+            ends_of_it = Ref(f"p{number}", "practitioner"), Ref("org-1", "organization")
+            yield CreateRelationship(SOURCE, "practises-at", *ends_of_it, data)
+        else:
+            make = CreateResource if kind == "create" else UpsertResource
+            id_ = {"given_id": f"p{number}"} if kind == "create" else {"id": f"p{number}"}
+            yield make(source=SOURCE, type="practitioner", data=data, **id_)
+    data.clear()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("via", ["single", "bulk", "bundle"])
+@pytest.mark.parametrize("kind", ["dict", "mapping", "nested dict", "relationship", "create", "upsert"])
+async def test_a_source_may_fill_the_same_objects_again(
+    emulator: Emulator, kind: str, via: str, is_async: bool
+) -> None:
+    async def asynchronous() -> AsyncIterator[Any]:
+        for item in refilled(kind, 20):
+            yield item
+
+    found = await run(emulator, asynchronous() if is_async else refilled(kind, 20), via=via)
+    assert found.error is None
+    assert found.reported == {Disposition.PERSISTED: 20}
+    stored = [*emulator.stored(), *emulator.stored_resources()]
+    assert {each.id.removesuffix(".org-1"): each.data for each in stored} == {
+        f"p{number}": {"number": number, "nested": [{"number": number}]} for number in range(20)
+    }
+
+
+def test_a_write_that_is_detached_is_reached_by_no_change() -> None:
+    data: dict[str, Any] = {"a": [{"b": 1}]}
+    contained = {"rooms": [Contained("room", data, contained={"beds": [Contained("bed", data)]})]}
+    write = UpsertResource(SOURCE, "ward", "w1", data=data, contained=contained)
+    before, copied = write.operation(), write.detached()
+    data["a"][0]["b"] = 2
+    assert write.operation() != before == copied.operation()
+
+
+@pytest.mark.parametrize("via", ["single", "bulk", "bundle"])
+async def test_every_digit_of_a_decimal_is_sent(via: str) -> None:
+    number = Decimal("0.12345678901234567890123")
+    items = [
+        write("p1", "org-1", number=number),
+        line(2, data={"number": number}),
+        CreateResource(source=SOURCE, type="practitioner", given_id="p3", data={"number": number}),
+    ]
+    async with Emulator(recording=True) as emulator:
+        for item in items:
+            await run(emulator, [item], via=via)
+        sent = [request.body or b"" for request in emulator.received if request.method == "POST"]
+    assert [body.count(b"0.12345678901234567890123") for body in sent] == [1, 1, 1]

@@ -169,6 +169,13 @@ MUTANTS = [
         ],
     ),
     Mutant(
+        "dicts_are_read_as_the_source_left_them",
+        "clinia_async/ingest/pipeline/input_reader.py",
+        " or not exact_json.are_written_so(items, texts)",
+        "",
+        ["tests/ingest/test_dicts.py::test_a_source_may_fill_the_same_objects_again"],
+    ),
+    Mutant(
         "landed_records_are_placed_one_by_one",
         "clinia_async/ingest/pipeline/input_reader.py",
         "return self._pass_over(len(batch))",

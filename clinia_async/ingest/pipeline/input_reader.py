@@ -1,7 +1,9 @@
 """Reads the input: what is wrong gets its outcome here, and what may be sent goes to the ready queue."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from itertools import starmap
 
 from clinia_async.calls import BatchWrite
 from clinia_async.errors import CliniaError, Evidence, InvalidWrite, Outcome
@@ -15,9 +17,10 @@ from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.iter_batches import iter_batches
-from clinia_async.ingest.records.record import BadRecord, Barrier, Blank, Record
+from clinia_async.ingest.records.record import RELATIONSHIP_WRITES, BadRecord, Barrier, Blank, Record
 from clinia_async.ingest.records.record_batch import MAX_BATCH, RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
+from clinia_async.ingest.records.taken import Taken, size_of, take
 from clinia_async.models import Json
 from clinia_async.serialization import exact_json
 from clinia_async.serialization.strict_json import one_may_be_deep
@@ -51,7 +54,7 @@ class InputReader:
     ) -> None:
         self._source = source
         self._lines = LineReader(Rules(source))
-        self._blocks = _blocks(items)
+        self._blocks = items.blocks if isinstance(items, RecordStream) else self._taken(items)
         self._queue = queue
         self._report = report
         self._replay = replay
@@ -107,9 +110,7 @@ class InputReader:
         self._replay.check_ended()
 
     async def _add_all(self, items: Iterable[Item | RecordBatch | Barrier], publish: Publish) -> None:
-        if isinstance(items, list):
-            items = self._in_batches(items)
-        elif isinstance(items, UnreadLines) and self._pass_over_lines(items):
+        if isinstance(items, UnreadLines) and self._pass_over_lines(items):
             return
         for item in items:
             if isinstance(item, Barrier):
@@ -124,19 +125,38 @@ class InputReader:
             if self._queue.is_stopped:
                 return
 
-    def _in_batches(self, items: list[Item]) -> Iterable[Item | RecordBatch]:
+    async def _taken(
+        self, items: Iterable[Item] | AsyncIterable[Item]
+    ) -> AsyncGenerator[Iterable[Item | RecordBatch], None]:
+        async with aclosing(iter_batches(items, MAX_BATCH, take=take, weigh=size_of)) as batches:
+            async for taken in batches:
+                yield self._in_batches(taken)
+
+    def _in_batches(self, taken: Sequence[Taken]) -> Iterable[Item | RecordBatch]:
         """Return items in batches, if they are all of one kind and nothing is wrong with them."""
-        first = self._report.read + 1
-        if all(type(item) is dict for item in items):
-            lines = exact_json.try_dumps_all(items)
-            if lines is None:
-                return items
-            numbers = range(first, first + len(lines))
-            if one_may_be_deep(lines):
-                return self._lines.read_all(numbers, lines)
-            return self._lines.read_values(numbers, items, lines)  # type: ignore[arg-type]  # all are dicts
-        batch = encode_batch(items, first)
-        return items if batch is None else (batch,)
+        first, (items, texts) = self._report.read + 1, zip(*taken, strict=True)
+        if set(map(type, texts)) == {bytes} and set(map(type, items)) == {dict}:
+            numbers = range(first, first + len(texts))
+            if one_may_be_deep(texts) or not exact_json.are_written_so(items, texts):
+                return self._lines.read_all(numbers, texts)
+            return self._lines.read_values(numbers, items, texts)
+        batch = encode_batch(items, texts, first)
+        return starmap(self._item, taken) if batch is None else (batch,)
+
+    def _item(self, item: object, text: bytes | InvalidWrite | None) -> Item:
+        """Return the next record of the input, of an item that was taken."""
+        place = self._report.read + 1
+        if isinstance(text, InvalidWrite):
+            return BadRecord(place, text.path, text.rule)
+        if isinstance(item, Mapping):
+            return self._lines.read_strictly(place, text)
+        if isinstance(item, BatchWrite):
+            record = Record(place, item)
+            if text is None:
+                return record
+            write = None if isinstance(item, RELATIONSHIP_WRITES) else item  # of those it is made again
+            return Record.encoded(place, record.kind, record.key, text, write=write)
+        return item  # type: ignore[return-value]  # whatever it is, it is checked
 
     async def _wait_until_completed(self) -> None:
         """Wait until every record that was read is completed.
@@ -236,24 +256,14 @@ class InputReader:
             self._queue.fences.add([(record.key, record.action)], now())
 
     def _checked(self, item: object) -> Record | BadRecord:
-        place = self._report.read + 1
-        if isinstance(item, BatchWrite):
-            item = Record(place, item)
-        elif isinstance(item, Mapping):
-            item = self._read_line(place, item)
         if isinstance(item, Record) and item.source != self._source:
             return BadRecord(
                 item.line, "$.source", "must be the source of the job", item.text, file=item.file
             )
         if isinstance(item, Record | BadRecord):
             return item
-        raise InvalidWrite(f"record {place}", "must be a write of a bulk, a dict, or a record that was read")
-
-    def _read_line(self, place: int, item: Json) -> object:
-        try:
-            return self._lines.read_strictly(place, exact_json.dumps(item))
-        except InvalidWrite as error:
-            return BadRecord(place, error.path, error.rule)
+        place = f"record {self._report.read + 1}"
+        raise InvalidWrite(place, "must be a write of a bulk, a dict, or a record that was read")
 
     async def _close(self) -> None:
         closing = getattr(self._blocks, "aclose", None)
@@ -283,23 +293,3 @@ def _reported(record: Record | BadRecord, failure: Failure) -> ChunkOutcomes:
         maybe_applied=failure.maybe_applied,
         reported_before=True,
     )
-
-
-def _blocks(
-    items: Iterable[Item] | AsyncIterable[Item],
-) -> AsyncIterator[Iterable[Item | RecordBatch | Barrier]]:
-    if isinstance(items, RecordStream):
-        return items.blocks
-    return iter_batches(items, MAX_BATCH, weigh=_size_of)
-
-
-def _size_of(item: object) -> int:
-    """Return the bytes that an item takes on the wire, about."""
-    try:
-        if isinstance(item, Record):
-            return len(item.payload())
-        if isinstance(item, Mapping):
-            return len(exact_json.dumps(item))
-        return len(item.operation()) if isinstance(item, BatchWrite) else 0
-    except InvalidWrite:
-        return 0

@@ -17,10 +17,15 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 _source, _type, _id = attrgetter("source"), attrgetter("type"), attrgetter("id")
 
 
-def encode_batch(items: Sequence[object], first: int) -> RecordBatch | None:
-    """All of the items, numbered from `first`; None where they must be read one by one."""
+def encode_batch(
+    items: Sequence[object], lines: Sequence[bytes | InvalidWrite | None], first: int
+) -> RecordBatch | None:
+    """All of the items, numbered from `first`; None where they must be read one by one.
+
+    `lines` holds the JSON of those that are writes of relationships.
+    """
     try:
-        return _of_records(items) if _are_records(items) else _of_writes(items, first)
+        return _of_records(items) if _are_records(items) else _of_writes(items, lines, first)
     except InvalidWrite:
         return None
 
@@ -31,15 +36,20 @@ def _of_records(records: Sequence[Record]) -> RecordBatch | None:
     )
 
 
-def _of_writes(items: Sequence[object], first: int) -> RecordBatch | None:
-    if not _are_relationship_writes(items):
+def _of_writes(
+    items: Sequence[object], lines: Sequence[bytes | InvalidWrite | None], first: int
+) -> RecordBatch | None:
+    if not _are_relationship_writes(items) or not _are_texts(lines):
         return None
     if len(sources := set(map(_source, items))) != 1:
         return None
     kind = record_kind(type(items[0]), sources.pop(), True)  # type: ignore[arg-type]  # mypy
-    lines = type(items[0]).to_lines(items)
     keys = zip(repeat(str.__str__(kind.target)), map(_type, items), map(_id, items), strict=False)
-    return RecordBatch(kind, [*keys], lines, range(first, first + len(items)), [None] * len(items))
+    return RecordBatch(kind, [*keys], [*lines], range(first, first + len(items)), [None] * len(items))
+
+
+def _are_texts(lines: Sequence[bytes | InvalidWrite | None]) -> TypeGuard[Sequence[bytes]]:
+    return set(map(type, lines)) == {bytes}
 
 
 def _are_records(items: Sequence[object]) -> TypeGuard[Sequence[Record]]:

@@ -1,9 +1,12 @@
-"""The items of a source, a batch at a time: all that it gives without waiting, within bounds."""
+"""The items of a source, a batch at a time: all that it gives without waiting, within bounds.
+
+Each is taken as it is when the source gives it, for a source may change it before it gives the next.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -18,19 +21,20 @@ _WEIGHED = frozenset({1, 8, 64})
 
 
 async def iter_batches(
-    items: Iterable[T] | AsyncIterable[T],
+    items: Iterable[object] | AsyncIterable[object],
     most: int,
     *,
+    take: Callable[[Any], T],
     weigh: Callable[[T], int] = lambda _: 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> AsyncGenerator[list[T], None]:
-    """Yield the items in batches of up to `most`, and then raise what the source raises.
+    """Yield what `take` makes of the items in batches of up to `most`, and then raise what the source raises.
 
     A batch is smaller where `weigh` says that its items take many bytes, or where the source needs time.
     No more than one item is pulled ahead of what is asked for. `clock` returns seconds, and goes on while the
     source computes.
     """
-    bounds = _Bounds(most, weigh, clock)
+    bounds = _Bounds(most, take, weigh, clock)
     batches = _iter_async(items, bounds) if isinstance(items, AsyncIterable) else _iter_sync(items, bounds)
     try:
         async for batch in batches:
@@ -42,6 +46,7 @@ async def iter_batches(
 @frozen
 class _Bounds(Generic[T]):
     most: int
+    take: Callable[[Any], T]
     weigh: Callable[[T], int]
     clock: Callable[[], float]
     _heaviest: list[int] = field(factory=lambda: [0])
@@ -58,15 +63,15 @@ class _Bounds(Generic[T]):
         return count >= self.most or self._heaviest[0] * (count + 1) > LARGEST_BATCH or self.clock() >= until
 
 
-async def _iter_sync(items: Iterable[T], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
-    iterator = iter(items)
+async def _iter_sync(items: Iterable[object], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
+    iterator, take = iter(items), bounds.take
     end: BaseException | None = None
     while end is None:
         batch: list[T] = []
         until = bounds.begin()
         try:
             for item in iterator:
-                batch.append(item)
+                batch.append(take(item))
                 if bounds.is_full(batch, until):
                     break
             else:
@@ -80,7 +85,7 @@ async def _iter_sync(items: Iterable[T], bounds: _Bounds[T]) -> AsyncGenerator[l
         raise end
 
 
-async def _iter_async(items: AsyncIterable[T], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
+async def _iter_async(items: AsyncIterable[object], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
     held: list[T] = []
     given, wanted = asyncio.Event(), asyncio.Event()
 
@@ -90,7 +95,7 @@ async def _iter_async(items: AsyncIterable[T], bounds: _Bounds[T]) -> AsyncGener
             await wanted.wait()
             until = bounds.begin()
             async for item in iterator:
-                held.append(item)
+                held.append(bounds.take(item))
                 given.set()
                 if bounds.is_full(held, until):
                     wanted.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,10 @@ class Broken(Exception):
     pass
 
 
+def same(item: object) -> Any:
+    return item
+
+
 async def test_what_comes_without_waiting_comes_together() -> None:
     async def source() -> AsyncIterator[int]:
         for number in range(7):
@@ -19,8 +24,14 @@ async def test_what_comes_without_waiting_comes_together() -> None:
                 await asyncio.sleep(60)  # on the clock that jumps
             yield number
 
-    assert [bunch async for bunch in iter_batches(source(), 2)] == [[0, 1], [2], [3], [4, 5], [6]]
-    assert [bunch async for bunch in iter_batches(range(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert [bunch async for bunch in iter_batches(source(), 2, take=same)] == [
+        [0, 1],
+        [2],
+        [3],
+        [4, 5],
+        [6],
+    ]
+    assert [bunch async for bunch in iter_batches(range(5), 2, take=same)] == [[0, 1], [2, 3], [4]]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -33,7 +44,7 @@ async def test_what_came_before_a_failure_is_there(is_async: bool) -> None:
         for number in source():
             yield number
 
-    found = iter_batches(asynchronous() if is_async else source(), 10)
+    found = iter_batches(asynchronous() if is_async else source(), 10, take=same)
     assert await anext(found) == [0, 1, 2]
     with pytest.raises(Broken):
         await anext(found)
@@ -49,7 +60,7 @@ async def test_what_comes_while_a_batch_is_made_use_of_comes_next() -> None:
             yield number
 
     found: list[int] = []
-    async for bunch in iter_batches(source(), 3):
+    async for bunch in iter_batches(source(), 3, take=same):
         found += bunch
         gone_on.set()
         await asyncio.sleep(1)
@@ -67,7 +78,7 @@ async def test_no_more_than_one_is_pulled_ahead() -> None:
             yield pulled
 
     taken = 0
-    async for bunch in iter_batches(source(), 10):
+    async for bunch in iter_batches(source(), 10, take=same):
         taken += len(bunch)
         await asyncio.sleep(60)
         assert pulled <= taken + 1
@@ -84,7 +95,7 @@ async def test_whoever_leaves_closes_the_source() -> None:
         finally:
             closed.set()
 
-    found = iter_batches(source(), 10)
+    found = iter_batches(source(), 10, take=same)
     assert await anext(found) == [1]
     await found.aclose()
     assert closed.is_set()
@@ -124,7 +135,7 @@ async def test_a_source_that_computes_lets_go_of_the_loop_within_its_time(
 
     counting = asyncio.create_task(count_turns())
     batches, before = [], 0
-    async for batch in iter_batches(asynchronous() if is_async else source(), 128, clock=clock):
+    async for batch in iter_batches(asynchronous() if is_async else source(), 128, take=same, clock=clock):
         assert turns > before or not batches, "other tasks had their turn"
         before = turns
         batches.append(batch)
@@ -142,7 +153,9 @@ async def test_large_items_come_in_small_batches(is_async: bool) -> None:
     items = [*[b"x" * 300_000] * 20, *[b"x"] * 500]
     batches = [
         batch
-        async for batch in iter_batches(asynchronous() if is_async else items, 128, weigh=len, clock=Clock())
+        async for batch in iter_batches(
+            asynchronous() if is_async else items, 128, take=same, weigh=len, clock=Clock()
+        )
     ]
     assert [item for batch in batches for item in batch] == items
     assert max(sum(map(len, batch)) for batch in batches) <= LARGEST_BATCH

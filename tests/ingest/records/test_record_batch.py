@@ -1,5 +1,7 @@
 """Columns of records are cut, joined and looked into as a list of records would be."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,13 @@ from clinia_async.ingest.records.batch_encoder import encode_batch
 from clinia_async.ingest.records.packed_columns import PackedColumns
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.records.record_batch import RecordBatch, RecordBatches
+from clinia_async.ingest.records.taken import take
 from tests.ingest.running import SOURCE
+
+
+def encoded(items: list[Any], first: int) -> RecordBatch | None:
+    taken = [*map(take, items)]
+    return encode_batch([item for item, _ in taken], [line for _, line in taken], first)
 
 
 def write_at(
@@ -21,7 +29,7 @@ def write_at(
 
 
 def batch(first: int, count: int, kind: type[CreateRelationship | UpsertRelationship]) -> RecordBatch:
-    found = encode_batch([write_at(position, kind) for position in range(first, first + count)], first)
+    found = encoded([write_at(position, kind) for position in range(first, first + count)], first)
     assert found is not None
     found.positions = range(first, first + count)
     return found
@@ -183,9 +191,9 @@ def test_many_writes_are_encoded_as_each_alone(
     try:
         expected = [write.operation() for write in writes]
     except InvalidWrite:
-        assert encode_batch(writes, 1) is None
+        assert encoded(writes, 1) is None
         return
-    found = encode_batch(writes, 1)
+    found = encoded(writes, 1)
     assert found is not None
     assert [record.operation() for record in found] == expected
     assert [record.write for record in found] == writes
