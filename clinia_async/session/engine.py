@@ -31,7 +31,7 @@ from clinia_async.tasks.record_result import CreateResult, RecordWrite, describe
 from clinia_async.tasks.results import polls_for_receipts, resolver_of
 from clinia_async.tasks.resumed_result import resumed_result
 from clinia_async.tasks.task import ResultResolver, Task, log
-from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats
+from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats, check_loop
 from clinia_async.telemetry import Telemetry, open_telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.base_urls import Addresses
@@ -316,10 +316,7 @@ class Engine:
         if self._running is None:
             self._running = self._build(loop)
             keep_apart(loop)
-        if self._running.loop is not loop:
-            raise ConfigError(
-                "this session belongs to another event loop: make one for this loop; tokens hand tasks over"
-            )
+        check_loop(self._running.loop)
         return self._running
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> Components:

@@ -124,8 +124,8 @@ class Submissions:
         """
         loop = asyncio.get_running_loop()
         write: _RunningWrite[R] = _RunningWrite(loop.create_future())
-        write.task = loop.create_task(self._carry_out(write, work), name="clinia-write")
         self.running.add(write)  # type: ignore[arg-type]
+        write.task = loop.create_task(self._carry_out(write, work), name="clinia-write")
         try:
             return await write.answer
         except asyncio.CancelledError:

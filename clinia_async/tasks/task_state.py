@@ -82,6 +82,14 @@ class TaskStats(EqualByFields):
         return self.done_at - since
 
 
+def check_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Raise `ConfigError` if another event loop runs than that of a session."""
+    if asyncio.get_running_loop() is not loop:
+        raise ConfigError(
+            "this session belongs to another event loop: make one for this loop; tokens hand tasks over"
+        )
+
+
 class StateReader:
     """What a task state asks its session for; one object for all states, as there may be 100,000."""
 
@@ -99,8 +107,19 @@ class StateReader:
         self.start = start
         """Start to poll this task: somebody waits for it."""
         self.telemetry = telemetry or Telemetry()
+        self.loop = asyncio.get_running_loop()
+        """The event loop of the session."""
         self.never_awaited = 0
         """Handles of accepted tasks that were dropped without anybody asking how they ended."""
+
+    def waiter(self) -> "Future":
+        """Return a future for one who waits, in the event loop of the session.
+
+        Raises:
+            ConfigError: another loop runs; what polls would wake nobody there.
+        """
+        check_loop(self.loop)
+        return self.loop.create_future()
 
 
 Future = asyncio.Future[None]
@@ -217,8 +236,8 @@ class TaskState:
 
     def end(self) -> Future:
         """Return a future for one waiter, which resolves when the task ends; start to poll."""
+        future = self._reader.waiter()
         self.retrieved = True
-        future = asyncio.get_running_loop().create_future()
         self._ended = _joined(self._ended, future)
         if not self.scheduled:
             self._start()
@@ -226,7 +245,7 @@ class TaskState:
 
     async def changed(self) -> None:
         """Wait until a poll sees something new."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._reader.waiter()
         self._changed = _joined(self._changed, future)
         self._start()
         await future

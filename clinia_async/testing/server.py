@@ -35,7 +35,10 @@ class EmulatorServer:
 
         Raises:
             OSError: the emulator cannot start; its port or data file is in use, for example.
+            RuntimeError: it is running already.
         """
+        if self._loop is not None:
+            raise RuntimeError("the emulator is running already: stop it first")
         self._loop = loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_run, args=(loop,), name="clinia emulator", daemon=True)
         self._thread.start()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clinia_async import ConfigError, Session
+from clinia_async import ConfigError, RequestTimeout, Session
 from clinia_async.telemetry import RequestEnded
 from tests.factories import create, session_at
 from tests.hostile import Hostile, after, persisted, refusal, stall
@@ -124,3 +124,13 @@ async def test_an_answer_that_comes_in_the_turn_of_the_cancel_is_kept() -> None:
         await asyncio.wait(callers)
         assert callers[0].cancelled()
         assert [await entry.task for entry in session.take_in_doubt() if entry.task]
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 brings eager tasks")
+async def test_a_write_that_fails_before_it_waits_leaves_nothing_with_eager_tasks() -> None:
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    async with Hostile() as server, session_at(server) as session:
+        for _ in range(3):
+            with pytest.raises(RequestTimeout):
+                await create(session, "p1", timeout=-1)
+        assert not session._engine.submissions.running

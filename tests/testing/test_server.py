@@ -116,3 +116,11 @@ def test_a_server_that_cannot_start_leaves_nothing() -> None:
 async def test_an_unopened_session_needs_no_closing(server: EmulatorServer) -> None:
     server.session()
     await asyncio.sleep(0)
+
+
+def test_a_server_that_runs_is_not_started_again(server: EmulatorServer) -> None:
+    url, threads = server.url, threading.active_count()
+    with pytest.raises(RuntimeError, match="running already"):
+        server.start()
+    assert (server.url, threading.active_count()) == (url, threads)
+    assert server.run(_create).id == "prac-1.org-9"

@@ -6,10 +6,11 @@ Each is taken as it is when the source gives it, for a source may change it befo
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 LONGEST_PULL = 0.005
@@ -21,10 +22,10 @@ _WEIGHED = frozenset({1, 8, 64})
 
 
 async def iter_batches(
-    items: Iterable[object] | AsyncIterable[object],
+    items: Iterable[S] | AsyncIterable[S],
     most: int,
     *,
-    take: Callable[[Any], T],
+    take: Callable[[S], T],
     weigh: Callable[[T], int] = lambda _: 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> AsyncGenerator[list[T], None]:
@@ -43,10 +44,10 @@ async def iter_batches(
         await batches.aclose()
 
 
-@frozen
-class _Bounds(Generic[T]):
+@frozen(repr=False)
+class _Bounds(Generic[S, T]):
     most: int
-    take: Callable[[Any], T]
+    take: Callable[[S], T]
     weigh: Callable[[T], int]
     clock: Callable[[], float]
     _heaviest: list[int] = field(factory=lambda: [0])
@@ -63,7 +64,7 @@ class _Bounds(Generic[T]):
         return count >= self.most or self._heaviest[0] * (count + 1) > LARGEST_BATCH or self.clock() >= until
 
 
-async def _iter_sync(items: Iterable[object], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
+async def _iter_sync(items: Iterable[S], bounds: _Bounds[S, T]) -> AsyncGenerator[list[T], None]:
     iterator, take = iter(items), bounds.take
     end: BaseException | None = None
     while end is None:
@@ -85,7 +86,7 @@ async def _iter_sync(items: Iterable[object], bounds: _Bounds[T]) -> AsyncGenera
         raise end
 
 
-async def _iter_async(items: AsyncIterable[object], bounds: _Bounds[T]) -> AsyncGenerator[list[T], None]:
+async def _iter_async(items: AsyncIterable[S], bounds: _Bounds[S, T]) -> AsyncGenerator[list[T], None]:
     held: list[T] = []
     given, wanted = asyncio.Event(), asyncio.Event()
 

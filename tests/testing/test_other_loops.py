@@ -1,0 +1,64 @@
+"""A task is waited for in the event loop of its session alone: elsewhere nothing would wake who waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+import clinia_async as clinia
+from clinia_async.emulator import Accepted, Constant, Emulator
+from clinia_async.testing import EmulatorServer
+
+ENDS = {"from_": clinia.Ref("prac-1", "practitioner"), "to": clinia.Ref("org-9", "organization")}
+Handle = clinia.Task[clinia.Relationship]
+
+
+async def _changes(session: clinia.Session, task: Handle) -> None:
+    async for _ in task.updates():
+        pass
+
+
+async def _completed(session: clinia.Session, task: Handle) -> None:
+    async for _ in session.as_completed([task]):
+        pass
+
+
+async def _ending(session: clinia.Session, task: Handle) -> None:
+    await task.ending()
+
+
+async def _awaited(session: clinia.Session, task: Handle) -> None:
+    await task
+
+
+WAYS: dict[str, Callable[[clinia.Session, Handle], Awaitable[object]]] = {
+    "await": _awaited,
+    "result": lambda _, task: task.result(),
+    "result within": lambda _, task: task.result(timeout=60),
+    "wait": lambda _, task: task.wait(),
+    "updates": _changes,
+    "ending": _ending,
+    "refresh": lambda _, task: task.refresh(),
+    "receipts": lambda _, task: task.receipts(),
+    "session.wait": lambda session, task: session.wait([task]),
+    "gather": lambda session, task: session.gather(task),
+    "as_completed": _completed,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_task_of_another_loop_is_refused_in_words(way: str) -> None:
+    with EmulatorServer(Emulator(default=Accepted(Constant(0.0)))) as server:
+
+        async def work() -> None:
+            async with server.session() as session:
+                task = await session.create_relationship("ehr", "works-at", **ENDS)  # type: ignore[arg-type]
+
+                async def wait() -> None:
+                    await WAYS[way](session, task)
+
+                with pytest.raises(clinia.ConfigError, match="another event loop"):
+                    await asyncio.to_thread(asyncio.run, asyncio.wait_for(wait(), 30))
+                assert (await task).id == "prac-1.org-9"  # nothing is left of that wait
+
+        asyncio.run(work())
