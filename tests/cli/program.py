@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.patience import PATIENCE
+
 DATA = Path(__file__).parent.parent / "data"
 DIRTY = DATA / "dirty-1k.ndjson"
 MIXED = DATA / "mixed-1k.ndjson"
-PATIENCE = 60
 
 
 _PROGRESS = re.compile(r"[\d,]+ read, |reading the input once")

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from clinia_async.emulator import Emulator
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
-PATIENCE = 30.0
 
 
 class Arrivals(Counter[str]):

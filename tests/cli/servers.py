@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
+
 Answer = Callable[[bytes], bytes]
 SILENCE = b""
 CERTIFICATES = Path(__file__).parent.parent / "matrix" / "certificates"

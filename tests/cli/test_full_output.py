@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from clinia_async.cli.exit_codes import ExitCode
-from tests.cli.program import PATIENCE, Cli, ended, line, start
+from tests.cli.program import Cli, ended, line, start
 from tests.cli.served import Served
+from tests.patience import PATIENCE
 
 COMMANDS = (
     "--version",

@@ -12,6 +12,7 @@ from clinia_async.cli.exit_codes import ExitCode
 from clinia_async.cli.lazy_group import group
 from clinia_async.cli.summaries import CALLS, SUMMARIES
 from tests.cli.program import WARNINGS_ARE_ERRORS, Cli, ended, start
+from tests.patience import PATIENCE
 
 HEAVY = ("aiohttp", "attr", "attrs", "cattrs", "orjson", "rich", "backoff")
 
@@ -105,7 +106,7 @@ heavy = sys.modules.keys() & set({HEAVY!r})
 assert not heavy, heavy
 """
     command = [sys.executable, *WARNINGS_ARE_ERRORS, "-c", program]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -124,7 +125,10 @@ def test_the_version() -> None:
 def test_without_its_extra_it_says_how_to_install_it() -> None:
     program = "import sys; sys.modules['click'] = None; import clinia_async.__main__"
     done = subprocess.run(
-        [sys.executable, *WARNINGS_ARE_ERRORS, "-c", program], capture_output=True, timeout=60, check=False
+        [sys.executable, *WARNINGS_ARE_ERRORS, "-c", program],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", INSTALL + "\n")
     assert "pip install 'clinia-async[cli]'" in INSTALL

@@ -13,6 +13,7 @@ import pytest
 from clinia_async.emulator import LogNormal, TooManyRequests
 from tests.cli.program import DIRTY, Cli, line
 from tests.cli.served import Served
+from tests.patience import PATIENCE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -34,7 +35,9 @@ def _browse(*arguments: str) -> bytes:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
     flags += [f"--user-data-dir={Path('browser').absolute()}"]
     page = Path("r.html").absolute().as_uri()
-    done = subprocess.run([CHROMIUM, *flags, *arguments, page], capture_output=True, timeout=90, check=True)
+    done = subprocess.run(
+        [CHROMIUM, *flags, *arguments, page], capture_output=True, timeout=PATIENCE, check=True
+    )
     return done.stdout
 
 

@@ -15,6 +15,7 @@ import pytest
 from clinia_async import InputError
 from clinia_async.ingest.readers import spool
 from tests.cli.program import DATA, Cli, ended, line, start
+from tests.patience import PATIENCE
 
 FILES = DATA / "files"
 EXIT_CODES = {
@@ -188,7 +189,7 @@ def test_a_pipe_may_bring_its_first_byte_alone(head: int) -> None:
     feeding.start()
     process = start("validate", "-", "--json", stdin=reading)
     os.close(reading)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     feeding.join()
     assert (process.returncode, json.loads(out)["good"]) == (0, 1)
 

@@ -14,9 +14,10 @@ from clinia_async.cli.runs.ingest import STOPPING
 from clinia_async.cli.runs.writes import OUTCOME_UNKNOWN, WAITING
 from clinia_async.emulator import Accepted, Constant
 from tests.cli.conftest import lead_to
-from tests.cli.program import MIXED, PATIENCE, Cli, ended, line, read_line, start
+from tests.cli.program import MIXED, Cli, ended, line, read_line, start
 from tests.cli.served import Served
 from tests.cli.servers import UnusualServer, reply
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -13,7 +13,8 @@ from clinia_async.emulator import Accepted, Constant
 from clinia_async.ingest.journal.folder import JournalFolder
 from tests.cli.conftest import lead_to
 from tests.cli.program import Cli, ended, line, start
-from tests.cli.served import PATIENCE, Served
+from tests.cli.served import Served
+from tests.patience import PATIENCE
 
 
 def _records(count: int, *more: str) -> Path:

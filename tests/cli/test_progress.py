@@ -33,6 +33,7 @@ from clinia_async.transport.adaptive_limit import AdaptiveLimit
 from clinia_async.transport.permits import LoadSignal
 from tests.cli.program import DIRTY, line, start
 from tests.factories import session_at
+from tests.patience import PATIENCE
 
 
 def _report() -> Report:
@@ -302,7 +303,7 @@ def test_a_terminal_shows_it_live_and_the_report_is_left_alone(monkeypatch: pyte
     reading.start()
     process = start("ingest", DIRTY, "--source", "s", "--emulator", "--json", stderr=terminal)
     os.close(terminal)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     reading.join(60)
     os.close(screen)
     assert process.returncode == 1

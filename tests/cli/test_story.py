@@ -18,8 +18,9 @@ from clinia_async.emulator import Constant
 from clinia_async.emulator.exchange import Reply
 from clinia_async.emulator.faults import Attempt, Fault
 from tests.cli.conftest import lead_to
-from tests.cli.program import PATIENCE, Cli, ended, read_line, start
+from tests.cli.program import Cli, ended, read_line, start
 from tests.cli.served import Served
+from tests.patience import PATIENCE
 
 pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
 

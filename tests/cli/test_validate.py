@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.program import DATA, DIRTY, PATIENCE, Cli, ended, line, start
+from tests.cli.program import DATA, DIRTY, Cli, ended, line, start
+from tests.patience import PATIENCE
 
 LARGE = DATA / "practises-at-100k.ndjson.gz"
 

@@ -12,6 +12,7 @@ import pytest
 import clinia_async
 from clinia_async import telemetry
 from tests.docs.snippets import missing_output, script, snippets
+from tests.patience import PATIENCE
 from tests.readme_commands import commands
 
 pytestmark = pytest.mark.campaign
@@ -22,11 +23,6 @@ HEAVY = set(commands((ROOT / "README.md").read_text(encoding="utf-8")))
 """What the README tells a newcomer to run in a clone: `python -m tests.readme_commands` runs it, in CI."""
 
 
-_LONGEST = 400
-"""Seconds that a page may take on a busy machine; a quiet one needs a few."""
-
-
-@pytest.mark.timeout(_LONGEST + 20)
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_snippet_of_the_page_runs(path: Path, tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")
@@ -38,7 +34,7 @@ def test_every_snippet_of_the_page_runs(path: Path, tmp_path: Path) -> None:
         ["bash", "-c", script(page, tmp_path)],
         capture_output=True,
         text=True,
-        timeout=_LONGEST,
+        timeout=PATIENCE,
         check=False,
         cwd=tmp_path,
         env=environment,

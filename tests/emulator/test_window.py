@@ -16,6 +16,7 @@ from clinia_async.emulator.exchange import Reply
 from clinia_async.emulator.inspection import Page
 from clinia_async.testing import EmulatorServer
 from tests.emulator.raw import Raw, operation, resource, write
+from tests.patience import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, as Debian's package `chromium`")
@@ -101,7 +102,7 @@ def _browse(*arguments: str, folder: Path) -> str:
         [CHROMIUM, *options, "--virtual-time-budget=3000", *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=True,
     )
     return ran.stdout
@@ -116,7 +117,6 @@ async def _work(session: clinia.Session) -> None:
 
 
 @in_a_browser
-@pytest.mark.timeout(200)
 def test_a_browser_draws_what_the_emulator_holds(server: EmulatorServer, tmp_path: Path) -> None:
     server.on("create_relationship").lose_reply()
     server.run(_work)
@@ -129,7 +129,6 @@ def test_a_browser_draws_what_the_emulator_holds(server: EmulatorServer, tmp_pat
 
 
 @in_a_browser
-@pytest.mark.timeout(200)
 def test_a_screenshot_can_be_taken(server: EmulatorServer, tmp_path: Path) -> None:
     server.run(_work)
     picture = tmp_path / "window.png"
@@ -138,7 +137,6 @@ def test_a_screenshot_can_be_taken(server: EmulatorServer, tmp_path: Path) -> No
 
 
 @in_a_browser
-@pytest.mark.timeout(200)
 def test_the_page_is_live(server: EmulatorServer, tmp_path: Path) -> None:
     """The page asks again and again while it is open, and its own requests are not counted."""
     assert server.emulator._running is not None

@@ -34,18 +34,21 @@ from tests.factories import KEY
 from tests.hostile import Hostile, after, persisted
 from tests.ingest.running import SOURCE, run, session_for, stored_data, writes
 from tests.matrix.stage import Stage, create, get, not_here, poll, row
+from tests.patience import PATIENCE
 from tests.privileges import without_rights_of_root
 
 ROOT = Path(__file__).parents[2]
 D = Disposition
 
 
-async def module(*arguments: str, seconds: float = 200) -> str:
+async def module(*arguments: str) -> str:
     """Run a module of the tests in an interpreter of its own; return what it prints."""
     command = [sys.executable, "-m", *arguments]
 
     def work() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
 
     ran = await asyncio.to_thread(work)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
@@ -105,7 +108,7 @@ async def signals(stage: Stage) -> None:
             assert process.stderr is not None
             process.stderr.readline()
             process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         return process.returncode
 
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
@@ -132,7 +135,9 @@ async def order_of_calls(stage: Stage) -> None:
     command = ["strace", "-f", "-y", "-s", "80", "-o", str(trace), "-e", "trace=fdatasync,fsync,sendto,write"]
     command += [sys.executable, "-c", program, str(stage.folder / "j")]
     ran = await asyncio.to_thread(
-        lambda: subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+        lambda: subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
     )
     if ran.returncode and "ptrace" in ran.stderr:
         return  # this machine lets nobody trace
@@ -370,13 +375,17 @@ def fork(how: str, journal: Path) -> None:
         url = service.stdout.readline().strip()
         command = [*program, FORKING, how, url, str(journal)]
         try:
-            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            ran = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
             assert ran.returncode == 0, ran.stderr[-2000:]
             if how != "the interpreter ends":
                 assert ran.stdout.startswith("child 0\n"), "it is told what to do instead"
             else:
                 again = [*program, FORKING, "no fork", url, str(journal)]
-                ran = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+                ran = subprocess.run(
+                    again, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+                )
             assert ran.stdout.endswith("landed 200\n"), ran.stdout + ran.stderr[-2000:]
         finally:
             said, _ = service.communicate("")
@@ -450,7 +459,7 @@ async def interpreter_ends(stage: Stage) -> None:
         command = [sys.executable, "-c", program, str(stage.folder / way), way]
         ran = await asyncio.to_thread(
             lambda command=command: subprocess.run(
-                command, cwd=ROOT, capture_output=True, timeout=60, check=False
+                command, cwd=ROOT, capture_output=True, timeout=PATIENCE, check=False
             )
         )
         assert ran.returncode == 7

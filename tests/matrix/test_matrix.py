@@ -23,7 +23,6 @@ NUMBERS = [pytest.param(row, marks=pytest.mark.campaign) if row in LONG else row
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.timeout(300)
 async def test_row(
     number: int,
     tmp_path: Path,
