@@ -342,8 +342,9 @@ async def test_whoever_keeps_a_failure_does_not_keep_its_chunk() -> None:
     assert landed.record is landed.record
 
 
-async def test_a_reader_that_stops_reading_stops_the_job() -> None:
-    chunk, bound = 2500, pending_chunks.MOST_RECORDS
+async def test_a_reader_that_stops_reading_stops_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk, bound = 500, 10_000
+    monkeypatch.setattr(pending_chunks, "MOST_RECORDS", bound)
     count = bound + 15_000
     async with Emulator() as emulator, session_for(emulator) as session:
         items = (write(f"p{number}", "o") for number in range(count))

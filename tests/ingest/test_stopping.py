@@ -37,8 +37,8 @@ async def endless_async() -> AsyncIterator[CreateRelationship]:
 
 
 def slow_service() -> Emulator:
-    mode = Accepted(Constant(12.0))
-    return Emulator(default=mode, bulk=Constant(12.0), bundle=mode)
+    mode = Accepted(Constant(3.0))
+    return Emulator(default=mode, bulk=Constant(3.0), bundle=mode)
 
 
 # ------------------------------------------------------------------------------ stop()
@@ -242,8 +242,8 @@ async def test_the_report_is_true_while_the_job_runs() -> None:
     async with slow_service() as emulator, session_for(emulator) as session:
         job = Ingestion(session, SOURCE, writes(200), chunk=SMALL)
         async with job:
-            await asyncio.sleep(5)
-            assert job.report.seconds == pytest.approx(5, abs=0.1)
+            await asyncio.sleep(2)
+            assert job.report.seconds == pytest.approx(2, abs=0.1)
             assert job.report.most_in_flight > 0
             assert job.report.concurrency > 0
             async for _ in job:

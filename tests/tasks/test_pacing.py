@@ -65,6 +65,7 @@ def test_a_law_with_two_modes_is_learned() -> None:
     assert got.mean <= 1.7 * least_delay(distribution, got.polls)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(("title", "delay"), [("always 0.3 s", 0.05), ("always 3 s", 0.2)])
 def test_what_always_takes_as_long_costs_few_polls(title: str, delay: float) -> None:
     got = simulate(LearnedPace(), TUNED_ON[title])

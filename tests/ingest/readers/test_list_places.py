@@ -138,7 +138,7 @@ def test_what_stands_around_elements_does_not_grow_with_them(between: str, size:
 async def test_a_long_list_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     count = 60_000
-    path.write_text("[" + ",".join('{"type":"t","data":{}}' for _ in range(count)) + "]")
+    path.write_text("[" + ",".join('{"type":"t","id":"id","data":{}}' for _ in range(count)) + "]")
     assert [type(each) for each in await read_file(path)] == [Record] * count
 
 
