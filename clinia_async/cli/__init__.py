@@ -7,6 +7,7 @@ Rules about records and answers do not belong here.
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 INSTALL = "error: the command line needs its extra: pip install 'clinia-async[cli]'"
 _USAGE, _INTERRUPTED = 2, 130
@@ -16,6 +17,7 @@ _LAST_OF_STANDARD = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     _open_closed_streams()
+    _escape_what_cannot_be_shown()
     try:
         from clinia_async.cli.lazy_group import run  # noqa: PLC0415  click is an extra
     except ModuleNotFoundError as error:
@@ -26,6 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return run(arguments)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Write letters that the encoding of the terminal does not have as escapes, as `\\u2620`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _open_closed_streams() -> None:

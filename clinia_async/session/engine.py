@@ -420,7 +420,8 @@ class Engine:
         kind, source, task = state.kind, state.source or "", fingerprint(state.known_id)
         status, failure = None, None
         try:
-            with self.telemetry.span("poll", clinia__task__kind=kind, clinia__source=source):
+            within = state.wait_context
+            with self.telemetry.span("poll", within, clinia__task__kind=kind, clinia__source=source):
                 snapshot = await self._poll_once(state, receipts)
             status = snapshot.status
         except RequestError as error:

@@ -34,6 +34,7 @@ from clinia_async.errors.settings import Number, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
+from clinia_async.tasks.detached import create_detached
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
 
@@ -181,7 +182,7 @@ class Poller:
 
     def _start_workers(self) -> None:
         while len(self._workers) < self._settings.in_flight and (state := self._next_due()) is not None:
-            worker = asyncio.get_running_loop().create_task(self._work(state), name="clinia-poll")
+            worker = create_detached(self._work(state), "clinia-poll")
             self._workers.add(worker)
             worker.add_done_callback(self._worked)
         if self._due:
@@ -212,6 +213,7 @@ class Poller:
 
     def _forget(self, state: TaskState) -> None:
         state.scheduled = False
+        state.wait_context = None
         state.bad_answers = None
         self.scheduled -= 1
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
 from typing import NamedTuple
 
 from attrs import frozen
@@ -149,6 +150,7 @@ class TaskState:
         "seen_pending_at",
         "source",
         "submitted_at",
+        "wait_context",
         "wants_receipts",
     )
 
@@ -182,6 +184,8 @@ class TaskState:
         """Whether an answer to the write was lost, as its handles say; tokens keep it."""
         self.retrieved = stats.resumed
         """Whether anybody asked how the task ended, or took its token."""
+        self.wait_context: Context | None = None
+        """The context of the last waiter, where spans are made: those of polls are below its own."""
         self._reader = reader
         self._changed: Waiters = None
         self._ended: Waiters = None
@@ -236,7 +240,7 @@ class TaskState:
 
     def end(self) -> Future:
         """Return a future for one waiter, which resolves when the task ends; start to poll."""
-        future = self._reader.waiter()
+        future = self._waiter()
         self.retrieved = True
         self._ended = _joined(self._ended, future)
         if not self.scheduled:
@@ -245,7 +249,7 @@ class TaskState:
 
     async def changed(self) -> None:
         """Wait until a poll sees something new."""
-        future = self._reader.waiter()
+        future = self._waiter()
         self._changed = _joined(self._changed, future)
         self._start()
         await future
@@ -355,6 +359,12 @@ class TaskState:
         for future in waiters:
             if not future.done():
                 future.set_exception(copy_for_raise(error))
+
+    def _waiter(self) -> Future:
+        future = self._reader.waiter()
+        if self.is_observed:
+            self.wait_context = copy_context()
+        return future
 
     def wait_span(self) -> AbstractContextManager[object]:
         """A span around a wait for the end."""

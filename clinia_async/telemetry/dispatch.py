@@ -4,6 +4,8 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context
+from functools import partial
 from typing import Protocol
 
 from attrs import fields
@@ -84,12 +86,16 @@ class Telemetry:
                 )
 
     @contextmanager
-    def span(self, name: str, **attributes: object) -> Iterator[Span | None]:
-        """A span around the block, and the parent of those that start in it; None without a tracer."""
+    def span(self, name: str, within: Context | None = None, **attributes: object) -> Iterator[Span | None]:
+        """A span around the block, and the parent of those that start in it; None without a tracer.
+
+        Its own parent is the current span, or that of the context `within`.
+        """
         if self.tracer is None:
             yield None
             return
-        span = self.tracer.start(name, **attributes)
+        start = partial(self.tracer.start, name, **attributes)
+        span = start() if within is None else within.run(start)
         try:
             with self.tracer.current(span):
                 yield span

@@ -99,3 +99,17 @@ def test_a_name_that_is_not_utf_8(processes: int, cli: Cli) -> None:
         assert ran.code == ExitCode.FAILED
         assert "the emulator holds 1 relationships" in ran.out
     assert len(Path(os.fsdecode(b"clinics-\xff.dead.ndjson")).read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("output", ["table", "json", "ndjson"])
+def test_letters_that_the_terminal_does_not_have_are_escaped(
+    output: str, cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.ndjson").write_text(line("aa", data={"note": "\u2620"}))
+    assert cli("ingest", "a.ndjson", "--source", "ehr").code == 0
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    ran = ended(
+        start("relationship", "get", "practises-at", "aa.org-1", "--source", "ehr", "--output", output)
+    )
+    assert (ran.code, ran.err) == (ExitCode.OK, "")
+    assert "\u2620" in ran.out or "\\u2620" in ran.out

@@ -1,5 +1,7 @@
 """The spans and metrics of the real SDK of OpenTelemetry."""
 
+import asyncio
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -97,3 +99,17 @@ async def test_a_job_is_a_span_with_a_span_for_each_chunk(spans: InMemorySpanExp
     found = tree(spans)
     assert [span.name for span in found["ingest"]].count("chunk") == 2
     assert {"bulk"} <= {span.name for span in found["chunk"]}
+
+
+async def test_a_poll_is_a_span_below_the_wait_for_its_own_task(spans: InMemorySpanExporter) -> None:
+    async def call(name: str) -> None:
+        with trace.get_tracer("the program").start_as_current_span(name):
+            task = await session.create_relationship(SOURCE, TYPE, from_=Ref(name, "x"), to=TO)
+            await task
+
+    async with Emulator(default=Accepted(Constant(0.5))) as emulator, session_at(emulator) as session:
+        await asyncio.gather(call("anna"), call("ben"), call("cleo"))
+    found = tree(spans)
+    polls = [span for span in found["wait"] if span.name == "poll"]
+    assert len({span.context.trace_id for span in polls}) == 3
+    assert [span.name for parent in found for span in found[parent]].count("poll") == len(polls)

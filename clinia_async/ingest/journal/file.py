@@ -136,7 +136,9 @@ def _publish(draft: Path, path: Path) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    # absolute, because SQLite gives ":memory:" and names that begin with "file:" a meaning of its own
+    name = path.absolute()
+    connection = sqlite3.connect(name, isolation_level=None, timeout=0, check_same_thread=False)
     error: JournalError
     try:
         _prepare(connection)

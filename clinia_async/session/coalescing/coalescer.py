@@ -47,6 +47,7 @@ from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, Shar
 from clinia_async.session.coalescing.pending_write import Name, PendingWrite, handed_over
 from clinia_async.session.coalescing.waiters import wake_together
 from clinia_async.session.submissions import Submissions
+from clinia_async.tasks.detached import create_detached
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
 from clinia_async.transport.sender import Delivery
@@ -194,17 +195,23 @@ class Coalescer:
         batch = self._gathering.pop(group)
         batch.timer.cancel()
         self._sizes[group] = len(batch.writes)
-        self._own(self._send_batch(batch), then=partial(self._end_turns, batch))
+        sending, is_shared = self._send_batch(batch), len(batch.writes) > 1
+        self._own(sending, is_shared=is_shared, then=partial(self._end_turns, batch))
         if len(self._turns) > self._sweep_at:
             over = {turn for turn in set(self._turns.values()) if turn.is_over()}
             self._turns = {name: turn for name, turn in self._turns.items() if turn not in over}
             self._sweep_at = 2 * len(self._turns) + _FEW_TURNS
 
     def _own(
-        self, work: Coroutine[object, object, None], then: Callable[[asyncio.Task[None]], None] | None = None
+        self,
+        work: Coroutine[object, object, None],
+        *,
+        is_shared: bool = True,
+        then: Callable[[asyncio.Task[None]], None] | None = None,
     ) -> None:
         """Run `work` in a task of the session, and `then` once it has ended in whatever way."""
-        sender = asyncio.get_running_loop().create_task(work, name="clinia-bulk")
+        start = create_detached if is_shared else asyncio.create_task
+        sender = start(work, name="clinia-bulk")
         self._senders.add(sender)
         sender.add_done_callback(self._senders.discard)
         if then is not None:

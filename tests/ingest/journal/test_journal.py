@@ -1,6 +1,7 @@
 """A job with a journal, stopped at any moment, goes on as if it had never been."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -343,3 +344,16 @@ async def test_lines_that_landed_are_not_read_again(
     assert [*map(repr, again.outcomes)] == [*map(repr, slow.outcomes)]
     assert read < len(lines) if extra in {"", "  \n", "last"} else read >= 740
     assert longer.report.read == first.report.read + 1
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:j.db", "file:j.db?mode=memory", "j#1%20.db"])
+async def test_a_journal_may_have_a_name_that_sqlite_gives_a_meaning(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with Emulator() as emulator:
+        first = await run(emulator, writes(20), journal=name)
+        again = await run(emulator, writes(20), journal=name)
+    assert first.error is again.error is None
+    assert (again.report.reported_before, again.report.sent) == (20, 0)
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
