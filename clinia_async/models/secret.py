@@ -23,7 +23,7 @@ class Secret:
         return "Secret(***)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret can be neither copied nor pickled")
+        raise TypeError("a secret can be neither copied nor pickled, nor can a session, which holds one")
 
 
 def fingerprint(identifier: object) -> str:

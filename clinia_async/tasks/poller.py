@@ -230,8 +230,9 @@ class Poller:
         due = None
         try:
             due = await self._poll_and_plan(state)
-        except Exception:
-            self._fail_waiters(state, "a fault of this library")  # nobody may be left waiting for ever
+        except (Exception, asyncio.CancelledError) as error:
+            if not self._closed:  # nobody may be left waiting for ever
+                self._fail_waiters(state, f"{type(error).__name__} in this library or in Polling.pace")
             raise
         finally:
             self._in_flight.discard(state)

@@ -7,7 +7,7 @@ result.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 from clinia_async.calls.conflicts import Existing
 from clinia_async.calls.reconciliation import UNPROVEN, Statement, statement_of_answer
@@ -348,6 +348,9 @@ class Task(Generic[R]):
                 fingerprint(self.id),
                 state.snapshot.status,
             )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a task can be neither copied nor pickled: task.token() hands it over")
 
     def __repr__(self) -> str:
         name = "at once" if self.id is None else f"{self.kind} {fingerprint(self.id)}"

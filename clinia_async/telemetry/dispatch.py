@@ -1,5 +1,6 @@
 """From an event to the observers, the log and OpenTelemetry."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,7 +79,7 @@ class Telemetry:
     def _safely(self, observer: Observer, event: Event) -> None:
         try:
             observer(event)
-        except Exception as error:  # noqa: BLE001  whatever an observer does, the work goes on
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  whatever it does, the work goes on
             if not self._has_failed:
                 self._has_failed = True
                 ROOT.error(

@@ -85,14 +85,15 @@ class EmulatorServer:
     def run(self, work: Callable[[Session], Awaitable[_T]]) -> _T:
         """Run asynchronous work with a session on the emulator's thread, and return its result.
 
-        For synchronous tests: `server.run(lambda session: session.get_source("ehr"))`.
+        For synchronous tests: `server.run(lambda session: session.get_source("ehr"))`. The work may take as
+        long as it needs; whatever interrupts the wait for it cancels it.
         """
 
         async def run() -> _T:
             async with self.session() as session:
                 return await work(session)
 
-        return self._run(run)
+        return self._run(run, limit=None)
 
     # Before the service is called
 
@@ -157,10 +158,20 @@ class EmulatorServer:
 
         return self._run(call)
 
-    def _run(self, work: Callable[[], Coroutine[object, object, _T]]) -> _T:
+    def _run(
+        self, work: Callable[[], Coroutine[object, object, _T]], *, limit: float | None = _TIMEOUT
+    ) -> _T:
         if self._loop is None:
             raise RuntimeError("the emulator is not running")
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(_TIMEOUT)
+        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            return future.result(limit)
+        except TimeoutError:
+            if future.done():  # it is the work's own
+                raise
+        finally:
+            future.cancel()
+        raise TimeoutError(f"the thread of the emulator is busy: nothing came of it in {limit:.0f} seconds")
 
     def _end_thread(self) -> None:
         loop, thread = self._loop, self._thread

@@ -227,7 +227,11 @@ class Transport:
         except RequestError as error:
             failure = error.with_traceback(None)
         except asyncio.CancelledError as error:
-            failure = asyncio.CancelledError(*error.args)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                failure = asyncio.CancelledError(*error.args)
+            else:  # nobody cancels this task: a hook raised it
+                failure = self._failure_of(error, request, sent)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = self._failure_of(error, request, sent)
         finally:
@@ -237,7 +241,7 @@ class Transport:
         failure.__context__ = None
         raise failure
 
-    def _failure_of(self, error: Exception, request: Request, sent: BytesSent) -> RequestError:
+    def _failure_of(self, error: BaseException, request: Request, sent: BytesSent) -> RequestError:
         host = self._places[request.host].host
         return failure_of(error, request, sent=sent.happened, in_doubt=sent.in_doubt, host=host)
 
@@ -326,6 +330,9 @@ class Transport:
     def _make_client(self, borrowed: HttpSession | None) -> HttpSession:
         if borrowed is not None and (borrowed.closed or borrowed.connector is None):
             raise ConfigError("the http_session is closed: give an open one")
+        loop = asyncio.get_running_loop()
+        if borrowed is not None and getattr(borrowed.connector, "_loop", loop) is not loop:
+            raise ConfigError("the http_session belongs to another event loop: give one of this loop")
         origins = [place.origin for place in self._places.values()]
         own = None if borrowed else Connector(self._options.connections, _trust(*origins))
         client = aiohttp.ClientSession(

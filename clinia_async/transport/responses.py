@@ -200,7 +200,7 @@ def _decoded(document: object) -> ErrorInfo:
 
 
 def failure_of(
-    error: Exception, request: Request | None, *, sent: bool, host: str, in_doubt: bool = False
+    error: BaseException, request: Request | None, *, sent: bool, host: str, in_doubt: bool = False
 ) -> RequestError:
     """Return our own error for a foreign one: host and reason, never the text of the foreign one.
 
@@ -214,7 +214,7 @@ def failure_of(
     return statement_without_answer(sent=not never_left).on(failure)
 
 
-def _failure_of(error: Exception, where: str, host: str, *, never_left: bool) -> RequestError:
+def _failure_of(error: BaseException, where: str, host: str, *, never_left: bool) -> RequestError:
     if isinstance(error, TimeoutError):
         reason = f"no connection to {host} in time" if never_left else "no answer in time"
         timeout = RequestTimeout(f"{where}{reason}")
@@ -251,7 +251,7 @@ _CHECK_TLS = "check workspace or base_url, and that no proxy on the way takes th
 _CHECK_TRUST = "check workspace or base_url, the clock of this machine, and its certificates: SSL_CERT_FILE"
 
 
-def _reason(error: Exception, host: str) -> _Reason:
+def _reason(error: BaseException, host: str) -> _Reason:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _Reason(f"the proxy does not connect to {host}: it says {error.status}", _CHECK_PROXY)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
@@ -271,7 +271,7 @@ def _reason(error: Exception, host: str) -> _Reason:
     return _Reason(f"the connection to {host} failed{words}{kind}{again}")
 
 
-def _tls_reason(error: Exception, host: str) -> _Reason:
+def _tls_reason(error: BaseException, host: str) -> _Reason:
     if not isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _Reason(f"no TLS connection to {host} can be made", _CHECK_TLS)
     problem = getattr(error.certificate_error, "verify_message", "")
@@ -279,15 +279,15 @@ def _tls_reason(error: Exception, host: str) -> _Reason:
     return _Reason(text, _CHECK_TRUST)
 
 
-def _is_unknown_host(error: Exception) -> bool:
+def _is_unknown_host(error: BaseException) -> bool:
     if not isinstance(error, aiohttp.ClientConnectorDNSError):
         return False
     return error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
-def _safe_cause(error: Exception) -> OSError | None:
+def _safe_cause(error: BaseException) -> OSError | None:
     """The operating system's error behind one of aiohttp's, made anew: without traceback or headers."""
-    cause: Exception = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    cause: BaseException = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if not isinstance(cause, OSError) or cause.errno is None or isinstance(cause, aiohttp.ClientError):
         return None
     kind = socket.gaierror if isinstance(cause, socket.gaierror) else OSError

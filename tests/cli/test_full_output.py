@@ -102,7 +102,7 @@ def test_a_name_that_is_not_utf_8(processes: int, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("output", ["table", "json", "ndjson"])
-def test_letters_that_the_terminal_does_not_have_are_escaped(
+def test_text_that_the_terminal_cannot_show_is_escaped(
     output: str, cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("a.ndjson").write_text(line("aa", data={"note": "\u2620"}))

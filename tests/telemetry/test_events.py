@@ -1,5 +1,6 @@
 """What observers and the log are told of a write: each event, in order, and nothing of record or key."""
 
+import asyncio
 import logging
 
 import pytest
@@ -16,7 +17,15 @@ from clinia_async import (
     TaskKind,
     TaskStatus,
 )
-from clinia_async.emulator import Accepted, Constant, Emulator, LostReply, TooManyRequests, Unavailable
+from clinia_async.emulator import (
+    Accepted,
+    Constant,
+    Emulator,
+    LostReply,
+    Persisted,
+    TooManyRequests,
+    Unavailable,
+)
 from clinia_async.telemetry import (
     ChunkSent,
     Event,
@@ -79,14 +88,16 @@ async def test_events_hold_no_record_no_key_and_no_id() -> None:
         assert secret not in text
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError])
+@pytest.mark.parametrize("mode", [Persisted(), Accepted(Constant(0.2))])
 async def test_an_observer_that_fails_changes_nothing_and_is_logged_once(
-    caplog: pytest.LogCaptureFixture,
+    kind: type[BaseException], mode: Persisted | Accepted, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: Event) -> None:
-        raise RuntimeError(CANARY)
+        raise kind(CANARY)
 
     seen: list[Event] = []
-    async with Emulator() as emulator:
+    async with Emulator(default=mode) as emulator:
         async with session_at(emulator, observers=[broken, seen.append]) as session:
             await create(session)
         assert emulator.relationships() == 1

@@ -1,8 +1,11 @@
 """A task is waited for in the event loop of its session alone: elsewhere nothing would wake who waits."""
 
 import asyncio
+import copy
+import pickle
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 import clinia_async as clinia
@@ -62,3 +65,29 @@ def test_a_task_of_another_loop_is_refused_in_words(way: str) -> None:
                 assert (await task).id == "prac-1.org-9"  # nothing is left of that wait
 
         asyncio.run(work())
+
+
+def test_an_http_session_of_another_loop_is_refused_in_words() -> None:
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def work(server: EmulatorServer) -> None:
+        session = clinia.Session(api_key=server.key, base_url=server.url, http_session=borrowed)
+        with pytest.raises(clinia.ConfigError, match="another event loop"):
+            await session.get_source("ehr")
+
+    with asyncio.Runner() as runner, EmulatorServer() as server:
+        borrowed = runner.run(make())
+        asyncio.run(work(server))
+        runner.run(borrowed.close())
+
+
+def test_a_task_says_how_it_is_handed_over() -> None:
+    async def work(session: clinia.Session) -> None:
+        task = await session.create_relationship("ehr", "works-at", **ENDS)  # type: ignore[arg-type]
+        for way in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=r"token\(\)"):
+                way(task)
+
+    with EmulatorServer() as server:
+        server.run(work)

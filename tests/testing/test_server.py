@@ -124,3 +124,32 @@ def test_a_server_that_runs_is_not_started_again(server: EmulatorServer) -> None
         server.start()
     assert (server.url, threading.active_count()) == (url, threads)
     assert server.run(_create).id == "prac-1.org-9"
+
+
+def test_work_may_take_long_and_a_step_that_hangs_is_named(
+    server: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    with pytest.raises(TimeoutError, match="thread of the emulator is busy"):
+        server._run(work, limit=0.01)
+    assert ended.wait(60), "it is not left to run on"
+    limits: list[object] = []
+    run = server._run
+    monkeypatch.setattr(server, "_run", lambda work, limit: [limits.append(limit), run(work, limit=limit)])
+    server.run(_create)
+    assert limits == [None]
+
+
+def test_a_timeout_of_the_work_is_its_own(server: EmulatorServer) -> None:
+    async def late(session: clinia.Session) -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        server.run(late)

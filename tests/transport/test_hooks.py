@@ -1,5 +1,6 @@
 """Hooks that others set on aiohttp are honoured always, and whatever the size of a request."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -8,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from clinia_async import Outcome, RequestError, Session
+from clinia_async import ConnectionFailed, Outcome, RequestError, Session
 from tests.factories import ONCE, create, session_at
-from tests.hostile import Hostile, by_target, persisted, reply
+from tests.hostile import Hostile, by_target, persisted, refusal, reply
 
 SIZES = [10, 40_000]
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -210,3 +211,24 @@ async def test_why_the_public_way_is_in_use_is_logged(
     assert [each.getMessage() for each in caplog.records if each.name == "clinia_async.transport"] == [
         f"requests go through ClientSession.request: there is {reason}"
     ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("when", ["on_request_start", "on_request_headers_sent", "on_request_end"])
+async def test_a_hook_that_is_cancelled_cancels_no_caller_and_closes_no_session(when: str, size: int) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    trace = aiohttp.TraceConfig()
+    getattr(trace, when).append(cancelled)
+    async with (
+        Hostile(otherwise=by_target({"GET": [refusal(404)]}, persisted)) as server,
+        aiohttp.ClientSession(trace_configs=[trace]) as client,
+        session_at(server, http_session=client, retry=ONCE) as session,
+    ):
+        with pytest.raises(ConnectionFailed, match="CancelledError") as caught:
+            await create(session, data={"note": "x" * size})
+        assert caught.value.outcome is Outcome.UNKNOWN or not server.requests
+        with pytest.raises(ConnectionFailed, match="CancelledError"):
+            await session.get_source("ehr")
+        assert not session.in_doubt

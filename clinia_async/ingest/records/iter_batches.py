@@ -5,7 +5,8 @@ Each is taken as it is when the source gives it, for a source may change it befo
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from types import GeneratorType
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -65,25 +66,33 @@ class _Bounds(Generic[S, T]):
 
 
 async def _iter_sync(items: Iterable[S], bounds: _Bounds[S, T]) -> AsyncGenerator[list[T], None]:
-    iterator, take = iter(items), bounds.take
+    iterator = iter(items)
     end: BaseException | None = None
-    while end is None:
-        batch: list[T] = []
-        until = bounds.begin()
-        try:
-            for item in iterator:
-                batch.append(take(item))
-                if bounds.is_full(batch, until):
-                    break
-            else:
-                end = StopIteration()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is raised behind the batch
-            end = error
-        if batch:
-            yield batch
-        await asyncio.sleep(0)  # a source that is not async never lets go of the loop by itself
+    try:
+        while end is None:
+            batch: list[T] = []
+            end = _pull(iterator, batch, bounds)
+            if batch:
+                yield batch
+            await asyncio.sleep(0)  # a source that is not async never lets go of the loop by itself
+    finally:
+        if isinstance(iterator, GeneratorType):
+            iterator.close()  # it may hold a file or a cursor, and its caller holds it
     if not isinstance(end, StopIteration):
         raise end
+
+
+def _pull(iterator: Iterator[S], batch: list[T], bounds: _Bounds[S, T]) -> BaseException | None:
+    """Fill a batch; return the end of the iterator if it came, or what it raises."""
+    until = bounds.begin()
+    try:
+        for item in iterator:
+            batch.append(bounds.take(item))
+            if bounds.is_full(batch, until):
+                return None
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is raised behind the batch
+        return error
+    return StopIteration()
 
 
 async def _iter_async(items: AsyncIterable[S], bounds: _Bounds[S, T]) -> AsyncGenerator[list[T], None]:

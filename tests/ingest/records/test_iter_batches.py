@@ -85,17 +85,25 @@ async def test_no_more_than_one_is_pulled_ahead() -> None:
     assert taken == 100
 
 
-async def test_whoever_leaves_closes_the_source() -> None:
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_whoever_leaves_closes_the_source(is_async: bool) -> None:
     closed = asyncio.Event()
 
-    async def source() -> AsyncIterator[int]:
+    async def asynchronous() -> AsyncIterator[int]:
         try:
             yield 1
             await asyncio.sleep(3600)
         finally:
             closed.set()
 
-    found = iter_batches(source(), 10, take=same)
+    def source() -> Iterator[int]:
+        try:
+            yield from [1] * 1000
+        finally:
+            closed.set()
+
+    items = asynchronous() if is_async else source()
+    found = iter_batches(items, 1, take=same)
     assert await anext(found) == [1]
     await found.aclose()
     assert closed.is_set()
