@@ -7,7 +7,7 @@ from functools import partial
 
 
 def create_detached(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-    """Run `work` in a task that has none of the context variables of whoever starts it.
+    """Run `work` in a task that has no context variable of the caller that starts it.
 
     Its spans and its log must not be those of the one caller that happened to start it, such as a request of
     a web service, and what that caller's variables hold must not live as long.
