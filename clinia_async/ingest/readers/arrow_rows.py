@@ -26,13 +26,17 @@ class ArrowRows:
         found = [self._find(name) for name in rows.columns]
         self._columns: list[tuple[Sequence[str], ColumnReader]] = found
 
-    def columns(self, batch: object) -> list[Sequence[object]]:
-        """Return the values of the mapped columns of a batch. Raises what Arrow raises for damage."""
+    def columns(self, batch: object, in_seconds: object = None) -> list[Sequence[object]]:
+        """Return the values of the mapped columns of a batch. Raises what Arrow raises for damage.
+
+        `in_seconds` is the same batch with moments of INT96 in seconds, where there are any.
+        """
         columns: list[Sequence[object]] = []
         for path, reader in self._columns:
             column = self._inside(batch, path)
             count: int = batch.num_rows  # type: ignore[attr-defined]
-            columns.append([None] * count if column is None else reader.read(column))
+            other = None if in_seconds is None else self._inside(in_seconds, path)
+            columns.append([None] * count if column is None else reader.read(column, other))
         return columns
 
     def _find(self, name: str) -> tuple[Sequence[str], ColumnReader]:

@@ -46,6 +46,7 @@ class UnsupportedType(Exception):
 
 
 Convert = Callable[[object], object]
+Join = Callable[[object, object], object]
 
 
 @frozen
@@ -59,19 +60,74 @@ class ColumnReader:
     convert_binary: Convert
     is_run_end_encoded: bool = False
 
-    def read(self, column: ArrowColumn) -> Sequence[object]:
-        """Return the values. Raises what Arrow raises for a column that is damaged."""
+    def read(self, column: ArrowColumn, in_seconds: ArrowColumn | None = None) -> Sequence[object]:
+        """Return the values. Raises what Arrow raises for a column that is damaged.
+
+        `in_seconds` is the column with moments of INT96 in seconds, where there are any.
+        """
         convert = self.convert
         if self.is_run_end_encoded:
             column = import_module("pyarrow.compute").run_end_decode(column)
         try:
-            same = column.type == self.container
-            values = (column if same else column.cast(self.container)).to_pylist()
+            values = _listed(column, self.container, in_seconds)
         except UnicodeDecodeError:  # one of its texts is none, but the others are
-            values, convert = column.cast(self.binary).to_pylist(), self.convert_binary
+            values, convert = _listed(column, self.binary, in_seconds), self.convert_binary
         if convert is None or (convert is _finite and _are_finite(values)):
             return values
         return [None if value is None else convert(value) for value in values]
+
+
+def _listed(column: ArrowColumn, container: object, in_seconds: ArrowColumn | None) -> list[object]:
+    values = (column if column.type == container else column.cast(container)).to_pylist()
+    if in_seconds is None or in_seconds.type == column.type:
+        return values
+    join = _join(import_module("pyarrow").types, column.type, in_seconds.type)
+    return [*map(join, values, in_seconds.cast(container).to_pylist())]
+
+
+def _join(is_: ModuleType, type_: object, in_seconds: object) -> Join:
+    """Return what makes one value of two, where one of the types has some timestamps in seconds."""
+
+    def inner(name: str) -> Join:
+        return _join(is_, getattr(type_, name), getattr(in_seconds, name))
+
+    if type_ == in_seconds:
+        return lambda value, _: value
+    if is_.is_timestamp(type_):
+        return _nanoseconds
+    if is_.is_struct(type_):
+        other = {field.name: field.type for field in in_seconds}  # type: ignore[attr-defined]
+        fields = {field.name: _join(is_, field.type, other[field.name]) for field in type_}  # type: ignore[attr-defined]
+        return partial(_join_struct, fields=fields)
+    if is_.is_map(type_):
+        return partial(_join_map, item=inner("item_type"))
+    return partial(_join_list, item=inner("value_type"))
+
+
+def _nanoseconds(ticks: object, seconds: object) -> object:
+    """Return nanoseconds of which Arrow gives the last 64 bits."""
+    if not isinstance(ticks, int) or not isinstance(seconds, int):
+        return None
+    whole = seconds * _TICKS["ns"]
+    return whole + (ticks - whole) % 2**64
+
+
+def _join_struct(value: object, other: object, fields: Mapping[str, Join]) -> object:
+    if not isinstance(value, dict) or not isinstance(other, dict):
+        return None
+    return {name: fields[name](inner, other[name]) for name, inner in value.items()}
+
+
+def _join_map(value: object, other: object, item: Join) -> object:
+    if not isinstance(value, list) or not isinstance(other, list):
+        return None
+    return [(key, item(inner, known)) for (key, inner), (_, known) in zip(value, other, strict=True)]
+
+
+def _join_list(value: object, other: object, item: Join) -> object:
+    if not isinstance(value, list) or not isinstance(other, list):
+        return None
+    return [*map(item, value, other)]
 
 
 def column_reader(arrow: ModuleType, type_: object, timezone: str | None, *, as_text: bool) -> ColumnReader:

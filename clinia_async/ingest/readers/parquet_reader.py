@@ -2,13 +2,18 @@
 
 A column may be a field of a struct, by its path with dots. `arrow_values` says what becomes of the types.
 Memory is bounded by one batch of rows and a page of each column mapped.
+
+Arrow has room for the years 1677 to 2262 in the nanoseconds that it makes of INT96, as Spark, Hive and Impala
+write moments, and gives others a wrong year. So a file with INT96 is read in seconds, too.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
@@ -55,11 +60,18 @@ class _Table:
         self._arrow = pyarrow()
         if path is None or not is_regular_file(path):
             raise InputError("Parquet must be a regular file: it is not read from front to back")
-        parquet = import_module("pyarrow.parquet")
+        open_ = partial(
+            import_module("pyarrow.parquet").ParquetFile,
+            path,
+            pre_buffer=False,
+            buffer_size=BLOCK,
+            memory_map=False,
+        )
         try:
-            self._file = opened.enter_context(
-                parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK, memory_map=False)
-            )
+            self._file = opened.enter_context(open_())
+            self._in_seconds = None
+            if any(column.physical_type == "INT96" for column in self._file.schema):
+                self._in_seconds = opened.enter_context(open_(coerce_int96_timestamp_unit="s"))
             self.schema = self._file.schema_arrow
             self.leaves = leaves(self.schema)  # a name may be no text
             self.rows: int = self._file.metadata.num_rows
@@ -73,9 +85,8 @@ class _Table:
         """Read the columns that `rows` needs. Raises `InputError` if one is missing or cannot be carried."""
         try:
             self._rows = ArrowRows(self.schema, rows, timezone)
-            self._batches = self._file.iter_batches(
-                self._rows_at_once(), columns=list(rows.columns), use_threads=False
-            )
+            files = [self._file] if self._in_seconds is None else [self._file, self._in_seconds]
+            self._batches = zip(*(self._read(file, rows) for file in files), strict=True)
         except InputError:
             raise
         except (self._arrow.ArrowException, OSError, ValueError):
@@ -91,14 +102,25 @@ class _Table:
             InputError: the file is damaged.
         """
         try:
-            batch = next(self._batches, None)
-            return None if batch is None else (batch.num_rows, self._rows.columns(batch))
+            batches = next(self._batches, None)
+            return None if batches is None else (batches[0].num_rows, self._rows.columns(*batches))
         except (self._arrow.ArrowException, OSError, ValueError):
             pass
         raise InputError("the input is damaged, or cannot be read to its end")
+
+    def _read(self, file: "_File", rows: RowReader) -> Iterator["_Batch"]:
+        return file.iter_batches(self._rows_at_once(), columns=list(rows.columns), use_threads=False)
 
     def _rows_at_once(self) -> int:
         metadata = self._file.metadata
         groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
         size = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
         return max(1, min(_ROWS, _BATCH // max(size, 1)))
+
+
+class _Batch(Protocol):
+    num_rows: int
+
+
+class _File(Protocol):
+    def iter_batches(self, batch_size: int, *, columns: list[str], use_threads: bool) -> Iterator[_Batch]: ...

@@ -583,6 +583,40 @@ async def test_str_reads_anything_that_has_a_text(values_: object, text: str, tm
     assert values(await read_file(path, columns=mapping)) == [text]
 
 
+FAR = dt.datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
+EARLY = dt.datetime(1, 1, 1, 0, 0, 0, 1)  # noqa: DTZ001
+NEAR = pa.scalar(-1, pa.timestamp("ns"))  # the last nanosecond of 1969
+INT96 = {
+    "far": (
+        pa.array([FAR, EARLY, None]),
+        ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000001Z", None],
+    ),
+    "near": (pa.array([NEAR, None]), ["1969-12-31T23:59:59.999999999Z", None]),
+    "lists": (pa.array([[FAR, None], [], None]), [["9999-12-31T23:59:59.999999Z", None], [], None]),
+    "structs": (
+        pa.array([{"at": EARLY, "n": 7}, None, {"at": None, "n": 8}]),
+        [{"at": "0001-01-01T00:00:00.000001Z", "n": 7}, None, {"n": 8}],
+    ),
+    "maps": (
+        pa.array([[("a", FAR), ("b", None)], []], pa.map_(pa.string(), pa.timestamp("us"))),
+        [{"a": "9999-12-31T23:59:59.999999Z"}, {}],
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 700])
+@pytest.mark.parametrize("kind", INT96)
+async def test_moments_of_int96_are_exact_in_every_year(kind: str, rows: int, tmp_path: Path) -> None:
+    column, wanted = INT96[kind]
+    path = tmp_path / "table.parquet"
+    table = pa.concat_tables([pa.table({"v": column})] * rows)
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True, row_group_size=900)
+    mapping = ColumnMapping.parse("type==t,data.v=v")
+    found = await read_file(path, columns=mapping, table=TableOptions(timezone="UTC"))
+    assert reported(found) == []
+    assert values(found) == wanted * rows
+
+
 async def test_naive_timestamps_are_in_the_time_zone_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     moments = pa.array([dt.datetime(2020, 7, 1, 12), dt.datetime(2020, 1, 1, 12, 0, 0, 5)])  # noqa: DTZ001
