@@ -93,7 +93,8 @@ _STRICT = json.JSONDecoder(
     parse_int=exact_int,
 )
 _VERBATIM = json.JSONDecoder(parse_float=orjson.Fragment)
-_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
+_BRACKET = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
+"""A string, which may go on to the end of the text, or a bracket."""
 _GAP = re.compile(r"[ \t\r\n]*")
 
 

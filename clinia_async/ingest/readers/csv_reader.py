@@ -164,10 +164,14 @@ def _with_hint(error: InputError, header: Sequence[str], delimiter: str) -> Inpu
         return InputError(_NO_NAMES)
     if len(header) != 1:
         return error
-    others = [known for mark, known in _DELIMITERS.items() if mark in header[0] and mark != delimiter]
-    if not others:
-        return error
-    return InputError(f"{error}; the header is one column: try --delimiter {others[0]}")
+    hint = _other_delimiter(header[0], delimiter)
+    return error if hint is None else InputError(f"{error}; the header is one column: {hint}")
+
+
+def _other_delimiter(text: str, delimiter: str, before: str = "") -> str | None:
+    """Return the option for a delimiter that stands in `text`, behind `before`."""
+    found = (known for mark, known in _DELIMITERS.items() if before + mark in text and mark != delimiter)
+    return next((f"try --delimiter {known}" for known in found), None)
 
 
 class CsvTable:
@@ -175,6 +179,7 @@ class CsvTable:
 
     def __init__(self, stream: InputStream, options: TableOptions) -> None:
         self._has_header = options.header
+        self._encoding = options.encoding
         self._lines = TextLines(stream, options.encoding)
         named = None if options.skip else self._named_delimiter()
         self.delimiter = options.delimiter or named or _default_delimiter(stream)
@@ -206,9 +211,13 @@ class CsvTable:
         if rows is None:
             raise self._error or InputError("the input is empty, and has no header: give one that has")
         (first,) = rows.cells
-        if isinstance(first, BadRow) or any(map(_NOT_TEXT.search, first)):
-            reason = first.reason if isinstance(first, BadRow) else "it is not in the encoding of the input"
-            raise InputError(f"the input has no header: {reason}; correct it")
+        if isinstance(first, BadRow):
+            advice = self._advice(first) or "correct it"
+            raise InputError(f"the input has no header: {first.reason}; {advice}")
+        if any(map(_NOT_TEXT.search, first)):
+            raise InputError(
+                f"the header is not in {self._encoding.upper()}: give its encoding with --encoding"
+            )
         self._width = len(first)
         return first
 
@@ -219,14 +228,22 @@ class CsvTable:
         while not self._width:
             rows = self._take(1)
             if rows is None:
+                advice = next(filter(None, map(self._advice, held)), "give one that has")
                 raise self._error or InputError(
-                    "the input has no row whose columns could be numbered: give one that has"
+                    f"the input has no row whose columns could be numbered: {advice}"
                 )
             held += rows.cells
             are_text = are_text and rows.are_text
             self._width = next((len(each) for each in rows.cells if not isinstance(each, BadRow)), 0)
         self._held = Rows(first, held, are_text)
         return [str(number) for number in range(1, self._width + 1)]
+
+    def _advice(self, row: Sequence[str] | BadRow) -> str | None:
+        """Return what to try for a row that is no CSV, if its marks stand before another delimiter."""
+        quote = self._marks.quote
+        if not isinstance(row, BadRow) or row.text is None or quote is None:
+            return None
+        return _other_delimiter(row.text, self.delimiter, quote)
 
     def rows(self) -> Rows | None:
         """Return the next rows; None at the end."""

@@ -20,7 +20,7 @@ Identity = tuple[str, str]
 _ADDRESS = re.compile(r"(?:((?i:https?)://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
 _PORTS = {"http": ":80", "https": ":443"}
 _OWN = re.compile(r"[^A-Za-z0-9-]")
-_FOREIGN = re.compile(r"(.+?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
+_FOREIGN = re.compile(r"(.{1,256}?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
 
 
 @define

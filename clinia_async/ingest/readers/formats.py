@@ -50,8 +50,9 @@ _ENDINGS = {
 _COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _BOM = b"\xef\xbb\xbf"
 _JSON_LIST = re.compile(rb'\s*\[\s*([\[{"\]0-9.-]|true|false|null|\Z)')
-_JSON_LINE = re.compile(rb'^\s*(\{|\[\s*[\[{"])', re.MULTILINE)
-_RESOURCE_TYPE = re.compile(rb'\s*\[?\s*\{\s*"resourceType"\s*:|^\s{1,8}"resourceType"\s*:', re.MULTILINE)
+_JSON_LINE = re.compile(rb'^[^\S\n]*+(\{|\[[^\S\n]*[\[{"])', re.MULTILINE)
+_RESOURCE = re.compile(rb'\s*+(?:\[\s*+)?\{\s*"resourceType"\s*:')
+_RESOURCE_TYPE = re.compile(rb'\{\s*"resourceType"\s*:|^[^\S\n]{1,8}"resourceType"[^\S\n]*:', re.MULTILINE)
 
 
 def format_asked(format_: InputFormat | str | None) -> InputFormat | None:
@@ -148,7 +149,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _is_fhir(start: bytes) -> bool:
-    if _RESOURCE_TYPE.match(start):
+    if _RESOURCE.match(start):
         return True
     value = _loads(_first_line(start))
     if isinstance(value, list):

@@ -19,7 +19,7 @@ from clinia_async.serialization.exact_json import loads
 _TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*"[^"{}\[\]]*+)*([{}\[\]"]|\Z)', re.DOTALL)
 """Passes over whole strings; what it ends with is a bracket, a string that is not whole, or nothing."""
 _KEY = re.compile(rb'(?<!\\)"[^"\\]*+(?:\\.[^"\\]*+)*"\Z', re.DOTALL)
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*(?:"|\Z)', re.DOTALL)
 _SPACE = b" \t\r\n"
 _LONGEST_KEY = 256
 """Bytes of the name of a list, as it is written."""

@@ -138,6 +138,25 @@ async def test_a_header_that_is_no_csv_says_so(sheet: Path) -> None:
         await read(sheet, "")
 
 
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolon"), ("\t", "tab"), ("|", "pipe")])
+@pytest.mark.parametrize("has_header", [True, False])
+async def test_quoted_cells_with_another_delimiter_name_it(
+    mark: str, name: str, has_header: bool, sheet: Path
+) -> None:
+    rows = "".join(f'"{one}"{mark}"{two}"\r\n' for one, two in [("id", "v"), ("aa", "1"), ("bb", "2")])
+    put(sheet, rows)
+    columns = ColumnMapping.parse("type==t,id=id" if has_header else "type==t,id=1")
+    with pytest.raises(InputError, match=f"try --delimiter {name}$"):
+        await read_file(sheet, columns=columns, table=TableOptions(header=has_header))
+    table = TableOptions(header=has_header, delimiter=name)
+    assert ids(await read_file(sheet, columns=columns, table=table))[-2:] == ["aa", "bb"]
+
+
+async def test_a_header_in_another_encoding_names_the_option(sheet: Path) -> None:
+    with pytest.raises(InputError, match="the header is not in ASCII: give its encoding with --encoding"):
+        await read(sheet, "id,größe\naa,1\n", encoding="ascii")
+
+
 CELL = st.text(st.sampled_from('ab",\n é'), max_size=6)
 ROWS = st.lists(st.tuples(CELL, CELL), min_size=1, max_size=12)
 
