@@ -27,6 +27,8 @@ _ROWS = 1024
 _BATCH = 4 * 1024 * 1024
 """Bytes of rows at once, as the file says their size, unless a row is larger."""
 
+_DAMAGED = "the input is damaged, or cannot be read to its end"
+
 RowsFor = Callable[[ColumnMapping], RowReader]
 
 
@@ -43,14 +45,16 @@ async def read_parquet(
         while (batch := await asyncio.to_thread(table.columns)) is not None:
             count, columns = batch
             if position is not None:
-                position.at((number - 1 + count) / table.rows)
+                position.at((number - 1 + count) / max(table.rows, 1))
             start, stop = max(options.skip - number + 1, 0), count if last is None else last - number + 1
             if start < stop:
                 numbers = range(number, number + count)[start:stop]
                 yield rows.read(numbers, [column[start:stop] for column in columns])
             number += count
             if last is not None and number > last:
-                break
+                return
+        if number - 1 != table.rows:
+            raise InputError(_DAMAGED)
 
 
 class _Table:
@@ -74,7 +78,10 @@ class _Table:
                 self._in_seconds = opened.enter_context(open_(coerce_int96_timestamp_unit="s"))
             self.schema = self._file.schema_arrow
             self.leaves = leaves(self.schema)  # a name may be no text
-            self.rows: int = self._file.metadata.num_rows
+            metadata = self._file.metadata
+            self._groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+            in_groups = sum(max(group.num_rows, 0) for group in self._groups)
+            self.rows: int = max(metadata.num_rows, in_groups)  # some files say 0 of themselves
         except (self._arrow.ArrowException, OSError, ValueError):
             pass  # raised below: the error of the library may quote what it has read
         else:
@@ -106,15 +113,13 @@ class _Table:
             return None if batches is None else (batches[0].num_rows, self._rows.columns(*batches))
         except (self._arrow.ArrowException, OSError, ValueError):
             pass
-        raise InputError("the input is damaged, or cannot be read to its end")
+        raise InputError(_DAMAGED)
 
     def _read(self, file: "_File", rows: RowReader) -> Iterator["_Batch"]:
         return file.iter_batches(self._rows_at_once(), columns=list(rows.columns), use_threads=False)
 
     def _rows_at_once(self) -> int:
-        metadata = self._file.metadata
-        groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-        size = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        size = max((group.total_byte_size // max(group.num_rows, 1) for group in self._groups), default=0)
         return max(1, min(_ROWS, _BATCH // max(size, 1)))
 
 

@@ -35,6 +35,7 @@ from clinia_async import (
     TableOptions,
     rows,
 )
+from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
 from clinia_async.ingest.readers.files import read_records
 from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
@@ -338,6 +339,33 @@ async def test_parquet_that_is_damaged_inside_is_an_error(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="damaged") as caught:
         await read_file(path, columns=ColumnMapping({"type": "type"}))
     assert CANARY not in str(caught.value)
+
+
+COUNT = b"\x16\xe8\x07"
+"""500 in the metadata of Parquet: of the file, of a column and of a group of rows."""
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("count", [b"\x16\x81\x00", b"\x16\x80\x00"], ids=["-1", "0"])
+@pytest.mark.parametrize("mapping", ["type==t", "type==t,data.v=v"])
+async def test_parquet_whose_counts_differ_loses_no_rows_in_silence(
+    place: int, count: bytes, mapping: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"v": [*range(500)]}), path)
+    parts = path.read_bytes().split(COUNT)
+    assert len(parts) == 4
+    path.write_bytes(COUNT.join(parts[: place + 1]) + count + COUNT.join(parts[place + 1 :]))
+    reading = ReadPosition()
+    token = READ_POSITION.set(reading)
+    try:
+        found = await read_file(path, columns=ColumnMapping.parse(mapping))
+    except InputError as error:
+        assert "damaged" in str(error)  # noqa: PT017  or all of it is read
+    else:
+        assert len(found) == 500
+    finally:
+        READ_POSITION.reset(token)
 
 
 def test_without_its_extra_it_says_how_to_install_it(tmp_path: Path) -> None:
