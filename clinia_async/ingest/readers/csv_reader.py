@@ -164,14 +164,17 @@ def _with_hint(error: InputError, header: Sequence[str], delimiter: str) -> Inpu
         return InputError(_NO_NAMES)
     if len(header) != 1:
         return error
-    hint = _other_delimiter(header[0], delimiter)
-    return error if hint is None else InputError(f"{error}; the header is one column: {hint}")
+    other = _other_delimiter(header[0], delimiter)
+    if other is None:
+        return error
+    return InputError(f"{error}; the header is one column: try --delimiter {other}")
 
 
 def _other_delimiter(text: str, delimiter: str, before: str = "") -> str | None:
-    """Return the option for a delimiter that stands in `text`, behind `before`."""
-    found = (known for mark, known in _DELIMITERS.items() if before + mark in text and mark != delimiter)
-    return next((f"try --delimiter {known}" for known in found), None)
+    """Return the name of another delimiter that stands in `text`, behind `before`."""
+    return next(
+        (known for mark, known in _DELIMITERS.items() if before + mark in text and mark != delimiter), None
+    )
 
 
 class CsvTable:
@@ -212,8 +215,10 @@ class CsvTable:
             raise self._error or InputError("the input is empty, and has no header: give one that has")
         (first,) = rows.cells
         if isinstance(first, BadRow):
-            advice = self._advice(first) or "correct it"
-            raise InputError(f"the input has no header: {first.reason}; {advice}")
+            other = self._other_delimiter(first)
+            if other is not None:
+                raise InputError(f"the input has no header: {first.reason}; try --delimiter {other}")
+            raise InputError(f"the input has no header: {first.reason}; correct it")
         if any(map(_NOT_TEXT.search, first)):
             raise InputError(
                 f"the header is not in {self._encoding.upper()}: give its encoding with --encoding"
@@ -228,18 +233,21 @@ class CsvTable:
         while not self._width:
             rows = self._take(1)
             if rows is None:
-                advice = next(filter(None, map(self._advice, held)), "give one that has")
-                raise self._error or InputError(
-                    f"the input has no row whose columns could be numbered: {advice}"
-                )
+                raise self._error or self._no_row(held)
             held += rows.cells
             are_text = are_text and rows.are_text
             self._width = next((len(each) for each in rows.cells if not isinstance(each, BadRow)), 0)
         self._held = Rows(first, held, are_text)
         return [str(number) for number in range(1, self._width + 1)]
 
-    def _advice(self, row: Sequence[str] | BadRow) -> str | None:
-        """Return what to try for a row that is no CSV, if its marks stand before another delimiter."""
+    def _no_row(self, held: list[Sequence[str] | BadRow]) -> InputError:
+        other = next(filter(None, map(self._other_delimiter, held)), None)
+        if other is not None:
+            return InputError(f"the input has no row without a fault: try --delimiter {other}")
+        return InputError("the input has no row whose columns could be numbered: give one that has")
+
+    def _other_delimiter(self, row: Sequence[str] | BadRow) -> str | None:
+        """Return the name of another delimiter, if the marks of a row that is no CSV stand before it."""
         quote = self._marks.quote
         if not isinstance(row, BadRow) or row.text is None or quote is None:
             return None
