@@ -4,6 +4,7 @@ A fixed number of workers take from one reader, so memory is flat whatever the i
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,8 @@ from clinia_async.tasks.early_poll import EarlyPollBackoff
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 _GRACE = 30.0
+
+_log = logging.getLogger("clinia_async.ingest")
 
 
 class Ingestion:
@@ -148,6 +151,7 @@ class Ingestion:
         self._in_flight: InFlight | None = None
         self._workers: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._is_iterated = False
 
     async def run(self) -> Report:
         """Run the whole job and return its report. Raises what ended the job, as the iteration does."""
@@ -188,6 +192,7 @@ class Ingestion:
     async def _iterate(self, *, landed: bool) -> AsyncIterator[RecordOutcome]:
         if self._running is None:
             raise ConfigError("a job runs inside `async with`: use `async with job:`")
+        self._is_iterated = True
         async for outcomes in self._outcomes.batches(landed=landed):
             for outcome in outcomes:
                 yield outcome
@@ -197,6 +202,8 @@ class Ingestion:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._running is not None:
+            if kind is None and not (self._is_iterated or self._running.done() or self.report.stopped_by):
+                _log.warning("a job was left at once, which ends it: use run(), or iterate over its outcomes")
             self._running.cancel()
             await wait_until_ended([self._running])
 

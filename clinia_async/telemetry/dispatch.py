@@ -117,7 +117,9 @@ def _short(value: object) -> str:
 
 
 def log_as_environment_says() -> None:
-    """Send the log to stderr if `CLINIA_LOG` names a level. May be called again.
+    """Send the log to stderr, or to the program's own handlers, if `CLINIA_LOG` names a level.
+
+    May be called again.
 
     Raises:
         ConfigError: `CLINIA_LOG` is no level.
@@ -131,6 +133,7 @@ def log_as_environment_says() -> None:
     if not any(isinstance(handler, logging.StreamHandler) for handler in ROOT.handlers):
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handler.addFilter(lambda _: not logging.root.handlers)  # which get the records, too
         ROOT.addHandler(handler)
 
 

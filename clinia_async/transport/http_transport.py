@@ -92,7 +92,8 @@ class TransportOptions(EqualByFields):
         connect: how long it may take to find the host and connect to it.
         attempt: how long one attempt may take, beyond what its body needs.
         slowest: bytes a second; an attempt may take as long as its body needs at this rate.
-        connections: how many connections a session opens, and so requests in flight, at most.
+        connections: how many connections a session opens, and so requests in flight, at most; those of an
+            `http_session` may be fewer.
         largest_answer: the largest body of an answer that is read.
 
     Raises:
@@ -352,9 +353,10 @@ class Transport:
 
     @property
     def connections(self) -> float:
-        """How many requests may be under way at once."""
+        """How many requests may be under way at once: what the options and the connector allow."""
         connector = self._client.connector
-        return (connector.limit if connector is not None else 0) or math.inf
+        limit = (connector.limit if connector is not None else 0) or math.inf
+        return min(limit, self._options.connections)
 
     async def close(self) -> None:
         """Close the connections, but for those of a borrowed session."""

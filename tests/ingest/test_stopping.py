@@ -252,3 +252,18 @@ async def test_the_report_is_true_while_the_job_runs() -> None:
         await asyncio.sleep(5)
         assert job.report.seconds == seconds
         assert job.report.most_in_flight > 0
+
+
+async def test_a_job_that_is_left_without_being_run_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async with Emulator() as emulator, session_for(emulator) as session:
+        async with Ingestion(session, SOURCE, writes(10)):
+            pass
+        assert "use run()" in caplog.text
+        caplog.clear()
+        async with Ingestion(session, SOURCE, writes(10)) as job:
+            async for _ in job:
+                break
+        async with Ingestion(session, SOURCE, writes(10)) as job:
+            job.stop()
+        await Ingestion(session, SOURCE, writes(10)).run()
+        assert caplog.text == ""

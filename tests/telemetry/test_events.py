@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 
 import pytest
 
@@ -125,9 +126,12 @@ async def test_nothing_is_reported_of_a_request_that_nobody_states(caplog: pytes
     assert not Telemetry().active
 
 
+@pytest.mark.parametrize("has_handler", [False, True])
 async def test_clinia_log_turns_the_log_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    has_handler: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    own = [logging.StreamHandler(sys.stderr)]
+    monkeypatch.setattr(logging.root, "handlers", own if has_handler else [])
     monkeypatch.setenv("CLINIA_LOG", "debug")
     monkeypatch.setattr(ROOT, "handlers", [logging.NullHandler()])
     monkeypatch.setattr(ROOT, "level", logging.NOTSET)
@@ -135,7 +139,8 @@ async def test_clinia_log_turns_the_log_on(
         await create(session)
     ROOT.setLevel(logging.NOTSET)
     said = capsys.readouterr().err
-    assert "clinia_async.requests RequestEnded method=POST" in said
+    assert said.count("RequestEnded method=POST") == 1, "once, with a handler of the program, too"
+    assert ("clinia_async.requests RequestEnded" in said) is not has_handler
     assert CANARY not in said
 
 

@@ -26,6 +26,7 @@ from clinia_async import (
     RequestError,
     Session,
     SessionClosed,
+    TransportOptions,
 )
 from tests.factories import ID, KEY, ONCE, SOURCE, STEADY, TYPE, create, record, session_at
 from tests.hostile import (
@@ -34,9 +35,11 @@ from tests.hostile import (
     Peer,
     Seen,
     accepted,
+    after,
     answer,
     chunked,
     close,
+    persisted,
     refusal,
     reply,
     task,
@@ -458,3 +461,18 @@ async def test_a_job_whose_borrowed_session_is_closed_ends_and_what_never_left_i
         assert found.report.by_disposition == (
             {Disposition.UNKNOWN: 1, Disposition.UNSENT: 4} if via == "single" else {Disposition.UNKNOWN: 5}
         )
+
+
+@pytest.mark.parametrize(("of_session", "of_connector", "most"), [(3, 100, 3), (100, 3, 3), (3, 0, 3)])
+async def test_no_more_connections_than_the_options_and_the_connector_allow(
+    of_session: int, of_connector: int, most: int
+) -> None:
+    async with (
+        Hostile(otherwise=after(1, persisted)) as server,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=of_connector)) as client,
+        session_at(
+            server, http_session=client, transport=TransportOptions(connections=of_session)
+        ) as session,
+    ):
+        await asyncio.gather(*(create(session, f"p{number}") for number in range(12)))
+        assert server.most_in_flight == most
