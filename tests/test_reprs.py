@@ -43,7 +43,7 @@ OUTCOMES = {
 }  # fmt: skip
 """Of values that show no data themselves."""
 PARTS = {
-    "_early", "_heaviest", "_samples", "base", "binary", "container", "convert", "convert_binary", "digest",
+    "_early", "_samples", "base", "binary", "container", "convert", "convert_binary", "digest",
     "home", "list_name", "open", "padding", "read", "rows_for", "schema", "step", "table", "types",
 }  # fmt: skip
 """Functions, codecs, hashes and servers."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from types import GeneratorType
 from typing import Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -51,18 +51,14 @@ class _Bounds(Generic[S, T]):
     take: Callable[[S], T]
     weigh: Callable[[T], int]
     clock: Callable[[], float]
-    _heaviest: list[int] = field(factory=lambda: [0])
 
-    def begin(self) -> float:
+    def end(self) -> float:
         """Return when the batch that begins now should end, by the clock."""
-        self._heaviest[0] = 0
         return self.clock() + LONGEST_PULL
 
-    def is_full(self, batch: list[T], until: float) -> bool:
-        count = len(batch)
-        if count in _WEIGHED:
-            self._heaviest[0] = max(self._heaviest[0], self.weigh(batch[-1]))
-        return count >= self.most or self._heaviest[0] * (count + 1) > LARGEST_BATCH or self.clock() >= until
+    def fitting(self, item: T) -> int:
+        """Return how many items as large as this one a batch may hold."""
+        return min(self.most, LARGEST_BATCH // max(1, self.weigh(item)))
 
 
 async def _iter_sync(items: Iterable[S], bounds: _Bounds[S, T]) -> AsyncGenerator[list[T], None]:
@@ -84,11 +80,15 @@ async def _iter_sync(items: Iterable[S], bounds: _Bounds[S, T]) -> AsyncGenerato
 
 def _pull(iterator: Iterator[S], batch: list[T], bounds: _Bounds[S, T]) -> BaseException | None:
     """Fill a batch; return the end of the iterator if it came, or what it raises."""
-    until = bounds.begin()
+    take, clock = bounds.take, bounds.clock
+    most, until = bounds.most, bounds.end()
     try:
         for item in iterator:
-            batch.append(bounds.take(item))
-            if bounds.is_full(batch, until):
+            batch.append(take(item))
+            count = len(batch)
+            if count in _WEIGHED:
+                most = min(most, bounds.fitting(batch[-1]))
+            if count >= most or clock() >= until:
                 return None
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is raised behind the batch
         return error
@@ -103,15 +103,17 @@ async def _iter_async(items: AsyncIterable[S], bounds: _Bounds[S, T]) -> AsyncGe
         iterator = aiter(items)
         try:
             await wanted.wait()
-            until = bounds.begin()
+            most, until = bounds.most, bounds.end()
             async for item in iterator:
                 held.append(bounds.take(item))
                 given.set()
-                if bounds.is_full(held, until):
+                if len(held) in _WEIGHED:
+                    most = min(most, bounds.fitting(held[-1]))
+                if len(held) >= most or bounds.clock() >= until:
                     wanted.clear()
                 if not wanted.is_set():
                     await wanted.wait()
-                    until = bounds.begin()
+                    most, until = bounds.most, bounds.end()
         finally:
             given.set()
             closing = getattr(iterator, "aclose", None)

@@ -15,14 +15,17 @@ from clinia_async.serialization import exact_json
 Taken = tuple[object, bytes | InvalidWrite | None]
 """An item, and its JSON or why it has none; None for an item that nobody can change."""
 
+_OBJECTS = (dict, Mapping)
+"""A dict is known by its class at once; to ask an abstract class takes as long as to encode a small dict."""
+
 
 def take(item: object) -> Taken:
     """Return an item with its JSON as it is now."""
     try:
-        if item.__class__ is dict or isinstance(item, Mapping):  # which takes its time
-            return item, exact_json.try_dumps(item) or exact_json.dumps(item)
         if isinstance(item, RELATIONSHIP_WRITES):
             return item, item.to_line()
+        if isinstance(item, _OBJECTS):
+            return item, exact_json.try_dumps(item) or exact_json.dumps(item)
         if isinstance(item, CreateResource | UpsertResource):
             payload = item.operation()[len(operation_head(item.action)) : -1]
             return item.detached(), payload
