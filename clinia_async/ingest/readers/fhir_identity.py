@@ -20,7 +20,8 @@ Identity = tuple[str, str]
 _ADDRESS = re.compile(r"(?:((?i:https?)://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
 _PORTS = {"http": ":80", "https": ":443"}
 _OWN = re.compile(r"[^A-Za-z0-9-]")
-_FOREIGN = re.compile(r"(.{1,256}?)_40(https?_3A_2F_2F[A-Za-z0-9_-]+)")
+_ENCODED = re.compile(r"[A-Za-z0-9_-]+")
+_AT_A_BASE = re.compile(r"_40(?=https?_3A_2F_2F[A-Za-z0-9_-])")
 
 
 @define
@@ -49,7 +50,7 @@ class Servers:
     def record_id(self, base: str | None, id_: str) -> str:
         """Return the id of the record for `id_` at the server `base`; None is home."""
         if base is None or base == self.home:
-            return id_.replace("_", "_5F") if _FOREIGN.fullmatch(id_) else id_
+            return id_.replace("_", "_5F") if _foreign_parts(id_) else id_
         return _OWN.sub(_as_hex, f"{id_}@{base}")
 
 
@@ -86,11 +87,17 @@ def fhir_address(record_id: str) -> tuple[str | None, str]:
     """
     if not isinstance(record_id, str):
         raise InvalidWrite("$.id", "must be text")
-    match = _FOREIGN.fullmatch(record_id)
-    if match is None:
+    parts = _foreign_parts(record_id)
+    if parts is None:
         return None, record_id
-    id_, base = (unquote(part.replace("_", "%")) for part in match.groups())
+    id_, base = (unquote(part.replace("_", "%")) for part in parts)
     return base, id_
+
+
+def _foreign_parts(record_id: str) -> tuple[str, str] | None:
+    """Return the id and the base, both encoded, of which `record_id` is made; None if it is of home."""
+    id_, *base = _AT_A_BASE.split(record_id, maxsplit=1)
+    return (id_, base[0]) if id_ and base and _ENCODED.fullmatch(record_id) else None
 
 
 def _as_hex(match: re.Match[str]) -> str:

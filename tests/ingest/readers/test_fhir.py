@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from clinia_async import BadRecord, Blank, InputError, Record, escape_dots, read_records
@@ -290,6 +290,7 @@ async def test_servers_named_by_references_alone_are_distinguished(path: Path) -
     assert len({end for *_, end in edges(found)}) == 2, "nothing says that it is one server"
 
 
+@example("é" * 500, "http://a.b/c_d")
 @given(
     st.text(min_size=1).filter(lambda text: "@" not in text),
     st.sampled_from(["http://a.b/c_d", "https://x:1/é"]),
