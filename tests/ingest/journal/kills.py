@@ -193,7 +193,8 @@ class Job:
         carried = self.nemesis.carried()
         for _ in range(self._dice.randrange(3)):
             self._live(self._dice.uniform(0, 0.15 if self.plan.processes == 1 else 1.5))
-        code = self._live(LONGEST_LIFE)
+        while (code := self._live(LONGEST_LIFE)) in _AGAIN and self.score.lives < MOST_LIVES:
+            self.score.given_up += 1  # it asks first whether there is a service, and the emulator was killed
         if self.nemesis.carried() != carried and report is not None and not _open(report):
             self.findings.untrue.append("a job that had ended sent something")
         if code not in {0, 1}:
