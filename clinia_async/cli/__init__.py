@@ -4,6 +4,7 @@ May import everything. The library and the HTTP client are loaded when a command
 Rules about records and answers do not belong here.
 """
 
+import codecs
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from io import TextIOWrapper
 INSTALL = "error: the command line needs its extra: pip install 'clinia-async[cli]'"
 _USAGE, _INTERRUPTED = 2, 130
 _LAST_OF_STANDARD = 2
+_AS_IN_JSON = "clinia_async.as_in_json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,10 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _escape_what_cannot_be_shown() -> None:
-    """Write letters that the encoding of the terminal does not have as escapes, as `\\u2620`."""
+    """Write letters that the encoding of the terminal does not have as JSON does, as `\\u2620`.
+
+    Python's own escapes, as `\\U0001f600`, are no JSON, which some commands print.
+    """
+    codecs.register_error(_AS_IN_JSON, _escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_AS_IN_JSON)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    import json  # noqa: PLC0415  hardly ever needed
+
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _open_closed_streams() -> None:

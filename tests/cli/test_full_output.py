@@ -101,6 +101,16 @@ def test_a_name_that_is_not_utf_8(processes: int, cli: Cli) -> None:
     assert len(Path(os.fsdecode(b"clinics-\xff.dead.ndjson")).read_text().splitlines()) == 1
 
 
+def test_json_is_json_whatever_the_terminal_can_show(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {"resourceType": "Patient", "id": "p1", "mood\U0001f600": "x"}
+    Path("a.json").write_text(json.dumps(document))
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    wanted = ended(start("fhir", "definitions", "a.json")).json
+    assert "\U0001f600" in str(wanted)
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    assert ended(start("fhir", "definitions", "a.json")).json == wanted
+
+
 @pytest.mark.parametrize("output", ["table", "json", "ndjson"])
 def test_text_that_the_terminal_cannot_show_is_escaped(
     output: str, cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch

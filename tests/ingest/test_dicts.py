@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from clinia_async import (
     CreateResource,
     Disposition,
     Ingestion,
+    Record,
     Ref,
     UpsertResource,
     read_records,
@@ -220,6 +222,9 @@ async def test_a_block_without_records_is_none(emulator: Emulator, tmp_path: Pat
 
 def refilled(kind: str, count: int) -> Iterator[Any]:
     """Items that share what they hold: each is filled again for the next one, as cheap sources do."""
+    if kind.startswith("record of "):
+        yield from starmap(Record, enumerate(refilled(kind.removeprefix("record of "), count), 1))
+        return
     data: dict[str, Any] = {"number": 0, "nested": [{"number": 0}]}
     ends = {"from": {"id": "", "type": "practitioner"}, "to": {"id": "org-1", "type": "organization"}}
     whole = {"type": "practises-at", **ends, "data": data}
@@ -244,7 +249,13 @@ def refilled(kind: str, count: int) -> Iterator[Any]:
 
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("via", ["single", "bulk", "bundle"])
-@pytest.mark.parametrize("kind", ["dict", "mapping", "nested dict", "relationship", "create", "upsert"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("dict", "mapping", "nested dict", "relationship", "create", "upsert"),
+        *("record of relationship", "record of create", "record of upsert"),
+    ],
+)
 async def test_a_source_may_fill_the_same_objects_again(
     emulator: Emulator, kind: str, via: str, is_async: bool
 ) -> None:
@@ -259,6 +270,19 @@ async def test_a_source_may_fill_the_same_objects_again(
     assert {each.id.removesuffix(".org-1"): each.data for each in stored} == {
         f"p{number}": {"number": number, "nested": [{"number": number}]} for number in range(20)
     }
+
+
+async def test_a_record_that_cannot_be_encoded_is_named_by_its_own_line(emulator: Emulator) -> None:
+    data: dict[str, Any] = {"a": object()}
+
+    def source() -> Iterator[Record]:
+        yield Record(7, UpsertResource(SOURCE, "practitioner", "p1", data=data))
+        data["a"] = "could be sent, and is not what was given"
+
+    found = await run(emulator, source())
+    (outcome,) = found.outcomes
+    assert (outcome.record.line, outcome.disposition.has_landed) == (7, False)
+    assert not [*emulator.stored_resources()]
 
 
 def test_a_write_that_is_detached_is_reached_by_no_change() -> None:

@@ -147,6 +147,8 @@ class InputReader:
         """Return the next record of the input, of an item that was taken."""
         place = self._report.read + 1
         if isinstance(text, InvalidWrite):
+            if isinstance(item, Record):
+                return BadRecord(item.line, text.path, text.rule, item.text, file=item.file)
             return BadRecord(place, text.path, text.rule)
         if isinstance(item, Mapping):
             return self._lines.read_strictly(place, text)

@@ -22,10 +22,12 @@ def encode_batch(
 ) -> RecordBatch | None:
     """All of the items, numbered from `first`; None where they must be read one by one.
 
-    `lines` holds the JSON of those that are writes of relationships.
+    `lines` holds the JSON of those that are writes of relationships; of a record, why it has none.
     """
     try:
-        return _of_records(items) if _are_records(items) else _of_writes(items, lines, first)
+        if _are_records(items):
+            return None if any(lines) else _of_records(items)
+        return _of_writes(items, lines, first)
     except InvalidWrite:
         return None
 

@@ -5,7 +5,14 @@ from functools import lru_cache, partial
 
 from attrs import define, field, frozen
 
-from clinia_async.calls import BatchWrite, CreateRelationship, RetrySafety, UpsertRelationship
+from clinia_async.calls import (
+    BatchWrite,
+    CreateRelationship,
+    CreateResource,
+    RetrySafety,
+    UpsertRelationship,
+    UpsertResource,
+)
 from clinia_async.calls.call import operation_head
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Action, TargetType
@@ -161,6 +168,20 @@ class Record:
         if self._payload is None:
             self._payload = self.write.operation()[len(self.kind.prefix) : -1]
         return self._payload
+
+    def detach(self) -> None:
+        """Write down what is sent, so that no later change of the dicts that its write was given reaches it.
+
+        Raises:
+            InvalidWrite: the data cannot be sent as JSON.
+        """
+        if self._payload is not None:
+            return
+        self.payload()
+        if isinstance(self._write, RELATIONSHIP_WRITES):
+            self._write = None  # it is made again of the payload
+        elif isinstance(self._write, CreateResource | UpsertResource):
+            self._write = self._write.detached()
 
     def operation(self) -> bytes:
         """Return this record as one operation of a bulk. Raises as `payload` does."""

@@ -29,6 +29,8 @@ def take(item: object) -> Taken:
         if isinstance(item, CreateResource | UpsertResource):
             payload = item.operation()[len(operation_head(item.action)) : -1]
             return item.detached(), payload
+        if isinstance(item, Record):
+            item.detach()
     except InvalidWrite as error:
         return item, error
     return item, None
