@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 
 from clinia_async import (
     ChunkLimits,
+    ColumnMapping,
     CreateResource,
     DeleteRelationship,
     DeleteResource,
@@ -20,6 +21,7 @@ from clinia_async import (
     Ref,
     UpsertRelationship,
     UpsertResource,
+    read_records,
 )
 from clinia_async.calls import BatchWrite
 from clinia_async.emulator import (
@@ -32,12 +34,14 @@ from clinia_async.emulator import (
     Settings,
     Unavailable,
 )
+from clinia_async.ingest.pipeline.input_reader import Item
 from clinia_async.ingest.pipeline.worker import MAYBE_APPLIED
 from clinia_async.ingest.senders.error_outcomes import TOO_LARGE
 from tests.ingest.running import SOURCE, Ran, either_way, ran, run, session_for, stored_data, write, writes
 from tests.ingest.witness import witnessed
 
 WAYS = ("single", "bulk", "bundle")
+HOW = ("writes", "dicts", "csv", "ndjson")
 D = Disposition
 ONE = ChunkLimits(operations=1)
 
@@ -52,6 +56,20 @@ def create(version: int) -> CreateResource:
 
 def notes(count: int) -> list[CreateResource]:
     return [CreateResource(SOURCE, "note", data={"n": number}) for number in range(count)]
+
+
+def given(how: str, folder: Path, count: int) -> Iterable[Item] | AsyncIterable[Item]:
+    """Return the records of `notes`, as programs and files give them."""
+    if how == "writes":
+        return notes(count)
+    if how == "dicts":
+        return [{"type": "note", "data": {"n": number}} for number in range(count)]
+    path = folder / f"notes.{how}"
+    if how == "csv":
+        path.write_text("n\n" + "".join(f"{number}\n" for number in range(count)))
+        return read_records(path, SOURCE, columns=ColumnMapping.parse("type==note,data.n:int=n"))
+    path.write_text("".join(f'{{"type":"note","data":{{"n":{number}}}}}\n' for number in range(count)))
+    return read_records(path, SOURCE)
 
 
 def reported(found: Ran) -> list[Disposition]:
@@ -161,15 +179,16 @@ async def test_workers_that_wait_behind_a_fence_all_come_to_their_end(via: str) 
 
 @pytest.mark.parametrize("via", WAYS)
 @pytest.mark.parametrize("on_unknown", ["stop", "resend"])
+@pytest.mark.parametrize("how", HOW)
 async def test_a_create_without_an_id_is_doubled_only_where_that_is_asked_for(
-    via: str, on_unknown: str, tmp_path: Path
+    via: str, on_unknown: str, how: str, tmp_path: Path
 ) -> None:
     options = {"via": via, "chunk": ChunkLimits(operations=2), "on_unknown": on_unknown}
     async with Emulator() as emulator:
         for route in ("create_resource", "bulk_resources", "bundle"):
             emulator.faults.add(LostReply(route=route, times=2))
-        found = await run(emulator, notes(8), journal=tmp_path / "j", workers=1, **options)
-        again = await run(emulator, notes(8), journal=tmp_path / "j", workers=1, **options)
+        found = await run(emulator, given(how, tmp_path, 8), journal=tmp_path / "j", workers=1, **options)
+        again = await run(emulator, given(how, tmp_path, 8), journal=tmp_path / "j", workers=1, **options)
         held = emulator.resources()
     lost = 2 if via == "single" else 4
     if on_unknown == "stop":
@@ -182,37 +201,41 @@ async def test_a_create_without_an_id_is_doubled_only_where_that_is_asked_for(
         assert found.report.resent == (1 if via == "single" else 2)
 
 
+@pytest.mark.parametrize("how", HOW)
 async def test_a_create_without_an_id_that_provably_did_not_arrive_is_sent_by_the_next_run(
-    tmp_path: Path,
+    how: str, tmp_path: Path
 ) -> None:
     options = {"via": "bulk", "journal": tmp_path / "j"}
     async with Emulator() as emulator:
         emulator.faults.add(Unavailable(route="bulk_resources"))
         async with session_for(emulator) as session:
             await emulator.close()
-            first = await ran(session, notes(3), patience=5, **options)
+            first = await ran(session, given(how, tmp_path, 3), patience=5, **options)
         assert isinstance(first.error, NetworkGivenUp)
         assert first.reported == {D.UNSENT: 3}
     port = int(session.registry.rpartition(":")[2])
     async with Emulator(port=port) as emulator:
-        found = await run(emulator, notes(3), **options)
+        found = await run(emulator, given(how, tmp_path, 3), **options)
         assert emulator.resources() == 3
     assert found.reported == {D.PERSISTED: 3}
 
 
-async def test_a_run_that_was_cut_off_while_it_sent_does_not_send_such_a_create_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", HOW)
+async def test_a_run_that_was_cut_off_while_it_sent_does_not_send_such_a_create_again(
+    how: str, tmp_path: Path
+) -> None:
     options = {"via": "bulk", "journal": tmp_path / "j"}
     with witnessed() as seen:
         async with Emulator() as emulator:
             async with session_for(emulator) as session:
-                job = Ingestion(session, SOURCE, notes(3), **options)  # type: ignore[arg-type]
+                job = Ingestion(session, SOURCE, given(how, tmp_path, 3), **options)  # type: ignore[arg-type]
                 caller = asyncio.ensure_future(job.run())
                 seen.on_arrival.append(caller.cancel)
                 await asyncio.wait([caller])
                 await session.aclose(grace=0)
             assert set(job.report.by_disposition) == {D.UNKNOWN}
             seen.on_arrival.clear()
-            found = await run(emulator, notes(3), **options)
+            found = await run(emulator, given(how, tmp_path, 3), **options)
             await asyncio.sleep(1)
             assert emulator.resources() == 3
     assert {(each.disposition, each.reason, each.attempts) for each in found.outcomes} == {

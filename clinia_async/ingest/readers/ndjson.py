@@ -6,6 +6,8 @@ A batch gives a record only where the strict way gives the same one. Only the st
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from attrs import evolve
+
 from clinia_async.calls import BatchWrite, CreateRelationship, RetrySafety, UpsertRelationship
 from clinia_async.errors import DecodeError, InvalidWrite
 from clinia_async.ingest.readers.ndjson_batch import (
@@ -16,6 +18,7 @@ from clinia_async.ingest.readers.ndjson_batch import (
     are_verbatim,
     end_ids,
     have_own_ids,
+    no_keys,
     parse_lines,
     relationship_keys,
     resource_keys,
@@ -66,6 +69,10 @@ class LineReader:
             for action in Action
         }
         self._plain = self._kinds[TargetType.RELATIONSHIP, rules.action]
+        self._without_id = evolve(
+            self._kinds[TargetType.RESOURCE, Action.CREATE], retry_safety=RetrySafety.ONCE
+        )
+        """Resources to create whose ids the service makes."""
 
     def read_all(self, numbers: Sequence[int], lines: Sequence[bytes | None]) -> Iterator[Item | RecordBatch]:
         """Yield the records on `lines`, which have these numbers, in order and batches where that can be."""
@@ -93,10 +100,17 @@ class LineReader:
     def batch(
         self, target: TargetType, numbers: Sequence[int], keys: list[Key | None], lines: list[bytes]
     ) -> RecordBatch | None:
-        """Return the records of lines that are known to be right; None where the rules change them."""
+        """Return the records of lines that are known to be right; None where the rules change them.
+
+        They all have a key or none has.
+        """
         if self._rules.action is Action.DELETE or self._rules.map_id is not None:
             return None
         kind = self._kinds[target, self._rules.action]
+        if keys[0] is None:
+            if kind.action is not Action.CREATE:
+                return None
+            kind = self._without_id
         return RecordBatch(kind, keys, lines, numbers, [None] * len(lines))
 
     def _read_values(
@@ -106,14 +120,23 @@ class LineReader:
         kind = self._plain
         if kind.action is not Action.DELETE:
             if not are_plain_relationships(values):
-                kind = self._kinds[TargetType.RESOURCE, kind.action]
-                keys = resource_keys(values)
+                kind, keys = self._resources(values)
             elif self._mapped_ids(values) is None:
                 keys = relationship_keys(values)
         if keys is None or not are_texts(keys):
             yield from self._read_batch(numbers, lines)
         else:
             yield RecordBatch(kind, keys, list(lines), numbers, [None] * len(lines))
+
+    def _resources(self, values: Sequence[Object]) -> tuple[RecordKind, list[Key | None] | None]:
+        """Return the kind and the keys of `values`; no keys if not all are plainly resources of that kind."""
+        kind = self._kinds[TargetType.RESOURCE, self._rules.action]
+        if kind.action is Action.CREATE and "id" not in values[0]:
+            kind = self._without_id
+        return kind, self._keys_of_resources(kind, values)
+
+    def _keys_of_resources(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
+        return no_keys(values) if kind is self._without_id else resource_keys(values)
 
     def read(self, number: int, text: bytes | None) -> Item:
         """Return the record on line `number`; a `text` of None was too large to keep."""
@@ -192,19 +215,19 @@ class LineReader:
             name = value.get("action", value.get("operation"))
             action = ACTIONS.get(name) if type(name) is str else None
         target = TargetType.RELATIONSHIP if "from" in value else TargetType.RESOURCE
+        if action is Action.CREATE and target is TargetType.RESOURCE and "id" not in value:
+            return self._without_id
         return None if action is None else self._kinds[target, action]
 
     def _batch(
         self, kind: RecordKind, numbers: Sequence[int], lines: Sequence[bytes], values: Sequence[Object]
     ) -> RecordBatch | None:
         """Return the records of `lines`, all of one kind, or None if one is not plainly right."""
-        if kind is self._plain and kind.action is not Action.DELETE and are_plain_relationships(values):
-            mapped = self._mapped_ids(values)
-            if not mapped:
-                keys, payloads = relationship_keys(values), [*map(bytes.strip, lines)]
-                return (
-                    None if keys is None else RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
-                )
+        if kind.action is self._rules.action and kind.action is not Action.DELETE:
+            keys = self._keys_as_they_stand(kind, values)
+            if keys is not None:
+                payloads = [*map(bytes.strip, lines)]
+                return RecordBatch(kind, keys, payloads, numbers, [None] * len(lines))
         if not are_verbatim(values, lines):
             return None
         keys = self._keys_of(kind, values)
@@ -214,6 +237,14 @@ class LineReader:
         each = zip(numbers, keys, payloads, lines, strict=True)
         made = [Record.encoded(line, kind, key, payload, text=text) for line, key, payload, text in each]
         return RecordBatch(kind, keys, payloads, numbers, [*made])
+
+    def _keys_as_they_stand(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
+        """Return the keys of `values` if each is sent with all that its line holds, and plainly right."""
+        if kind is not self._plain:
+            return None if kind.target is TargetType.RELATIONSHIP else self._keys_of_resources(kind, values)
+        if not are_plain_relationships(values) or self._mapped_ids(values):
+            return None
+        return relationship_keys(values)
 
     def _mapped_ids(self, values: Sequence[Object]) -> list[str] | None:
         """Return the ids of all ends as they are to be, or None if none of them changes."""
@@ -233,7 +264,7 @@ class LineReader:
             value.pop("action", None)
             value.pop("operation", None)
         if kind.target is TargetType.RESOURCE:
-            return None if kind.action is Action.DELETE else resource_keys(values)
+            return None if kind.action is Action.DELETE else self._keys_of_resources(kind, values)
         if not have_own_ids(values) or not are_plain_relationships(values):
             return None
         if kind.action is Action.DELETE and any("data" in value for value in values):

@@ -138,9 +138,27 @@ def resource_keys(values: Sequence[Object]) -> list[Key | None] | None:
         return None
 
 
-def keys_of_resources(types: Column, ids: Column) -> list[Key | None] | None:
-    """Return the key of each resource of columns; None if one of them has none."""
-    if not (_are_keys(types) and all(map(is_new_id, ids))):
+def no_keys(values: Sequence[Object]) -> list[Key | None] | None:
+    """Return None for each of `values`, or None if one is not plainly a resource without an id."""
+    try:
+        types = [*map(_TYPE, values)]
+        if set(map(len, values)) != {2} or set(map(type, map(_DATA, values))) != {dict}:
+            return None
+        return keys_of_resources(types, None)
+    except (KeyError, TypeError):
+        return None
+
+
+def keys_of_resources(types: Column, ids: Column | None) -> list[Key | None] | None:
+    """Return the key of each resource of columns; None if one of them is wrong.
+
+    Without `ids`, which the service makes then, no resource has a key.
+    """
+    if not _are_keys(types):
+        return None
+    if ids is None:
+        return [None] * len(types)
+    if not all(map(is_new_id, ids)):
         return None
     return [*zip(repeat(_RESOURCE_NAME), types, ids)]  # type: ignore[list-item]
 
@@ -156,8 +174,8 @@ def are_verbatim(values: Sequence[Object], lines: Sequence[bytes]) -> bool:
 
 
 def are_texts(keys: Sequence[Key | None]) -> bool:
-    """Return whether all parts of keys are plain strings, as those of parsed JSON are."""
-    return {*map(type, chain.from_iterable(keys))} <= {str}  # type: ignore[arg-type]  # they are whole
+    """Return whether all parts of the keys that there are are plain strings, as those of parsed JSON are."""
+    return {*map(type, chain.from_iterable(filter(None, keys)))} <= {str}
 
 
 def _are_keys(*columns: Column) -> bool:

@@ -64,7 +64,8 @@ class RowTemplate:
     def __attrs_post_init__(self) -> None:
         self._places = {each.path: place for place, each in enumerate(self.mapping.fields)}
         names = {path for path in self._places if not path.startswith("data.")}
-        self.is_usable = names == ({"type", "id"} if self.mapping.is_of_resources else {*_NAMES})
+        usable = [{"type", "id"}, {"type"}] if self.mapping.is_of_resources else [{*_NAMES}]
+        self.is_usable = names in usable
         if self.mapping.is_of_resources:
             self.tree = {**self.tree, "data": self.tree.get("data", {})}
 
@@ -94,15 +95,16 @@ class RowTemplate:
 
     def _keys(self, columns: Sequence[Column | JsonColumn]) -> list[Key | None] | None:
         """Return the key of each row; None if one has none. Raises `TypeError` for what is no text."""
-        names = ("type", "id") if self.mapping.is_of_resources else _NAMES
         named: list[Column] = []
-        for name in names:
+        for name in _NAMES if not self.mapping.is_of_resources else ("type", "id"):
+            if name not in self._places:  # the service makes it
+                continue
             column = columns[self._places[name]]
             if isinstance(column, JsonColumn):
                 return None
             named.append(column)
         if self.mapping.is_of_resources:
-            return keys_of_resources(named[0], named[1])
+            return keys_of_resources(named[0], named[1] if len(named) > 1 else None)
         type_, from_type, to_type, from_id, to_id = named
         return keys_of_relationships(type_, (from_type, to_type), (from_id, to_id))
 

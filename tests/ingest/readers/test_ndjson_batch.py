@@ -224,6 +224,11 @@ PLAIN = f'{{"type":"t","from":{END},"to":{{"id":"b","type":"y"}},"data":{{"n":1}
         (PLAIN.replace(',"data":{"n":1}', ""), Rules(SOURCE, Action.DELETE)),
         ('{"type":"patient","id":"p-1","data":{}}', Rules(SOURCE)),
         ('{"action":"UPSERT","type":"patient","id":"p-1","data":{}}', Rules(SOURCE)),
+        ('{"type": "patient", "id": "p-1", "data": {"n": 1.10}}', Rules(SOURCE, Action.UPSERT)),
+        ('{"type":"patient","data":{"n":1}}', Rules(SOURCE)),
+        (' {"data": {"n": 1.10, "\u00e9": 1E5}, "type": "patient"}\r', Rules(SOURCE)),
+        ('{"type":"patient","data":{"n":1},"action":"CREATE"}', Rules(SOURCE, Action.UPSERT)),
+        ('{"operation":"CREATE","type":"patient","data":{}}', Rules(SOURCE, map_id=escape_dots)),
     ],
 )
 def test_plain_lines_are_not_read_strictly(text: str, rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +263,16 @@ def test_lines_with_an_action_and_resources_are_batches(extra: str) -> None:
     found = [*LineReader(Rules(SOURCE)).read_all(range(1, 200), [*relationships, *resources])]
     assert [type(each) for each in found] == [RecordBatch, RecordBatch]
     assert [[*each.lines] for each in found if isinstance(each, RecordBatch)] == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_resources_with_and_without_an_id_are_batches_of_their_own() -> None:
+    with_id, without = b'{"type":"p","id":"p-1","data":{}}', b'{"type": "p", "data": {"n": 1.10}}'
+    found = [*LineReader(Rules(SOURCE)).read_all(range(1, 200), [with_id, without, without, with_id])]
+    batches = [each for each in found if isinstance(each, RecordBatch)]
+    assert [[*each.lines] for each in batches] == [[1], [2, 3], [4]]
+    assert [each.kind.retry_safety for each in batches] == ["keyed", "once", "keyed"]
+    assert batches[1].keys == [None, None]
+    assert batches[1].payloads == [without, without]
 
 
 def test_a_bad_line_in_a_batch_costs_itself() -> None:

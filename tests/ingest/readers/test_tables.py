@@ -37,6 +37,8 @@ from clinia_async import (
 )
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
 from clinia_async.ingest.readers.files import read_records
+from clinia_async.ingest.readers.ndjson import LineReader
+from clinia_async.ingest.readers.ndjson_strict import Rules
 from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
 
@@ -686,16 +688,27 @@ CELLS = {
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("first", ["id", "s"], ids=["present", "absent"])
-async def test_a_row_is_read_alike_alone_and_among_others(seed: int, first: str, sheet: Path) -> None:
+@pytest.mark.parametrize("has_id", [True, False])
+async def test_a_row_is_read_alike_alone_and_among_others(
+    seed: int, first: str, has_id: bool, sheet: Path
+) -> None:
     chance = random.Random(seed)
     kinds = {name: chance.sample(cells, chance.randint(1, 4)) for name, cells in CELLS.items()}
     rows = [[f"id-{n}", *(chance.choice(cells) for cells in kinds.values())] for n in range(12)]
-    mapping = ColumnMapping.parse(f"{WHOLE.format(first)},data.p==50%,data.c:int==7")
+    whole = WHOLE if has_id else WHOLE.replace(",id=id", "")
+    mapping = ColumnMapping.parse(f"{whole.format(first)},data.p==50%,data.c:int==7")
 
     async def read(chosen: list[list[str]]) -> list[object]:
         with sheet.open("w", newline="") as file:
             csv.writer(file).writerows([["id", *kinds], *chosen])
-        return sent(await read_file(sheet, columns=mapping, format="csv"))
+        found = await read_file(sheet, columns=mapping, format="csv")
+        for each in found:
+            assert isinstance(each, Record)
+            strict = LineReader(Rules(SOURCE)).read_strictly(each.line, each.payload())
+            assert isinstance(strict, Record)
+            assert (each.key, each.retry_safety) == (strict.key, strict.retry_safety)
+            assert each.write == strict.write
+        return sent(found)
 
     alone = [value for row in rows for value in await read([row])]
     assert await read(rows) == alone
