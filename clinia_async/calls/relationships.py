@@ -16,6 +16,7 @@ from clinia_async.calls.call import (
     require_record,
 )
 from clinia_async.calls.equality import same_json, same_meta, shows_patches
+from clinia_async.calls.own_copy import own_copy
 from clinia_async.calls.reconciliation import EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import (
     check_data,
@@ -178,6 +179,20 @@ class _RelationshipWrite(EqualByFields):
             text = line[line.find(_DATA) + len(_DATA) : -1]  # it comes last
             data = data if exact_json.dumps(data) == text else RawJson(text)
         return cls(source, found.type, found.from_, found.to, data, found.meta)
+
+    def own_copy(self) -> Self:
+        """Return an equal write whose data is its own, without checking the rest again."""
+        if self.data is None and self.meta is None:
+            return self
+        made = object.__new__(type(self))
+        _set_source(made, self.source)
+        _set_type(made, self.type)
+        _set_from(made, self.from_)
+        _set_to(made, self.to)
+        _set_data(made, own_copy(self.data))
+        _set_meta(made, self.meta and own_copy(self.meta))
+        _set_id(made, self.id)
+        return made
 
     def to_line(self) -> bytes:
         """Encode this write as one line of NDJSON, without its source.

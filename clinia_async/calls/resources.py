@@ -1,9 +1,9 @@
 """Calls about resources."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self, cast
+from typing import ClassVar, cast
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from clinia_async.calls.addressing import DeleteRecord, RecordCall
 from clinia_async.calls.call import (
@@ -87,11 +87,6 @@ class _ResourceWrite(EqualByFields):
     def __attrs_post_init__(self) -> None:
         check_meta(self.meta, "$.meta")
 
-    def detached(self) -> Self:
-        """Return the same write, which no change of the dicts and lists that it was given reaches."""
-        contained = None if self.contained is None else _detached(self.contained)
-        return evolve(self, data=exact_json.detached(self.data), contained=contained)
-
     def body(self) -> dict[str, object]:
         """Return the JSON object to send."""
         body: dict[str, object] = {"data": exact_json.fragment(self.data, "$.data")}
@@ -115,20 +110,6 @@ class _ResourceWrite(EqualByFields):
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
         data, contained = cast("Json", payload["data"]), cast("Json | None", payload.get("contained"))
         return _make_resource(id, type, data, self.meta, contained, None)
-
-
-def _detached(contained: ContainedIn) -> ContainedIn:
-    return {
-        key: [
-            evolve(
-                each,
-                data=exact_json.detached(each.data),
-                contained=None if each.contained is None else _detached(each.contained),
-            )
-            for each in held
-        ]
-        for key, held in contained.items()
-    }
 
 
 def _reconciled(write: _ResourceWrite, found: object) -> TaskSubmission | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, NoReturn
+from typing import NoReturn
 from uuid import UUID
 
 import orjson
@@ -75,13 +75,6 @@ def are_written_so(values: Sequence[object], texts: Sequence[bytes]) -> bool:
         return orjson.dumps([*values], _json_of, _OPTIONS) == b"[" + b",".join(texts) + b"]"
     except TypeError:
         return False
-
-
-def detached(value: Any) -> Any:
-    """Return JSON whose dicts and lists are its own, so that no change of those of `value` reaches it."""
-    if isinstance(value, Mapping):
-        return {key: detached(item) for key, item in value.items()}
-    return [*map(detached, value)] if isinstance(value, list | tuple) else value
 
 
 def _is_exact(text: bytes, value: object) -> bool:

@@ -15,6 +15,7 @@ from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.call import check_call, check_write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
+from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.errors.settings import (
     Number,
@@ -199,6 +200,7 @@ class Session(ApiMethods):
             check_call_options(timeout=timeout, read_back=read_back, maybe_applied=maybe_applied)
         check_write(write)
         policy = checked_policy(write, on_existing)
+        write = own_copy(write)
         work = self._engine.submit(
             write, timeout, maybe_applied=maybe_applied, read_back=read_back, on_existing=policy
         )
@@ -207,7 +209,7 @@ class Session(ApiMethods):
     def send(self, call: Call[R], *, timeout: float | None = None) -> Coroutine[object, object, R]:
         check_call_options(timeout=timeout)
         check_call(call)
-        return self._engine.read(call, timeout=timeout)
+        return self._engine.read(own_copy(call), timeout=timeout)
 
     def request(
         self,
@@ -276,6 +278,7 @@ class Session(ApiMethods):
         self, call: Call[R], timeout: float | None, on_existing: OnExisting | str = OnExisting.FAIL
     ) -> Submission[R]:
         check_call_options(timeout=timeout)
+        call = own_copy(call)
         work = self._engine.perform(call, timeout, checked_policy(call, on_existing))
         return Submission(work, partial(self._engine.submissions.keep, call))
 
@@ -350,7 +353,7 @@ class Session(ApiMethods):
         check_call_options(read_back=read_back, maybe_applied=maybe_applied)
         check_write(write)
         return self._engine.resume_write(
-            write,
+            own_copy(write),
             as_task_id(id),
             maybe_applied=maybe_applied,
             read_back=read_back,

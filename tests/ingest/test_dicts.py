@@ -14,7 +14,6 @@ from uuid import UUID
 import pytest
 
 from clinia_async import (
-    Contained,
     CreateRelationship,
     CreateResource,
     Disposition,
@@ -283,15 +282,6 @@ async def test_a_record_that_cannot_be_encoded_is_named_by_its_own_line(emulator
     (outcome,) = found.outcomes
     assert (outcome.record.line, outcome.disposition.has_landed) == (7, False)
     assert not [*emulator.stored_resources()]
-
-
-def test_a_write_that_is_detached_is_reached_by_no_change() -> None:
-    data: dict[str, Any] = {"a": [{"b": 1}]}
-    contained = {"rooms": [Contained("room", data, contained={"beds": [Contained("bed", data)]})]}
-    write = UpsertResource(SOURCE, "ward", "w1", data=data, contained=contained)
-    before, copied = write.operation(), write.detached()
-    data["a"][0]["b"] = 2
-    assert write.operation() != before == copied.operation()
 
 
 @pytest.mark.parametrize("via", ["single", "bulk", "bundle"])

@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a_write_has_the_dicts_of_its_caller",
+        "clinia_async/session/session.py",
+        "        write = own_copy(write)\n",
+        "",
+        ["tests/session/test_own_copy.py::test_what_is_sent_is_what_was_given"],
+    ),
+    Mutant(
+        "writes_of_a_bulk_have_the_dicts_of_their_caller",
+        "clinia_async/calls/own_copy.py",
+        "    if isinstance(value, tuple):\n        owned",
+        "    if isinstance(value, tuple):\n        return value\n        owned",
+        ["tests/session/test_own_copy.py::test_a_copy_is_equal_and_shares_nothing_that_can_be_changed"],
+    ),
+    Mutant(
         "last_failure_forgets_the_lost_answer",
         "clinia_async/transport/sender.py",
         "statement_of_failure(failure, maybe_applied=maybe_applied)",

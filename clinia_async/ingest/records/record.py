@@ -14,6 +14,7 @@ from clinia_async.calls import (
     UpsertResource,
 )
 from clinia_async.calls.call import operation_head
+from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Action, TargetType
 from clinia_async.models.task_id import TaskId
@@ -181,7 +182,7 @@ class Record:
         if isinstance(self._write, RELATIONSHIP_WRITES):
             self._write = None  # it is made again of the payload
         elif isinstance(self._write, CreateResource | UpsertResource):
-            self._write = self._write.detached()
+            self._write = own_copy(self._write)
 
     def operation(self) -> bytes:
         """Return this record as one operation of a bulk. Raises as `payload` does."""

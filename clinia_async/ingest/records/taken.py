@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from clinia_async.calls import BatchWrite, CreateResource, UpsertResource
 from clinia_async.calls.call import operation_head
+from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.records.record import RELATIONSHIP_WRITES, Record
 from clinia_async.serialization import exact_json
@@ -28,7 +29,7 @@ def take(item: object) -> Taken:
             return item, exact_json.try_dumps(item) or exact_json.dumps(item)
         if isinstance(item, CreateResource | UpsertResource):
             payload = item.operation()[len(operation_head(item.action)) : -1]
-            return item.detached(), payload
+            return own_copy(item), payload
         if isinstance(item, Record):
             item.detach()
     except InvalidWrite as error:
