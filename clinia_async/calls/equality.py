@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from attrs import fields
 
@@ -32,11 +33,16 @@ def same_definition(sent: object, found: object) -> bool:
 
 
 def same_json(left: object, right: object) -> bool:
-    """Whether both are equal as JSON: 1 and 1.0 are one number, 1 and true are not."""
+    """Whether both are equal as JSON: 1 and 1.0 are one number, 1 and true are not.
+
+    A service may keep fractions as doubles, so those of more digits are compared as such.
+    """
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(same_json, left, right))
+    if isinstance(left, Decimal | float) and isinstance(right, Decimal | float):
+        return float(left) == float(right)
     return isinstance(left, bool) == isinstance(right, bool) and left == right
 
 

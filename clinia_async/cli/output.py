@@ -1,8 +1,8 @@
 """How the answers of the API are printed: as JSON, as NDJSON or as a table."""
 
-import json
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from functools import wraps
+from typing import Any
 
 import click
 
@@ -45,7 +45,7 @@ def print_one(value: object, output: str) -> None:
     """Print one answer of the API."""
     text = _encode(value)
     if output == TABLE:
-        fields = json.loads(text)
+        fields = _decode(text)
         rows = fields.items() if isinstance(fields, Mapping) else [("value", fields)]
         _print_table(("field", "value"), [(name, _cell(cell)) for name, cell in rows])
     else:
@@ -55,7 +55,7 @@ def print_one(value: object, output: str) -> None:
 async def print_each(values: AsyncIterable[object], output: str) -> None:
     """Print the entries of a list as they come. A table is printed at the end, when its columns are known."""
     if output == TABLE:
-        entries = [json.loads(_encode(value)) async for value in values]
+        entries = [_decode(_encode(value)) async for value in values]
         columns = list(dict.fromkeys(name for entry in entries for name in entry))
         if entries:
             _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])
@@ -77,10 +77,16 @@ def _encode(value: object) -> bytes:
     return converter.encode(value)
 
 
+def _decode(text: bytes) -> Any:
+    from clinia_async.serialization import exact_json  # noqa: PLC0415  loads the library
+
+    return exact_json.loads(text)
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else _encode(value).decode()
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,6 +6,7 @@ left to the standard library. Errors name the path, never the value.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,7 +26,12 @@ DEEPEST = 200
 
 _SMALL = 2048
 _BEYOND_64_BITS = b"0" * 19
+_BEYOND_DOUBLES = b"0" * 16
+"""A double holds every number of fewer digits."""
 _DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_DOTS_AS_ZEROS = _DIGITS_AS_ZEROS[: ord(".")] + b"0" + _DIGITS_AS_ZEROS[ord(".") + 1 :]
+_OF_FRACTIONS = frozenset(b".eE")
+_LONG_NUMBER = re.compile(rb"(?<![^\[:,\s])-?[0-9.]{16,}(?:[eE][+-]?[0-9]+)?(?![^\],}\s])")
 _OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
@@ -101,12 +107,12 @@ def fragment(value: object, path: str = "$") -> orjson.Fragment:
 
 
 def loads(text: bytes) -> object:
-    """Parse `text`. Integers of any size are exact.
+    """Parse `text`. Integers of any size are exact; a fraction that no double holds is a `Decimal`.
 
     Raises:
         DecodeError: it is not JSON.
     """
-    parse = _loads_exactly if has_large_numbers(text) else orjson.loads
+    parse = _loads_exactly if has_long_numbers(text) else orjson.loads
     try:
         return parse(text)
     except DecodeError:
@@ -116,10 +122,14 @@ def loads(text: bytes) -> object:
     raise DecodeError("$", "JSON")
 
 
-def has_large_numbers(text: bytes) -> bool:
-    """Return whether a number in `text` may be beyond 64 bits."""
+def has_long_numbers(text: bytes) -> bool:
+    """Return whether a number in `text` may be beyond 64 bits, or have more digits than a double."""
     # a search for a run of digits that takes a fifth of the time of a pattern
-    return text.translate(_DIGITS_AS_ZEROS).find(_BEYOND_64_BITS) >= 0
+    if text.translate(_DOTS_AS_ZEROS).find(_BEYOND_DOUBLES) < 0:
+        return False
+    if text.translate(_DIGITS_AS_ZEROS).find(_BEYOND_64_BITS) >= 0:
+        return True
+    return any(set(found[0]) & _OF_FRACTIONS for found in _LONG_NUMBER.finditer(text))
 
 
 def trimmed(text: bytes) -> bytes:
@@ -237,12 +247,19 @@ def refuse_constant(_: str) -> NoReturn:
     raise DecodeError("$", "numbers that are finite")
 
 
-def exact_float(text: str) -> float:
-    """Read a number. Raises `DecodeError` if no double can hold it."""
+def exact_float(text: str) -> float | Decimal:
+    """Read a number; it is a `Decimal` if no double is written so, as for one of twenty digits.
+
+    Raises:
+        DecodeError: it is larger than every double.
+    """
     number = float(text)
     if math.isinf(number):
         raise DecodeError("$", "numbers that a double can hold")
-    return number
+    if len(text) < len(_BEYOND_DOUBLES):
+        return number
+    exact = Decimal(text)
+    return number if exact == Decimal(repr(number)) else exact
 
 
 def exact_int(text: str) -> int:

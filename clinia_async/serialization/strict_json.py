@@ -14,7 +14,7 @@ from clinia_async.serialization.exact_json import (
     RawJson,
     exact_float,
     exact_int,
-    has_large_numbers,
+    has_long_numbers,
     is_unicode,
     refuse_constant,
     refuse_repeated_keys,
@@ -115,7 +115,7 @@ def fields(text: str) -> dict[str, tuple[object, RawJson]]:
 
 
 def loads_strictly(text: bytes) -> object:
-    """Parse JSON as strictly as `fields`. Integers of any size are exact.
+    """Parse JSON as strictly as `fields`. Numbers are exact, as `exact_json.loads` has them.
 
     Raises:
         DecodeError: it is not JSON, or breaks a rule of this module.
@@ -127,7 +127,7 @@ def loads_strictly(text: bytes) -> object:
         again = orjson.dumps(value)
     except (TypeError, ValueError):  # no JSON, or nested too deep to be dumped
         return _loads_slowly(text)
-    if _is_lossless(again, text) and not has_large_numbers(text):
+    if _is_lossless(again, text) and not has_long_numbers(text):
         return value
     return _loads_slowly(text)
 
