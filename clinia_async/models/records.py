@@ -71,7 +71,10 @@ class Meta(Value):
 
 @frozen(eq=False, repr=False, field_transformer=checked)
 class Relationship(Value):
-    """A relationship; its `id` is `{from_.id}.{to.id}`."""
+    """A relationship; its `id` is `{from_.id}.{to.id}`.
+
+    Numbers in `data` are exact: a fraction of more digits than a double holds is a `Decimal`.
+    """
 
     id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
     type: str = field(metadata=REQUIRED_IN_ANSWERS)
@@ -94,7 +97,10 @@ class Contained(Value):
 
 @frozen(eq=False, repr=False, field_transformer=checked)
 class Resource(Value):
-    """A resource; `type` is the key of a profile, `contained` maps property keys to contained resources."""
+    """A resource; `type` is the key of a profile, `contained` maps property keys to contained resources.
+
+    Numbers in `data` are exact: a fraction of more digits than a double holds is a `Decimal`.
+    """
 
     id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
     type: str = field(metadata=REQUIRED_IN_ANSWERS)
