@@ -48,7 +48,9 @@ def write_profile(path: Path, variables: Mapping[str, str]) -> None:
     """Write variables, and no credential, for `CLINIA_PROFILE`. Raises `ConfigError`."""
     lines = [f"{name}={value}" for name, value in variables.items()]
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(["# written by clinia-async doctor; no key is in it", *lines, ""]))
     except OSError as error:

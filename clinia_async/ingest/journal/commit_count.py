@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from clinia_async.ingest.journal.errors import JournalError
-from clinia_async.ingest.journal.sync import sync
+from clinia_async.ingest.journal.sync import flush, sync
 
 _GO_ON_ANYWAY = (
     "resume with journal_is_copy=True or --journal-is-copy, to go on with what is there: the records of the"
@@ -107,7 +107,7 @@ class CommitCount:
                 return cls(path, descriptor, _number(content, journal))
             count = cls(path, descriptor, 0)
             count.write(0)
-            os.fsync(descriptor)
+            flush(descriptor)
             sync(path.parent)
         except BaseException:
             os.close(descriptor)

@@ -42,6 +42,8 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _check_folder(path: Path) -> None:
+    if not hasattr(os, "geteuid"):  # Windows: nobody could say who may read and write the file
+        raise JournalError("a journal needs a POSIX system, such as Linux or macOS: run the job without one")
     try:
         folder = path.parent.stat()
     except OSError:
@@ -102,7 +104,7 @@ def _fill(draft: Path) -> None:
     fault = None
     connection = sqlite3.connect(draft, isolation_level=None)
     try:
-        connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+        _write_through(connection)
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise JournalError("the journal needs a file system that grants write-ahead logging")
         for statement in (
@@ -158,7 +160,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     # exclusive before anything is read: one connection holds the file, and no shared memory is needed
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("PRAGMA trusted_schema=OFF")
-    connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+    _write_through(connection)
     connection.execute("PRAGMA secure_delete=ON")
     if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
         raise JournalError("the journal needs a file system that grants write-ahead logging")
@@ -175,6 +177,13 @@ def _prepare(connection: sqlite3.Connection) -> None:
     # an index, a trigger or another column would change what is read
     if [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != _SCHEMA:
         raise JournalError("the journal is damaged: its tables are not as they were made")
+
+
+def _write_through(connection: sqlite3.Connection) -> None:
+    """Let a commit return when the disk holds it."""
+    connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+    for name in ("fullfsync", "checkpoint_fullfsync"):  # else it may be in the cache of the disk, on macOS
+        connection.execute(f"PRAGMA {name}=ON")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -17,7 +17,7 @@ from typing import Self
 
 from clinia_async.ingest.journal.errors import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.journal.file import open_file
-from clinia_async.ingest.journal.sync import sync
+from clinia_async.ingest.journal.sync import flush, sync
 
 _MANIFEST = "manifest.json"
 _VERSION = 1
@@ -94,7 +94,7 @@ def _write(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         os.write(handle, content)
-        os.fsync(handle)
+        flush(handle)
     finally:
         os.close(handle)
 

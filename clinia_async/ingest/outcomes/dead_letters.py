@@ -182,6 +182,8 @@ def _line(record: Record) -> bytes | None:
 
 
 def _check(path: Path) -> None:
+    if not hasattr(os, "geteuid"):  # Windows: nobody could say who may read the records
+        raise ConfigError("dead letters need a POSIX system, such as Linux: run the job without them")
     try:
         found = path.lstat()
     except OSError:
