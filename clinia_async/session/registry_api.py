@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
 from clinia_async import calls, models
 from clinia_async.calls.conflicts import OnExisting
+from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization.exact_json import RawJson
@@ -500,7 +501,7 @@ class RegistryMethods(CallInterface):
             include=include,
             exclude=exclude,
         )
-        return all_hits(self.send, call)
+        return all_hits(self.send, own_copy(call))
 
 
 def as_task_id(id: TaskId | str) -> TaskId:

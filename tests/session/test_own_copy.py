@@ -6,6 +6,7 @@ with what is found stored.
 
 import asyncio
 import gc
+import json
 from collections import UserDict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -26,6 +27,7 @@ from clinia_async.calls.raw_request import RawRequest
 from clinia_async.emulator import Constant, Emulator, LostReply, Unavailable
 from tests.documented import CALLS
 from tests.factories import session_at
+from tests.hostile import Hostile, answer
 
 TIMES = {"createdAt": "2020-01-01T00:00:00Z", "identifier": [{"system": "mrn", "value": "1"}]}
 
@@ -239,3 +241,18 @@ async def _sent(name: str, spoilt: str, *, lost: bool) -> list[object]:
 @pytest.mark.parametrize("name", DEFINED)
 async def test_what_is_sent_is_what_was_given(name: str, spoilt: str, lost: bool) -> None:
     assert await _sent(name, spoilt, lost=lost) == await _sent(name, "never", lost=lost)
+
+
+async def test_all_pages_are_asked_for_with_the_same_filter() -> None:
+    pages = [
+        answer({"hits": [{"resource": {"id": f"x{number}", "type": "p"}}], "meta": {"cursor": f"c{number}"}})
+        for number in range(3)
+    ]
+    async with Hostile([*pages, answer({"hits": [], "meta": {}})]) as server, session_at(server) as session:
+        chosen = {"a": {"b": [1]}}
+        hits = session.browse("ehr", ["p"], per_page=1, filter=chosen)
+        spoil(chosen)
+        async for _ in hits:
+            spoil(chosen)
+        asked = [json.loads(each.body) for each in server.requests]
+    assert [each["params"]["filter"] for each in asked] == [{"a": {"b": [1]}}] * 4
