@@ -16,7 +16,6 @@ from clinia_async.calls.call import (
     require_record,
 )
 from clinia_async.calls.equality import same_json, same_meta, shows_patches
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.calls.reconciliation import EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import (
     check_data,
@@ -48,6 +47,7 @@ from clinia_async.models.value import EqualByFields, checked, maker
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_fields
 from clinia_async.serialization.exact_json import RawJson
+from clinia_async.serialization.own_copy import own_copy
 
 
 def _end(ref: Ref) -> dict[str, str]:

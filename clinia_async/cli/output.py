@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any
+from typing import cast
 
 import click
 
@@ -43,19 +43,16 @@ def report_option(command: Command) -> Command:
 
 def print_one(value: object, output: str) -> None:
     """Print one answer of the API."""
-    text = _encode(value)
     if output == TABLE:
-        fields = _decode(text)
-        rows = fields.items() if isinstance(fields, Mapping) else [("value", fields)]
-        _print_table(("field", "value"), [(name, _cell(cell)) for name, cell in rows])
+        _print_table(("field", "value"), [(name, _cell(cell)) for name, cell in _fields(value).items()])
     else:
-        click.echo(text)
+        click.echo(_encode(value))
 
 
 async def print_each(values: AsyncIterable[object], output: str) -> None:
     """Print the entries of a list as they come. A table is printed at the end, when its columns are known."""
     if output == TABLE:
-        entries = [_decode(_encode(value)) async for value in values]
+        entries = [_fields(value) async for value in values]
         columns = list(dict.fromkeys(name for entry in entries for name in entry))
         if entries:
             _print_table(columns, [[_cell(entry.get(name)) for name in columns] for entry in entries])
@@ -77,10 +74,12 @@ def _encode(value: object) -> bytes:
     return converter.encode(value)
 
 
-def _decode(text: bytes) -> Any:
+def _fields(value: object) -> Mapping[str, object]:
+    """Return the fields of a value by their names in JSON."""
     from clinia_async.serialization import exact_json  # noqa: PLC0415  loads the library
 
-    return exact_json.loads(text)
+    found = exact_json.loads(_encode(value))
+    return cast("Mapping[str, object]", found) if isinstance(found, Mapping) else {"value": found}
 
 
 def _cell(value: object) -> str:

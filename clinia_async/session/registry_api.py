@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
 from clinia_async import calls, models
 from clinia_async.calls.conflicts import OnExisting
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.models.task_id import TaskId
 from clinia_async.serialization.exact_json import RawJson
+from clinia_async.serialization.own_copy import own_copy
 from clinia_async.session.call_interface import CallInterface
 from clinia_async.session.ensured import Ensured, ensured
 from clinia_async.session.pagination import all_hits

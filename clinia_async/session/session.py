@@ -15,7 +15,6 @@ from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.call import check_call, check_write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.errors.settings import (
     Number,
@@ -27,6 +26,7 @@ from clinia_async.errors.settings import (
 from clinia_async.models.identifiers import KEY_RULE, is_key
 from clinia_async.models.secret import Secret
 from clinia_async.models.task_id import TaskId
+from clinia_async.serialization.own_copy import own_copy
 from clinia_async.session.derived_engine import DerivedEngine
 from clinia_async.session.engine import Engine
 from clinia_async.session.options import SessionOptions, with_environment, with_profile

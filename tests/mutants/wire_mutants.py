@@ -12,7 +12,7 @@ MUTANTS = [
     ),
     Mutant(
         "writes_of_a_bulk_have_the_dicts_of_their_caller",
-        "clinia_async/calls/own_copy.py",
+        "clinia_async/serialization/own_copy.py",
         "    if isinstance(value, tuple):\n        owned",
         "    if isinstance(value, tuple):\n        return value\n        owned",
         ["tests/session/test_own_copy.py::test_a_copy_is_equal_and_shares_nothing_that_can_be_changed"],

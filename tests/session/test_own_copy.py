@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 import clinia_async as clinia
 from clinia_async import Contained, CreateRelationship, RawJson, Ref, calls
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.calls.raw_request import RawRequest
 from clinia_async.emulator import Constant, Emulator, LostReply, Unavailable
+from clinia_async.serialization.own_copy import own_copy
 from tests.documented import CALLS
 from tests.factories import session_at
 from tests.hostile import Hostile, answer

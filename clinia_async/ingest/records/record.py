@@ -14,11 +14,11 @@ from clinia_async.calls import (
     UpsertResource,
 )
 from clinia_async.calls.call import operation_head
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Action, TargetType
 from clinia_async.models.task_id import TaskId
 from clinia_async.models.tasks import Key
+from clinia_async.serialization.own_copy import own_copy
 
 IdMapping = Callable[[str], str]
 """A function that is applied to the ids of both ends before they are checked, such as `escape_dots`."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from clinia_async.calls import BatchWrite, CreateResource, UpsertResource
 from clinia_async.calls.call import operation_head
-from clinia_async.calls.own_copy import own_copy
 from clinia_async.errors import InvalidWrite
 from clinia_async.ingest.records.record import RELATIONSHIP_WRITES, Record
 from clinia_async.serialization import exact_json
+from clinia_async.serialization.own_copy import own_copy
 
 Taken = tuple[object, bytes | InvalidWrite | None]
 """An item, and its JSON or why it has none; None for an item that nobody can change."""
