@@ -6,7 +6,6 @@ left to the standard library. Errors name the path, never the value.
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,13 +24,11 @@ DEEPEST = 200
 """Levels of nesting; more is refused."""
 
 _SMALL = 2048
-_BEYOND_64_BITS = b"0" * 19
+_BEYOND_64_BITS = 19
+"""Digits of a whole number that may have more bits."""
 _BEYOND_DOUBLES = b"0" * 16
 """A double holds every number of fewer digits."""
-_DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
-_DOTS_AS_ZEROS = _DIGITS_AS_ZEROS[: ord(".")] + b"0" + _DIGITS_AS_ZEROS[ord(".") + 1 :]
-_OF_FRACTIONS = frozenset(b".eE")
-_LONG_NUMBER = re.compile(rb"(?<![^\[:,\s])-?[0-9.]{16,}(?:[eE][+-]?[0-9]+)?(?![^\],}\s])")
+_DIGITS_AS_ZEROS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
@@ -124,12 +121,23 @@ def loads(text: bytes) -> object:
 
 def has_long_numbers(text: bytes) -> bool:
     """Return whether a number in `text` may be beyond 64 bits, or have more digits than a double."""
-    # a search for a run of digits that takes a fifth of the time of a pattern
-    if text.translate(_DOTS_AS_ZEROS).find(_BEYOND_DOUBLES) < 0:
-        return False
-    if text.translate(_DIGITS_AS_ZEROS).find(_BEYOND_64_BITS) >= 0:
-        return True
-    return any(set(found[0]) & _OF_FRACTIONS for found in _LONG_NUMBER.finditer(text))
+    # a search for a run of digits and dots that takes a fifth of the time of a pattern
+    zeros = text.translate(_DIGITS_AS_ZEROS)
+    start = zeros.find(_BEYOND_DOUBLES)
+    while start >= 0:
+        end = zeros.find(b" ", start)
+        end = len(text) if end < 0 else end
+        if _is_long(text[start:end], text[end : end + 1]):
+            return True
+        start = zeros.find(_BEYOND_DOUBLES, end)
+    return False
+
+
+def _is_long(run: bytes, after: bytes) -> bool:
+    dots = run.count(b".")
+    if dots:
+        return dots == 1  # more are those of an OID
+    return len(run) >= _BEYOND_64_BITS or after in {b"e", b"E"}
 
 
 def trimmed(text: bytes) -> bytes:
