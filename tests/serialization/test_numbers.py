@@ -103,7 +103,7 @@ def test_fractions_are_compared_as_doubles(sent: str, found: str, same: bool) ->
     assert same_json(one, other) is same_json(other, one) is same
 
 
-def test_a_write_of_such_numbers_is_settled_by_what_a_service_of_doubles_has_stored() -> None:
+def test_a_write_of_such_numbers_is_equal_to_what_a_service_of_doubles_has_stored() -> None:
     write = UpsertResource("ehr", "p", "a1", data={"x": Decimal("0.12345678901234567890123")})
     found = calls.GetResource("ehr", "p", "a1").decode_response(
         b'{"id":"a1","type":"p","data":{"x":0.12345678901234568}}'

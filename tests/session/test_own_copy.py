@@ -113,14 +113,14 @@ def test_any_json_is_copied_whole(data: dict[str, object]) -> None:
     assert not changeable(copy).keys() & changeable(write).keys()
 
 
-def spoil(value: object) -> None:
+def change(value: object) -> None:
     """Change every dict and list that can be reached from what a caller holds."""
     for each in changeable(value).values():
         if isinstance(each, dict):
             each.clear()
-            each["spoilt"] = True
+            each["changed"] = True
         elif isinstance(each, list):
-            each[:] = ["spoilt"]
+            each[:] = ["changed"]
 
 
 def _end(key: str) -> dict[str, Any]:
@@ -208,10 +208,10 @@ ROUTES = {
 """The emulator's names of what those call that are called otherwise."""
 
 
-async def _sent(name: str, spoilt: str, *, lost: bool) -> list[object]:
+async def _sent(name: str, changed: str, *, lost: bool) -> list[object]:
     """Make one call and return what came at the service, and the kind of error that came of it.
 
-    Its arguments are spoilt "after the call", or "in flight": once its first request has come.
+    Its arguments are changed "after the call", or "in flight": once its first request has come.
     """
     arguments, fault = DEFINED[name](), LostReply if lost else Unavailable
     async with Emulator(recording=True, bulk=Constant(0.0)) as emulator, session_at(emulator) as session:
@@ -219,13 +219,13 @@ async def _sent(name: str, spoilt: str, *, lost: bool) -> list[object]:
         emulator.received.clear()
         emulator.faults.add(fault(route=ROUTES.get(name, name), times=1))
         call = getattr(session, name)(**arguments)
-        if spoilt == "after the call":
-            spoil(arguments)
+        if changed == "after the call":
+            change(arguments)
         running = asyncio.ensure_future(call)
         while not emulator.received:  # noqa: ASYNC110  the emulator has no event for it
             await asyncio.sleep(0)
-        if spoilt == "in flight":
-            spoil(arguments)
+        if changed == "in flight":
+            change(arguments)
         error = None
         try:
             found = await running
@@ -237,10 +237,10 @@ async def _sent(name: str, spoilt: str, *, lost: bool) -> list[object]:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["refused once", "answer lost"])
-@pytest.mark.parametrize("spoilt", ["after the call", "in flight"])
+@pytest.mark.parametrize("changed", ["after the call", "in flight"])
 @pytest.mark.parametrize("name", DEFINED)
-async def test_what_is_sent_is_what_was_given(name: str, spoilt: str, lost: bool) -> None:
-    assert await _sent(name, spoilt, lost=lost) == await _sent(name, "never", lost=lost)
+async def test_what_is_sent_is_what_was_given(name: str, changed: str, lost: bool) -> None:
+    assert await _sent(name, changed, lost=lost) == await _sent(name, "never", lost=lost)
 
 
 async def test_all_pages_are_asked_for_with_the_same_filter() -> None:
@@ -251,8 +251,8 @@ async def test_all_pages_are_asked_for_with_the_same_filter() -> None:
     async with Hostile([*pages, answer({"hits": [], "meta": {}})]) as server, session_at(server) as session:
         chosen = {"a": {"b": [1]}}
         hits = session.browse("ehr", ["p"], per_page=1, filter=chosen)
-        spoil(chosen)
+        change(chosen)
         async for _ in hits:
-            spoil(chosen)
+            change(chosen)
         asked = [json.loads(each.body) for each in server.requests]
     assert [each["params"]["filter"] for each in asked] == [{"a": {"b": [1]}}] * 4
