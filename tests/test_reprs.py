@@ -18,9 +18,9 @@ MAY_HOLD_TEXT = re.compile(r"\b(str|bytes|object|Mapping|dict|list|tuple|Sequenc
 
 SETTINGS = {
     "api_key_env", "base_url", "base_urls", "collections", "columns", "constant", "dead_letters", "decimal",
-    "delimiter", "encoding", "environment", "files", "journal", "journals", "map_id", "mapping", "observers",
-    "on_existing", "on_unknown", "output", "profile", "quote", "reports", "settings", "shared", "timezone",
-    "variables", "via", "workspace",
+    "delimiter", "encoding", "environment", "escape", "files", "journal", "journals", "map_id", "mapping",
+    "null", "observers", "on_existing", "on_unknown", "output", "profile", "quote", "reports", "settings",
+    "shared", "timezone", "variables", "via", "workspace",
 }  # fmt: skip
 DEFINITIONS = {
     "collection_key", "collection_keys", "contained", "description", "exclude", "include", "include_key",

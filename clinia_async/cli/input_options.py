@@ -122,7 +122,18 @@ def _columns(text: str) -> "clinia.ColumnMapping":
     raise click.BadParameter(reason)
 
 
-_TABLE_NAMES = ("delimiter", "quote", "encoding", "skip", "limit", "header", "decimal", "timezone")
+_TABLE_NAMES = (
+    "delimiter",
+    "quote",
+    "encoding",
+    "skip",
+    "limit",
+    "header",
+    "decimal",
+    "timezone",
+    "escape",
+    "null",
+)
 _TABLE = (
     click.option(
         "--delimiter",
@@ -134,6 +145,21 @@ _TABLE = (
         "--quote",
         metavar="CHARACTER",
         help='What stands around cells of CSV that hold a delimiter, or none.  [default: "]',
+    ),
+    click.option(
+        "--escape",
+        metavar="CHARACTER",
+        help="What stands in CSV before a quotation mark, delimiter, line end or escape that is a part of a"
+        " cell, as escapechar of Python's csv: a character, or backslash. quoted-backslash is one between"
+        " quotation marks alone, as Apache Spark writes it; none says that there is no escape. With --quote"
+        " none, letters behind it are what databases write, such as \\n; a cell \\N has no value."
+        "  [default: what has other cells with a backslash as escape is refused]",
+    ),
+    click.option(
+        "--null",
+        metavar="TEXT",
+        help="The text of a cell of CSV that has no value, such as NA, NULL or \\N, unless it is in quotation"
+        " marks.",
     ),
     click.option("--encoding", metavar="NAME", help="The encoding of CSV.  [default: utf-8]"),
     click.option(

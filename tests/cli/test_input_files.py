@@ -213,6 +213,30 @@ def test_a_table_is_read_as_the_options_say(cli: Cli) -> None:
     assert (ran.code, ran.json["lines"]) == (1, 1), "an id has two characters at least"
 
 
+def test_escapes_are_read_as_the_option_says(cli: Cli) -> None:
+    Path("x.csv").write_text('id,v,w\nr-1,"a \\"b\\"",\\N\nr-2,NA,z\n')
+    columns = ("--columns", "type==note,id=id,data.v=v,data.w=w")
+    ran = cli("validate", "x.csv", *columns)
+    assert (ran.code, "try --escape backslash" in ran.out) == (1, True)
+    ran = cli("validate", "x.csv", *columns, "--escape", "backslash", "--null", "NA")
+    assert ran.code == 0
+    for escape in ("\\", "backslash"):
+        ran = cli("ingest", "x.csv", *columns, "--source", "ehr", "--emulator", "--escape", escape)
+        assert ran.code == 0
+    ran = cli("validate", "x.csv", "--escape", "\\\\")
+    assert (ran.code, "escape must be one character" in ran.err) == (2, True)
+
+
+def test_another_escape_is_another_input_for_a_journal(cli: Cli) -> None:
+    Path("x.csv").write_text('id,v\nr-1,"a \\"b\\""\n')
+    job = ("ingest", "x.csv", "--columns", "type==note,id=id,data.v=v", "--source", "ehr", "--emulator")
+    assert cli(*job, "--journal", "j", "--escape", "backslash").code == 0
+    assert cli(*job, "--journal", "j", "--escape", "backslash").code == 0
+    for other in (("--escape", "quoted-backslash"), (), ("--escape", "backslash", "--null", "NA")):
+        ran = cli(*job, "--journal", "j", *other)
+        assert (ran.code, "other input" in ran.err or "journal" in ran.err) == (2, True), ran.err
+
+
 def test_options_of_a_table_that_are_none_are_refused(cli: Cli) -> None:
     ran = cli("validate", FILES / "c03-tab.csv", "--delimiter", "::")
     assert (ran.code, "one character" in ran.err) == (2, True)

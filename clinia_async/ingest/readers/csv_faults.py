@@ -8,10 +8,11 @@ first line alone is bad, and these are read as rows.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
+from clinia_async.ingest.readers.csv_marks import Inside, Marks
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.text_lines import TextLines
 
@@ -20,7 +21,7 @@ LOOK_AHEAD = 16 * 1024
 MOST_GIVEN_BACK = 4 * 1024 * 1024
 """Characters of a table that are read again for its faults, at most: many faults take no long time."""
 TOO_LARGE = "the row is too large"
-_BY_MARK = "is no CSV: a quotation mark is out of place or left open"
+BY_MARK = "is no CSV: a quotation mark is out of place or left open"
 _BY_RETURN = "is no CSV: a carriage return stands in a cell without quotation marks"
 
 
@@ -38,73 +39,6 @@ class RowTooLarge(Exception):
     """A row is larger than what is kept."""
 
 
-@define
-class Marks:
-    """What separates cells, and what stands around them."""
-
-    delimiter: str
-    quote: str | None
-
-    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """Return the cells of rows. Raises `csv.Error`."""
-        if self.quote is None:
-            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=True)
-
-    def is_row(self, line: str, width: int) -> bool:
-        """Return whether a line is a row by itself, with so many cells and all marks in their place."""
-        if self.quote is not None and line.count(self.quote) % 2:
-            return False
-        try:
-            (cells,) = self.reader([line])
-        except (csv.Error, ValueError):
-            return False
-        return len(cells) == width
-
-    def follow(self, line: str, are_open: tuple[bool, bool]) -> tuple[bool, bool]:
-        """Return whether a row is inside of marks behind `line`, by each way, if it was before it."""
-        by_any, by_plain = are_open
-        return (
-            self._stays_open(line, "", is_open=by_any),
-            self._stays_open(line, f"{self.delimiter}\r\n", is_open=by_plain),
-        )
-
-    def _stays_open(self, line: str, behind: str, *, is_open: bool) -> bool:
-        if self.quote is None:
-            return False
-        if is_open:
-            return self._is_open(line, behind, 0, is_open=True)
-        is_quoted = line.startswith(self.quote)
-        return self._is_open(line, behind, int(is_quoted), is_open=is_quoted)
-
-    def _is_open(self, line: str, behind: str, place: int, *, is_open: bool) -> bool:
-        assert self.quote is not None
-        while True:
-            if is_open:
-                place = self._end_of_cell(line, place, behind)
-                if not place:
-                    return True
-            place = line.find(self.delimiter, place) + 1
-            if not place:
-                return False
-            is_open = line.startswith(self.quote, place)
-            place += is_open
-
-    def _end_of_cell(self, line: str, place: int, behind: str) -> int:
-        """Return where a cell ends that is inside of marks at `place`; 0 if it goes on behind the line.
-
-        A mark ends it that is not doubled and, unless `behind` is empty, has one of its characters or the end
-        of the line behind it.
-        """
-        assert self.quote is not None
-        while (place := line.find(self.quote, place) + 1) and place < len(line):
-            if line[place] == self.quote:
-                place += 1
-            elif not behind or line[place] in behind:
-                break
-        return place
-
-
 class RowLines:
     """The lines of one row, for who takes no more of them than that. Raises `RowTooLarge`."""
 
@@ -115,7 +49,7 @@ class RowLines:
         self._size = 0
         self.given_back = 0
         """Characters of lines that will be read again."""
-        self._are_open = False, False
+        self._insides = Inside.NOTHING, Inside.NOTHING
         self._first_end: int | None = None
         """After how many lines the row ends as most programs have it."""
 
@@ -129,6 +63,53 @@ class RowLines:
         if self._size > LARGEST_LINE:
             raise RowTooLarge
         return line
+
+    @property
+    def text(self) -> str:
+        """What was taken so far."""
+        return "".join(self._taken)
+
+    def whole(self) -> str:
+        """Take all lines of the row, as most programs have it; return its text.
+
+        Raises `RowTooLarge`, and `csv.Error` for a row that has no end.
+        """
+        for line in self:
+            if not self._insides[0] and line.endswith(self._lines.end):
+                break
+        if self._insides[0]:
+            raise csv.Error("the row has no end")
+        return self.text
+
+    def whole_within(self, cells: int | None) -> str | None:
+        """Do as `whole`; return None if the row has no end close by, or more cells than so many."""
+        found, most = 0, None
+        while line := self._next():
+            most = most or self._size + LOOK_AHEAD
+            if not self._insides[0] and line.endswith(self._lines.end):
+                return self.text
+            if self._insides[0] is Inside.BARE:
+                found += self._marks.delimiters(line)
+            if self._size > most or (cells is not None and found >= cells):
+                return None
+        return self.text if self._taken and not self._insides[0] else None
+
+    def end_by(self, marks: Marks) -> bool:
+        """Take lines until the row ends by `marks`, too; return whether it does close by."""
+        inside = Inside.NOTHING, Inside.NOTHING
+        for line in self._taken:
+            inside = marks.follow(line, inside)
+        most = self._size + LOOK_AHEAD
+        while inside[0] or self._insides[0]:
+            line = self._next()
+            if not line or self._size > most:
+                return False
+            inside = marks.follow(line, inside)
+        return True
+
+    def return_all(self) -> None:
+        """Give all lines back, to be read again."""
+        self._lines.put_back(self._taken)
 
     def cut(self, width: int | None, *, is_large: bool) -> BadRow | None:
         """Return the row, which cannot be read, to its end; None if that is unknown.
@@ -158,7 +139,7 @@ class RowLines:
         most = self._size + LOOK_AHEAD
         while not self._has_ended():
             if not self._next():
-                return self._are_open == (False, False)
+                return not any(self._insides)
             if is_kept and self._size > most:
                 return False
             if not is_kept:
@@ -166,20 +147,25 @@ class RowLines:
         return True
 
     def _has_ended(self) -> bool:
-        return self._are_open == (False, False) and self._taken[-1].endswith(self._lines.end)
+        return not any(self._insides) and self._taken[-1].endswith(self._lines.end)
 
     def _next(self) -> str:
         line = self._lines.pop()
         if line:
-            self._are_open = self._marks.follow(line, self._are_open)
+            self._insides = self._marks.follow(line, self._insides)
             self._size += len(line)
             self._taken.append(line)
-            if self._first_end is None and not self._are_open[0]:
+            if self._first_end is None and not self._insides[0]:
                 self._first_end = len(self._taken)
         return line
 
 
 def _reason(lines: list[str]) -> str:
     text = lines[0].rstrip("\r\n")
-    reason = _BY_RETURN if "\r" in text and len(lines) == 1 else _BY_MARK
-    return f"{reason}; it goes over {len(lines):,} lines" if len(lines) > 1 else reason
+    reason = _BY_RETURN if "\r" in text and len(lines) == 1 else BY_MARK
+    return reason + over_lines(len(lines))
+
+
+def over_lines(count: int) -> str:
+    """Return what a reason adds for a row of so many lines."""
+    return f"; it goes over {count:,} lines" if count > 1 else ""

@@ -5,6 +5,8 @@ row 2. A line `sep=;` in front of them, as Excel has it, names the delimiter. Ce
 leaves its field out, and a row of empty cells alone is blank. Rows end with a line feed, with or without a
 carriage return before it; in a file without a single line feed at its start, with a carriage return.
 
+What stands before a character that is meant as it is, and a text for no value, are in `csv_marks`.
+
 A row over 1 MiB, one with a quotation mark that is out of place, and one with a carriage return in a cell
 without marks cost themselves. `csv_faults` says where such a row ends; where that is unknown, the input is
 not read on.
@@ -13,17 +15,19 @@ not read on.
 import asyncio
 import csv
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from attrs import frozen
 
 from clinia_async.ingest.readers.column_mapping import NOT_NAMED, ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError, InputStream
-from clinia_async.ingest.readers.csv_faults import MOST_GIVEN_BACK, BadRow, Marks, RowLines, RowTooLarge
+from clinia_async.ingest.readers.csv_faults import MOST_GIVEN_BACK, BadRow
+from clinia_async.ingest.readers.csv_marks import BACKSLASH, Marks
+from clinia_async.ingest.readers.csv_rows import TRY_ESCAPE, RowParser
 from clinia_async.ingest.readers.formats import is_named_tsv
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
-from clinia_async.ingest.readers.table_options import NO_QUOTE, TableOptions
+from clinia_async.ingest.readers.table_options import NO_ESCAPE, NO_QUOTE, QUOTED_BACKSLASH, TableOptions
 from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader, row_text
 from clinia_async.ingest.readers.text_lines import TextLines
 from clinia_async.ingest.records.record import BadRecord, Blank, Item
@@ -32,6 +36,11 @@ from clinia_async.ingest.records.record_batch import RecordBatch
 _ROWS = 1024
 """Rows at once, at most."""
 _NO_NAMES = "the row that should name the columns is empty: pass over the lines before it with --skip"
+NULL = "\\N"
+"""What exports of databases have in place of a value, and nobody as a text."""
+_NO_NULL = BadCell(
+    "must not be \\N, as databases write no value: give --escape backslash or --null \\N", NULL
+)
 _AGAIN = "must be a record, and is the row that names the columns once more"
 _NAMED = re.compile(r'("?)sep=([^"\r\n])\1[\r\n]*')
 _NOT_TEXT = re.compile(r"[\udc80-\udcff]")
@@ -82,6 +91,8 @@ class ChosenColumns:
                 raise _missing(name, rows, header, delimiter)
         self._header = header
         self._delimiter = delimiter
+        self._has_unknown_escapes = options.escape is None
+        self._has_unknown_nulls = options.escape is None and options.null != NULL
         self._names = header if options.header and len(header) > 1 else None
         self._encoding = options.encoding.upper()
         self._rows = rows
@@ -133,12 +144,16 @@ class ChosenColumns:
         if len(cells) != len(self._header):
             lines = 1 + sum(cell.count("\n") for cell in cells)
             goes_on = f"; it goes over {lines:,} lines" if lines > 1 else ""
+            if self._has_unknown_escapes and any(cell.endswith(BACKSLASH) for cell in cells):
+                goes_on += TRY_ESCAPE
             return f"must have as many cells as the header: {len(self._header)}{goes_on}"
         return None
 
     def _columns(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[object]]:
         columns = [*zip(*rows, strict=True)] or [()] * len(self._header)
-        chosen = [columns[place] for place in self._places]
+        chosen: list[Sequence[object]] = [columns[place] for place in self._places]
+        if self._has_unknown_nulls and any(NULL in column for column in chosen):
+            chosen = [[_NO_NULL if cell == NULL else cell for cell in column] for column in chosen]
         return [[cell or None for cell in column] if "" in column else column for column in chosen]
 
 
@@ -186,9 +201,10 @@ class CsvTable:
         self._lines = TextLines(stream, options.encoding)
         named = None if options.skip else self._named_delimiter()
         self.delimiter = options.delimiter or named or _default_delimiter(stream)
-        self._marks = Marks(self.delimiter, None if options.quote == NO_QUOTE else options.quote)
-        self._width: int | None = None
-        self._given_back = 0
+        self._parser = RowParser(
+            self._lines, _marks(self.delimiter, options), is_certain=options.escape is not None
+        )
+        self._null = options.null
         self._number = 1 + options.skip + (named is not None)
         self._skip = options.skip
         self._error: InputError | None = None
@@ -209,6 +225,7 @@ class CsvTable:
         for _ in range(self._skip):
             self._lines.skip()
         if not self._has_header:
+            self._parser.set_null(self._null)
             return self._numbered()
         rows = self._take(1)
         if rows is None:
@@ -223,22 +240,24 @@ class CsvTable:
             raise InputError(
                 f"the header is not in {self._encoding.upper()}: give its encoding with --encoding"
             )
-        self._width = len(first)
+        self._parser.width = len(first)
+        self._parser.set_null(self._null)
         return first
 
     def _numbered(self) -> Sequence[str]:
         """Return the numbers of the columns that the first row with cells has; rows up to it are kept."""
         held: list[Sequence[str] | BadRow] = []
         first, are_text = self._number, True
-        while not self._width:
+        while not self._parser.width:
             rows = self._take(1)
             if rows is None:
                 raise self._error or self._no_row(held)
             held += rows.cells
             are_text = are_text and rows.are_text
-            self._width = next((len(each) for each in rows.cells if not isinstance(each, BadRow)), 0)
+            widths = (len(each) for each in rows.cells if not isinstance(each, BadRow))
+            self._parser.width = next(widths, None)
         self._held = Rows(first, held, are_text)
-        return [str(number) for number in range(1, self._width + 1)]
+        return [str(number) for number in range(1, self._parser.width + 1)]
 
     def _no_row(self, held: list[Sequence[str] | BadRow]) -> InputError:
         other = next(filter(None, map(self._other_delimiter, held)), None)
@@ -248,7 +267,7 @@ class CsvTable:
 
     def _other_delimiter(self, row: Sequence[str] | BadRow) -> str | None:
         """Return the name of another delimiter, if the marks of a row that is no CSV stand before it."""
-        quote = self._marks.quote
+        quote = self._parser.marks.quote
         if not isinstance(row, BadRow) or row.text is None or quote is None:
             return None
         return _other_delimiter(row.text, self.delimiter, quote)
@@ -264,51 +283,52 @@ class CsvTable:
         lines = self._lines.take(most)
         if not lines:
             return None
-        cells: list[list[str] | BadRow]
-        try:
-            is_large = max(map(len, lines)) > LARGEST_LINE
-            cells = self._take_apart(lines, most) if is_large else [*self._reader(lines)]
-        except csv.Error:
+        are_text = self._lines.are_text
+        cells: Sequence[list[str] | BadRow] | None = None
+        if max(map(len, lines)) <= LARGEST_LINE:
+            cells = self._parser.read_together(lines)
+        if cells is None:
             cells = self._take_apart(lines, most)
         if not cells and self._error is not None:
             raise self._error
         first, self._number = self._number, self._number + len(cells)
-        return Rows(first, cells, self._lines.are_text)
+        return Rows(first, cells, are_text and self._lines.are_text)
 
     def _take_apart(self, lines: list[str], most: int) -> list[list[str] | BadRow]:
         """Read rows one by one: one of them goes on in the lines that follow, is too large, or is no CSV."""
         cells: list[list[str] | BadRow] = []
         self._lines.put_back(lines)
         while self._error is None and self._lines.has_pending() and len(cells) < most:
-            row = RowLines(self._lines, self._marks)
-            is_large = False
-            try:
-                cells.append(next(self._reader(row)))
-                continue
-            except RowTooLarge:
-                is_large = True
-            except csv.Error:
-                pass
-            found = row.cut(self._width, is_large=is_large)
-            self._given_back += row.given_back
-            if self._given_back > MOST_GIVEN_BACK:
+            found = self._parser.next()
+            if self._parser.given_back > MOST_GIVEN_BACK:
                 self._error = InputError(
-                    f"row {self._number + len(cells)}: too many rows are no CSV: see --quote and --delimiter"
+                    f"row {self._number + len(cells)}: too many rows are no CSV: see --quote, --escape and"
+                    " --delimiter"
                 )
                 break
             if found is not None:
                 cells.append(found)
-            if found is None or found.is_last:
+            if found is None or (isinstance(found, BadRow) and found.is_last):
                 self._error = self._no_csv(len(cells) - (found is not None))
         return cells
-
-    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        return self._marks.reader(lines)
 
     def _no_csv(self, read: int) -> InputError:
         return InputError(
             f"row {self._number + read} is no CSV: a quotation mark is out of place or left open"
+            f"{self._parser.hint}"
         )
+
+
+def _marks(delimiter: str, options: TableOptions) -> Marks:
+    """Return the marks of a table. Raises `InputError` if two of them are one character."""
+    quote = None if options.quote == NO_QUOTE else options.quote
+    only_quoted = options.escape == QUOTED_BACKSLASH
+    escape = BACKSLASH if only_quoted else None if options.escape == NO_ESCAPE else options.escape
+    if delimiter in (quote, escape):
+        raise InputError(
+            "the first line names a quotation mark or escape as delimiter: leave it with --skip 1"
+        )
+    return Marks(delimiter, quote, escape, only_quoted)
 
 
 def _default_delimiter(stream: InputStream) -> str:

@@ -215,7 +215,7 @@ async def identity_of(
         "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
         "fhir": str(_fhir_content(fhir)),
         "fhir_base": fhir_base,
-        "table": None if table is None else str(table),
+        "table": None if table is None else table.identity(),
     }
     digests = [await _digest(each) for each in paths]
     return hashlib.sha256(b"".join(digests) + exact_json.dumps(options)).hexdigest()
@@ -343,7 +343,7 @@ class _Files:
             READ_POSITION.reset(position)
 
     def opened(self, path: Path | None) -> InputStream:
-        marks = (self.table.delimiter or "") + self.table.quote
+        marks = (self.table.delimiter or "") + self.table.quote + (self.table.escape or "")
         control = "".join(mark for mark in marks if mark < " ").encode()
         return InputStream(path, any_encoding=self.table.encoding != _UTF8, marks=control)
 

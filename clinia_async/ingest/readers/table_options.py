@@ -3,19 +3,27 @@
 import codecs
 from collections.abc import Set
 
-from attrs import Attribute, field, fields_dict, frozen
+from attrs import Attribute, asdict, field, fields_dict, frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import InstanceOf, named_options
 from clinia_async.ingest.readers.formats import TABLES, InputFormat
 
 _APPLICABLE = {
-    **dict.fromkeys(("delimiter", "quote", "encoding", "header", "decimal"), frozenset({InputFormat.CSV})),
+    **dict.fromkeys(
+        ("delimiter", "quote", "encoding", "header", "decimal", "escape", "null"),
+        frozenset({InputFormat.CSV}),
+    ),
     **dict.fromkeys(("skip", "limit"), TABLES),
     "timezone": frozenset({InputFormat.PARQUET}),
 }
 """The formats that an option is for."""
 NO_QUOTE = "none"
+NO_ESCAPE = "none"
+QUOTED_BACKSLASH = "quoted-backslash"
+_ESCAPES = {"backslash": "\\"}
+_LATER = frozenset({"escape", "null"})
+"""Options that there were not always: journals of jobs without them stay valid."""
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
 
@@ -31,6 +39,22 @@ def _check_delimiter(_: object, __: "Attribute[str | None]", text: object) -> No
 def _check_quote(_: object, __: "Attribute[str]", text: object) -> None:
     if not isinstance(text, str) or (text != NO_QUOTE and (len(text) != 1 or text in "\r\n")):
         raise ConfigError(f"quote must be one character, or {NO_QUOTE}")
+
+
+def _escape(text: str | None) -> str | None:
+    return _ESCAPES.get(text, text) if isinstance(text, str) else text
+
+
+def _check_escape(_: object, __: "Attribute[str | None]", text: object) -> None:
+    if text in (None, NO_ESCAPE, QUOTED_BACKSLASH):
+        return
+    if not isinstance(text, str) or len(text) != 1 or text in "\r\n":
+        raise ConfigError(f"escape must be one character, or backslash, {QUOTED_BACKSLASH} or {NO_ESCAPE}")
+
+
+def _check_null(_: object, __: "Attribute[str | None]", text: object) -> None:
+    if text is not None and (not isinstance(text, str) or not text or "\r" in text or "\n" in text):
+        raise ConfigError("null must be the text of a cell, and not empty: an empty cell has no value")
 
 
 def _check_encoding(_: object, __: "Attribute[str]", name: str) -> None:
@@ -79,6 +103,15 @@ class TableOptions:
         delimiter: What separates the cells of CSV: a character, or its name, such as `tab` or `semicolon`.
             None is a comma, or a tab in a file whose name ends with `.tsv`.
         quote: What stands around cells that hold a delimiter; `none` if nothing does.
+        escape: What stands in CSV in front of a quotation mark, a delimiter, a line end or another escape
+            that is a part of a cell, as `escapechar` of Python's `csv`: a character, or the name `backslash`.
+            With `quote` none, letters behind it are what databases write, such as `\\n`. A cell of it and an
+            `N`, without quotation marks, has no value. In front of anything else it makes the row bad.
+            `quoted-backslash` is one between quotation marks alone, as Apache Spark writes it, and PostgreSQL
+            with an escape. `none` says that there is no escape; None says nothing, and then a row that has
+            other cells with a backslash as escape is bad.
+        null: The text of a cell of CSV that has no value, such as `NA` or `NULL`, unless it stands between
+            quotation marks.
         encoding: That of CSV.
         skip: Lines to pass over before the header, or before the first record if there is none.
         limit: Records to read at most; None reads all.
@@ -97,10 +130,28 @@ class TableOptions:
     header: bool = field(default=True, validator=InstanceOf(bool))
     decimal: str = field(default=".", validator=_check_decimal)
     timezone: str | None = field(default=None, validator=_check_timezone)
+    escape: str | None = field(default=None, converter=_escape, validator=_check_escape)
+    null: str | None = field(default=None, validator=_check_null)
 
     def __attrs_post_init__(self) -> None:
-        if self.quote == (self.delimiter or ","):
+        delimiter = self.delimiter or ","
+        if self.quote == delimiter:
             raise ConfigError("quote must be another character than the delimiter, or none")
+        if self.escape in (self.quote, delimiter) and self.escape != NO_ESCAPE:
+            raise ConfigError(
+                "escape must be another character than the delimiter and the quotation mark; a quotation mark"
+                " that is doubled needs none"
+            )
+        if self.escape == QUOTED_BACKSLASH and self.quote == NO_QUOTE:
+            raise ConfigError(f"escape {QUOTED_BACKSLASH} needs a quotation mark: give one as quote")
+
+    def identity(self) -> str:
+        """Return the options as journals have them."""
+        given = asdict(self)
+        shown = (
+            f"{name}={value!r}" for name, value in given.items() if name not in _LATER or value is not None
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def inapplicable(options: TableOptions, formats: Set[InputFormat | None]) -> str | None:

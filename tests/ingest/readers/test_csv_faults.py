@@ -107,7 +107,9 @@ async def test_a_mark_that_would_take_a_large_file_costs_its_row(sheet: Path) ->
 
 
 async def test_a_table_of_faults_is_not_searched_for_ever(sheet: Path) -> None:
-    with pytest.raises(InputError, match=r"row \d+: too many rows are no CSV: see --quote and --delimiter"):
+    with pytest.raises(
+        InputError, match=r"row \d+: too many rows are no CSV: see --quote, --escape and --delimiter"
+    ):
         await read(sheet, HEAD + 'aa,bb,"x\n' * 300_001)
 
 

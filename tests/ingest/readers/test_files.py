@@ -258,6 +258,8 @@ async def test_options_that_do_not_go_together_are_reported_at_once(tmp_path: Pa
     [
         ("delimiter", ";"),
         ("quote", "none"),
+        ("escape", "backslash"),
+        ("null", "NA"),
         ("encoding", "utf-16"),
         ("skip", 1),
         ("limit", 0),
