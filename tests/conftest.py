@@ -99,9 +99,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _is_whole(config: pytest.Config) -> bool:
     """Whether this run is the whole suite: what all tests together exercise is known only then."""
-    chosen = ("keyword", "markexpr", "ignore", "ignore_glob", "deselect", "lf", "collectonly")
+    chosen = ("keyword", "ignore", "ignore_glob", "deselect", "lf", "collectonly")
     is_narrowed = any(config.getoption(name, None) for name in chosen)
-    return config.args == config.getini("testpaths") and not is_narrowed
+    is_suite = config.getoption("markexpr") in {"", "not campaign"}
+    return config.args == config.getini("testpaths") and is_suite and not is_narrowed
 
 
 @pytest.fixture(autouse=True)

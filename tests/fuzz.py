@@ -34,6 +34,7 @@ from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.tasks.task_state import parse_token
 from clinia_async.transport.retry import parse_retry_after
 from tests.documented import documented
+from tests.patience import PATIENCE
 
 LONGEST = 0.1
 """Seconds of CPU for one input."""
@@ -205,7 +206,7 @@ def raw_http() -> Iterator[Target]:
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     emulator = Emulator()
-    asyncio.run_coroutine_threadsafe(emulator.__aenter__(), loop).result(30)
+    asyncio.run_coroutine_threadsafe(emulator.__aenter__(), loop).result(PATIENCE)
     address = ("127.0.0.1", int(emulator.url.rpartition(":")[2]))
     head = f"Host: {address[0]}:{address[1]}\r\nX-Clinia-API-Key: {emulator.key}\r\nContent-Type: application/json\r\n"
     body = '{"from":{"id":"a","type":"x"},"to":{"id":"b","type":"y"}}'
@@ -216,7 +217,7 @@ def raw_http() -> Iterator[Target]:
     ]
 
     def read(text: bytes) -> None:
-        with socket.create_connection(address, timeout=5) as connection:
+        with socket.create_connection(address, timeout=PATIENCE) as connection:
             connection.sendall(text)
             connection.shutdown(socket.SHUT_WR)
             answer = b""
@@ -228,9 +229,9 @@ def raw_http() -> Iterator[Target]:
     try:
         yield Target([each.encode() for each in seeds], read, cost=200)
     finally:
-        asyncio.run_coroutine_threadsafe(emulator.__aexit__(None, None, None), loop).result(30)
+        asyncio.run_coroutine_threadsafe(emulator.__aexit__(None, None, None), loop).result(PATIENCE)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
+        thread.join(PATIENCE)
         loop.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from clinia_async.cli.exit_codes import ExitCode
 from tests.cli.served import Served
 from tests.factories import refusing_socket, url_of
+from tests.patience import PATIENCE
 
 NESTED = """
 import sys
@@ -83,7 +84,7 @@ def ran(program: str, key: str = "k") -> subprocess.CompletedProcess[str]:
             text=True,
             input=LINE,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
             cwd=folder,
             env={**environment, "CLINIA_API_KEY": key},
         )

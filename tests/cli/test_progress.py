@@ -304,7 +304,7 @@ def test_a_terminal_shows_it_live_and_the_report_is_left_alone(monkeypatch: pyte
     process = start("ingest", DIRTY, "--source", "s", "--emulator", "--json", stderr=terminal)
     os.close(terminal)
     out, _ = process.communicate(timeout=PATIENCE)
-    reading.join(60)
+    reading.join(PATIENCE)
     os.close(screen)
     assert process.returncode == 1
     assert out.startswith(b'{"read": 990, ')

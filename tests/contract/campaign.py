@@ -1,6 +1,6 @@
 """Requests made up from the document, sent to a running emulator, and every answer checked.
 
-    python -m tests.contract.campaign --examples 2000 --seed 7 --seconds 1800
+    python -m tests.contract.campaign --examples 2000 --seed 7
 
 Half of the requests are in order by the document, half are not. Records that earlier requests
 made are asked for again, so that not every answer is a 404.
@@ -17,7 +17,6 @@ from copy import deepcopy
 from http.client import HTTPConnection
 from random import Random
 from threading import Thread
-from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 
 from clinia_async.emulator import Accepted, Constant, Emulator, Persisted
+from tests.patience import PATIENCE
 
 from .contract import Contract
 from .document import read
@@ -57,12 +57,12 @@ def serving() -> Iterator[Emulator]:
     thread.start()
     emulator = Emulator(seed=1, bulk=Constant(0.001))
     try:
-        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(PATIENCE)
         yield emulator
-        asyncio.run_coroutine_threadsafe(emulator.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(emulator.close(), loop).result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(PATIENCE)
         loop.close()
 
 
@@ -72,7 +72,7 @@ def answered(contract: Contract, emulator: Emulator) -> dict[str, str]:
     for id_ in contract.operations:
         before = emulator.requests.copy()
         url = urlsplit(emulator.url)
-        connection = HTTPConnection(str(url.hostname), int(url.port or 0), timeout=10)
+        connection = HTTPConnection(str(url.hostname), int(url.port or 0), timeout=PATIENCE)
         connection.request(FIRST[id_].method, FIRST[id_].path)  # without a key: nothing is done
         connection.getresponse().read()
         connection.close()
@@ -88,7 +88,6 @@ class Campaign:
     contract: Contract
     emulator: Emulator
     seed: int = 0
-    seconds: float = 25.0
     sent: int = field(default=0, init=False)
     answers: "Counter[tuple[str, int]]" = field(init=False, factory=Counter)
     faults: dict[tuple[str, str], str] = field(init=False, factory=dict)
@@ -107,15 +106,12 @@ class Campaign:
         self._session.trust_env = False  # no proxy and no netrc between us and loopback
 
     def run(self, operations: list[str], examples: int) -> None:
-        """So many requests of each operation, half of them in order, unless time runs out."""
+        """Send so many requests of each operation, half of them in order."""
         config = schemathesis.Config.from_dict({"generation": {"allow-x00": False}})
         schema = schemathesis.openapi.from_dict(deepcopy(read()), config=config)
-        end = monotonic() + self.seconds
         for turn in range(-(-examples // (2 * CHUNK))):
             self.emulator.default = Accepted(Constant(0.001)) if turn % 2 else Persisted()
             for id_, mode in [(id_, mode) for id_ in operations for mode in GenerationMode]:
-                if turn and monotonic() > end:  # the first turn is everybody's
-                    return
                 operation = self.contract.operations[id_]
                 self._chunk(schema[operation.path][operation.method.lower()], id_, mode, turn)
 
@@ -297,13 +293,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.contract.campaign", description=__doc__)
     parser.add_argument("--examples", type=int, default=1000, help="requests of each operation")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=3600.0, help="the end, finished or not")
     parser.add_argument("--operation", action="append", help="operation id; all without it")
     given = parser.parse_args()
     contract = Contract.load()
     with serving() as emulator:
         names = answered(contract, emulator)
-        campaign = Campaign(contract=contract, emulator=emulator, seed=given.seed, seconds=given.seconds)
+        campaign = Campaign(contract=contract, emulator=emulator, seed=given.seed)
         campaign.run([id_ for id_ in names if id_ in (given.operation or names)], given.examples)
     sys.stdout.write(report(campaign, names) + "\n")
     return bool(campaign.faults)

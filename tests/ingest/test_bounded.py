@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.campaign
 
 PROGRAM = """
@@ -52,7 +54,7 @@ differs by machine. The large one is so large that a reader that holds it whole 
 def grown(small: Path, large: Path, format_: str, columns: str = "") -> tuple[str, int]:
     """Return what was read of the large file, and the MiB by which the program grew after the small one."""
     command = [sys.executable, "-c", PROGRAM, str(large), format_, columns, str(small)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     counts, _, size = done.stdout.strip().rpartition(" ")
     return counts, int(size)
 

@@ -30,6 +30,7 @@ from clinia_async.emulator import Accepted, Constant, Emulator
 from clinia_async.transport.base_urls import Addresses
 from tests.factories import ID, KEY, SOURCE, TYPE, create, create_partition, session_at, write
 from tests.hostile import Hostile, after, answer, by_target, persisted, refusal, stall
+from tests.patience import PATIENCE
 
 VARIABLES = ("CLINIA_WORKSPACE", "CLINIA_API_KEY", "CLINIA_BASE_URL", "CLINIA_SOURCE")
 
@@ -251,8 +252,8 @@ async def test_from_another_thread_by_the_way_of_asyncio(session: Session) -> No
     loop = asyncio.get_running_loop()
 
     def work() -> str:
-        made = asyncio.run_coroutine_threadsafe(create(session), loop).result(10)
-        return asyncio.run_coroutine_threadsafe(made.result(), loop).result(10).id
+        made = asyncio.run_coroutine_threadsafe(create(session), loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(made.result(), loop).result(PATIENCE).id
 
     assert await asyncio.to_thread(work) == ID
 

@@ -9,6 +9,7 @@ import pytest
 import clinia_async as clinia
 from clinia_async.emulator import Accepted, Constant, Emulator
 from clinia_async.testing import EmulatorServer
+from tests.patience import PATIENCE
 
 ENDS = {"from_": clinia.Ref("prac-1", "practitioner"), "to": clinia.Ref("org-9", "organization")}
 
@@ -139,7 +140,7 @@ def test_work_may_take_long_and_a_step_that_hangs_is_named(
 
     with pytest.raises(TimeoutError, match="thread of the emulator is busy"):
         server._run(work, limit=0.01)
-    assert ended.wait(60), "it is not left to run on"
+    assert ended.wait(PATIENCE), "it is not left to run on"
     limits: list[object] = []
     run = server._run
     monkeypatch.setattr(server, "_run", lambda work, limit: [limits.append(limit), run(work, limit=limit)])

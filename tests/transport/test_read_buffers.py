@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 PROGRAM = """
 import resource, socket, sys
 from clinia_async.transport.read_buffers import reuse_read_buffers
@@ -25,7 +27,7 @@ print(faults(1000))
 
 def faults(how: str) -> int:
     command = [sys.executable, "-c", PROGRAM, how]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout)
 
 
 @pytest.mark.skipif(

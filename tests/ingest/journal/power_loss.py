@@ -27,6 +27,7 @@ from clinia_async.ingest.outcomes.dead_letters import dead_letter
 from tests.ingest.journal.lossy_disk import Disk, recording, restore
 from tests.ingest.nemesis import faulty, modes
 from tests.ingest.truth import POLICIES, SOURCE, Findings, Input, LineKind, Reported, check, made
+from tests.patience import PATIENCE
 from tests.virtual_time import VirtualTimeLoop
 
 MOST_LIVES = 100
@@ -53,7 +54,7 @@ class Loss:
     def on_disk(self, _: str) -> None:
         self._meet("disk")
         if self.image is not None:
-            self.cut_off.wait(30)
+            self.cut_off.wait(PATIENCE)
 
     def on_exchange(self, _: Exchange) -> None:
         self._meet("exchange")
