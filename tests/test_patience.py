@@ -51,6 +51,6 @@ def test_no_test_waits_by_the_real_clock_for_less_than_a_slow_machine_needs(path
         "x = process.wait(timeout=5.0)",
     ],
 )
-def test_the_guard_sees_such_waits(text: str) -> None:
+def test_such_waits_are_found(text: str) -> None:
     assert [*bounds(text)]
     assert not [*bounds(f"async def f():\n    await g({text})")]
