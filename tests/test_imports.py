@@ -51,6 +51,7 @@ code = main(["ingest", "-", "--source", "ehr", "--base-url", {!r}, "--on-existin
 print(code, *sorted(sys.modules.keys() & set({!r})), file=sys.stderr)
 """
 FOR_OTHER_INPUTS = {
+    "cattrs",
     "clinia_async.emulator",
     "clinia_async.ingest.journal.journal",
     "clinia_async.ingest.processes.job",
@@ -59,6 +60,7 @@ FOR_OTHER_INPUTS = {
     "clinia_async.ingest.readers.fhir_reader",
     "clinia_async.ingest.readers.json_reader",
     "clinia_async.ingest.readers.parquet_reader",
+    "clinia_async.serialization.converters",
     "ctypes",
     "difflib",
     "rich",

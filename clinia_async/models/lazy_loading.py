@@ -1,7 +1,8 @@
 """Packages that load a name when it is first used. Type checkers read `__init__.pyi`."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from importlib import import_module
 from types import ModuleType
 
@@ -26,7 +27,16 @@ def lazy_names(
     return all_, load, lambda: sorted({*vars(sys.modules[package]), *all_})
 
 
-def load_all(package: ModuleType) -> None:
-    """Load all names of such a package now, so that none is loaded while a request waits."""
-    for name in package.__all__:
-        getattr(package, name)
+LOADS_AT_NEED: ContextVar[bool] = ContextVar("clinia_loads_at_need", default=False)
+"""Whether `load_ahead` does nothing: where there is nothing else on the loop that would have to wait."""
+
+
+def load_ahead(packages: Iterable[ModuleType], modules: Iterable[str]) -> None:
+    """Load all names of such packages, and the modules, now, so that none is loaded while a request waits."""
+    if LOADS_AT_NEED.get():
+        return
+    for package in packages:
+        for name in package.__all__:
+            getattr(package, name)
+    for module in modules:
+        import_module(module)

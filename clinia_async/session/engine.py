@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from functools import partial
-from importlib import import_module
 from typing import TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
@@ -17,7 +16,7 @@ from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.calls.reconciliation import statement_of_answer, statement_of_failure
 from clinia_async.errors import ConfigError, RequestError, RequestTimeout, SessionClosed, WriteConflict
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
-from clinia_async.models.lazy_loading import load_all
+from clinia_async.models.lazy_loading import load_ahead
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import maker
@@ -465,9 +464,7 @@ def load_what_requests_need() -> None:
 
     Whatever a request loaded when it is first needed would hold up everything else on its loop.
     """
-    for package in (calls, models, telemetry):
-        load_all(package)
-    import_module("clinia_async.serialization.converters")
+    load_ahead((calls, models, telemetry), ["clinia_async.serialization.converters"])
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

@@ -29,6 +29,7 @@ from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.readers.compression import READ_POSITION, InputError, ReadPosition
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record_stream import RecordStream
+from clinia_async.models.lazy_loading import LOADS_AT_NEED
 from clinia_async.session.session import Session
 from clinia_async.tasks.poller import Polling
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
@@ -125,6 +126,7 @@ async def ingest_file(request: IngestRequest, signals: Signals) -> int:
 
 
 async def _fill(result: RunResult, request: IngestRequest, signals: Signals) -> None:
+    LOADS_AT_NEED.set(True)  # a job needs little of it, and waits for nothing but itself
     check_source(request.source)
     async with _service(request) as (arguments, stored_count):
         async with Session.from_env(**arguments) as session:  # type: ignore[arg-type]
