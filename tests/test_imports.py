@@ -7,6 +7,8 @@ import tempfile
 
 import pytest
 
+import clinia_async
+from clinia_async import calls, models
 from clinia_async.cli.exit_codes import ExitCode
 from tests.cli.served import Served
 from tests.factories import refusing_socket, url_of
@@ -67,6 +69,22 @@ FOR_OTHER_INPUTS = {
     "sqlite3",
     "zipfile",
 }
+MODULES = """
+import sys
+{}
+print(*sys.modules)
+"""
+ATTRS = """
+import sys
+from clinia_async import Session
+
+for name, module in list(sys.modules.items()):
+    for kind in list(vars(module).values()) if name.startswith("clinia_async.") else ():
+        if isinstance(kind, type) and kind.__module__ == name and "__attrs_attrs__" in vars(kind):
+            print(kind.__name__)
+"""
+BASES = {"Event", "RecordCall"}
+"""Of classes that callers are given."""
 LIBRARY = "from clinia_async import Session\n"
 INGEST = """
 from clinia_async.cli import main
@@ -103,6 +121,22 @@ def test_the_http_client_is_loaded_before_our_own_imports_nest(use: str) -> None
 def test_comparisons_and_reprs_of_what_a_session_loads_are_not_compiled_class_by_class() -> None:
     """`EqualByFields` has them. Ids of tasks are compared so often that theirs are worth it."""
     assert ran(COMPILED).stdout.split() == ["TaskId.__eq__", "TaskId.__hash__"]
+
+
+def test_a_session_loads_no_module_of_others_but_those_of_its_dependencies() -> None:
+    """`decimal` takes as long as ten of ours, and few have such numbers."""
+    needed = set(ran(MODULES.format("import aiohttp, attrs, cattrs.preconf.orjson")).stdout.split())
+    loaded = set(ran(MODULES.format("from clinia_async import Session")).stdout.split())
+    assert {name for name in loaded - needed if name.partition(".")[0] != "clinia_async"} == set()
+
+
+def test_attrs_makes_only_what_callers_are_given() -> None:
+    """It takes twenty times as long for a class as a `Struct` takes."""
+    kinds = {name for name in ran(ATTRS).stdout.split() if name not in BASES}
+    assert {
+        kind for kind in kinds if kind not in {*clinia_async.__all__, *models.__all__, *calls.__all__}
+    } == set()
+    assert len(kinds) > len(BASES)
 
 
 def test_lines_are_ingested_without_what_other_inputs_need() -> None:

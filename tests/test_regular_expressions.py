@@ -5,11 +5,13 @@ import importlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import clinia_async
+from clinia_async.serialization import strict_json, timestamps
 
 PACKAGE = Path(clinia_async.__file__).parent
 _ENDS = (")*+", ")++", ")?+", "}+")
@@ -120,15 +122,26 @@ def patterns(path: Path) -> Iterator[tuple[str, re.Pattern[Any]]]:
     """Yield the patterns of a module by their names, those in tuples too."""
     name = ".".join(("clinia_async", *path.relative_to(PACKAGE).with_suffix("").parts))
     try:
-        pending = [*vars(importlib.import_module(name.removesuffix(".__init__"))).items()]
+        module = importlib.import_module(name.removesuffix(".__init__"))
     except ModuleNotFoundError:  # an engine that is not installed
         return
+    pending = [*vars(module).items()]
     while pending:
         name, value = pending.pop()
         if isinstance(value, tuple | list):
             pending += [(name, each) for each in value]
         elif isinstance(value, re.Pattern):
             yield name, value
+    yield from texts_of_patterns(path, module)
+
+
+def texts_of_patterns(path: Path, module: ModuleType) -> Iterator[tuple[str, re.Pattern[Any]]]:
+    """Yield what is compiled when it is first used, as in `re.fullmatch(_TEXT, text, re.ASCII)`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("re")), [ast.Name(text), _, *flags]) if text in vars(module):
+                given = [eval(ast.unparse(each), vars(module)) for each in flags]
+                yield "re", re.compile(getattr(module, text), *given)
 
 
 def searched(path: Path) -> set[str]:
@@ -171,3 +184,8 @@ def test_no_pattern_tries_a_run_of_characters_in_many_ways(path: Path) -> None:
 def test_a_pattern_that_may_be_slow_is_found(text: str) -> None:
     with pytest.raises(ValueError, match="run"):
         check(re.compile(text, re.MULTILINE | re.DOTALL), is_searched=True)
+
+
+def test_texts_of_patterns_are_checked_too() -> None:
+    found = {pattern.pattern for path in SOURCES for name, pattern in patterns(path) if name == "re"}
+    assert {timestamps._TIME, strict_json._BRACKET} <= found

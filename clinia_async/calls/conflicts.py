@@ -8,8 +8,6 @@ import asyncio
 from enum import Enum, StrEnum, auto
 from typing import Generic, TypeVar
 
-from attrs import field, frozen
-
 from clinia_async.calls.call import Read
 from clinia_async.calls.receipts import is_duplicate, is_key_taken
 from clinia_async.calls.reconciliation import (
@@ -34,7 +32,7 @@ from clinia_async.errors import (
 )
 from clinia_async.errors.settings import choice
 from clinia_async.models import ErrorType
-from clinia_async.models.value import EqualByFields
+from clinia_async.models.struct import Struct
 
 F = TypeVar("F", bound=CliniaError)
 R = TypeVar("R")
@@ -82,8 +80,7 @@ class ConflictEnd(Enum):
     """It may or may not be stored."""
 
 
-@frozen(eq=False, repr=False)
-class KeyConflict(Generic[R]):
+class KeyConflict(Struct, Generic[R]):
     """What became of a create whose key is taken, the reason, and what proves it."""
 
     end: ConflictEnd
@@ -98,11 +95,10 @@ class KeyConflict(Generic[R]):
         return {ConflictEnd.EQUAL: Existing.EQUAL, ConflictEnd.KEPT: Existing.DIFFERENT}.get(self.end)
 
 
-@frozen(eq=False, repr=False)
-class FoundInstead(EqualByFields):
+class FoundInstead(Struct):
     """The record that is there in place of, or because of, a write that was refused."""
 
-    record: object = field(repr=False)
+    record: object
     existing: Existing | None
     """The record that was there before; None where the write itself made it."""
     evidence: Evidence

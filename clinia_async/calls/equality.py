@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from attrs import fields
 
 from clinia_async import models
 from clinia_async.models import Json, Meta, Receipt, Value
+from clinia_async.serialization.exact_json import is_decimal
 
 _CLOCK_SKEW = 1.0
 """Seconds by which times of one service may differ."""
@@ -41,9 +41,13 @@ def same_json(left: object, right: object) -> bool:
         return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(same_json, left, right))
-    if isinstance(left, Decimal | float) and isinstance(right, Decimal | float):
-        return float(left) == float(right)
+    if _may_be_fraction(left) and _may_be_fraction(right):
+        return float(left) == float(right)  # type: ignore[arg-type]  # numbers
     return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def _may_be_fraction(value: object) -> bool:
+    return isinstance(value, float) or is_decimal(value)
 
 
 def same_meta(sent: Meta | None, found: Meta | None) -> bool:

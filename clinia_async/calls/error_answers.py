@@ -33,7 +33,7 @@ _OTHER_FORMATS = frozenset({"application/problem+json", "application/problem+xml
 _DOCUMENTED = frozenset(ErrorType)
 _OF_SISTER_PRODUCT = frozenset({"PAYMENT_REQUIRED", "UNSUPPORTED_MEDIA_TYPE"})
 """Types of another product of the same maker, whose envelope has no `details`."""
-_WORD = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_WORD = r"[A-Z][A-Z0-9_]*"
 
 
 def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_type: str | None) -> bool:
@@ -53,7 +53,7 @@ def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_ty
     if info.type in _DOCUMENTED:
         return True
     is_whole = info.type in _OF_SISTER_PRODUCT or "details" in names
-    is_word = _WORD.fullmatch(info.type) is not None
+    is_word = re.fullmatch(_WORD, info.type, re.ASCII) is not None
     return is_word and is_whole and info.code == status and info.message is not None
 
 

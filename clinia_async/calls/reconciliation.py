@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from attrs import frozen
-
 from clinia_async.calls.call import Call, Read
 from clinia_async.calls.receipts import Proof, are_consistent, proof_of, proves_stored
 from clinia_async.errors import (
@@ -34,6 +32,7 @@ from clinia_async.errors import (
     copy_for_raise,
 )
 from clinia_async.models import Receipt, TaskStatus
+from clinia_async.models.struct import Struct
 
 E = TypeVar("E", bound=CliniaError)
 R = TypeVar("R")
@@ -202,8 +201,7 @@ class Match(Enum):
     """Nothing was found. That is no proof that the write was refused."""
 
 
-@frozen(eq=False, repr=False)
-class ReadBack(Generic[R]):
+class ReadBack(Struct, Generic[R]):
     """The end of reading a record back."""
 
     match: Match

@@ -43,10 +43,11 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
-from clinia_async.models.value import EqualByFields, checked, maker
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_fields
 from clinia_async.serialization.exact_json import RawJson
+from clinia_async.serialization.fast_decoders import make_relationship
 from clinia_async.serialization.own_copy import own_copy
 
 
@@ -78,8 +79,6 @@ class GetRelationship(RecordCall):
         self.check_answer(found)
         return found
 
-
-_make_relationship = maker(Relationship)
 
 _DATA = b',"data":'
 _QUOTES = 24
@@ -227,7 +226,7 @@ class _RelationshipWrite(EqualByFields):
         """Return the record that the encoded `operation` makes, without what the service adds."""
         start = operation.find(_DATA)  # a string before it would have its quotation marks escaped
         data = exact_json.loads(operation[start + len(_DATA) : -2]) if start > 0 else {}
-        return _make_relationship(self.id, self.type, self.from_, self.to, data, self.meta, None, None)
+        return make_relationship(self.id, self.type, self.from_, self.to, data, self.meta, None, None)
 
     def equals(self, found: Relationship) -> bool:
         """Return whether `found` holds all that was sent; what the service adds does not count."""

@@ -40,12 +40,12 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.identifiers import is_token
-from clinia_async.models.value import EqualByFields, checked, maker
+from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.exact_json import RawJson
+from clinia_async.serialization.fast_decoders import make_resource
 
 ContainedIn = Mapping[str, Sequence[Contained]]
-_make_resource = maker(Resource)
 
 
 class GetResource(RecordCall):
@@ -109,7 +109,7 @@ class _ResourceWrite(EqualByFields):
 
     def _as_sent(self, type: str, id: str, payload: Json) -> Resource:
         data, contained = cast("Json", payload["data"]), cast("Json | None", payload.get("contained"))
-        return _make_resource(id, type, data, self.meta, contained, None)
+        return make_resource(id, type, data, self.meta, contained, None)
 
 
 def _reconciled(write: _ResourceWrite, found: object) -> TaskSubmission | None:

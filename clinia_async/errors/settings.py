@@ -6,15 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
-from inspect import signature
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from warnings import warn
 
-from attrs import frozen
-
 from clinia_async.errors import ConfigError
-from clinia_async.models.value import EqualByFields
+from clinia_async.models.struct import Struct
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +25,7 @@ class _Attribute(Protocol):
     def name(self) -> str: ...
 
 
-@frozen(kw_only=True, eq=False, repr=False)
-class Number(EqualByFields):
+class Number(Struct, kw_only=True):
     """A range of finite numbers, as a validator of an attrs field; `optional` takes None too."""
 
     least: float = -math.inf
@@ -84,11 +80,14 @@ class InstanceOf:
         self._optional = optional
 
     def __call__(self, instance: object, attribute: _Attribute, value: T) -> None:
-        """Raise `ConfigError`, which says the name and the class, for any other `value`."""
+        self.check(_name(instance, attribute), value)
+
+    def check(self, name: str, value: object) -> None:
+        """Raise `ConfigError`, which says `name` and the class, for any other `value`."""
         if isinstance(value, self._kind) or (value is None and self._optional):
             return
         what = f"of the class {self._kind.__name__}" + " or None" * self._optional
-        raise ConfigError(f"{_name(instance, attribute)} must be {what}, not {type(value).__name__}")
+        raise ConfigError(f"{name} must be {what}, not {type(value).__name__}")
 
 
 def check_call_options(
@@ -130,8 +129,7 @@ def choice(kind: type[E], name: str, value: str) -> E:
 
 
 def _name(instance: object, attribute: _Attribute) -> str:
-    owner = getattr(instance, "owner", None) or type(instance).__name__
-    return f"{owner}.{attribute.name}"
+    return f"{type(instance).__name__}.{attribute.name}"
 
 
 def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -141,7 +139,9 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        known = [name for name in signature(function).parameters if name not in {"self", "cls"}]
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        known = [name for name in names if name not in {"self", "cls"}]
         owner = function.__qualname__.removesuffix(".__init__")
 
         @wraps(function)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeGuard
 
 from clinia_async.models.value import codec
 
@@ -19,7 +20,6 @@ _KEY = re.compile(r"[a-zA-Z0-9-][\w-]{0,61}", re.ASCII)
 _PLAIN_END = re.compile(r"[\w-]{1,256}", re.ASCII)
 _LONGEST_END = 256
 _LONGEST_ID = 2048
-_ESCAPED = re.compile(r"_(2E|5F)")
 
 
 def is_key(text: object) -> bool:
@@ -94,6 +94,11 @@ def is_record_id(text: object) -> bool:
     return (text.isascii() and text.isprintable()) or not any(map(_is_invisible, text))
 
 
+def is_visible_ascii(text: object) -> TypeGuard[str]:
+    """Return whether `text` is of printable ASCII characters, at least one, and no spaces."""
+    return isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
+
+
 def _is_forbidden_in_end(character: str) -> bool:
     return character == "." or _is_invisible(character)
 
@@ -118,7 +123,7 @@ def escape_dots(identifier: str) -> str:
 def unescape_dots(identifier: str) -> str:
     """Reverse `escape_dots`. Raises `InvalidWrite` for what is no text."""
     _check_text(identifier)
-    return _ESCAPED.sub(lambda match: "." if match[1] == "2E" else "_", identifier)
+    return identifier.replace("_2E", ".").replace("_5F", "_")
 
 
 def _check_text(identifier: object) -> None:

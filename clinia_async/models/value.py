@@ -163,9 +163,11 @@ def checked(cls: type, attributes: list["Attribute[object]"]) -> list["Attribute
     A list becomes a tuple, the text of an enum its value, and the JSON of a value that value. Fields that
     have a converter or a validator are left to it.
     """
-    return [
-        each.evolve(converter=_converter(cls, each)) if _is_unchecked(each) else each for each in attributes
-    ]
+    for each in attributes:
+        if _is_unchecked(each):
+            # they are this class's own; a copy of each by `evolve` takes as long as all else that attrs does
+            object.__setattr__(each, "converter", _converter(cls, each))
+    return attributes
 
 
 def _is_unchecked(attribute: "Attribute[object]") -> bool:
@@ -184,9 +186,13 @@ def _converter(cls: type, attribute: "Attribute[object]") -> Callable[[object], 
         return found[0](value, path)
 
     # attrs shows the type in the signature of the class, and takes long to find it out by itself
-    value = Parameter("value", Parameter.POSITIONAL_OR_KEYWORD, annotation=attribute.type)
-    convert.__signature__ = Signature([value])  # type: ignore[attr-defined]
+    convert.__signature__ = _signature_with(attribute.type)  # type: ignore[attr-defined, arg-type]  # hashable
     return convert
+
+
+@cache
+def _signature_with(hint: "type[object] | None") -> Signature:
+    return Signature([Parameter("value", Parameter.POSITIONAL_OR_KEYWORD, annotation=hint)])
 
 
 def check_for(hint: object, name: str) -> Check:

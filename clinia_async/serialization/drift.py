@@ -3,7 +3,6 @@
 Values are never kept. Names of unknown fields are, if they have the form of names.
 """
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from enum import StrEnum
 LARGEST = 500
 """Paths that are counted one by one; all further ones are counted together."""
 
-_NAME = re.compile(r"[A-Za-z_]\w{0,39}", re.ASCII)
+_LONGEST_NAME = 40
 
 
 class DriftKind(StrEnum):
@@ -86,4 +85,5 @@ counting_drift: ContextVar[Drift | None] = ContextVar("counting_drift", default=
 
 def step_to(name: str) -> str:
     """Return the step of a path to a field. A name that may be a value is not shown."""
-    return f".{name}" if _NAME.fullmatch(name) else ".*"
+    is_name = name.isascii() and name.isidentifier() and len(name) <= _LONGEST_NAME
+    return f".{name}" if is_name else ".*"

@@ -6,9 +6,9 @@ left to the standard library. Errors name the path, never the value.
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from enum import Enum
 from typing import NoReturn
 from uuid import UUID
@@ -173,11 +173,17 @@ def _json_of(value: object) -> object:
     """Return the JSON of what orjson does not know; a `TypeError` for what has none."""
     if isinstance(value, RawJson):
         return orjson.Fragment(value.text)
-    if isinstance(value, Decimal) and math.isfinite(float(value)):
-        return orjson.Fragment(str(value))  # every digit, as a number
     if isinstance(value, date) and _has_json(value):
         return timestamps.text_of_data(value)
+    if is_decimal(value) and math.isfinite(float(value)):  # type: ignore[arg-type]
+        return orjson.Fragment(str(value))  # every digit, as a number
     raise TypeError
+
+
+def is_decimal(value: object) -> bool:
+    """Return whether a value is a `Decimal`; the module, which takes a millisecond, is not loaded for it."""
+    decimal = sys.modules.get("decimal")  # whoever made one has loaded it
+    return decimal is not None and isinstance(value, decimal.Decimal)
 
 
 def _has_json(value: date) -> bool:
@@ -217,14 +223,17 @@ def _check_leaf(value: object, path: str) -> None:
         raise InvalidWrite(path, "must be a finite number")
     if kind is str and not is_unicode(value):  # type: ignore[arg-type]
         raise InvalidWrite(path, "must not hold a lone surrogate")
-    if isinstance(value, Decimal) and not math.isfinite(float(value)):
-        raise InvalidWrite(path, "must be a finite number that a double can hold")
-    if isinstance(value, date) and not _has_json(value):
-        raise InvalidWrite(path, "must be a datetime with a timezone")
-    if kind not in _LEAVES and not isinstance(value, Decimal | date):
+    if kind in _LEAVES:
+        return
+    if isinstance(value, date):
+        if not _has_json(value):
+            raise InvalidWrite(path, "must be a datetime with a timezone")
+    elif not is_decimal(value):
         raise InvalidWrite(
             path, "must be a string, number, boolean, null, date, datetime, UUID, enum, list or object"
         )
+    elif not math.isfinite(float(value)):  # type: ignore[arg-type]
+        raise InvalidWrite(path, "must be a finite number that a double can hold")
 
 
 _LEAVES = frozenset({str, int, float, bool, type(None), UUID, RawJson, orjson.Fragment})
@@ -255,8 +264,8 @@ def refuse_constant(_: str) -> NoReturn:
     raise DecodeError("$", "numbers that are finite")
 
 
-def exact_float(text: str) -> float | Decimal:
-    """Read a number; it is a `Decimal` if no double is written so, as for one of twenty digits.
+def exact_float(text: str) -> object:
+    """Read a number, as a float; it is a `Decimal` if no double is written so, as for one of twenty digits.
 
     Raises:
         DecodeError: it is larger than every double.
@@ -266,6 +275,8 @@ def exact_float(text: str) -> float | Decimal:
         raise DecodeError("$", "numbers that a double can hold")
     if len(text) < len(_BEYOND_DOUBLES):
         return number
+    from decimal import Decimal  # noqa: PLC0415  few records have such numbers
+
     exact = Decimal(text)
     return number if exact == Decimal(repr(number)) else exact
 

@@ -25,8 +25,8 @@ from clinia_async.serialization.lazy_receipts import LazyReceipts, object_of, te
 from clinia_async.serialization.timestamps import parse_fast
 
 _STATUSES, _SUBMISSIONS = values_of(TaskStatus), values_of(SubmissionStatus)
-_make_snapshot, _make_submission = maker(TaskSnapshot), maker(TaskSubmission)
-_make_relationship, _make_resource, _make_ref = maker(Relationship), maker(Resource), maker(Ref)
+make_snapshot, _make_submission = maker(TaskSnapshot), maker(TaskSubmission)
+make_relationship, make_resource, _make_ref = maker(Relationship), maker(Resource), maker(Ref)
 _make_meta, _make_identifier = maker(Meta), maker(Identifier)
 
 
@@ -47,10 +47,10 @@ def task_snapshot(value: object) -> TaskSnapshot:
     found = _object(value, _SNAPSHOT)
     status, id_, receipts = _STATUSES[found["status"]], _task_id(found.get("taskId")), found.get("receipts")
     if receipts is None:
-        return _make_snapshot(status, id_, None, None)
+        return make_snapshot(status, id_, None, None)
     if type(receipts) is not list:
         raise TypeError
-    return _make_snapshot(status, id_, LazyReceipts(receipts), None)
+    return make_snapshot(status, id_, LazyReceipts(receipts), None)
 
 
 def task_submission(value: object) -> TaskSubmission:
@@ -74,7 +74,7 @@ def relationship(value: object) -> Relationship:
     id_, type_ = found["id"], found["type"]
     if type(id_) is not str or type(type_) is not str:
         raise TypeError
-    return _make_relationship(
+    return make_relationship(
         id_,
         type_,
         _ref(found["from"]),
@@ -91,7 +91,7 @@ def _resource(value: object) -> Resource:
     id_, type_ = found["id"], found["type"]
     if type(id_) is not str or type(type_) is not str:
         raise TypeError
-    return _make_resource(
+    return make_resource(
         id_, type_, _json(found.get("data")), _meta(found.get("meta")), _json(found.get("contained")), None
     )
 

@@ -93,7 +93,7 @@ _STRICT = json.JSONDecoder(
     parse_int=exact_int,
 )
 _VERBATIM = json.JSONDecoder(parse_float=orjson.Fragment)
-_BRACKET = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
+_BRACKET = r'"[^"\\]*+(?:\\.?[^"\\]*+)*(?:"|\Z)|[{}\[\]]'
 """A string, which may go on to the end of the text, or a bracket."""
 _GAP = re.compile(r"[ \t\r\n]*")
 
@@ -221,7 +221,7 @@ def _check_depth(text: str) -> None:
     if text.count("{") + text.count("[") <= DEEPEST:
         return
     depth = 0
-    for match in _BRACKET.finditer(text):
+    for match in re.finditer(_BRACKET, text, re.DOTALL):
         bracket = match[0]
         if bracket in {"{", "["}:
             depth += 1

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)"
 
 _SHORTEST = len("2025-05-13T14:03:21.1Z")
 _WHOLE_SECONDS = len("2025-05-13T14:03:21Z")
@@ -15,7 +15,7 @@ def parse(text: object) -> datetime:
     Raises:
         ValueError: it is none. The error has no text.
     """
-    match = _TIME.fullmatch(text) if isinstance(text, str) else None
+    match = re.fullmatch(_TIME, text, re.ASCII) if isinstance(text, str) else None
     if match is None:
         raise ValueError
     day, time, fraction, zone = match.groups()

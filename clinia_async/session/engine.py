@@ -7,8 +7,6 @@ from functools import partial
 from typing import TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
-from attrs import frozen
-
 from clinia_async import calls, models, telemetry, transport
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
 from clinia_async.calls.conflicts import OnExisting, found_instead
@@ -18,9 +16,10 @@ from clinia_async.errors import ConfigError, RequestError, RequestTimeout, Sessi
 from clinia_async.models import SubmissionStatus, TaskSnapshot, TaskStatus, TaskSubmission
 from clinia_async.models.lazy_loading import load_ahead
 from clinia_async.models.secret import fingerprint
+from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.models.value import maker
 from clinia_async.serialization.drift import Drift
+from clinia_async.serialization.fast_decoders import make_snapshot
 from clinia_async.session import coalescing
 from clinia_async.session.forks import keep_apart
 from clinia_async.session.options import SessionOptions
@@ -44,11 +43,9 @@ T = TypeVar("T")
 
 _ACCEPTED = SubmissionStatus.ACCEPTED
 _PENDING, _DONE = TaskStatus.PENDING, TaskStatus.SUCCESS
-_make_snapshot = maker(TaskSnapshot)
 
 
-@frozen(eq=False, repr=False)
-class Components:
+class Components(Struct):
     """What an open session works with."""
 
     loop: asyncio.AbstractEventLoop
@@ -378,7 +375,7 @@ class Engine:
         state = None if id is None else self._states[source].get(id)
         if state is None:
             stats = TaskStats(submitted_at=components.loop.time(), resumed=resumed)
-            state = self._new_state(components, id, source, _make_snapshot(_PENDING, id, None, None), stats)
+            state = self._new_state(components, id, source, make_snapshot(_PENDING, id, None, None), stats)
             if id is not None:
                 self._states[source][id] = state
         return state
@@ -387,7 +384,7 @@ class Engine:
         """The state of a write that was carried out at once; it may be asked after the loop has ended."""
         assert self._running is not None
         stats = TaskStats(submitted_at=at)
-        return self._new_state(self._running, id, source, _make_snapshot(_DONE, id, None, None), stats)
+        return self._new_state(self._running, id, source, make_snapshot(_DONE, id, None, None), stats)
 
     def _new_state(
         self,

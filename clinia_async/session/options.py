@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Self, TypeVar
 
-from attrs import field, fields, frozen
+from attrs import fields
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import InstanceOf, Number
+from clinia_async.models.struct import Struct
 from clinia_async.tasks.poller import Polling
-from clinia_async.telemetry import Observer, observers_of
+from clinia_async.telemetry import Observer
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.retry import RetryPolicy
 
@@ -18,28 +19,51 @@ log = logging.getLogger("clinia_async.settings")
 
 T = TypeVar("T")
 
-_SECONDS = Number(above=0)
 
-
-@frozen(kw_only=True, eq=False, repr=False)
-class SessionOptions:
+class SessionOptions(Struct, kw_only=True):
     """The settings of a session that are no address and no credential; see `Session` for what each is."""
 
-    owner: ClassVar[str] = "Session"
+    timeout: float
+    reconcile_timeout: float
+    close_grace: float
+    retry: RetryPolicy
+    polling: Polling
+    transport: TransportOptions
+    coalesce: bool
+    read_back: bool
+    in_doubt_limit: int
+    in_doubt_age: float
+    http_session: HttpSession | None
+    observers: Sequence[Observer]
+    open_telemetry: bool | None
 
-    timeout: float = field(validator=_SECONDS)
-    reconcile_timeout: float = field(validator=_SECONDS)
-    close_grace: float = field(validator=Number(least=0))
-    retry: RetryPolicy = field(validator=InstanceOf(RetryPolicy))
-    polling: Polling = field(validator=InstanceOf(Polling))
-    transport: TransportOptions = field(validator=InstanceOf(TransportOptions))
-    coalesce: bool = field(validator=InstanceOf(bool))
-    read_back: bool = field(validator=InstanceOf(bool))
-    in_doubt_limit: int = field(validator=Number(least=1, whole=True))
-    in_doubt_age: float = field(validator=_SECONDS)
-    http_session: HttpSession | None = field(validator=InstanceOf(HttpSession, optional=True))
-    observers: Sequence[Observer] = field(converter=observers_of)
-    open_telemetry: bool | None = field(validator=InstanceOf(bool, optional=True))
+    def checked(self) -> Self:
+        """Return these settings. Raises `ConfigError` for one that is wrong."""
+        for name, rule in _RULES.items():
+            rule.check(f"Session.{name}", getattr(self, name))
+        return self
+
+    def changed(self, **changes: object) -> Self:
+        """Return these settings but for some. Raises `ConfigError` for one that is wrong."""
+        return type(self)(**{**vars(self), **changes}).checked()
+
+
+_SECONDS = Number(above=0)
+_FLAG = InstanceOf(bool)
+_RULES: Mapping[str, Number | InstanceOf] = {
+    "timeout": _SECONDS,
+    "reconcile_timeout": _SECONDS,
+    "close_grace": Number(least=0),
+    "retry": InstanceOf(RetryPolicy),
+    "polling": InstanceOf(Polling),
+    "transport": InstanceOf(TransportOptions),
+    "coalesce": _FLAG,
+    "read_back": _FLAG,
+    "in_doubt_limit": Number(least=1, whole=True),
+    "in_doubt_age": _SECONDS,
+    "http_session": InstanceOf(HttpSession, optional=True),
+    "open_telemetry": InstanceOf(bool, optional=True),
+}
 
 
 def _flag(text: str) -> bool:

@@ -9,8 +9,6 @@ from functools import partial
 from types import TracebackType
 from typing import Literal, Self, TypeVar, overload
 
-from attrs import evolve
-
 from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
 from clinia_async.calls.call import check_call, check_write
@@ -37,7 +35,7 @@ from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
 from clinia_async.tasks.task import Task
 from clinia_async.tasks.task_state import parse_token
-from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says
+from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says, observers_of
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy
 from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
@@ -131,9 +129,9 @@ class Session(ApiMethods):
             in_doubt_limit=in_doubt_limit,
             in_doubt_age=in_doubt_age,
             http_session=http_session,
-            observers=observers,
+            observers=observers_of(observers),
             open_telemetry=open_telemetry,
-        )
+        ).checked()
         log_as_environment_says()
         identity = Identity(
             credentials_of(api_key, token, credentials, RESERVED_HEADERS - CREDENTIAL_HEADERS),
@@ -270,7 +268,7 @@ class Session(ApiMethods):
         changes = {name: value for name, value in given.items() if value is not None}
         view = copy(self)
         given_headers = checked_headers({} if headers is None else headers, RESERVED_HEADERS)
-        options = evolve(self._engine.options, coalesce=False, **changes)  # type: ignore[arg-type]  # checked there
+        options = self._engine.options.changed(coalesce=False, **changes)
         view._engine = DerivedEngine(self._engine, options, given_headers)
         return view
 
@@ -323,7 +321,8 @@ class Session(ApiMethods):
 
     def task(self, id_or_token: TaskId | str, *, source: str | None = None) -> Task[object]:
         if isinstance(id_or_token, str) and id_or_token.lstrip().startswith("{"):
-            task_id, source, maybe_applied = parse_token(id_or_token)
+            resumed = parse_token(id_or_token)
+            task_id, source, maybe_applied = resumed.id, resumed.source, resumed.maybe_applied
         else:
             task_id, maybe_applied = as_task_id(id_or_token), False
             source = self.default_source if source is None else source

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeVar, cast
 
-from attrs import frozen
-
 from clinia_async import calls, models
 from clinia_async.calls import Read, Reconcilable
 from clinia_async.calls.receipts import (
@@ -41,6 +39,7 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.partial_list import left_out_of
+from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.ended import (
     UNCONFIRMED,
@@ -57,8 +56,7 @@ T = TypeVar("T")
 _READS_AT_ONCE = 16
 
 
-@frozen(eq=False, repr=False)
-class BatchTaskResult:
+class BatchTaskResult(Struct):
     """The result of a bulk or a bundle: its receipts, once every operation is carried out."""
 
     write: "calls.Bulk | calls.Bundle"

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from attrs import define, field, frozen
 
 from clinia_async.errors.settings import Number
+from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskKind
 from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.duration_histogram import Durations
@@ -121,8 +122,7 @@ class LearnedPace:
         known.observe(after, by, ended=ended, cost=self.cost)
 
 
-@define(eq=False, repr=False)
-class _Experience:
+class _Experience(Struct, frozen=False):
     """What is known of one kind of task at one source. Planning costs a millisecond, so it is seldom."""
 
     durations: Durations

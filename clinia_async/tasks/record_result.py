@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from clinia_async import calls
 from clinia_async.calls import Call, Read, Write
@@ -47,6 +47,7 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.models.identifiers import is_token
+from clinia_async.models.struct import Struct
 from clinia_async.tasks.ended import (
     NOT_SHOWN,
     UNCONFIRMED,
@@ -71,17 +72,26 @@ class RecordWrite(Write[R_co], ReceiptSubject, Protocol[R_co]):
     def reconciled(self, found: object) -> TaskSubmission | None: ...
 
 
-@frozen(eq=False, repr=False)
 class RecordResult(Generic[R]):
     """The result of a write of one record, sent alone or as an operation of a bulk."""
 
-    write: RecordWrite[R]
-    read: Read
-    reads_back: bool = True
-    operation: bytes | None = None
-    """The write as it went out, where it is known; whatever becomes of the caller's objects since."""
-    is_alone: bool = True
-    """Whether the task is about this write only, so that its status speaks for the write."""
+    __slots__ = ("is_alone", "operation", "read", "reads_back", "write")  # every pending task has one
+
+    def __init__(
+        self,
+        write: RecordWrite[R],
+        read: Read,
+        reads_back: bool = True,
+        operation: bytes | None = None,
+        is_alone: bool = True,
+    ) -> None:
+        self.write = write
+        self.read = read
+        self.reads_back = reads_back
+        self.operation = operation
+        """The write as it went out, where it is known; whatever becomes of the caller's objects since."""
+        self.is_alone = is_alone
+        """Whether the task is about this write only, so that its status speaks for the write."""
 
     async def __call__(self, task: Task[R], snapshot: TaskSnapshot) -> R:
         try:
@@ -209,8 +219,7 @@ class RecordResult(Generic[R]):
         raise done
 
 
-@frozen(eq=False, repr=False)
-class CreateResult(Generic[R]):
+class CreateResult(Struct, Generic[R]):
     """The result of a create that may find its key taken: `resolve`, and then what the policy says."""
 
     write: RecordWrite[R]

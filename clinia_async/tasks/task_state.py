@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
-from typing import NamedTuple
 
 from attrs import frozen
 
@@ -21,14 +20,14 @@ from clinia_async.errors import (
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.identifiers import is_key
 from clinia_async.models.secret import fingerprint
+from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.telemetry import Telemetry
 
 
-@frozen(eq=False, repr=False)
-class BadAnswerStreak:
+class BadAnswerStreak(Struct):
     """Consecutive polls of one task that brought no status, up to the last of them.
 
     `at` is on the poller's patience clock, and `began` on the event loop's. `lasted` are the seconds that
@@ -414,7 +413,7 @@ def _resolve(waiters: Waiters) -> None:
 # ------------------------------------------------------------------------------ tokens
 
 
-class ResumedFrom(NamedTuple):
+class ResumedFrom(Struct):
     """What a token says."""
 
     id: TaskId

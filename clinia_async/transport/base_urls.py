@@ -4,25 +4,18 @@ import re
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import frozen
-
 from clinia_async.errors import ConfigError
-from clinia_async.models.value import EqualByFields
+from clinia_async.models.identifiers import is_visible_ascii
+from clinia_async.models.struct import Struct
 
 REGISTRY_HOST = "{workspace}.clinia.cloud"
 CATALOG_HOST = "api.{workspace}.clinia.cloud"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_WORKSPACE_HOST = re.compile(
-    r"(?:https://)?(?:api\.)?([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.w)?\.clinia\.cloud/?", re.ASCII
-)
-"""The hosts that the service's pages name: {ws}.clinia.cloud, api.{ws}.clinia.cloud, {ws}.w.clinia.cloud."""
 _HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?(?::\d{1,5})?", re.ASCII)
-_PLAIN_URL = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
-@frozen(eq=False, repr=False)
-class Addresses(EqualByFields):
+class Addresses(Struct):
     """The two origins, without a trailing slash."""
 
     registry: str
@@ -61,9 +54,14 @@ class Addresses(EqualByFields):
 
 
 def _workspace_of_host(workspace: str) -> str:
-    host: object = workspace
-    found = _WORKSPACE_HOST.fullmatch(host) if isinstance(host, str) else None
-    return workspace if found is None else found[1]
+    """Return the label in {ws}.clinia.cloud, api.{ws}.clinia.cloud or {ws}.w.clinia.cloud, else the text."""
+    text: object = workspace
+    host = text.removeprefix("https://").removesuffix("/") if isinstance(text, str) else ""
+    label = host.removesuffix(".clinia.cloud")
+    if label == host:
+        return workspace
+    label = label.removesuffix(".w").removeprefix("api.")
+    return label if _is(_LABEL, label) else workspace
 
 
 def _origin(template: str, workspace: str) -> str:
@@ -81,7 +79,7 @@ def _is(pattern: re.Pattern[str], text: object) -> bool:
 
 
 def _checked_url(base_url: str) -> str:
-    if not _is(_PLAIN_URL, base_url) or "\\" in base_url:
+    if not is_visible_ascii(base_url) or "\\" in base_url:
         raise ConfigError("base_url must be printable ASCII without spaces")
     parts = _split(base_url)
     if parts.scheme not in {"https", "http"} or not _has_host(parts):
@@ -97,7 +95,7 @@ def _checked_url(base_url: str) -> str:
 
 def checked_proxy(proxy: str) -> str:
     """Return the URL of a proxy, which may hold a user and a password. Raises `ConfigError`."""
-    parts = _split(proxy, "proxy") if _is(_PLAIN_URL, proxy) else None
+    parts = _split(proxy, "proxy") if is_visible_ascii(proxy) else None
     if parts is None or parts.scheme not in {"http", "https"} or not _has_host(parts):
         raise ConfigError("proxy must be an http or https URL with a host")
     return proxy

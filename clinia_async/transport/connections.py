@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache, partial
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -24,6 +24,7 @@ from clinia_async.calls import Request
 from clinia_async.calls.error_answers import statement_of_intermediary
 from clinia_async.errors import Outcome
 from clinia_async.models.secret import Secret
+from clinia_async.models.struct import Struct
 
 _PIECE = 256 * 1024
 
@@ -228,7 +229,7 @@ class AiohttpRequester:
         return {**self._headers, **(more or {}), **revealed}
 
 
-class _Template(NamedTuple):
+class _Template(Struct):
     """What all requests to one host have in common."""
 
     request: aiohttp.ClientRequest

@@ -7,21 +7,20 @@ from contextlib import suppress
 from inspect import isawaitable
 from pathlib import Path
 from traceback import extract_tb
-from typing import NamedTuple
 
 from clinia_async.errors import ConfigError, CredentialsFailed
+from clinia_async.models.identifiers import is_visible_ascii
 from clinia_async.models.secret import Secret
+from clinia_async.models.struct import Struct
 
 CredentialHeaders = Mapping[str, str]
 CredentialSource = Callable[[], CredentialHeaders | str | Awaitable[CredentialHeaders | str]]
 """Gives the headers of a credential, such as `{"Authorization": "Bearer ..."}`, or a bearer token alone."""
 
-_KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
 
-class _Problem(NamedTuple):
+class _Problem(Struct):
     """Why there are no headers, and whether asking again may help."""
 
     text: str
@@ -73,9 +72,9 @@ class Credentials:
                 problem = None if is_known else await self._ask()
         if problem is None and self._headers is not None:
             return self._headers
-        text, is_transient = problem or _LATE
-        failure = CredentialsFailed(f"the function for the credentials {text}")
-        failure.transient = is_transient
+        problem = problem or _LATE
+        failure = CredentialsFailed(f"the function for the credentials {problem.text}")
+        failure.transient = problem.is_transient
         raise failure
 
     async def _ask(self) -> "_Problem | None":
@@ -101,7 +100,7 @@ class Credentials:
     def _keep(self, given: object) -> str | None:
         """Keep headers, or return what is wrong with them."""
         if isinstance(given, str):
-            if not _KEY.fullmatch(given):
+            if not is_visible_ascii(given):
                 return "gave a token that is no printable ASCII without spaces"
             given = {"Authorization": f"Bearer {given}"}
         if not isinstance(given, Mapping):
@@ -111,7 +110,7 @@ class Credentials:
                 return "gave a header whose name HTTP does not allow"
             if name.lower() in self._reserved:
                 return f"gave the header {name}, which the session sets itself"
-            if not _is_text(value) or not _HEADER_VALUE.fullmatch(value):
+            if not _is_value(value):
                 return f"gave a value of the header {name} that is no printable ASCII"
         self._headers = _secret(given)
         return None
@@ -170,7 +169,7 @@ def checked_headers(headers: Mapping[str, str], reserved: frozenset[str]) -> dic
 
 def _secret(headers: CredentialHeaders) -> dict[str, Secret]:
     for name, value in headers.items():
-        if not _is_text(value) or not _HEADER_VALUE.fullmatch(value):
+        if not _is_value(value):
             raise ConfigError(f"the value of the header {name} must be printable ASCII")
     return {name: Secret(value) for name, value in headers.items()}
 
@@ -179,8 +178,12 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_value(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 def _checked(secret: str | Secret, what: str) -> str:
     text: object = secret.reveal() if isinstance(secret, Secret) else secret
-    if not isinstance(text, str) or not _KEY.fullmatch(text):
+    if not is_visible_ascii(text):
         raise ConfigError(f"{what} must be printable ASCII without spaces")
     return text

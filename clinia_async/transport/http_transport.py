@@ -33,6 +33,7 @@ from clinia_async.errors import (
 )
 from clinia_async.errors.settings import Number, named_options
 from clinia_async.models.secret import Secret
+from clinia_async.models.struct import Struct
 from clinia_async.models.value import EqualByFields
 from clinia_async.transport import connections
 from clinia_async.transport.base_urls import Addresses
@@ -111,23 +112,21 @@ Wire = TransportOptions
 """The former name."""
 
 
-@frozen(eq=False, repr=False)
-class Identity:
+class Identity(Struct):
     """What every request of a session says of it, and through whom it goes."""
 
     credentials: Credentials
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str]
     proxy: str | None = None
 
 
-@frozen(eq=False, repr=False)
-class Probed:
+class Probed(Struct):
     """What came back for a request, whatever it is."""
 
     status: int
     headers: Mapping[str, str]
     """With lower-case names."""
-    body: bytes = field(repr=False)
+    body: bytes
     """Of a long one the beginning."""
     connected_after: float
     """Seconds until there was a connection, with TLS."""

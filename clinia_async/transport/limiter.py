@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from attrs import frozen
-
 from clinia_async import transport
 from clinia_async.calls import Request
 from clinia_async.calls.error_answers import statement_without_answer
@@ -37,10 +35,10 @@ _POLLS_IN_A_ROW = 3
 _GATEWAY_TIMEOUT = 504
 
 
-@frozen(eq=False, repr=False)
 class _Waiter:
-    size: int
-    permit: asyncio.Future[Permit]
+    def __init__(self, size: int, permit: asyncio.Future[Permit]) -> None:
+        self.size = size
+        self.permit = permit
 
 
 class Limiter:

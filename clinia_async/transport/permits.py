@@ -2,8 +2,6 @@
 
 from enum import Enum
 
-from attrs import frozen
-
 from clinia_async import transport
 
 
@@ -17,14 +15,16 @@ class LoadSignal(Enum):
     """The service refused the key: no further request is admitted."""
 
 
-@frozen(eq=False, repr=False)
 class Permit:
     """One request in flight: its bytes, when it was admitted, and after how many decreases of the limit."""
 
-    size: int
-    at: float
-    epoch: int
-    limit: "transport.AdaptiveLimit | None" = None
+    def __init__(
+        self, size: int, at: float, epoch: int, limit: "transport.AdaptiveLimit | None" = None
+    ) -> None:
+        self.size = size
+        self.at = at
+        self.epoch = epoch
+        self.limit = limit
 
     def leave(self, signal: LoadSignal, now: float, *, retry_after: float | None = None) -> None:
         """Report the end of the request to the limit that admitted it."""

@@ -4,12 +4,11 @@ What an answer proves, and whether it is the service's, is decided in `calls.err
 """
 
 import os
-import re
 import socket
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import aiohttp
 from aiohttp import hdrs
@@ -39,6 +38,8 @@ from clinia_async.errors import (
     Unauthenticated,
 )
 from clinia_async.models import ErrorInfo
+from clinia_async.models.identifiers import is_visible_ascii
+from clinia_async.models.struct import Struct
 from clinia_async.serialization import converter
 from clinia_async.transport.connections import SentAlready
 from clinia_async.transport.retry import parse_retry_after
@@ -62,7 +63,7 @@ _REQUEST_IDS = (
     istr("CF-Ray"),
 )
 """Headers that name a request in the logs of those that it passed; the first one found counts."""
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+_LONGEST_REQUEST_ID = 200
 
 
 class Answer(Protocol):
@@ -79,12 +80,13 @@ class Answer(Protocol):
     def close(self) -> None: ...
 
 
-class Response(NamedTuple):
+class Response:
     """A good answer of the service, as far as its status says."""
 
-    body: bytes
-    headers: CIMultiDictProxy[str]
-    status: int
+    def __init__(self, body: bytes, headers: CIMultiDictProxy[str], status: int) -> None:
+        self.body = body
+        self.headers = headers
+        self.status = status
 
     @property
     def request_id(self) -> str | None:
@@ -99,7 +101,7 @@ def request_id_of(headers: CIMultiDictProxy[str]) -> str | None:
     for name in _REQUEST_IDS:
         found = headers.get(name)
         if found is not None:
-            return found if _REQUEST_ID.fullmatch(found) else None
+            return found if len(found) <= _LONGEST_REQUEST_ID and is_visible_ascii(found) else None
     return None
 
 
@@ -224,12 +226,12 @@ def _failure_of(error: BaseException, where: str, host: str, *, never_left: bool
     if isinstance(error, _NO_HTTP) and not isinstance(error, aiohttp.ClientHttpProxyError):
         return ProtocolError(f"{where}the answer is not HTTP or was cut short")
     is_lasting = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.InvalidURL)
-    text, advice = _reason(error, host)
+    problem = _reason(error, host)
     failure = ConnectionFailed(
-        f"{where}{text}",
+        f"{where}{problem.text}",
         transient=not (is_lasting or _is_unknown_host(error)),
     )
-    failure.advice = advice
+    failure.advice = problem.advice
     failure.__cause__ = _safe_cause(error)
     return failure
 
@@ -238,7 +240,7 @@ _NO_HTTP = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcess
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)
 
 
-class _Reason(NamedTuple):
+class _Reason(Struct):
     """Why there is no connection, and what to do about it."""
 
     text: str

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, cast
+from typing import cast
 
 from attrs import field, frozen
 
@@ -159,11 +159,12 @@ By then every daily quota is there again: what asks to wait for longer is out of
 """
 
 
-class Moment(NamedTuple):
+class Moment:
     """A moment on a `PatienceClock`, and on the event loop's."""
 
-    patience: float
-    loop: float
+    def __init__(self, patience: float, loop: float) -> None:
+        self.patience = patience
+        self.loop = loop
 
 
 class PatienceClock:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Generic, TypeVar, cast
 
-from attrs import define
-
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.error_answers import refuse_error_within
 from clinia_async.calls.receipts import is_duplicate
@@ -46,7 +44,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-@define(eq=False, repr=False)
 class Delivery(Generic[R]):
     """An answer: `maybe_applied` if an earlier one was lost, `reconciled` if it was found by reading back.
 
@@ -54,11 +51,19 @@ class Delivery(Generic[R]):
     is what the last answer to it, good or bad, calls the request.
     """
 
-    answer: R
-    maybe_applied: bool = False
-    reconciled: bool = False
-    attempts: int = 1
-    request_id: str | None = None
+    def __init__(
+        self,
+        answer: R,
+        maybe_applied: bool = False,
+        reconciled: bool = False,
+        attempts: int = 1,
+        request_id: str | None = None,
+    ) -> None:
+        self.answer = answer
+        self.maybe_applied = maybe_applied
+        self.reconciled = reconciled
+        self.attempts = attempts
+        self.request_id = request_id
 
 
 class Sender:

@@ -27,7 +27,6 @@ from clinia_async import (
     TaskStatus,
 )
 from clinia_async.emulator import Accepted, Constant, Emulator
-from clinia_async.transport.base_urls import Addresses
 from tests.factories import ID, KEY, SOURCE, TYPE, create, create_partition, session_at, write
 from tests.hostile import Hostile, after, answer, by_target, persisted, refusal, stall
 from tests.patience import PATIENCE
@@ -73,7 +72,8 @@ def test_an_argument_wins(environment: pytest.MonkeyPatch) -> None:
     assert known["X-Clinia-API-Key"].reveal() == "ours"
     assert session.default_source == "ours"
     by_url = Session.from_env(base_url="https://ours.example.org")
-    assert by_url._engine.addresses == Addresses("https://ours.example.org", "https://ours.example.org")
+    found = by_url._engine.addresses
+    assert (found.registry, found.catalog) == ("https://ours.example.org", "https://ours.example.org")
 
 
 def test_what_is_missing(environment: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ def test_the_hosts_are_settings() -> None:
     session = Session(
         "acme", api_key="k", registry_host="{workspace}.example.org:8443", catalog_host="one.example.org"
     )
-    assert session._engine.addresses == Addresses("https://acme.example.org:8443", "https://one.example.org")
+    found = session._engine.addresses
+    assert (found.registry, found.catalog) == ("https://acme.example.org:8443", "https://one.example.org")
 
 
 @pytest.mark.parametrize(
