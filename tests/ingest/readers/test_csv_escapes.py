@@ -29,6 +29,7 @@ from clinia_async.ingest.readers.csv_marks import OUT_OF_PLACE
 from clinia_async.ingest.readers.csv_reader import CsvTable
 from clinia_async.ingest.readers.csv_rows import RowParser
 from clinia_async.ingest.readers.files import identity_of, read_records
+from clinia_async.ingest.readers.text_lines import TextLines
 from clinia_async.ingest.records.record import BadRecord
 from tests.ingest.reading import Item, read_file, reported
 from tests.ingest.running import SOURCE
@@ -390,10 +391,35 @@ async def test_backslashes_that_are_no_escapes_stay(row: str, value: str, sheet:
         assert values(found) == [value, "x"]
 
 
-async def test_paths_at_the_ends_of_rows_cost_no_search_of_all_that_follows(sheet: Path) -> None:
-    rows = [f"id-{number},C:\\dir,D:\\dir\\" for number in range(20_000)]
+def test_what_follows_an_ambiguous_row_begins_where_a_row_does_either_way() -> None:
+    """By one way the row ends with its first line, by the other its mark is closed in the second."""
+    taken = 'id-0,\\,",\n"\nid-1,"x",y\n'
+    bad, good = read_text(f"{HEAD}{taken}id-2,x,y\n")
+    assert isinstance(bad, BadRow)
+    assert bad.text == taken
+    assert bad.reason.endswith("; it goes over 3 lines")
+    assert good == ["id-2", "x", "y"]
+    rows = [["id-0", "\\", ",\n"], ["id-1", "x", "y"], good]
+    assert read_text(f"{HEAD}{taken}id-2,x,y\n", escape="none") == rows
+    assert [type(row) for row in read_text(HEAD + 'id-0,\\,",\n"\nid-1,x,y\n')] == [BadRow, type(None)]
+
+
+async def test_paths_at_the_ends_of_rows_cost_no_search_of_all_that_follows(
+    sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"id-{number},C:\\dir,D:\\dir\\" for number in range(2000)]
+    given_back = 0
+    put_back = TextLines.put_back
+
+    def counting(self: TextLines, lines: list[str]) -> None:
+        nonlocal given_back
+        given_back += len(lines)
+        put_back(self, lines)
+
+    monkeypatch.setattr(TextLines, "put_back", counting)
     found = await read("\n".join(["id,v,w", *rows, "id-x,a,b", ""]), sheet)
-    assert len(values(found)) == 20_001
+    assert len(values(found)) == 2001
+    assert given_back < 10 * len(rows)
 
 
 async def test_a_header_with_escapes_says_so(sheet: Path) -> None:
