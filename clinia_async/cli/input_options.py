@@ -159,7 +159,7 @@ _TABLE = (
         "--null",
         metavar="TEXT",
         help="The text of a cell of CSV that has no value, such as NA, NULL or \\N, unless it is in quotation"
-        " marks.",
+        " marks; none if there is none.  [default: texts such as NULL and #N/A are refused]",
     ),
     click.option("--encoding", metavar="NAME", help="The encoding of CSV.  [default: utf-8]"),
     click.option(

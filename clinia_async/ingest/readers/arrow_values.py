@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from attrs import frozen
 
-from clinia_async.ingest.readers.table_rows import BadCell
+from clinia_async.ingest.readers.bad_cell import BadCell
 from clinia_async.ingest.readers.table_template import present
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -97,6 +97,8 @@ class Marks:
             found = (self._quoted_cell if is_quoted else self._bare_cell)(row, place)
             if found is None:
                 raise csv.Error("a mark is out of place")
+            if not is_quoted and self._is_misplaced(found[1]):
+                raise csv.Error("a quotation mark behind a space")
             cells.append(self._unquoted(found[1]) if is_quoted else self._unescaped(found[1]))
             place, end = found.end(), found[2]
         return cells
@@ -133,6 +135,10 @@ class Marks:
         while place := self._find(self.delimiter, line, place) + 1:
             count += 1
         return count
+
+    def _is_misplaced(self, text: str) -> bool:
+        """Return whether a cell begins with a space and a quotation mark, which is no mark then."""
+        return self.quote is not None and text[:1] == " " and text.lstrip(" ").startswith(self.quote)
 
     def _unquoted(self, text: str) -> str:
         return self._in_quoted.sub(self._meant_in_quoted, text)

@@ -18,33 +18,35 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
-from attrs import frozen
-
-from clinia_async.ingest.readers.column_mapping import NOT_NAMED, ColumnMapping, missing_column, own_mapping
+from clinia_async.ingest.readers.chosen_columns import (
+    NOT_TEXT,
+    ChosenColumns,
+    Rows,
+    other_delimiter,
+    with_hint,
+)
+from clinia_async.ingest.readers.column_mapping import NOT_NAMED, ColumnMapping, own_mapping
 from clinia_async.ingest.readers.compression import InputError, InputStream
 from clinia_async.ingest.readers.csv_faults import MOST_GIVEN_BACK, BadRow
 from clinia_async.ingest.readers.csv_marks import BACKSLASH, Marks
-from clinia_async.ingest.readers.csv_rows import TRY_ESCAPE, RowParser
+from clinia_async.ingest.readers.csv_rows import RowParser
 from clinia_async.ingest.readers.formats import is_named_tsv
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
-from clinia_async.ingest.readers.table_options import NO_ESCAPE, NO_QUOTE, QUOTED_BACKSLASH, TableOptions
-from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader, row_text
+from clinia_async.ingest.readers.table_options import (
+    NO_ESCAPE,
+    NO_NULL,
+    NO_QUOTE,
+    QUOTED_BACKSLASH,
+    TableOptions,
+)
+from clinia_async.ingest.readers.table_rows import Block, RowReader
 from clinia_async.ingest.readers.text_lines import TextLines
-from clinia_async.ingest.records.record import BadRecord, Blank, Item
+from clinia_async.ingest.records.record import Blank, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 
 _ROWS = 1024
 """Rows at once, at most."""
-_NO_NAMES = "the row that should name the columns is empty: pass over the lines before it with --skip"
-NULL = "\\N"
-"""What exports of databases have in place of a value, and nobody as a text."""
-_NO_NULL = BadCell(
-    "must not be \\N, as databases write no value: give --escape backslash or --null \\N", NULL
-)
-_AGAIN = "must be a record, and is the row that names the columns once more"
 _NAMED = re.compile(r'("?)sep=([^"\r\n])\1[\r\n]*')
-_NOT_TEXT = re.compile(r"[\udc80-\udcff]")
-_DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
 
 RowsFor = Callable[[ColumnMapping], RowReader]
 
@@ -66,130 +68,18 @@ async def read_csv(
         yield block
         if left is not None:
             left -= sum(map(_records_in, block))
+        if columns.error is not None and left != 0:
+            raise columns.error
 
 
 def _records_in(item: Item | RecordBatch) -> int:
     return len(item) if isinstance(item, RecordBatch) else not isinstance(item, Blank)
 
 
-@frozen(repr=False)
-class Rows:
-    """Rows one after another, from row `first` on."""
-
-    first: int
-    cells: Sequence[Sequence[str] | BadRow]
-    are_text: bool
-    """Whether all of it was in the encoding that it should be in."""
-
-
-class ChosenColumns:
-    """Picks the cells that are mapped. Raises `InputError` for a column that is not there."""
-
-    def __init__(self, header: Sequence[str], rows: RowReader, delimiter: str, options: TableOptions) -> None:
-        for name in rows.columns:
-            if header.count(name) != 1:
-                raise _missing(name, rows, header, delimiter)
-        self._header = header
-        self._delimiter = delimiter
-        self._has_unknown_escapes = options.escape is None
-        self._has_unknown_nulls = options.escape is None and options.null != NULL
-        self._names = header if options.header and len(header) > 1 else None
-        self._encoding = options.encoding.upper()
-        self._rows = rows
-        self._places = [header.index(name) for name in rows.columns]
-
-    def read(self, rows: Rows, limit: int | None) -> Block:
-        """Return the records of `rows`, the first `limit` of them."""
-        if limit is None and self._are_whole(rows):
-            numbers = range(rows.first, rows.first + len(rows.cells))
-            return self._rows.read(numbers, self._columns(rows.cells))  # type: ignore[arg-type]
-        others: list[BadRecord | Blank] = []
-        found: list[int] = []
-        good: list[Sequence[str]] = []
-        for number, cells in enumerate(rows.cells, rows.first):
-            if not isinstance(cells, BadRow) and not any(cells):
-                others.append(Blank(number))
-                continue
-            if cells == self._names:  # kept so that its dead letter is no record either
-                cells = BadRow(_AGAIN, self._delimiter.join(self._names))  # noqa: PLW2901
-            if limit is not None and len(good) + sum(type(item) is BadRecord for item in others) >= limit:
-                break
-            reason = self._reason(cells, are_text=rows.are_text)
-            if reason is None and not isinstance(cells, BadRow):
-                found.append(number)
-                good.append(cells)
-            else:
-                others.append(BadRecord(number, "$", reason or "", self._text(cells)))
-        return self._rows.read(_range(found), self._columns(good), others)
-
-    def _are_whole(self, rows: Rows) -> bool:
-        """Return whether each row has a cell for each column, and is neither blank nor the header again."""
-        cells = rows.cells
-        if not rows.are_text or set(map(type, cells)) != {list} or self._names in cells:
-            return False
-        return set(map(len, cells)) == {len(self._header)} and all(map(any, cells))  # type: ignore[arg-type]
-
-    def _text(self, cells: Sequence[str] | BadRow) -> bytes | None:
-        """Return a row as its dead letter has it. One without cells stays bad until it is mended."""
-        if not isinstance(cells, BadRow):
-            return row_text(self._header, [cell or None for cell in cells])
-        return None if cells.text is None else row_text(self._header, [BadCell(cells.reason, cells.text)])
-
-    def _reason(self, cells: Sequence[str] | BadRow, *, are_text: bool) -> str | None:
-        """Return why a row is bad, if it is."""
-        if isinstance(cells, BadRow):
-            return cells.reason
-        if not are_text and any(map(_NOT_TEXT.search, cells)):
-            return f"expected {self._encoding}"
-        if len(cells) != len(self._header):
-            lines = 1 + sum(cell.count("\n") for cell in cells)
-            goes_on = f"; it goes over {lines:,} lines" if lines > 1 else ""
-            if self._has_unknown_escapes and any(cell.endswith(BACKSLASH) for cell in cells):
-                goes_on += TRY_ESCAPE
-            return f"must have as many cells as the header: {len(self._header)}{goes_on}"
-        return None
-
-    def _columns(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[object]]:
-        columns = [*zip(*rows, strict=True)] or [()] * len(self._header)
-        chosen: list[Sequence[object]] = [columns[place] for place in self._places]
-        if self._has_unknown_nulls and any(NULL in column for column in chosen):
-            chosen = [[_NO_NULL if cell == NULL else cell for cell in column] for column in chosen]
-        return [[cell or None for cell in column] if "" in column else column for column in chosen]
-
-
-def _range(numbers: list[int]) -> Sequence[int]:
-    first = numbers[0] if numbers else 1
-    known = range(first, first + len(numbers))
-    return known if not numbers or numbers[-1] == known[-1] else numbers
-
-
 def _own_mapping(header: Sequence[str], delimiter: str) -> ColumnMapping:
     with suppress(InputError):
         return own_mapping(header)
-    raise _with_hint(InputError(NOT_NAMED), header, delimiter)
-
-
-def _missing(name: str, rows: RowReader, header: Sequence[str], delimiter: str) -> InputError:
-    error = missing_column(name, rows.field_of(name), header, found=header.count(name))
-    return _with_hint(error, header, delimiter)
-
-
-def _with_hint(error: InputError, header: Sequence[str], delimiter: str) -> InputError:
-    if not any(header):
-        return InputError(_NO_NAMES)
-    if len(header) != 1:
-        return error
-    other = _other_delimiter(header[0], delimiter)
-    if other is None:
-        return error
-    return InputError(f"{error}; the header is one column: try --delimiter {other}")
-
-
-def _other_delimiter(text: str, delimiter: str, before: str = "") -> str | None:
-    """Return the name of another delimiter that stands in `text`, behind `before`."""
-    return next(
-        (known for mark, known in _DELIMITERS.items() if before + mark in text and mark != delimiter), None
-    )
+    raise with_hint(InputError(NOT_NAMED), header, delimiter)
 
 
 class CsvTable:
@@ -204,7 +94,7 @@ class CsvTable:
         self._parser = RowParser(
             self._lines, _marks(self.delimiter, options), is_certain=options.escape is not None
         )
-        self._null = options.null
+        self._null = None if options.null == NO_NULL else options.null
         self._number = 1 + options.skip + (named is not None)
         self._skip = options.skip
         self._error: InputError | None = None
@@ -236,7 +126,7 @@ class CsvTable:
             if other is not None:
                 raise InputError(f"the input has no header: {first.reason}; try --delimiter {other}")
             raise InputError(f"the input has no header: {first.reason}; correct it")
-        if any(map(_NOT_TEXT.search, first)):
+        if any(map(NOT_TEXT.search, first)):
             raise InputError(
                 f"the header is not in {self._encoding.upper()}: give its encoding with --encoding"
             )
@@ -270,7 +160,7 @@ class CsvTable:
         quote = self._parser.marks.quote
         if not isinstance(row, BadRow) or row.text is None or quote is None:
             return None
-        return _other_delimiter(row.text, self.delimiter, quote)
+        return other_delimiter(row.text, self.delimiter, quote)
 
     def rows(self) -> Rows | None:
         """Return the next rows; None at the end."""

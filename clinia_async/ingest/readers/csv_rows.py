@@ -28,6 +28,7 @@ _AMBIGUOUS = (
     "has other cells if a backslash is an escape: say so with --escape backslash, or quoted-backslash for a"
     " file of Apache Spark, or none"
 )
+_SEVERAL = "is a row in each of its lines if quotation marks are text: give --quote none"
 
 
 @define
@@ -48,12 +49,21 @@ class RowParser:
     _special: Sequence[str] = field(init=False, repr=False)
     """What is in no line whose rows can be read together with others."""
 
+    _space: str | None = field(default=None, init=False, repr=False)
+    _spaced: "re.Pattern[str]" = field(default=re.compile("(?!)"), init=False, repr=False)
+    """What finds a quotation mark behind a space that begins a cell."""
+
     def __attrs_post_init__(self) -> None:
         marks = self.marks
         is_certain = self.is_certain or BACKSLASH in (marks.delimiter, marks.quote)
         self._with_escapes = None if is_certain else evolve(marks, escape=BACKSLASH, any_line_end=True)
         self._likely = likely_escapes(marks.delimiter, marks.quote)
         self._special = [marks.escape] if marks.escape is not None else []
+
+        if marks.quote is not None:
+            self._space = f" {marks.quote}"
+            spaced = rf"(?:^|{re.escape(marks.delimiter)}) +{re.escape(marks.quote)}"
+            self._spaced = re.compile(spaced, re.MULTILINE)
 
     def set_null(self, null: str | None) -> None:
         """Take cells that are `null` for empty from now on: in records, and not in the header."""
@@ -64,18 +74,26 @@ class RowParser:
 
     def read_together(self, lines: Sequence[str]) -> list[list[str]] | None:
         """Return the rows that lines are; None if each must be read by itself."""
-        if any(text in line for text in self._special for line in lines):
-            return None
-        if self._with_escapes is not None and self._may_have_escapes(lines):
+        if not self._are_plain(lines):
             return None
         try:
             rows = [*self.marks.reader(lines)]
         except csv.Error:
             return None
+        if self.marks.delimiter == "\t" and len(rows) != len(lines):
+            return None  # a row goes over several lines
         null = self.marks.null
         if null is None:
             return rows
         return [["" if cell == null else cell for cell in row] if null in row else row for row in rows]
+
+    def _are_plain(self, lines: Sequence[str]) -> bool:
+        """Return whether no row of the lines has to be read by itself for what it holds."""
+        if any(text in line for text in self._special for line in lines):
+            return False
+        if self._with_escapes is not None and self._may_have_escapes(lines):
+            return False
+        return not self._may_be_spaced(lines)
 
     def next(self) -> list[str] | BadRow | None:
         """Return the cells of the next row; None if there is no row, but a fault whose end is unknown."""
@@ -93,7 +111,7 @@ class RowParser:
             row, self.hint = RowLines(self.lines, self.marks), TRY_ESCAPE
             found = self._cells(row)
         if isinstance(found, list):
-            return found
+            return self._certain(found, row.text)
         if isinstance(found, BadEscape):
             return BadRow(OUT_OF_PLACE, row.text)
         bad = row.cut(self.width, is_large=isinstance(found, RowTooLarge))
@@ -108,6 +126,26 @@ class RowParser:
                 return self.marks.cells(line)
         self.lines.put_back([line])
         return None
+
+    def _certain(self, cells: list[str], text: str) -> list[str] | BadRow:
+        """Return the cells of a row, or why it is bad, if it may be meant otherwise."""
+        marks = self.marks
+        if self._may_be_spaced([text]):
+            try:
+                return marks.cells(text)
+            except csv.Error:
+                return BadRow(BY_MARK, text)
+        has_marks = marks.quote is not None and marks.quote in text
+        lines = text.rstrip("\r\n").split("\n") if marks.delimiter == "\t" and has_marks else []
+        if len(lines) > 1 and {line.count("\t") for line in lines} == {len(cells) - 1}:
+            return BadRow(_SEVERAL + over_lines(len(lines)), text)
+        return cells
+
+    def _may_be_spaced(self, lines: Sequence[str]) -> bool:
+        space = self._space
+        if space is None or not any(space in line for line in lines):
+            return False
+        return self._spaced.search("".join(lines)) is not None
 
     def _may_have_escapes(self, lines: Sequence[str]) -> bool:
         return any(BACKSLASH in line for line in lines) and self._likely.search("".join(lines)) is not None

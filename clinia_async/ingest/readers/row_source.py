@@ -17,12 +17,13 @@ import orjson
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
 from clinia_async.ingest.readers.arrow_values import NAIVE
+from clinia_async.ingest.readers.bad_cell import BadCell
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import checked_rules
 from clinia_async.ingest.readers.table_options import TableOptions
-from clinia_async.ingest.readers.table_rows import BadCell, Block, RowReader
+from clinia_async.ingest.readers.table_rows import Block, RowReader
 from clinia_async.ingest.records.record import IdMapping
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action

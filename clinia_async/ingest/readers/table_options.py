@@ -20,6 +20,7 @@ _APPLICABLE = {
 """The formats that an option is for."""
 NO_QUOTE = "none"
 NO_ESCAPE = "none"
+NO_NULL = "none"
 QUOTED_BACKSLASH = "quoted-backslash"
 _ESCAPES = {"backslash": "\\"}
 _LATER = frozenset({"escape", "null"})
@@ -111,7 +112,8 @@ class TableOptions:
             with an escape. `none` says that there is no escape; None says nothing, and then a row that has
             other cells with a backslash as escape is bad.
         null: The text of a cell of CSV that has no value, such as `NA` or `NULL`, unless it stands between
-            quotation marks.
+            quotation marks; `none` says that every text is a value. None says nothing, and then a cell that
+            is a text that programs write for no value, such as `NULL` or `#N/A`, is bad.
         encoding: That of CSV.
         skip: Lines to pass over before the header, or before the first record if there is none.
         limit: Records to read at most; None reads all.

@@ -10,13 +10,14 @@ from decimal import Decimal
 from itertools import compress, pairwise
 
 import orjson
-from attrs import field, frozen
 
 from clinia_async.errors import DecodeError, InvalidWrite
+from clinia_async.ingest.readers.bad_cell import BadCell
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedField
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_batch import parse_lines
+from clinia_async.ingest.readers.stand_ins import checked_ids
 from clinia_async.ingest.readers.table_template import (
     Column,
     JsonColumn,
@@ -40,6 +41,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _EXACT = json.JSONDecoder(parse_float=orjson.Fragment)
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 """No string of JSON holds line ends as they are."""
+_IDS = frozenset({"id", "from.id", "to.id"})
 ROW = b'{"columns":'
 """The start of a row in a dead letter."""
 _EMPTY_TEXTS = "emptyTexts"
@@ -48,14 +50,6 @@ _TRUTH = {"true": True, "false": False}
 _TRUTH_TEXTS = {"true": b"true", "false": b"false"}
 
 Block = list[Item | RecordBatch]
-
-
-@frozen
-class BadCell:
-    """A value of a table that no record can carry, and why; `text` is what it says, if anything."""
-
-    reason: str
-    text: str | None = field(default=None, repr=False)
 
 
 class RowReader:
@@ -80,6 +74,10 @@ class RowReader:
     def is_text(self, column: str) -> bool:
         """Return whether all fields that the column is for are `:str`."""
         return {each.kind for each in self._mapping.fields if each.column == column} == {"str"}
+
+    def is_json(self, column: str) -> bool:
+        """Return whether a field that the column is for is `:json`."""
+        return any(each.column == column and each.kind == "json" for each in self._mapping.fields)
 
     def read(
         self, numbers: Sequence[int], columns: Sequence[Column], others: Sequence[BadRecord | Blank] = ()
@@ -106,6 +104,8 @@ class RowReader:
         for each in self._mapping.fields:
             column = [each.constant] * count if each.column is None else columns[self._places[each.column]]
             values = _values(each, column, self._makers)
+            if each.path in _IDS and not isinstance(values, JsonColumn):
+                values = checked_ids(values)
             if not isinstance(values, JsonColumn) and BadCell in set(map(type, values)):
                 for row, value in enumerate(values):
                     if isinstance(value, BadCell):

@@ -10,6 +10,7 @@ from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 _ASCII = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _STATEFUL = ("utf_16", "utf_32", "utf_7", "iso2022", "hz")
 _BOM = b"\xef\xbb\xbf"
+_MARK = "\ufeff"
 _PEEKED = 64 * 1024
 
 
@@ -63,7 +64,9 @@ class TextLines:
             self._has_ended = not block
             self.are_text = True
             text = self._decoded(block) if self._decoder is None else self._decoded_by_parts(block)
-            self._lines.extend(io.StringIO(text, newline=self.end))
+            lines = io.StringIO(text, newline=self.end)
+            # files that were put together have a byte order mark where each of them began
+            self._lines.extend(map(_without_mark, lines) if _MARK in text else lines)
 
     def _decoded(self, block: bytes) -> str:
         """Return whole lines, decoded; what is left of the last one is kept."""
@@ -98,7 +101,11 @@ class TextLines:
         if not text or not self._is_first:
             return text
         self._is_first = False
-        return text.removeprefix("\ufeff")
+        return text.removeprefix(_MARK)
+
+
+def _without_mark(line: str) -> str:
+    return line.removeprefix(_MARK)
 
 
 def _is_like_ascii(encoding: str) -> bool:

@@ -128,8 +128,11 @@ def test_what_python_writes_is_read(
     # before a whole line end, either it is escaped or the carriage return alone
     if f"{options['escape']}\r\n" in text:
         assert all(each in rows or isinstance(each, BadRow | None) for each in found)
-    else:
+    elif dialect["delimiter"] != "\t":
         assert found == rows
+    else:  # a row over several lines may be several rows
+        assert all(each in rows or isinstance(each, BadRow) for each in found)
+        assert len(found) == len(rows)
 
 
 @settings(max_examples=60, deadline=None)

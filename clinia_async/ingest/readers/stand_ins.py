@@ -1,0 +1,63 @@
+"""Texts that programs write in place of a value, and ids that programs have changed.
+
+A text that a column holds is a value like others, whatever it says; but nobody means these. As a value of a
+record each would be wrong, and nothing would show it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from clinia_async.ingest.readers.bad_cell import BadCell
+
+NULL = "\\N"
+"""What databases write."""
+EMPTY = "\0"
+"""What `bcp` of SQL Server writes for an empty text; a cell without a value is an empty one there."""
+_TEXTS = (
+    *("NULL", "null", "(null)", "[NULL]", "<NULL>", "<null>", "NaN", "nan", "NaT", "<NA>"),
+    *("#N/A", "#NULL!", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", NULL),
+)
+_OR_ESCAPE = {NULL: ", --escape backslash if the file has escapes"}
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
+_NOT_TRIMMED = "must not begin or end with a space, as cells of a fixed width do: trim it"
+_FORMULA = "must be an id, and not a formula: export the values of the cells"
+_SHORTENED = (
+    "must be an id in full, and not a number that a spreadsheet has shortened: export the cells as text"
+)
+
+StandIns = Mapping[object, BadCell | None]
+
+
+def stand_ins(null: str | None, *, is_escape_known: bool) -> StandIns:
+    """Return what becomes of cells: None if they have no value, else why they are bad.
+
+    `null` is the text that one has said, if any.
+    """
+    texts = () if null is not None else [text for text in _TEXTS if text != NULL or not is_escape_known]
+    return {EMPTY: None, **{text: BadCell(_reason(text), text) for text in texts}}
+
+
+def _reason(text: str) -> str:
+    said = f"must not be {text}, which programs write for no value: give --null '{text}'"
+    return f"{said}{_OR_ESCAPE.get(text, '')}, or --null none if it is a value"
+
+
+def checked_ids(column: Sequence[object]) -> Sequence[object]:
+    """Return the cells of a column of ids, with the reason in place of each that is none any more."""
+    texts = [cell for cell in column if type(cell) is str]
+    joined = "".join(texts)
+    if [*map(str.strip, texts)] == texts and "E+" not in joined and '="' not in joined:
+        return column
+    return [_checked_id(cell) if type(cell) is str else cell for cell in column]
+
+
+def _checked_id(text: str) -> object:
+    if text != text.strip():
+        return BadCell(_NOT_TRIMMED, text)
+    if text.startswith('="'):
+        return BadCell(_FORMULA, text)
+    number, mark, exponent = text.partition("E+")
+    is_shortened = (
+        mark and exponent.isdecimal() and number.replace(".", "", 1).replace(",", "", 1).isdecimal()
+    )
+    return BadCell(_SHORTENED, text) if is_shortened else text
