@@ -49,8 +49,9 @@ class ChosenColumns:
         self._delimiter = delimiter
         self._is_escape_known = options.escape is not None
         self._names = header if options.header and len(header) > 1 else None
-        self._is_at_start = options.header
+        self._is_under_header = options.header
         self._encoding = options.encoding.upper()
+        self._try = "" if self._encoding == "UTF-8" else "; try another --encoding, or none for UTF-8"
         self._rows = rows
         self._places = [header.index(name) for name in rows.columns]
         known = stand_ins(options.null, is_escape_known=self._is_escape_known)
@@ -104,24 +105,24 @@ class ChosenColumns:
     def _numbered(self, rows: Rows) -> Iterator[tuple[int, Sequence[str] | BadRow]]:
         """Yield the rows; the header once more and the line under it are bad, and so are their letters."""
         for number, cells in enumerate(rows.cells, rows.first):
-            if cells == self._names:
-                yield number, BadRow(_AGAIN, self._delimiter.join(self._names))
-            elif self._is_at_start and _is_line(cells):
-                yield number, BadRow(_LINE, self._delimiter.join(cells))  # type: ignore[arg-type]  # no bad row
+            is_header, is_line = cells == self._names, self._is_under_header and _is_line(cells)
+            self._is_under_header = is_header
+            if is_header or is_line:
+                text = self._delimiter.join(cells)  # type: ignore[arg-type]  # a row that is bad is neither
+                yield number, BadRow(_AGAIN if is_header else _LINE, text)
             else:
                 yield number, cells
-            self._is_at_start = False
 
     def _are_whole(self, rows: Rows) -> bool:
         """Return whether each row has a cell for each column, and is neither blank nor of the header."""
         cells = rows.cells
         if not rows.are_text or set(map(type, cells)) != {list} or self._names in cells:
             return False
-        if self._is_at_start and _is_line(cells[0]):
+        if self._is_under_header and _is_line(cells[0]):
             return False
         if set(map(len, cells)) != {len(self._header)} or not all(map(any, cells)):  # type: ignore[arg-type]
             return False
-        self._is_at_start = False
+        self._is_under_header = False
         return True
 
     def _text(self, cells: Sequence[str] | BadRow) -> bytes | None:
@@ -135,7 +136,7 @@ class ChosenColumns:
         if isinstance(cells, BadRow):
             return cells.reason
         if not are_text and any(map(NOT_TEXT.search, cells)):
-            return f"expected {self._encoding}"
+            return f"expected {self._encoding}{self._try}"
         if len(cells) != len(self._header):
             lines = 1 + sum(cell.count("\n") for cell in cells)
             goes_on = f"; it goes over {lines:,} lines" if lines > 1 else ""

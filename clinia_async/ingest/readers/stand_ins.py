@@ -6,6 +6,7 @@ record each would be wrong, and nothing would show it.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from clinia_async.ingest.readers.bad_cell import BadCell
 
@@ -44,10 +45,11 @@ def _reason(text: str) -> str:
 
 def checked_ids(column: Sequence[object]) -> Sequence[object]:
     """Return the cells of a column of ids, with the reason in place of each that is none any more."""
-    texts = [cell for cell in column if type(cell) is str]
-    joined = "".join(texts)
-    if [*map(str.strip, texts)] == texts and "E+" not in joined and '="' not in joined:
-        return column
+    with suppress(TypeError):  # of another type than text
+        joined = "".join(column)  # type: ignore[arg-type]
+        are_plain = " " not in joined and joined.isprintable() and "E+" not in joined and '="' not in joined
+        if are_plain:
+            return column
     return [_checked_id(cell) if type(cell) is str else cell for cell in column]
 
 

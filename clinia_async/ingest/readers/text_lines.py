@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from collections import deque
 
 from clinia_async.ingest.readers.compression import InputError, InputStream
@@ -14,16 +15,26 @@ _MARK = "\ufeff"
 _PEEKED = 64 * 1024
 
 
+_UTF8 = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
+"""What a text in an encoding of a byte a character seldom holds, and a text of UTF-8 has throughout."""
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
+"""Control characters in all of ISO 8859, and letters and punctuation in the encodings of Windows."""
+_NOTHING = re.compile(rb"(?!)")
+
+
 class TextLines:
     """Gives lines with their ends. A longer line than `LARGEST_LINE` bytes comes in pieces, without an end.
 
     What is not in the encoding stands as surrogates, as `surrogateescape` has it, where lines can be
-    separated in spite of it. Raises `InputError` where they cannot.
+    separated in spite of it. Raises `InputError` where they cannot. Where any byte is a character, that are
+    lines of UTF-8 that are not ASCII, and in ISO 8859 those with its control characters.
     """
 
     def __init__(self, stream: InputStream, encoding: str) -> None:
         self._stream = stream
         self._encoding = encoding
+        self._is_single_byte = _is_single_byte(encoding)
+        self._other = _CONTROLS if codecs.lookup(encoding).name.startswith("iso8859") else _NOTHING
         self._decoder = None if _is_like_ascii(encoding) else codecs.getincrementaldecoder(encoding)()
         start = stream.peek(_PEEKED, until=lambda data: b"\n" in data)
         self.end = "\r" if b"\r" in start and b"\n" not in start else "\n"
@@ -76,11 +87,22 @@ class TextLines:
         if self._has_ended or len(rest) > LARGEST_LINE:
             lines, end, rest = lines + end + rest, b"", b""
         self._rest = rest
+        block = lines + end
+        if self._is_single_byte and (_UTF8.search(block) or self._other.search(block)):
+            self.are_text = False
+            return "".join(map(self._decoded_line, block.splitlines(keepends=True)))
         try:
-            return (lines + end).decode(self._encoding)
+            return block.decode(self._encoding)
         except UnicodeDecodeError:
             self.are_text = False
-            return (lines + end).decode(self._encoding, errors="surrogateescape")
+            return block.decode(self._encoding, errors="surrogateescape")
+
+    def _decoded_line(self, line: bytes) -> str:
+        """Return a line; what is plainly of another encoding than a byte a character stands as surrogates."""
+        text = self._other.sub(b"", line)
+        if len(text) < len(line) or (not line.isascii() and _is_utf8(line)):
+            return line.decode("ascii", errors="surrogateescape")
+        return line.decode(self._encoding, errors="surrogateescape")
 
     def _decoded_by_parts(self, block: bytes) -> str:
         assert self._decoder is not None
@@ -102,6 +124,21 @@ class TextLines:
             return text
         self._is_first = False
         return text.removeprefix(_MARK)
+
+
+def _is_single_byte(encoding: str) -> bool:
+    """Return whether any byte is one character, or none."""
+    if codecs.lookup(encoding).name.startswith("utf"):
+        return False
+    return len(bytes(range(256)).decode(encoding, errors="replace")) == 256
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_mark(line: str) -> str:

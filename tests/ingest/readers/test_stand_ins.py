@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def put(path: Path, content: str | bytes) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-async def read(path: Path, text: str, columns: ColumnMapping = NOTES, **options: Any) -> list[Item]:
+async def read(path: Path, text: str | bytes, columns: ColumnMapping = NOTES, **options: Any) -> list[Item]:
     put(path, text)
     return [*await read_file(path, columns=columns, table=TableOptions(**options))]
 
@@ -83,6 +84,9 @@ async def test_a_line_under_the_header_is_no_record(rows: int, sheet: Path) -> N
     assert len(ids(found)) == rows
     found = await read(sheet, f"id,v\n{records}--,--\n")
     assert len(ids(found)) == rows + 1
+    found = await read(sheet, f"id,v\n{records}--,--\nr-x\n--,--\nid,v\n--,--\nid,v\n--,--\nq-1,x\n")
+    assert [line - rows for line, *_ in reported(found)] == [3, 5, 6, 7, 8]
+    assert len(ids(found)) == rows + 3
     found = await read(sheet, "--,x\n", ColumnMapping.parse("type==note,id=1,data.v=2"), header=False)
     assert ids(found) == ["--"]
 
@@ -179,3 +183,42 @@ async def test_columns_in_another_order_end_the_reading(rows: int, sheet: Path) 
     found.clear()
     await run(limit=rows)
     assert len(ids(found)) == rows
+
+
+WORDS = ["Zoë", "François", "é", "Ångström", "naïve – “x”", "50 €"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "iso8859-15", "cp850", "mac_roman"])
+@pytest.mark.parametrize("count", [1, 3000])
+async def test_a_file_of_utf8_is_of_no_other_encoding(encoding: str, count: int, sheet: Path) -> None:
+    """Each of its bytes is a character there, and a wrong one."""
+    rows = "".join(f"r-{number},x\n" for number in range(count))
+    text = f"id,v\n{rows}" + "".join(f"q-{number},{word}\n" for number, word in enumerate(WORDS))
+    found = await read(sheet, text, encoding=encoding)
+    assert [line for line, *_ in reported(found)] == [*range(2 + count, 2 + count + len(WORDS))]
+    assert {reason for _, _, reason in reported(found)} == {
+        f"expected {encoding.upper()}; try another --encoding, or none for UTF-8"
+    }
+    assert len(ids(found)) == count
+
+
+async def test_punctuation_of_windows_is_no_control(sheet: Path) -> None:
+    content = "id,v\nr-1,“x”\nr-2,é\nr-3,50 €\n".encode("cp1252")
+    found = await read(sheet, content, encoding="latin-1")
+    assert ([line for line, *_ in reported(found)], ids(found)) == ([2, 4], ["r-2"])
+    found = await read(sheet, content, encoding="cp1252")
+    assert ids(found) == ["r-1", "r-2", "r-3"]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", "latin-1", "cp1251", "koi8-r", "cp1253", "cp874", "shift_jis", "gbk"]
+)
+async def test_words_in_other_encodings_are_text(encoding: str, sheet: Path) -> None:
+    words = {
+        "cp1251": ["ёлка", "Рёв моря", "№ 5"], "koi8-r": ["ёлка", "Рёв моря"], "cp1253": ["Ελλάδα", "Ήλιος"],
+        "cp874": ["เกม", "ประเทศไทย"], "shift_jis": ["日本", "カナ"], "gbk": ["联通", "中国"],
+    }.get(encoding, ["Zoë", "École", "ÉÀÜ", "Ã O", "30 °C"])  # fmt: skip
+    content = "id,v\n" + "".join(f"r-{number},{word}\n" for number, word in enumerate(words))
+    found = await read(sheet, content.encode(encoding), encoding=encoding)
+    values = [json.loads(each.payload())["data"]["v"] for each in found if isinstance(each, Record)]
+    assert values == words

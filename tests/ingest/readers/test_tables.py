@@ -832,7 +832,7 @@ async def test_without_a_header_a_bad_or_blank_first_row_costs_itself(rows: str,
 async def test_the_encoding_that_is_not_kept_is_named(sheet: Path) -> None:
     put(sheet, b"id,v\nid-1,\x81\n")
     found = await read_file(sheet, columns=PLAIN, table=TableOptions(encoding="cp1252"))
-    assert reported(found) == [(2, "$", "expected CP1252")]
+    assert reported(found) == [(2, "$", "expected CP1252; try another --encoding, or none for UTF-8")]
 
 
 @pytest.mark.parametrize("content", ["\nid,v\nid-1,b\n", "\n\n", ",\nid-1,b\n"])
