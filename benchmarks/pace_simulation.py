@@ -20,8 +20,9 @@ from benchmarks.quartiles import AtMost, Quartiles
 from benchmarks.tables import Goaled, Table
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.duration_histogram import bin_of
-from clinia_async.tasks.pacing import LearnedPace, Learner, ShareOfAge, jittered, learner
+from clinia_async.tasks.pacing import LearnedPace, Learner, jittered, learner
 from clinia_async.tasks.poll_schedule import PollSchedule
+from clinia_async.tasks.share_of_age import ShareOfAge
 
 Durations = Sequence[float]
 POINTS = 800

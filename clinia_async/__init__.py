@@ -66,7 +66,8 @@ __all__, __getattr__, __dir__ = lazy_names(
             " ResourceJson SearchModule Source SourceCollection SourceCollectionJson SourceMapping"
             " SourceMappingJson SourceType TargetType TaskSnapshot TaskStatus Value"
         ),
-        "tasks.pacing": "LearnedPace Learner Pace ShareOfAge",
+        "tasks.pacing": "LearnedPace Learner Pace",
+        "tasks.share_of_age": "ShareOfAge",
         "tasks.poller": "Polling",
         "models.batch_result": "BatchResult",
         "transport.retry": "RetryPolicy",

@@ -198,8 +198,8 @@ from clinia_async.session.submissions import Submission as Submission
 from clinia_async.tasks.pacing import LearnedPace as LearnedPace
 from clinia_async.tasks.pacing import Learner as Learner
 from clinia_async.tasks.pacing import Pace as Pace
-from clinia_async.tasks.pacing import ShareOfAge as ShareOfAge
 from clinia_async.tasks.poller import Polling as Polling
+from clinia_async.tasks.share_of_age import ShareOfAge as ShareOfAge
 from clinia_async.tasks.task import Task as Task
 from clinia_async.tasks.task_state import TaskStats as TaskStats
 from clinia_async.transport import TransportOptions as TransportOptions

@@ -191,6 +191,7 @@ def test_what_few_programs_need_is_not_loaded_with_a_session() -> None:
         "clinia_async.models.pages",
         "clinia_async.models.partitions",
         "clinia_async.session.coalescing.coalescer",
+        "clinia_async.tasks.share_of_age",
         "clinia_async.telemetry.events",
         "clinia_async.transport.adaptive_limit",
     }

@@ -15,7 +15,9 @@ from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter, exact_json
 
 T = TypeVar("T")
-R = TypeVar("R", covariant=True)
+R = TypeVar("R")
+"""The result of a call. One for all modules: `Task[R]` and its like are made once, and then known."""
+R_co = TypeVar("R_co", covariant=True)
 
 _ACCEPTED, _PERSISTED = SubmissionStatus.ACCEPTED, SubmissionStatus.PERSISTED
 
@@ -66,8 +68,8 @@ class Request(EqualByFields):
     """Whether its caller gets the answer as it is, which may then be JSON of any kind."""
 
 
-class Call(Protocol[R]):
-    """One request of the API whose response decodes to `R`."""
+class Call(Protocol[R_co]):
+    """One request of the API whose response decodes to `R_co`."""
 
     @property
     def retry_safety(self) -> RetrySafety:
@@ -82,7 +84,7 @@ class Call(Protocol[R]):
         """
         ...
 
-    def decode_response(self, body: bytes) -> R:
+    def decode_response(self, body: bytes) -> R_co:
         """Decode the body of a successful response.
 
         Raises:
@@ -91,13 +93,13 @@ class Call(Protocol[R]):
         ...
 
 
-class Write(Call[TaskSubmission], Protocol[R]):
+class Write(Call[TaskSubmission], Protocol[R_co]):
     """A call that is carried out at once (PERSISTED) or makes a task (ACCEPTED)."""
 
     @property
     def source(self) -> str: ...
 
-    def result(self, submission: TaskSubmission) -> R:
+    def result(self, submission: TaskSubmission) -> R_co:
         """Return the result in a PERSISTED submission, which `decode_response` has checked."""
         ...
 

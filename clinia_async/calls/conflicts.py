@@ -8,7 +8,7 @@ import asyncio
 from enum import Enum, StrEnum, auto
 from typing import Generic, TypeVar
 
-from clinia_async.calls.call import Read
+from clinia_async.calls.call import R, Read
 from clinia_async.calls.receipts import is_duplicate, is_key_taken
 from clinia_async.calls.reconciliation import (
     READ_BACK_FOR,
@@ -35,7 +35,6 @@ from clinia_async.models import ErrorType
 from clinia_async.models.struct import Struct
 
 F = TypeVar("F", bound=CliniaError)
-R = TypeVar("R")
 
 DIFFERENT = "another record is there, with different data"
 NOT_FOUND = "an answer was lost, the next attempt was refused, and nothing is there"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from clinia_async.calls.call import Call, Read
+from clinia_async.calls.call import Call, R, R_co, Read
 from clinia_async.calls.receipts import Proof, are_consistent, proof_of, proves_stored
 from clinia_async.errors import (
     AlreadyExists,
@@ -35,8 +35,6 @@ from clinia_async.models import Receipt, TaskStatus
 from clinia_async.models.struct import Struct
 
 E = TypeVar("E", bound=CliniaError)
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 READ_BACK_FOR = 30.0
 """Seconds for which a record is read after a lost answer: the first attempt may still be carried out."""

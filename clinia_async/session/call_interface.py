@@ -1,15 +1,13 @@
 """What the methods of a session are made with."""
 
 from collections.abc import Coroutine
-from typing import TypeVar
 
 from clinia_async.calls import Call, Write
+from clinia_async.calls.call import R
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.submissions import Submission
 from clinia_async.tasks.task import Task
-
-R = TypeVar("R")
 
 
 class CallInterface:

@@ -9,6 +9,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from clinia_async import calls, models, telemetry, transport
 from clinia_async.calls import Call, GetTask, Read, Reconcilable, Write
+from clinia_async.calls.call import R
 from clinia_async.calls.conflicts import OnExisting, found_instead
 from clinia_async.calls.error_answers import statement_without_answer
 from clinia_async.calls.reconciliation import statement_of_answer, statement_of_failure
@@ -38,7 +39,6 @@ from clinia_async.transport.read_buffers import reuse_read_buffers
 from clinia_async.transport.retry import LONGEST_ASKED_WAIT, PatienceClock
 from clinia_async.transport.sender import Delivery, Sender, operation_name
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 _ACCEPTED = SubmissionStatus.ACCEPTED

@@ -1,15 +1,14 @@
 """Ensured: the record that a create made, or that was there before."""
 
-from typing import Generic, TypeVar
+from typing import Generic
 
 from attrs import field, frozen
 
+from clinia_async.calls.call import R
 from clinia_async.calls.conflicts import Existing
 from clinia_async.errors import Evidence
 from clinia_async.models.value import EqualByFields
 from clinia_async.session.submissions import Submission
-
-R = TypeVar("R")
 
 
 @frozen(eq=False, repr=False)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self, TypeVar, overload
+from typing import Literal, Self, overload
 
 from clinia_async import transport
 from clinia_async.calls import Call, GetTask, Host, Write
-from clinia_async.calls.call import check_call, check_write
+from clinia_async.calls.call import R, check_call, check_write
 from clinia_async.calls.conflicts import OnExisting, checked_policy
 from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.errors.settings import (
@@ -41,8 +41,6 @@ from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addres
 from clinia_async.transport.credentials import CredentialSource, checked_headers, credentials_of
 from clinia_async.transport.http_transport import CREDENTIAL_HEADERS, RESERVED_HEADERS, Identity
 from clinia_async.transport.retry import PatienceClock, RetryPolicy
-
-R = TypeVar("R")
 
 _DEFAULT_RETRY, _DEFAULT_POLLING, _DEFAULT_TRANSPORT = RetryPolicy(), Polling(), TransportOptions()
 

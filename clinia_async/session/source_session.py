@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Concatenate, Generic, ParamSpec, Self, overload
 
+from clinia_async.calls.call import R
 from clinia_async.calls.validation import check_key
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
@@ -11,7 +12,6 @@ from clinia_async.session.registry_api import RegistryMethods
 from clinia_async.tasks.task import Task
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class ApiMethods(RegistryMethods, CatalogMethods):

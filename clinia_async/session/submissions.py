@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 from attrs import define, field
 
 from clinia_async.calls import Call
+from clinia_async.calls.call import R
 from clinia_async.errors import CliniaError, Outcome, SessionClosed
 from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.task import Task
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn, TypeVar, cast
 
 from clinia_async import calls, models
 from clinia_async.calls import Read, Reconcilable
+from clinia_async.calls.call import R
 from clinia_async.calls.receipts import (
     Proof,
     is_taken_back,
@@ -50,7 +51,6 @@ from clinia_async.tasks.ended import (
 )
 from clinia_async.tasks.task import Task
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 _READS_AT_ONCE = 16

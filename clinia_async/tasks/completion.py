@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Generic, TypeVar, cast
 
+from clinia_async.calls.call import R
 from clinia_async.errors import CliniaError, ConfigError, GatherError, SessionClosed
 from clinia_async.errors.settings import Number, check_call_options
 from clinia_async.tasks.task import Task
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 

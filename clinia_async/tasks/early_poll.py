@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-from typing import TypeVar
 
 from attrs import define
 
+from clinia_async.calls.call import R
 from clinia_async.errors import CliniaError
 from clinia_async.tasks.task import Task
-
-R = TypeVar("R")
 
 _MOST_STEPS = 6
 

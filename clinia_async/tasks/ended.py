@@ -5,9 +5,9 @@ What a receipt or a record proves is written in `calls.reconciliation`, and nowh
 
 import asyncio
 from collections.abc import Sequence
-from typing import TypeVar
 
 from clinia_async.calls import Read, Reconcilable
+from clinia_async.calls.call import R
 from clinia_async.calls.receipts import are_consistent, is_taken_back
 from clinia_async.calls.reconciliation import (
     UNPROVEN,
@@ -30,8 +30,6 @@ from clinia_async.models import (
     TaskSubmission,
 )
 from clinia_async.tasks.task import Task
-
-R = TypeVar("R")
 
 NOT_SHOWN = "it succeeded, and the record that was read back does not show it"
 UNCONFIRMED = "it succeeded, and neither its receipt nor the record proves that the write was carried out"

@@ -1,13 +1,14 @@
 """The result of a write of one record, alone or as an operation of a bulk, once its task has ended."""
 
 from collections.abc import Sequence
-from typing import Generic, NoReturn, Protocol, TypeVar, cast
+from typing import Generic, NoReturn, Protocol, cast
 
 from attrs import evolve
 
 from clinia_async import calls
 from clinia_async.calls import Call, Read, Write
 from clinia_async.calls.addressing import DeleteRecord
+from clinia_async.calls.call import R, R_co
 from clinia_async.calls.conflicts import FoundInstead, OnExisting, found_instead
 from clinia_async.calls.equality import is_newer, is_older
 from clinia_async.calls.receipts import (
@@ -58,9 +59,6 @@ from clinia_async.tasks.ended import (
     until_after,
 )
 from clinia_async.tasks.task import ResultResolver, Task
-
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 
 class RecordWrite(Write[R_co], ReceiptSubject, Protocol[R_co]):

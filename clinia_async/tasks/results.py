@@ -1,17 +1,16 @@
 """Which result the task of a write has, and whether its polls ask for receipts."""
 
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 from clinia_async import calls
 from clinia_async.calls import Read, Write
+from clinia_async.calls.call import R
 from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.batch_result import BatchTaskResult, receipts_result
 from clinia_async.tasks.record_result import RecordResult, RecordWrite
 from clinia_async.tasks.resumed_result import purge_result
 from clinia_async.tasks.task import ResultResolver
-
-R = TypeVar("R")
 
 MOST_RECEIPTS_PER_POLL = 1000
 """Operations of a bulk up to which each poll asks for receipts; those of a larger one are read at its end."""

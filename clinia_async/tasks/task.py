@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar
 
+from clinia_async.calls.call import R
 from clinia_async.calls.conflicts import Existing
 from clinia_async.calls.reconciliation import UNPROVEN, Statement, statement_of_answer
 from clinia_async.errors import (
@@ -32,8 +33,6 @@ from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.tasks.task_state import TaskState, TaskStats, differ, token_of
 
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 E = TypeVar("E", bound=TaskError)
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from copy import copy
 from typing import Generic, TypeVar, cast
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
+from clinia_async.calls.call import R
 from clinia_async.calls.error_answers import refuse_error_within
 from clinia_async.calls.receipts import is_duplicate
 from clinia_async.calls.reconciliation import (
@@ -40,7 +41,6 @@ from clinia_async.transport.retry import (
     may_be_repeated,
 )
 
-R = TypeVar("R")
 T = TypeVar("T")
 
 
