@@ -51,9 +51,9 @@ class Marks:
     escape: str | None = None
     only_quoted: bool = False
     null: str | None = None
-    any_line_end: bool = False
-    """Whether an escape may stand before a carriage return and a line feed outside of quotation marks. It may
-    be meant for both or for the carriage return alone."""
+    is_trial: bool = False
+    """Whether rows are read to see if escapes may be in them. Then one may stand before a carriage return and
+    a line feed, meant for both or for the first alone, and a cell without a value stays as it is written."""
     _bare_escape: str | None = field(init=False, repr=False)
     _to_quote: Match = field(init=False, repr=False)
     _to_delimiter: Match = field(init=False, repr=False)
@@ -80,7 +80,7 @@ class Marks:
         known = {mark: mark for mark in (self.delimiter, self.quote, self.escape) if mark} | _LINE_ENDS
         bare_meanings = known if self.quote is not None else _LETTERS | known
         both = {"\r\n": "\r\n"}
-        self._meanings = {**known, **both, "'": "'"}, {**bare_meanings, **(both if self.any_line_end else {})}
+        self._meanings = {**known, **both, "'": "'"}, {**bare_meanings, **(both if self.is_trial else {})}
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """Return the cells of rows without an escape and without `null`. Raises `csv.Error`."""
@@ -148,7 +148,9 @@ class Marks:
             return ""
         if self._bare_escape is None or self._bare_escape not in text:
             return text
-        return "" if text == self._bare_escape + _NO_VALUE else self._in_bare.sub(self._meant_in_bare, text)
+        if text == self._bare_escape + _NO_VALUE:
+            return text if self.is_trial else ""
+        return self._in_bare.sub(self._meant_in_bare, text)
 
     def _meant_in_quoted(self, found: "re.Match[str]") -> str:
         return self.quote or "" if found[1] is None else _meant(found[1], self._meanings[0])
@@ -206,7 +208,12 @@ class Marks:
 
 
 def likely_escapes(delimiter: str, quote: str | None) -> "re.Pattern[str]":
-    """Return what finds a backslash that, in a table with escapes, would stand in front of a mark."""
+    """Return what finds a backslash that, in a table with escapes, would stand in front of a mark.
+
+    In a table without quotation marks, that may be any; and in one with tabs, which seldom has them.
+    """
+    if quote is None or delimiter == "\t":
+        return re.compile(r"\\")
     marks = rf"[{re.escape(delimiter)}\r\n]"
     if quote is not None:
         quote = re.escape(quote)

@@ -44,7 +44,10 @@ class RowParser:
     """Characters of rows that are no CSV and that were read again."""
     hint: str = field(default="", init=False, repr=False)
     """What to try if the last row is no CSV."""
-    _with_escapes: Marks | None = field(init=False, repr=False)
+    _trial: Marks | None = field(init=False, repr=False)
+    """With escapes that may be there."""
+    _bare_trial: Marks | None = field(init=False, repr=False)
+    """The same for a row without a quotation mark."""
     _likely: "re.Pattern[str]" = field(init=False, repr=False)
     _special: Sequence[str] = field(init=False, repr=False)
     """What is in no line whose rows can be read together with others."""
@@ -56,7 +59,10 @@ class RowParser:
     def __attrs_post_init__(self) -> None:
         marks = self.marks
         is_certain = self.is_certain or BACKSLASH in (marks.delimiter, marks.quote)
-        self._with_escapes = None if is_certain else evolve(marks, escape=BACKSLASH, any_line_end=True)
+        self._trial = None if is_certain else evolve(marks, escape=BACKSLASH, is_trial=True)
+        self._bare_trial = self._trial
+        if self._trial is not None and marks.delimiter == "\t":
+            self._bare_trial = evolve(self._trial, quote=None)
         self._likely = likely_escapes(marks.delimiter, marks.quote)
         self._special = [marks.escape] if marks.escape is not None else []
 
@@ -68,7 +74,9 @@ class RowParser:
     def set_null(self, null: str | None) -> None:
         """Take cells that are `null` for empty from now on: in records, and not in the header."""
         marks = self.marks
-        marks.null = null
+        for each in (marks, self._trial, self._bare_trial):
+            if each is not None:
+                each.null = null
         if null is not None and marks.quote is not None:
             self._special = [*self._special, f"{marks.quote}{null}{marks.quote}"]
 
@@ -91,7 +99,7 @@ class RowParser:
         """Return whether no row of the lines has to be read by itself for what it holds."""
         if any(text in line for text in self._special for line in lines):
             return False
-        if self._with_escapes is not None and self._may_have_escapes(lines):
+        if self._trial is not None and self._may_have_escapes(lines):
             return False
         return not self._may_be_spaced(lines)
 
@@ -103,9 +111,9 @@ class RowParser:
         row = RowLines(self.lines, self.marks)
         found = self._cells(row)
         self.hint = ""
-        if self._with_escapes is not None and self._may_have_escapes([row.text]):
+        if self._trial is not None and self._may_have_escapes([text := row.text]):
             row.return_all()
-            other = self._ambiguous(found, self._with_escapes)
+            other = self._ambiguous(found, self._trial_of(text))
             if other is not None:
                 return other
             row, self.hint = RowLines(self.lines, self.marks), TRY_ESCAPE
@@ -161,6 +169,11 @@ class RowParser:
             return marks.cells(text)
         except (csv.Error, RowTooLarge) as error:
             return error
+
+    def _trial_of(self, row: str) -> Marks:
+        trial = self._trial if self.marks.quote is not None and self.marks.quote in row else self._bare_trial
+        assert trial is not None
+        return trial
 
     def _ambiguous(self, cells: list[str] | Exception, marks: Marks) -> BadRow | None:
         """Return the next row if it is one with escapes, and other `cells` or none without them."""

@@ -365,6 +365,30 @@ async def test_a_row_with_escapes_is_bad_until_one_says_what_they_are(
     assert [each.write.id for each in again if isinstance(each, Record)] == ["r-1", "r-2"]
 
 
+@pytest.mark.parametrize("row", ["r-1\ta\\nb\tz", "r-1\ta\\\\b\tz", "r-1\ta\\tb\t\\N", "r-1\tC:\\\\dir\tz"])
+@pytest.mark.parametrize("options", [{"quote": "none"}, {}])
+async def test_a_row_with_tabs_may_have_the_escapes_of_databases(
+    row: str, options: dict[str, Any], sheet: Path
+) -> None:
+    text = f"id\tv\tw\n{row}\nr-2\tx\tz\n"
+    found = await read(text, sheet, delimiter="tab", **options)
+    ((line, _, reason),) = reported(found)
+    assert (line, "--escape backslash" in reason) == (2, True)
+    found = await read(text, sheet, delimiter="tab", quote="none", escape="backslash")
+    assert len(values(found)) == 2
+
+
+@pytest.mark.parametrize("cell", ["C:\\dir", "\\server", "a\\ b", "\\d+", "x\\"])
+async def test_a_backslash_that_databases_would_not_write_is_a_backslash(cell: str, sheet: Path) -> None:
+    found = await read(f"id\tv\tw\nr-1\t{cell}\tz\n", sheet, delimiter="tab", quote="none")
+    assert values(found) == [cell]
+    text = "id\tv\tw\nr-1\tx\t\\N\n"
+    mapping = ColumnMapping.parse("type==t,id=id,data.v=v")
+    assert len(values(await read(text, sheet, mapping, delimiter="tab", quote="none"))) == 1, (
+        "nobody asks for it"
+    )
+
+
 async def test_a_line_end_behind_an_escape_is_no_value_by_halves(sheet: Path) -> None:
     text = "id,v,w\r\nr-1,a\\\r\nb,c\r\nr-2,x,z\r\n"
     found = await read(text, sheet, escape="backslash")
