@@ -1,7 +1,7 @@
 """The settings of a session, and the environment variables that give them."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -164,12 +164,12 @@ def with_profile(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 def _read_profile(path: Path) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # an editor may have put a mark at the start
             lines = file.read(_LARGEST_PROFILE).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
     else:
-        return dict(_variable(number, line) for number, line in enumerate(lines, 1) if _is_said(line))
+        return _variables([(number, line) for number, line in enumerate(lines, 1) if _is_said(line)])
     raise ConfigError(f"the file that {PROFILE} names cannot be read: {reason}")
 
 
@@ -177,15 +177,41 @@ def _is_said(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
+def _variables(lines: Iterable[tuple[int, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, line in lines:
+        name, value = _variable(number, line)
+        if name in found:
+            raise ConfigError(f"line {number} of the file that {PROFILE} names gives {name} again: leave one")
+        found[name] = value
+    return found
+
+
 def _variable(number: int, line: str) -> tuple[str, str]:
-    name, sign, value = line.strip().partition("=")
+    """Return the name and the value of a line as a shell reads it, without `export` and quotes."""
+    name, sign, value = line.strip().removeprefix("export ").partition("=")
+    name, value = name.strip(), value.strip()
     if not sign or name not in VARIABLES:
-        meant = _meant(name.strip()) if sign else None
+        meant = _meant(name) if sign else None
         hint = f": did you mean {meant}?" if meant else ""
         raise ConfigError(
             f"line {number} of the file that {PROFILE} names must be NAME=VALUE of a setting{hint}"
         )
+    if _is_quoted(value):
+        return name, value[1:-1]
+    if value[:1] in _QUOTES or " #" in value:
+        raise ConfigError(
+            f"line {number} of the file that {PROFILE} names must have nothing behind its value; "
+            "put a comment on a line of its own, and a value with spaces in quotes"
+        )
     return name, value
+
+
+_QUOTES = ('"', "'")
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0] and text[0] not in text[1:-1]
 
 
 def with_environment(given: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, object]:
@@ -221,6 +247,8 @@ def _meant(name: str) -> str | None:
 
 
 def _parsed(variable: str, parse: Parse, text: str) -> object:
+    if _is_quoted(text):  # such as an `--env-file` of a container passes on
+        raise ConfigError(f"the environment variable {variable} must not be in quotes: they are a part of it")
     try:
         return parse(text)
     except (KeyError, ValueError):

@@ -344,3 +344,54 @@ def test_a_misspelt_variable_of_a_profile_is_refused_and_the_right_one_named(
     environment.setenv("CLINIA_PROFILE", str(tmp_path / "profile"))
     with pytest.raises(ConfigError, match="of a setting: did you mean CLINIA_TIMEOUT"):
         Session.from_env("acme", api_key="k")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CLINIA_WORKSPACE=acme",
+        "export CLINIA_WORKSPACE=acme",
+        "CLINIA_WORKSPACE = acme ",
+        'CLINIA_WORKSPACE="acme"',
+        "CLINIA_WORKSPACE='acme'\r",
+        "\ufeffCLINIA_WORKSPACE=acme",
+        "# the workspace\nCLINIA_WORKSPACE=acme\n\n",
+    ],
+)
+def test_a_line_of_a_profile_is_read_as_shells_and_editors_write_it(
+    line: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "profile").write_text(line, encoding="utf-8", newline="")
+    environment.setenv("CLINIA_PROFILE", str(tmp_path / "profile"))
+    assert "acme" in Session.from_env(api_key="k").registry
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("CLINIA_API_KEY=CANARY # of the test system", "line 1 .* comment on a line of its own"),
+        ('CLINIA_API_KEY="CANARY', "line 1 .* in quotes"),
+        ('CLINIA_API_KEY="CANARY" # note', "line 1 .* comment on a line of its own"),
+        ("CLINIA_TIMEOUT=3\nCLINIA_TIMEOUT=4", "line 2 .* gives CLINIA_TIMEOUT again"),
+        ("CLINIA_TIMEOUT: 3", "line 1 .* NAME=VALUE"),
+    ],
+)
+def test_a_line_of_a_profile_that_may_mean_two_things_is_refused(
+    text: str, wanted: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "profile").write_text(text)
+    environment.setenv("CLINIA_PROFILE", str(tmp_path / "profile"))
+    with pytest.raises(ConfigError, match=wanted) as caught:
+        Session.from_env("acme")
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["CLINIA_API_KEY", "CLINIA_WORKSPACE", "CLINIA_TIMEOUT", "CLINIA_BASE_URL"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_variable_are_refused(name: str, quote: str, environment: pytest.MonkeyPatch) -> None:
+    """`docker --env-file` hands them on, and the service would say that the key is wrong."""
+    environment.setenv("CLINIA_API_KEY", "k")
+    environment.setenv(name, f"{quote}CANARY{quote}")
+    with pytest.raises(ConfigError, match=f"{name} must not be in quotes") as caught:
+        Session.from_env()
+    assert "CANARY" not in str(caught.value)
