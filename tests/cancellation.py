@@ -391,12 +391,14 @@ async def _cancelled(
     scope = anyio.CancelScope()
     with steps.counted():
         running = asyncio.ensure_future(_within(scope, work) if way == "scope" else work())
-        steps.calls[at] = cancel
+        now = max(at, steps.count)  # an eager task has taken steps already
+        steps.calls[now] = cancel
         if way.startswith("twice"):
-            steps.calls[at + (1 if way == "twice at once" else 4)] = cancel
-        if at == 0:
+            steps.calls[now + (1 if way == "twice at once" else 4)] = cancel
+        if now == steps.count:
             cancel()
         await asyncio.wait([running])
+    assert granted or steps.count <= now, "a cancel was left out, so nothing was tried"
     if not granted or not granted[0] or (late == [True] and running.result() is False):
         if isinstance(running.exception(), AlreadyExists):  # a bundle whose answer was lost
             stage.is_unknown = True

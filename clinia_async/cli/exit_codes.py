@@ -68,6 +68,7 @@ def _is_final_rejection(error: "clinia.ApiError") -> bool:
 _IN_CLI_WORDS = {
     "on_existing must be fail for a write that is no create with an id": "--on-existing needs --id: without"
     " one the service makes the id, and no record has it before",
+    "journal_is_copy must be left out": "--journal-is-copy must be left out",
     "see escape_dots": "see --dots of ingest",
     "base_url must": "--base-url must",
     "workspace must": "--workspace must",

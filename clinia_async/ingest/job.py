@@ -13,11 +13,11 @@ from typing import Self
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError, reason_of
-from clinia_async.errors.settings import optional_path_of, refuse_unknown_options
+from clinia_async.errors.settings import refuse_unknown_options
 from clinia_async.ingest import journal as journals
 from clinia_async.ingest.journal.replay import Replay
 from clinia_async.ingest.journal.rows import JobIdentity
-from clinia_async.ingest.options import OnUnknown, Via, checked_options
+from clinia_async.ingest.options import OnUnknown, Via, checked_options, journal_of
 from clinia_async.ingest.outcomes.outcome import RecordOutcome
 from clinia_async.ingest.outcomes.outcome_queue import OutcomeQueue
 from clinia_async.ingest.outcomes.report import Report
@@ -127,7 +127,7 @@ class Ingestion:
         if not isinstance(session, Session):
             raise ConfigError(f"session must be of the class Session, not {type(session).__name__}")
         check_key(source, "$.source")
-        journal = optional_path_of("journal", journal)
+        journal = journal_of(journal, is_copy=journal_is_copy)
         self.report = Report()
         self._options = checked_options(
             via=via,

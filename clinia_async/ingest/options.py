@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from clinia_async.calls.batches import LARGEST_BUNDLE
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import Number, choice, refuse_unknown_options
+from clinia_async.errors.settings import Number, choice, optional_path_of, refuse_unknown_options
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
@@ -55,6 +55,17 @@ class JobOptions(IngestionOptions, total=False):
     journal_is_copy: bool
     input_id: str | None
     service: str | None
+
+
+def journal_of(journal: Path | str | None, *, is_copy: bool) -> Path | None:
+    """Return the path of a job's journal.
+
+    Raises:
+        ConfigError: it is no path, or none is given that could be a copy.
+    """
+    if journal is None and is_copy:
+        raise ConfigError("journal_is_copy must be left out where no journal is given")
+    return optional_path_of("journal", journal)
 
 
 _WORKERS = {Via.SINGLE: 32, Via.BULK: 4, Via.BUNDLE: 4}

@@ -266,7 +266,9 @@ class Run:
     def begin(self, session: Session) -> Ingestion:
         items = self.items or list(self.tale.plan.writes)
         options = {**self.tale.plan.options, **self.options}
-        self.job = Ingestion(session, SOURCE, items, journal=self.journal, journal_is_copy=True, **options)  # type: ignore[arg-type]
+        self.job = Ingestion(
+            session, SOURCE, items, journal=self.journal, journal_is_copy=self.journal is not None, **options
+        )  # type: ignore[arg-type]
         return self.job
 
     async def drain(self) -> None:

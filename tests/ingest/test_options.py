@@ -44,6 +44,7 @@ WRONG_OPTIONS: list[dict[str, object]] = [
     {"chunk": 100},
     {"chunk": {"operations": 100}},
     {"limits": 4},
+    {"journal_is_copy": True},
 ]
 
 

@@ -14,10 +14,10 @@ from attrs import evolve
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
-from clinia_async.errors.settings import Number, optional_path_of, path_of
+from clinia_async.errors.settings import Number, path_of
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
-from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options
+from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options, journal_of
 from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Report
@@ -131,7 +131,7 @@ class ProcessIngestion:
         self._source, self._processes = source, processes
         self._dead_letters = DeadLetters(dead_letters).path
         self._session = dict(session or {})
-        self._journal = optional_path_of("journal", journal)
+        self._journal = journal_of(journal, is_copy=journal_is_copy)
         self._journal_is_copy, self._input_id = journal_is_copy, input_id
         self._service = service
         self._open_input = open_input or partial(_opened, self._files, source, self._read)

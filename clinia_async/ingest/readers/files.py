@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from io import BufferedReader
@@ -132,10 +132,11 @@ def read_records(
         check_class("table", table, TableOptions)
     if columns is not None:
         check_class("columns", columns, ColumnMapping)
-    useless = None if table is None else inapplicable(table, formats)
+    content = _fhir_content(fhir)
+    table, for_fhir = table or TableOptions(), content is not FhirContent.REFERENCES or fhir_base is not None
+    useless = _useless(table, formats, for_fhir=for_fhir)
     if useless is not None and not _are_dead_letters(paths):
         raise ConfigError(f"{useless}: leave it out for other formats")
-    content = _fhir_content(fhir)
     if passed_over is not None:
         check_class("passed_over", passed_over, Counter)
     counts: PassedOver = Counter() if passed_over is None else passed_over
@@ -147,7 +148,7 @@ def read_records(
         def fhir() -> "readers.FhirReader":
             return readers.FhirReader(lines, counts, Servers(base), content, is_second)
 
-        return _Files(asked, columns, table or TableOptions(), lines, fhir, is_second)
+        return _Files(asked, columns, table, lines, fhir, for_fhir, is_second)
 
     if content is not FhirContent.BOTH:
         return RecordStream(files(content, counts).read(paths))
@@ -163,7 +164,15 @@ def read_fhir_files(
     asked = format_asked(format_)
     if asked not in FHIR:
         raise ConfigError("the format must be fhir, fhir-ndjson or fhir-document")
-    return _Files(asked, None, TableOptions(), reader.lines, lambda: reader).read(listed(path))
+    return _Files(asked, None, TableOptions(), reader.lines, lambda: reader, True).read(listed(path))
+
+
+def _useless(table: TableOptions, formats: Set[InputFormat | None], *, for_fhir: bool) -> str | None:
+    """Return which option was given that none of the formats has a use for, and what it is for."""
+    found = inapplicable(table, formats)
+    if found is None and for_fhir and not formats & {None, InputFormat.DEAD_LETTERS, *FHIR}:
+        return "fhir or fhir_base is for FHIR"
+    return found
 
 
 async def _twice(
@@ -273,6 +282,8 @@ class _Files:
     table: TableOptions
     lines: LineReader
     make_fhir: "Callable[[], readers.FhirReader]"
+    for_fhir: bool
+    """Whether an option was given that FHIR alone has a use for."""
     is_second: bool = False
     """Whether a pass over the same files went before."""
     _fhir: "readers.FhirReader | None" = field(default=None, init=False)
@@ -361,7 +372,7 @@ class _Files:
             format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
                 raise InputError("columns are for CSV and Parquet: name which one it is with --format")
-            useless = inapplicable(self.table, {format_}) if is_only else None
+            useless = _useless(self.table, {format_}, for_fhir=self.for_fhir) if is_only else None
             if useless is not None:
                 raise InputError(f"{useless}: leave it out for other formats")
             if self.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
