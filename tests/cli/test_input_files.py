@@ -344,14 +344,17 @@ def test_a_file_is_not_read_twice(named: list[str], cli: Cli) -> None:
 @pytest.mark.parametrize("options", [("--fhir", "both"), ("--fhir-base", "http://x.example.org/fhir")])
 @pytest.mark.parametrize("name", ["r.ndjson", "r.json", "r.csv", "-"])
 def test_an_option_of_fhir_is_refused_where_nothing_is_fhir(
-    name: str, options: tuple[str, str], tmp_path: Path
+    name: str, options: tuple[str, str], cli: Cli, tmp_path: Path
 ) -> None:
     """As one of tables is: an option that changes nothing was meant to change something."""
-    line = '{"type":"t","from":{"id":"a","type":"p"},"to":{"id":"b","type":"q"}}'
-    content = {"r.json": f"[{line}]", "r.csv": "type,from.id,from.type,to.id,to.type\nt,a,p,b,q\n"}
+    text = '{"type":"t","from":{"id":"a","type":"p"},"to":{"id":"b","type":"q"}}'
+    content = {"r.json": f"[{text}]", "r.csv": "type,from.id,from.type,to.id,to.type\nt,a,p,b,q\n"}
     path = tmp_path / name
     if name != "-":
-        path.write_text(content.get(name, line))
-    ended = program("validate", path if name != "-" else "-", *options, text=line)
-    assert ended.code == ExitCode.USAGE
-    assert "for FHIR: leave it out for other formats" in ended.err
+        path.write_text(content.get(name, text))
+    if name == "-":
+        found = ended(start("validate", "-", *options, stdin=subprocess.PIPE), text.encode())
+    else:
+        found = cli("validate", path, *options)
+    assert found.code == 2
+    assert "for FHIR: leave it out for other formats" in found.err
