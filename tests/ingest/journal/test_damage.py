@@ -30,7 +30,7 @@ from tests.ingest.journal.test_power_loss import ReadSoFar
 from tests.ingest.running import SOURCE, run, writes
 
 JOB = JobIdentity(SOURCE, "http://127.0.0.1:1", "bulk", "input")
-BITS_APART = int(os.environ.get("BITS_APART", "211"))
+BITS_APART = int(os.environ.get("BITS_APART", "499"))
 """With 1 every bit is flipped, which takes a quarter of an hour."""
 
 
@@ -280,7 +280,7 @@ async def test_a_flipped_bit_in_each_row_is_refused(tmp_path: Path) -> None:
     for word in (b"succeeded=1-10", b"21-30", b"ACCEPTED", b"bk_21", b"INTERNAL", b"input", b"SENDING"):
         at = whole.find(word)
         assert at > 0, word
-        for bit in range(len(word) * 8):
+        for bit in range(0, len(word) * 8, min(BITS_APART, 3)):
             changed = bytearray(whole)
             changed[at + bit // 8] ^= 1 << bit % 8
             path.write_bytes(changed)
