@@ -21,6 +21,10 @@ _TEXTS = (
 _OR_ESCAPE = {NULL: ", --escape backslash if the file has escapes"}
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
 _NOT_TRIMMED = "must not begin or end with a space, as cells of a fixed width do: trim it"
+_QUOTED = "must be an id without quotation marks: give the mark that the file is written with as --quote"
+_QUOTES = frozenset({"''", '""', "“”", "‘’", "„“", "«»"})
+_MARKS = (" ", "E+", *frozenset("".join(_QUOTES)))
+"""What an id holds, if it is printable, that may be none."""
 _FORMULA = "must be an id, and not a formula: export the values of the cells"
 _SHORTENED = (
     "must be an id in full, and not a number that a spreadsheet has shortened: export the cells as text"
@@ -47,8 +51,7 @@ def checked_ids(column: Sequence[object]) -> Sequence[object]:
     """Return the cells of a column of ids, with the reason in place of each that is none any more."""
     with suppress(TypeError):  # of another type than text
         joined = "".join(column)  # type: ignore[arg-type]
-        are_plain = " " not in joined and joined.isprintable() and "E+" not in joined and '="' not in joined
-        if are_plain:
+        if joined.isprintable() and not any(mark in joined for mark in _MARKS):
             return column
     return [_checked_id(cell) if type(cell) is str else cell for cell in column]
 
@@ -58,6 +61,8 @@ def _checked_id(text: str) -> object:
         return BadCell(_NOT_TRIMMED, text)
     if text.startswith('="'):
         return BadCell(_FORMULA, text)
+    if len(text) > 1 and text[:1] + text[-1:] in _QUOTES:
+        return BadCell(_QUOTED, text)
     number, mark, exponent = text.partition("E+")
     is_shortened = (
         mark and exponent.isdecimal() and number.replace(".", "", 1).replace(",", "", 1).isdecimal()

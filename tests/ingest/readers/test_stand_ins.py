@@ -91,14 +91,26 @@ async def test_a_line_under_the_header_is_no_record(rows: int, sheet: Path) -> N
     assert ids(found) == ["--"]
 
 
-ID_COLUMN = [" p-1", "p-1 ", "p-1\u00a0", "p-1\t", "1E+11", "1,23E+11", '="0012"']
+ID_COLUMN = [
+    " p-1",
+    "p-1 ",
+    "p-1\u00a0",
+    "p-1\t",
+    "1E+11",
+    "1,23E+11",
+    '="0012"',
+    "'p-1'",
+    '"p-1"',
+    "“p-1”",
+    "„p-1“",
+]
 
 
 @pytest.mark.parametrize("id_", ID_COLUMN)
 @pytest.mark.parametrize("place", ["from", "to"])
 async def test_an_id_that_a_program_has_changed_is_none(id_: str, place: str, sheet: Path) -> None:
     ends = f"{id_};w-1" if place == "from" else f"p-2;{id_}"
-    found = await read(sheet, f"id;to;v\n{ends};x\np-3;w-3;x\n", STAYS, delimiter=";")
+    found = await read(sheet, f"id;to;v\n{ends};x\np-3;w-3;x\n", STAYS, delimiter=";", quote="none")
     ((line, path, reason),) = reported(found)
     assert (line, path.startswith(f"$.{place}.id"), id_ not in reason) == (2, True, True)
     assert ids(found) == ["p-3.w-3"]
@@ -109,7 +121,7 @@ async def test_an_id_that_a_program_has_changed_is_none(id_: str, place: str, sh
     assert len(reported(await read_file(parquet, columns=STAYS))) == 1
 
 
-@pytest.mark.parametrize("id_", ["1E11", "E+11", "A1E+11", "a=b", "p 1", '"="'])
+@pytest.mark.parametrize("id_", ["1E11", "E+11", "A1E+11", "a=b", "p 1", '"="', "O'Brien", "'tis", "'"])
 async def test_other_ids_are_what_they_were(id_: str, sheet: Path) -> None:
     assert len(ids(await read(sheet, f"id;to;v\n{id_};w-1;x\n", STAYS, delimiter=";"))) == 1
 
