@@ -461,7 +461,7 @@ def load_what_requests_need() -> None:
 
     Whatever a request loaded when it is first needed would hold up everything else on its loop.
     """
-    load_ahead((calls, models, telemetry), ["clinia_async.serialization.converters"])
+    load_ahead((calls, models, telemetry), ["decimal", "clinia_async.serialization.converters"])
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
