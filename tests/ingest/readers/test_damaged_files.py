@@ -145,7 +145,8 @@ def test_json_of_every_format_is_taken_as_its_standard_says(kind: str, tmp_path:
         resource = f'{{"resourceType":"T","id":"aa","x":{text}}}'
         path.write_bytes((f"[{record}]" if kind == "json" else resource).encode())
         try:
-            found = read_records(path, SOURCE, format=kind, fhir="resources")
+            content = {} if kind == "json" else {"fhir": "resources"}
+            found = read_records(path, SOURCE, format=kind, **content)
             return [type(each) async for each in found]
         except InputError:
             return [BadRecord]
