@@ -10,7 +10,9 @@ The model:
 * a new file is there for certain after its first sync, for SQLite syncs the folder with it; before, it may
   be gone as a whole;
 * a deletion is final once the folder is synced, with it or later; before, it may come undone;
-* a file that was there before, or was made by other means, is as it was when SQLite first opened it.
+* a file that was there before is as it was when SQLite first opened it;
+* the number of commits beside a journal, which is not SQLite's, is there for certain, for it is synced with
+  its folder when it is made; its content may be that of then or of now.
 """
 
 import ctypes
@@ -27,7 +29,11 @@ from random import Random
 
 from attrs import define, field
 
+from clinia_async.ingest.journal.commit_count import _content
+
 SECTOR = 512
+NO_COMMITS = _content(0)
+"""What is in a number of commits when it is made."""
 _OK = 0
 
 _Open = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)
@@ -182,7 +188,15 @@ class Disk:
             for path in [path for path, each in self._files.items() if not (each.deleted or path.exists())]:
                 del self._files[path]  # it was deleted, or renamed, by other means
             left = {path: recorded.left(random) for path, recorded in self._files.items()}
+            left |= {path: random.choice(contents) for path, contents in self._counts()}
         return {path.name: data for path, data in left.items() if data is not None}
+
+    def _counts(self) -> Iterator[tuple[Path, list[bytes]]]:
+        """Yield the numbers of commits that are there, each as it is and as it was before this block."""
+        for path in self.folder.glob("*-count"):
+            before = self._files.get(path)
+            known = NO_COMMITS if before is None else bytes(before.durable or b"")
+            yield path, [path.read_bytes(), known]
 
     def opened(self, file: int, path: Path, before: bytes | None) -> None:
         with self._mutex:

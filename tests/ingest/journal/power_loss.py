@@ -233,7 +233,11 @@ def _main() -> int:
     journal_file.SYNCHRONOUS = given.synchronous
     lives = losses = untrue = 0
     for seed in range(given.seed, given.seed + given.trials):
-        trial = run_one(seed)
+        try:
+            trial = run_one(seed)
+        except Exception as error:
+            error.add_note(f"--trials 1 --seed {seed}")
+            raise
         lives, losses = lives + trial.lives, losses + trial.losses
         untrue += bool(trial.findings)
         for each in list(trial.findings)[:5]:
