@@ -90,6 +90,8 @@ class RowParser:
             return None
         if self.marks.delimiter == "\t" and len(rows) != len(lines):
             return None  # a row goes over several lines
+        if self._may_be_spaced(lines) and any(map(self._is_spaced, rows)):
+            return None
         null = self.marks.null
         if null is None:
             return rows
@@ -99,9 +101,13 @@ class RowParser:
         """Return whether no row of the lines has to be read by itself for what it holds."""
         if any(text in line for text in self._special for line in lines):
             return False
-        if self._trial is not None and self._may_have_escapes(lines):
+        return self._trial is None or not self._may_have_escapes(lines)
+
+    def _is_spaced(self, row: Sequence[str]) -> bool:
+        """Return whether a cell begins with a space and a quotation mark; within JSON they are usual."""
+        if "\0 " not in "\0" + "\0".join(row):
             return False
-        return not self._may_be_spaced(lines)
+        return any(cell[:1] == " " and cell.lstrip(" ").startswith(self.marks.quote or " ") for cell in row)
 
     def next(self) -> list[str] | BadRow | None:
         """Return the cells of the next row; None if there is no row, but a fault whose end is unknown."""
