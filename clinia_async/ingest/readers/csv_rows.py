@@ -51,7 +51,6 @@ class RowParser:
     _likely: "re.Pattern[str]" = field(init=False, repr=False)
     _special: Sequence[str] = field(init=False, repr=False)
     """What is in no line whose rows can be read together with others."""
-
     _space: str | None = field(default=None, init=False, repr=False)
     _spaced: "re.Pattern[str]" = field(default=re.compile("(?!)"), init=False, repr=False)
     """What finds a quotation mark behind a space that begins a cell."""
@@ -65,7 +64,6 @@ class RowParser:
             self._bare_trial = evolve(self._trial, quote=None)
         self._likely = likely_escapes(marks.delimiter, marks.quote)
         self._special = [marks.escape] if marks.escape is not None else []
-
         if marks.quote is not None:
             self._space = f" {marks.quote}"
             spaced = rf"(?:^|{re.escape(marks.delimiter)}) +{re.escape(marks.quote)}"
@@ -105,9 +103,10 @@ class RowParser:
 
     def _is_spaced(self, row: Sequence[str]) -> bool:
         """Return whether a cell begins with a space and a quotation mark; within JSON they are usual."""
-        if "\0 " not in "\0" + "\0".join(row):
+        quote = self.marks.quote
+        if quote is None or "\0 " not in "\0" + "\0".join(row):
             return False
-        return any(cell[:1] == " " and cell.lstrip(" ").startswith(self.marks.quote or " ") for cell in row)
+        return any(cell[:1] == " " and cell.lstrip(" ").startswith(quote) for cell in row)
 
     def next(self) -> list[str] | BadRow | None:
         """Return the cells of the next row; None if there is no row, but a fault whose end is unknown."""
@@ -144,7 +143,7 @@ class RowParser:
     def _certain(self, cells: list[str], text: str) -> list[str] | BadRow:
         """Return the cells of a row, or why it is bad, if it may be meant otherwise."""
         marks = self.marks
-        if self._may_be_spaced([text]):
+        if self._is_spaced(cells):
             try:
                 return marks.cells(text)
             except csv.Error:
