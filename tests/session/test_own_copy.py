@@ -6,7 +6,9 @@ with what is found stored.
 
 import asyncio
 import gc
+import inspect
 import json
+import re
 from collections import UserDict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -23,7 +25,7 @@ from hypothesis import strategies as st
 import clinia_async as clinia
 from clinia_async import Contained, CreateRelationship, RawJson, Ref, calls
 from clinia_async.calls.raw_request import RawRequest
-from clinia_async.emulator import Constant, Emulator, LostReply, Unavailable
+from clinia_async.emulator import Accepted, Constant, Emulator, LostReply, Unavailable
 from clinia_async.serialization.own_copy import own_copy
 from tests.documented import CALLS
 from tests.factories import session_at
@@ -193,12 +195,28 @@ DEFINED: Mapping[str, Callable[[], dict[str, Any]]] = {
         "path": "/sources/ehr/v1/resources/p/x1",
         "json": {"data": content()},
     },
+    "ensure_partition": lambda: {"key": "care", "definition": DEFINED["create_partition"]()["definition"]},
+    "update_relationship": lambda: {
+        "source": "ehr",
+        "type": "t",
+        "id": "a.b",
+        "patches": [clinia.Patch("add", "/x", content())],
+    },
+    "create_contained": lambda: {**PLACE, "contained": {"type": "room", "data": content()}},
+    "upsert_contained": lambda: {
+        **PLACE,
+        "place": ["rooms", "one"],
+        "contained": {"type": "room", "data": content()},
+    },
 }
 """What each method that takes dicts or lists is given."""
+PLACE: Mapping[str, Any] = {"source": "ehr", "type": "p", "id": "x1", "place": ["rooms"]}
 ROUTES = {
     "ensure_resource": "create_resource",
     "ensure_relationship": "create_relationship",
     "create_partition": "put_partition",
+    "ensure_partition": "put_partition",
+    "upsert_contained": "put_contained",
     "bulk": "bulk_resources",
     "submit": "create_relationship",
     "send": "put_resource",
@@ -236,6 +254,27 @@ async def _sent(name: str, changed: str, *, lost: bool) -> list[object]:
         return [*((each.method, each.body) for each in emulator.received), error]
 
 
+TRIED_APART = {"browse", "resume"}
+KEEP_NOTHING = {"as_completed", "delete_contained", "wait", "with_options"}
+"""What these are given is handles, and texts that are checked and kept as tuples or copies."""
+
+
+def test_every_method_that_takes_dicts_or_lists_is_tried() -> None:
+    taking = {
+        name
+        for name, method in inspect.getmembers(clinia.Session, inspect.isfunction)
+        if not name.startswith("_") and any(map(_may_change, inspect.signature(method).parameters.values()))
+    }
+    assert taking == DEFINED.keys() | TRIED_APART | KEEP_NOTHING
+
+
+def _may_change(parameter: inspect.Parameter) -> bool:
+    return _CHANGEABLE.search(str(parameter.annotation)) is not None
+
+
+_CHANGEABLE = re.compile(r"Json|Mapping|Sequence|Iterable|Write\[|Call\[")
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["refused once", "answer lost"])
 @pytest.mark.parametrize("changed", ["after the call", "in flight"])
 @pytest.mark.parametrize("name", DEFINED)
@@ -256,3 +295,15 @@ async def test_all_pages_are_asked_for_with_the_same_filter() -> None:
             change(chosen)
         asked = [json.loads(each.body) for each in server.requests]
     assert [each["params"]["filter"] for each in asked] == [{"a": {"b": [1]}}] * 4
+
+
+async def test_a_write_that_is_resumed_has_the_content_that_was_given() -> None:
+    waiting = Accepted(Constant(1.0))
+    async with Emulator(default=waiting) as emulator, session_at(emulator) as session:
+        data = content()
+        write = CreateRelationship("ehr", "t", Ref("a", "p"), Ref("b", "p"), data)
+        made = await session.submit(write)
+        assert made.id is not None
+        task = session.resume(write, made.id, read_back=False)
+        change(data)
+        assert (await task).data == {"a": [{"b": 1}, [{"c": 2}, [3]]], "d": {"e": {}}, "f": {"g": [1]}}
