@@ -99,6 +99,14 @@ def is_visible_ascii(text: object) -> TypeGuard[str]:
     return isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
 
 
+QUOTES = ('"', "'")
+
+
+def is_quoted(text: str) -> bool:
+    """Return whether `text` stands in quotes, as shells have it, that are no part of what is meant."""
+    return len(text) > 1 and text[0] in QUOTES and text[-1] == text[0] and text[0] not in text[1:-1]
+
+
 def _is_forbidden_in_end(character: str) -> bool:
     return character == "." or _is_invisible(character)
 

@@ -9,6 +9,7 @@ from attrs import fields
 
 from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import InstanceOf, Number
+from clinia_async.models.identifiers import QUOTES, is_quoted
 from clinia_async.models.struct import Struct
 from clinia_async.tasks.poller import Polling
 from clinia_async.telemetry import Observer
@@ -197,21 +198,14 @@ def _variable(number: int, line: str) -> tuple[str, str]:
         raise ConfigError(
             f"line {number} of the file that {PROFILE} names must be NAME=VALUE of a setting{hint}"
         )
-    if _is_quoted(value):
+    if is_quoted(value):
         return name, value[1:-1]
-    if value[:1] in _QUOTES or " #" in value:
+    if value[:1] in QUOTES or " #" in value:
         raise ConfigError(
             f"line {number} of the file that {PROFILE} names must have nothing behind its value; "
             "put a comment on a line of its own, and a value with spaces in quotes"
         )
     return name, value
-
-
-_QUOTES = ('"', "'")
-
-
-def _is_quoted(text: str) -> bool:
-    return len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0] and text[0] not in text[1:-1]
 
 
 def with_environment(given: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, object]:
@@ -247,7 +241,7 @@ def _meant(name: str) -> str | None:
 
 
 def _parsed(variable: str, parse: Parse, text: str) -> object:
-    if _is_quoted(text):  # such as an `--env-file` of a container passes on
+    if is_quoted(text):  # such as an `--env-file` of a container passes on
         raise ConfigError(f"the environment variable {variable} must not be in quotes: they are a part of it")
     try:
         return parse(text)

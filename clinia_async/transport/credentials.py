@@ -9,7 +9,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from clinia_async.errors import ConfigError, CredentialsFailed
-from clinia_async.models.identifiers import is_visible_ascii
+from clinia_async.models.identifiers import is_quoted, is_visible_ascii
 from clinia_async.models.secret import Secret
 from clinia_async.models.struct import Struct
 
@@ -186,4 +186,6 @@ def _checked(secret: str | Secret, what: str) -> str:
     text: object = secret.reveal() if isinstance(secret, Secret) else secret
     if not is_visible_ascii(text):
         raise ConfigError(f"{what} must be printable ASCII without spaces")
+    if is_quoted(text):
+        raise ConfigError(f"{what} must not be in quotes: they are a part of it")
     return text

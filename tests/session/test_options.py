@@ -395,3 +395,11 @@ def test_quotes_around_a_variable_are_refused(name: str, quote: str, environment
     with pytest.raises(ConfigError, match=f"{name} must not be in quotes") as caught:
         Session.from_env()
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["api_key", "token"])
+def test_quotes_around_a_credential_are_refused(given: str) -> None:
+    """A file of a key may hold them, and so may whatever a program reads its key from."""
+    with pytest.raises(ConfigError, match="must not be in quotes") as caught:
+        Session("acme", **{given: '"CANARY"'})  # type: ignore[arg-type]
+    assert "CANARY" not in str(caught.value)
