@@ -3,7 +3,8 @@
     python -m tests.transport.sharing --processes 8 --rate 40 --seconds 15
 
 The server counts the requests of every window of a second, and answers 429 to those beyond the rate. Then one
-service sends a request now and then, alone and beside a job of as many processes, in turn.
+service sends a request now and then, alone and beside a job of as many processes, in turn. All processes have
+started before the first of them sends: the start of an interpreter takes the cores, not the limit.
 """
 
 import argparse
@@ -27,6 +28,7 @@ _ANSWER = 0.01
 """Seconds that the server takes."""
 _LOOPS = 4
 """Requests that each process would have in flight at once."""
+_READY = "ready"
 
 
 @define
@@ -68,9 +70,12 @@ async def send(url: str, limit: Path, rate: float, seconds: float, *, is_service
     """Send until the time is over; return how long each request took."""
     took: list[float] = []
     limits = ConcurrencyLimits(rate=rate, shared=limit)
-    random, until = Random(), time.monotonic() + seconds
+    random = Random()
     async with Session(base_url=url, api_key="k") as session:
         with session.limit_concurrency(limits, background=not is_service):
+            print(_READY, flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            until = time.monotonic() + seconds
 
             async def loop() -> None:
                 while time.monotonic() < until:
@@ -90,11 +95,16 @@ async def _processes(
 ) -> list[list[float]]:
     command = [sys.executable, "-m", "tests.transport.sharing", "--client", url]
     command += ["--limit", str(folder / "limit"), "--rate", str(rate), "--seconds", str(seconds)]
+    pipe = asyncio.subprocess.PIPE
     started = [
-        await asyncio.create_subprocess_exec(*command, "--role", role, stdout=asyncio.subprocess.PIPE)
+        await asyncio.create_subprocess_exec(*command, "--role", role, stdin=pipe, stdout=pipe)
         for role in roles
     ]
-    return [json.loads((await each.communicate())[0]) for each in started]
+    for each in started:
+        assert each.stdout is not None
+        assert await each.stdout.readline() == f"{_READY}\n".encode()
+    answers = await asyncio.gather(*(each.communicate(b"\n") for each in started))
+    return [json.loads(out) for out, _ in answers]
 
 
 async def _budget(count: int, rate: float, seconds: float, folder: Path) -> None:
