@@ -358,3 +358,21 @@ def test_an_option_of_fhir_is_refused_where_nothing_is_fhir(
         found = cli("validate", path, *options)
     assert found.code == 2
     assert "for FHIR: leave it out for other formats" in found.err
+
+
+@pytest.mark.parametrize("options", [("--fhir", "both"), ("--fhir-base", "http://x.example.org/fhir")])
+def test_an_option_of_fhir_is_refused_where_none_of_several_files_is_fhir(
+    options: tuple[str, str], cli: Cli, tmp_path: Path
+) -> None:
+    """Whatever their names say. Where one of them is FHIR, or holds dead letters, it has a use."""
+    paths = [tmp_path / name for name in ("part-0000", "part-0001", "part.csv")]
+    for path in paths[:2]:
+        path.write_text('{"type":"t","from":{"id":"a","type":"p"},"to":{"id":"b","type":"q"}}')
+    paths[2].write_text("type,from.id,from.type,to.id,to.type\nt,a,p,b,q\n")
+    found = cli("validate", *paths, *options)
+    assert found.code == 2
+    assert "for FHIR: leave it out for other formats" in found.err
+    assert "good                  0" in found.out
+    letter = tmp_path / "part-0002"
+    letter.write_text('{"deadLetter":{"line":1,"text":"{}"}}\n')
+    assert "for FHIR" not in cli("validate", *paths, letter, *options).err

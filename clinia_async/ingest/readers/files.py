@@ -299,6 +299,7 @@ class _Files:
         return self._fhir
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
+        await asyncio.to_thread(self._check_options, paths)
         try:
             async with aclosing(self._read_all(paths)) as blocks:
                 async for block in blocks:
@@ -367,14 +368,35 @@ class _Files:
             raise InputError("Parquet is not read from an archive, nor compressed as a whole: unpack it")
         return found
 
+    def _check_options(self, paths: Sequence[Path | None]) -> None:
+        """Raise `InputError` if an option was given that none of several files has a use for.
+
+        A file that cannot be read says so when it is reached.
+        """
+        if len(paths) == 1 or None in paths or _useless(self.table, set(), for_fhir=self.for_fhir) is None:
+            return
+        formats: set[InputFormat | None] = set()
+        position = READ_POSITION.set(None)
+        try:
+            for path in paths:
+                with suppress(InputError), self.opened(path) as stream:
+                    formats.add(self._format(stream))
+        finally:
+            READ_POSITION.reset(position)
+        self._check_use(formats or {None})
+
+    def _check_use(self, formats: Set[InputFormat | None]) -> None:
+        useless = _useless(self.table, formats, for_fhir=self.for_fhir)
+        if useless is not None:
+            raise InputError(f"{useless}: leave it out for other formats")
+
     async def _read(self, path: Path | None, *, is_only: bool = False) -> AsyncGenerator[Block, None]:
         with self.opened(path) as stream:
             format_ = await asyncio.to_thread(self._format, stream)
             if self.columns is not None and format_ not in _WITH_COLUMNS:
                 raise InputError("columns are for CSV and Parquet: name which one it is with --format")
-            useless = _useless(self.table, {format_}, for_fhir=self.for_fhir) if is_only else None
-            if useless is not None:
-                raise InputError(f"{useless}: leave it out for other formats")
+            if is_only:
+                self._check_use({format_})
             if self.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:
                 return  # the first pass has read all of it
             async with aclosing(self._blocks(stream, format_)) as blocks:

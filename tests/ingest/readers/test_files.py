@@ -284,6 +284,11 @@ async def test_no_option_of_tables_is_ignored(option: str, value: object, tmp_pa
     unnamed.write_bytes(LINES)
     with pytest.raises(InputError, match=f"{option} is for"):
         await read_file(unnamed, table=table)
+    other = tmp_path / "other"
+    other.write_bytes(LINES)
+    stream = read_records([other, unnamed], SOURCE, table=table)
+    with pytest.raises(InputError, match=f"{option} is for"):
+        await anext(aiter(stream))  # before the first of them is read
     unnamed.write_bytes(b'{"deadLetter":{"line":1,"text":"{}"}}\n')
     assert len(await read_file(unnamed, table=table)) == 1
 
