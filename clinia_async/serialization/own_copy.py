@@ -29,9 +29,13 @@ def _own(value: Any, depth: int = 0) -> Any:
     if kind in _LEAVES or depth > DEEPEST:  # the encoder refuses what is nested deeper
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {key: _own(item, depth + 1) for key, item in value.items()}
+        copied = {**value}
+        for key, item in copied.items():
+            if item.__class__ not in _LEAVES:  # a call for each of them is most of what a copy takes
+                copied[key] = _own(item, depth + 1)
+        return copied
     if isinstance(value, list):
-        return [_own(item, depth + 1) for item in value]
+        return [item if item.__class__ in _LEAVES else _own(item, depth + 1) for item in value]
     if isinstance(value, tuple):
         owned = tuple([_own(item, depth + 1) for item in value])
         return value if all(map(is_, owned, value)) else owned
