@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Unpack
@@ -29,12 +29,14 @@ class _Input:
     """The records of files. An error of reading ends them, so that the records read so far are completed."""
 
     read: ReadFiles
+    note_options: Callable[[Mapping[str, str]], None] = field(repr=False)
     error: InputError | None = None
     skipped_references: Counter[str] = field(factory=Counter)
 
     async def blocks(self) -> AsyncGenerator[Iterable[Item | RecordBatch | Barrier], None]:
         try:
             records = self.read(self.skipped_references)
+            self.note_options(records.options)
             async with aclosing(records):
                 async for block in records.blocks:
                     yield block
@@ -62,7 +64,7 @@ class FileJob:
         **options: Unpack[JobOptions],
     ) -> None:
         self._session = session
-        self._input = _Input(read)
+        self._input = _Input(read, self._note_options)
         self._on_failure = on_failure
         self._collecting: asyncio.Task[None] | None = None
         self.job = Ingestion(session, source, RecordStream(self._input.blocks()), **options)
@@ -89,6 +91,9 @@ class FileJob:
         """Wait for nothing more: what is in flight is reported as unknown."""
         if self._collecting is not None:
             self._collecting.cancel()
+
+    def _note_options(self, options: Mapping[str, str]) -> None:
+        self.dead_letters.options = options
 
     async def _run(self) -> None:
         async with self.job:

@@ -150,6 +150,8 @@ async def _read(
     async with aclosing(
         request.input_options.records(request.files, request.source, report.skipped)
     ) as records:
+        if dead_letters is not None:
+            dead_letters.options = records.options
         async for record in records:
             match record:
                 case Blank():

@@ -10,7 +10,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -36,12 +36,16 @@ class DeadLetters:
     never sent are not written: they are the matter of the next run. After a failure nothing more is written:
     the file holds whole letters, and `count` is how many.
 
+    `options` are those that the records were read with, as `RecordStream.options` has them. A letter names
+    them, and is not read without them.
+
     Raises:
         ConfigError: `path` is no regular file of this user.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, options: Mapping[str, str] | None = None) -> None:
         self.path = path_of("path", path)
+        self.options: Mapping[str, str] = {} if options is None else options
         _check(self.path)
         self.count = 0
         self._file: IO[bytes] | None = None
@@ -60,7 +64,7 @@ class DeadLetters:
         try:
             if self._file is None:
                 self._file = _made(self.path)
-            self._file.write(dead_letter(outcome))
+            self._file.write(dead_letter(outcome, self.options))
         except OSError as error:
             self._give_up(error)
             raise
@@ -137,14 +141,15 @@ def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) ->
     return count
 
 
-def dead_letter(outcome: RecordOutcome) -> bytes:
-    """Return the line for a record that did not land."""
+def dead_letter(outcome: RecordOutcome, options: Mapping[str, str] | None = None) -> bytes:
+    """Return the line for a record that did not land, which was read with `options`."""
     record = outcome.record
     about: dict[str, object] = {} if record.file is None else {"file": record.file}
     about |= {"line": outcome.line, "disposition": str(outcome.disposition)}
     reason = f"{record.path}: {record.reason}" if isinstance(record, BadRecord) else outcome.reason
     about |= {"reason": reason} if reason else {}
     about |= {"taskId": str(outcome.task_id)} if outcome.task_id else {}
+    about |= {"options": dict(options)} if options else {}
     original = _line(record) if isinstance(record, Record) else None
     if original is None:
         original = b"{}"

@@ -4,7 +4,8 @@ A letter that was mended is read as the record would have been. One that was not
 text, the line number and the file of its first input, so that the letters of letters do not grow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import define, field
 
@@ -13,7 +14,7 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mappin
 from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_reader import FhirReader
 from clinia_async.ingest.readers.ndjson import LineReader
-from clinia_async.ingest.readers.ndjson_strict import opened_letter
+from clinia_async.ingest.readers.ndjson_strict import OpenedLetter, opened_letter
 from clinia_async.ingest.readers.table_rows import ROW, Block, RowReader, row_of_text
 from clinia_async.ingest.records.record import BadRecord, Item
 from clinia_async.ingest.records.record_batch import RecordBatch, in_file
@@ -33,6 +34,8 @@ class DeadLetterReader:
     fhir: FhirReader
     columns: ColumnMapping | None
     rows_for: Callable[[ColumnMapping], RowReader]
+    options: Mapping[str, str] = field(repr=False)
+    """Those of this run that matter to letters. A letter of a run with others ends the reading."""
     _rows: dict[tuple[str, ...], RowReader] = field(factory=dict, init=False, repr=False)
 
     def read_all(self, numbers: Sequence[int], lines: Sequence[bytes | None]) -> Block:
@@ -43,15 +46,16 @@ class DeadLetterReader:
         return found
 
     def _read(self, number: int, line: bytes | None) -> Block:
-        first, text, file = number, line, None
-        try:
-            first, text, file = (number, None, None) if line is None else opened_letter(number, line)
-        except (DecodeError, InvalidWrite):
-            text = None
-        if text is None:  # the line is bad as it stands
+        letter = OpenedLetter(number, None)
+        with suppress(DecodeError, InvalidWrite):
+            letter = letter if line is None else opened_letter(number, line)
+        missing = letter.missing(self.options)
+        if missing is not None:
+            raise InputError(f"line {number} is of a run with other options: give {missing}, too")
+        if letter.text is None:  # the line is bad as it stands
             return [self.lines.read(number, line)]
-        block = self._read_original(first, text)
-        return block if file is None else [*in_file(block, file)]
+        block = self._read_original(letter.number, letter.text)
+        return block if letter.file is None else [*in_file(block, letter.file)]
 
     def _read_original(self, first: int, text: bytes) -> Block:
         if _is_fhir(text):

@@ -39,7 +39,7 @@ from clinia_async.ingest.readers.formats import (
 from clinia_async.ingest.readers.input_paths import Paths, is_regular_file, listed
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 from clinia_async.ingest.readers.ndjson import LineReader, UnreadLines
-from clinia_async.ingest.readers.ndjson_strict import checked_rules, known_action
+from clinia_async.ingest.readers.ndjson_strict import Rules, checked_rules, known_action, name_of
 from clinia_async.ingest.readers.spool import spooled
 from clinia_async.ingest.readers.table_options import TableOptions, inapplicable
 from clinia_async.ingest.records.record import Barrier, IdMapping, Item
@@ -80,7 +80,8 @@ def read_ndjson(
     """
     path = optional_path_of("path", path)
     Number(least=1, whole=True).check("largest_line", largest_line)
-    return RecordStream(_read_ndjson(path, _line_reader(source, action, map_id), largest_line))
+    rules = checked_rules(source, action, map_id)
+    return RecordStream(_read_ndjson(path, LineReader(rules), largest_line), rules.options())
 
 
 def read_records(
@@ -142,19 +143,22 @@ def read_records(
     counts: PassedOver = Counter() if passed_over is None else passed_over
     base = normal_base(fhir_base)
 
+    rules = checked_rules(source, action, map_id)
+    options = _dead_letter_options(rules, content, table)
+
     def files(content: FhirContent, counts: PassedOver, *, is_second: bool = False) -> _Files:
-        lines = _line_reader(source, action, map_id)
+        lines = LineReader(rules)
 
         def fhir() -> "readers.FhirReader":
             return readers.FhirReader(lines, counts, Servers(base), content, is_second)
 
-        return _Files(asked, columns, table, lines, fhir, for_fhir, is_second)
+        return _Files(asked, columns, table, lines, fhir, for_fhir, options, is_second)
 
     if content is not FhirContent.BOTH:
-        return RecordStream(files(content, counts).read(paths))
+        return RecordStream(files(content, counts).read(paths), options)
     first = files(FhirContent.RESOURCES, Counter())
     second = files(FhirContent.REFERENCES, counts, is_second=True)
-    return RecordStream(_twice(first, second, paths))
+    return RecordStream(_twice(first, second, paths), options)
 
 
 def read_fhir_files(
@@ -164,7 +168,7 @@ def read_fhir_files(
     asked = format_asked(format_)
     if asked not in FHIR:
         raise ConfigError("the format must be fhir, fhir-ndjson or fhir-document")
-    return _Files(asked, None, TableOptions(), reader.lines, lambda: reader, True).read(listed(path))
+    return _Files(asked, None, TableOptions(), reader.lines, lambda: reader, True, {}).read(listed(path))
 
 
 def _useless(table: TableOptions, formats: Set[InputFormat | None], *, for_fhir: bool) -> str | None:
@@ -221,7 +225,7 @@ async def identity_of(
         "format": [str(asked or format_by_name(each) or InputFormat.NDJSON) for each in paths],
         "columns": None if columns is None else str(columns),
         "action": str(known_action(action)),
-        "map_id": None if map_id is None else f"{map_id.__module__}.{map_id.__qualname__}",
+        "map_id": None if map_id is None else name_of(map_id),
         "fhir": str(_fhir_content(fhir)),
         "fhir_base": fhir_base,
         "table": None if table is None else table.identity(),
@@ -269,8 +273,11 @@ def _begins_with_letter(path: Path) -> bool:
         return read_block(file)[: len(PREFIX)] == PREFIX
 
 
-def _line_reader(source: str, action: Action | str, map_id: IdMapping | None) -> LineReader:
-    return LineReader(checked_rules(source, action, map_id))
+def _dead_letter_options(rules: Rules, content: FhirContent, table: TableOptions) -> Mapping[str, str]:
+    """Return the options that change what the text of a dead letter is, where they are not the usual ones."""
+    given = {**rules.options(), "fhir": str(content), "decimal": table.decimal}
+    usual = {"fhir": str(FhirContent.REFERENCES), "decimal": TableOptions().decimal}
+    return {name: value for name, value in given.items() if usual.get(name) != value}
 
 
 @define(eq=False, repr=False)
@@ -284,6 +291,8 @@ class _Files:
     make_fhir: "Callable[[], readers.FhirReader]"
     for_fhir: bool
     """Whether an option was given that FHIR alone has a use for."""
+    options: Mapping[str, str]
+    """Those that dead letters name."""
     is_second: bool = False
     """Whether a pass over the same files went before."""
     _fhir: "readers.FhirReader | None" = field(default=None, init=False)
@@ -340,7 +349,7 @@ class _Files:
     def _read_ahead(self, paths: Sequence[Path]) -> None:
         """Read the versions in the histories of files, up to the first file that cannot be read."""
         reader, position = self.fhir.ahead(), READ_POSITION.set(None)
-        letters = readers.DeadLetterReader(self.lines, reader, self.columns, self._rows)
+        letters = readers.DeadLetterReader(self.lines, reader, self.columns, self._rows, self.options)
         try:
             for path in paths:
                 with self.opened(path) as stream:
@@ -421,7 +430,7 @@ class _Files:
         return by_format[format_]()
 
     def _dead_letters(self) -> "readers.DeadLetterReader":
-        return readers.DeadLetterReader(self.lines, self.fhir, self.columns, self._rows)
+        return readers.DeadLetterReader(self.lines, self.fhir, self.columns, self._rows, self.options)
 
     def _rows(self, mapping: ColumnMapping) -> "readers.RowReader":
         return readers.RowReader(self.lines, mapping, self.table.decimal)

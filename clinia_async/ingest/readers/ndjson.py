@@ -150,9 +150,14 @@ class LineReader:
         if not text.strip():
             return Blank(number)
         try:
-            number, opened, file = opened_letter(number, text)
+            letter = opened_letter(number, text)
+            number, opened = letter.number, letter.text
+            missing = letter.missing(self._rules.options())
+            if missing is not None:
+                reason = f"is of a run with other options: give {missing}, too"
+                return BadRecord(number, "$.deadLetter", reason, text, file=letter.file)
             item = BadRecord(number, "$", _NO_LINE) if opened is None else self._record(number, opened)
-            item.file = file
+            item.file = letter.file
         except InvalidWrite as error:
             bad = error.path, error.rule
         except DecodeError as error:

@@ -16,9 +16,10 @@ is passed over.
 
 import base64
 import contextlib
+import re
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from clinia_async.calls import (
     BatchWrite,
@@ -35,12 +36,17 @@ from clinia_async.calls.validation import check_end, check_key
 from clinia_async.errors import ConfigError, DecodeError, InvalidWrite
 from clinia_async.ingest.records.record import IdMapping
 from clinia_async.models import Action, Meta, Ref
+from clinia_async.models.identifiers import escape_dots
 from clinia_async.serialization import converter, exact_json, strict_json
 from clinia_async.serialization.exact_json import RawJson
 
 ACTIONS = {str(action): action for action in Action}
 _ACTION_FIELDS = ("action", "operation")
 _LETTER = b'{"deadLetter":'
+OPTIONS = "options"
+"""The field of a dead letter that holds the options of its run."""
+_NAME = re.compile(r"[\w.,<>]{1,100}")
+"""The form of the name and of the value of an option."""
 _ANY_TYPE = "-"
 """Stands for the type of an end that a line to delete leaves out: it is not sent."""
 _NO_RESOURCE = frozenset({"type", "deadLetter", *_ACTION_FIELDS})
@@ -63,6 +69,19 @@ class Rules:
     source: str
     action: Action = Action.CREATE
     map_id: IdMapping | None = None
+
+    def options(self) -> Mapping[str, str]:
+        """Return those that are not the usual ones, by the names of `read_records`."""
+        found = {} if self.action == Action.CREATE else {"action": str(self.action)}
+        if self.map_id is None:
+            return found
+        return found | {"map_id": "escape_dots" if self.map_id is escape_dots else name_of(self.map_id)}
+
+
+def name_of(map_id: IdMapping) -> str:
+    """Return the name of a function; of another object that is called, that of its class."""
+    of = map_id if hasattr(map_id, "__qualname__") else type(map_id)
+    return f"{of.__module__}.{of.__qualname__}"
 
 
 def checked_rules(source: object, action: object, map_id: object) -> Rules:
@@ -98,10 +117,30 @@ def read_strictly(text: bytes, rules: Rules) -> StrictLine:
     return _resource(fields, text, action, rules)
 
 
-def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None, str | None]:
-    """Return the number, the text and the file of the line that a dead letter carries.
+@frozen
+class OpenedLetter:
+    """The line that a dead letter carries, where it stood, and the options of its run that matter to it.
 
-    The text is None for a letter without a line, and so is the file for one that names none.
+    `text` is None for a letter without a line, and so is the file for one that names none.
+    """
+
+    number: int
+    text: bytes | None = field(repr=False)
+    file: str | None = None
+    options: Mapping[str, str] = field(factory=dict, repr=False)
+
+    def missing(self, options: Mapping[str, str]) -> str | None:
+        """Return those of its options that it is not read with, if any, as a text."""
+        names = [
+            f"{name}={value if _NAME.fullmatch(value) else '...'}"
+            for name, value in self.options.items()
+            if options.get(name) != value and _NAME.fullmatch(name)
+        ]
+        return " and ".join(names) or None
+
+
+def opened_letter(number: int, text: bytes) -> OpenedLetter:
+    """Return what a dead letter carries.
 
     Any other line is returned as it is. A letter that holds another one is opened to the innermost.
 
@@ -111,15 +150,17 @@ def opened_letter(number: int, text: bytes) -> tuple[int, bytes | None, str | No
     """
     found: bytes | None = text
     file: str | None = None
+    options: Mapping[str, str] = {}
     while found is not None and found.lstrip().startswith(_LETTER):
         fields = strict_json.fields(strict_json.decoded(found))
         letter, _ = fields["deadLetter"]
-        line = letter.get("line") if isinstance(letter, dict) else None
+        letter = letter if isinstance(letter, dict) else {}
+        line, name, said = letter.get("line"), letter.get("file"), letter.get(OPTIONS)
         number = line if isinstance(line, int) and line > 0 else number
-        name = letter.get("file") if isinstance(letter, dict) else None
         file = name if isinstance(name, str) else file
+        options = {key: str(value) for key, value in said.items()} if isinstance(said, dict) else options
         found = _original(fields)
-    return number, found, file
+    return OpenedLetter(number, found, file, options)
 
 
 def _original(fields: Fields) -> bytes | None:

@@ -84,15 +84,16 @@ def rows(
         InputError: From the stream, for a column that is missing or that no record can carry.
     """
     options = TableOptions(timezone=timezone)
-    lines = LineReader(checked_rules(source, action, map_id))
+    rules = checked_rules(source, action, map_id)
+    lines = LineReader(rules)
 
     def rows_for(mapping: ColumnMapping) -> RowReader:
         return RowReader(lines, mapping)
 
     if hasattr(data, "__arrow_c_stream__"):
-        return RecordStream(read_arrow(data, columns, options.timezone, rows_for))
+        return RecordStream(read_arrow(data, columns, options.timezone, rows_for), rules.options())
     if hasattr(data, "fetchmany"):
-        return RecordStream(read_cursor(data, columns, options.timezone, rows_for))
+        return RecordStream(read_cursor(data, columns, options.timezone, rows_for), rules.options())
     raise ConfigError("rows must be of a frame or a table with Arrow's C stream interface, or of a cursor")
 
 

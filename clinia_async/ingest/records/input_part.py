@@ -27,7 +27,7 @@ class InputPart:
 
     def of(self, stream: RecordStream) -> RecordStream:
         """Return the records of this share."""
-        return RecordStream(self._blocks(stream.blocks))
+        return RecordStream(self._blocks(stream.blocks), stream.options)
 
     async def _blocks(self, blocks: AsyncGenerator[Block, None]) -> AsyncGenerator[Block, None]:
         async with aclosing(blocks):
