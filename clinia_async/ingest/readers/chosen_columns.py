@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, repeat, takewhile
 
 from attrs import evolve, frozen
 
@@ -57,6 +57,8 @@ class ChosenColumns:
         known = stand_ins(options.null, is_escape_known=self._is_escape_known)
         of_json = stand_ins("", is_escape_known=True)  # there, null is a value
         self._stand_ins = [of_json if rows.is_json(name) else known for name in rows.columns]
+        self._in_letters = [of_json if rows.is_json(name) else known for name in header]
+        self._beyond = known
 
     def read(self, rows: Rows, limit: int | None) -> Block:
         """Return the records of `rows`, the first `limit` of them."""
@@ -128,7 +130,9 @@ class ChosenColumns:
     def _text(self, cells: Sequence[str] | BadRow) -> bytes | None:
         """Return a row as its dead letter has it. One without cells stays bad until it is mended."""
         if not isinstance(cells, BadRow):
-            return row_text(self._header, [cell or None for cell in cells])
+            # as in a record: a text for no value is none in a row that is mended, either
+            known = chain(self._in_letters, repeat(self._beyond))
+            return row_text(self._header, [each.get(cell, cell) or None for each, cell in zip(known, cells)])  # noqa: B905
         return None if cells.text is None else row_text(self._header, [BadCell(cells.reason, cells.text)])
 
     def _reason(self, cells: Sequence[str] | BadRow, *, are_text: bool) -> str | None:

@@ -170,6 +170,28 @@ async def test_an_empty_cell_of_csv_stays_without_a_value(
     assert await data_of_mended(tmp_path / "x.csv", cells) == {}
 
 
+@pytest.mark.parametrize("text", ["NULL", "#N/A", "\\N", "\0"])
+@pytest.mark.parametrize("null", [None, "none"])
+async def test_a_text_for_no_value_is_none_in_a_mended_row_either(
+    text: str, null: str | None, tmp_path: Path
+) -> None:
+    """Whatever else the row was bad for: a cell is missing here."""
+    table, letters = TableOptions(null=null, escape=null), tmp_path / "x.dead.ndjson"
+    mapping = ColumnMapping.parse("type==t,id=id,data.v=v,data.w=w,data.j:json=j")
+    (tmp_path / "x.csv").write_text(f"id,v,j,w\naa,{text},null\n")
+    first = [*await read_file(tmp_path / "x.csv", columns=mapping, table=table)]
+    as_dead_letters(first, letters)
+    letters.write_bytes(letters.read_bytes().replace(b"]}", b',\\"x\\"]}'))
+    (found,) = await read_file(letters, columns=mapping, table=table)
+    if text == "\0" or null == "none":
+        assert isinstance(found, Record), found
+        data = json.loads(found.operation())["create"]["data"]
+        assert data == ({"w": "x", "j": None} if text == "\0" else {"v": text, "w": "x", "j": None})
+        return
+    assert isinstance(found, BadRecord)
+    assert "mended" in found.reason
+
+
 async def test_rows_of_dead_letters_need_the_mapping_of_their_run(tmp_path: Path) -> None:
     path, letters = tmp_path / "x.csv", tmp_path / "x.dead.ndjson"
     path.write_bytes(b"id,v\naa\n")
