@@ -190,6 +190,7 @@ def chaos() -> Iterator[Fault]:
 
 
 def known_route(route: str) -> str:
+    """Return the name of a route as it is; a `ValueError` that lists them for any other text."""
     if route not in _METHODS:
         raise ValueError(f"no route is called {route!r}; there are {', '.join(ROUTE_NAMES)}")
     return route

@@ -44,6 +44,7 @@ _IDENTIFIER = _names("id", "system", "value", "use", "period")
 
 
 def task_snapshot(value: object) -> TaskSnapshot:
+    """Return the state of a task; a `TypeError` or `LookupError` where the converter has to read it."""
     found = _object(value, _SNAPSHOT)
     status, id_, receipts = _STATUSES[found["status"]], _task_id(found.get("taskId")), found.get("receipts")
     if receipts is None:
@@ -54,6 +55,7 @@ def task_snapshot(value: object) -> TaskSnapshot:
 
 
 def task_submission(value: object) -> TaskSubmission:
+    """Return the answer to a write; raises as `task_snapshot` does."""
     found = _object(value, _SUBMISSION)
     if found.get("purgeOperation") is not None:
         raise LookupError
@@ -70,6 +72,7 @@ def task_submission(value: object) -> TaskSubmission:
 
 
 def relationship(value: object) -> Relationship:
+    """Return a relationship of an answer; raises as `task_snapshot` does."""
     found = _object(value, _RELATIONSHIP)
     id_, type_ = found["id"], found["type"]
     if type(id_) is not str or type(type_) is not str:

@@ -38,7 +38,11 @@ UNCONFIRMED = "it succeeded, and neither its receipt nor the record proves that 
 async def compare(
     write: Reconcilable[TaskSubmission], read: Read, until: float, receipts: Sequence[Receipt]
 ) -> ReadBack[TaskSubmission]:
-    """Read a record back. That a read was refused says nothing of the write: the outcome is UNKNOWN."""
+    """Read a record back.
+
+    Raises:
+        RequestError: it could not be read. That says nothing of the write: the outcome is UNKNOWN.
+    """
     try:
         return await read_back(write, read, until, receipts=receipts)
     except RequestError as error:

@@ -99,6 +99,9 @@ async def send_once(
 
     Middlewares send again, and so does aiohttp where a subclass of its session is borrowed. Whether that is
     safe, and what the answer to a second attempt then means, is known where a call is retried.
+
+    Raises:
+        SentAlready: the write may have been carried out by an earlier attempt.
     """
     sent = _bytes_sent.get(None)
     if sent is None or not sent.is_of(request):

@@ -152,7 +152,7 @@ class Tasks:
         return Work(number, id_, source, self._operations.get(number) or _operations(text))
 
     def in_review(self, asked: str) -> Work:
-        """Return the work of a task that is in review."""
+        """Return the work of a task that is in review; a `LookupError` for any other."""
         query = "SELECT 1 FROM pending WHERE number = ? AND latency IS NULL"
         work = self.work(number_of(asked))
         if work is None or work.id != asked or not self._database.execute(query, (work.number,)).fetchone():
