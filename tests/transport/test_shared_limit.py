@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -93,9 +94,11 @@ def test_a_rate_is_that_of_all_together(path: Path) -> None:
                     found.leave(GOOD, now)
                 else:
                     due[number] = found
-    seconds = [after - before for (before, _), (after, _) in zip(times, times[40:], strict=False)]
-    assert min(seconds) > 1.0, "no second has more than 40"
-    assert len(times) >= 0.95 * 40 * 4
+    for chance in map(Random, range(8)):
+        arrivals = sorted(at + chance.uniform(0, 0.035) for at, _ in times)  # as on a busy machine
+        seconds = [after - before for before, after in zip(arrivals, arrivals[40:], strict=False)]
+        assert min(seconds) > 1.0, "no second has more than 40"
+    assert len(times) >= 0.92 * 40 * 4
     counts = [sum(by == number for _, by in times) for number in range(8)]
     assert max(counts) - min(counts) <= 1
     for each in limits:
