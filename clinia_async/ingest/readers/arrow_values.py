@@ -9,6 +9,7 @@ types are what they are stored as, but UUIDs are text, and `bool8` is boolean.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from importlib import import_module
 from types import ModuleType
@@ -20,6 +21,7 @@ import orjson
 from attrs import frozen
 
 from clinia_async.ingest.readers.bad_cell import BadCell
+from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.table_template import present
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -342,8 +344,19 @@ def _day(ticks: object, unit: int) -> object:
         return _OUT_OF_RANGE
 
 
-def _decimal(number: object) -> object:
+def decimal_cell(number: Decimal) -> object:
+    """Return the cell of a decimal, with every digit."""
+    if not number.is_finite():
+        return BadCell(_NOT_FINITE.reason, str(number))
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and abs(exponent) > LARGEST_LINE:
+        return BadCell("must be a number of fewer digits", str(number))
     return orjson.Fragment(f"{number:f}")
+
+
+def _decimal(number: object) -> object:
+    assert isinstance(number, Decimal)
+    return decimal_cell(number)
 
 
 def _finite(number: object) -> object:

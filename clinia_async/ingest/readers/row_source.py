@@ -12,11 +12,9 @@ from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import orjson
-
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
-from clinia_async.ingest.readers.arrow_values import NAIVE
+from clinia_async.ingest.readers.arrow_values import NAIVE, decimal_cell
 from clinia_async.ingest.readers.bad_cell import BadCell
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, missing_column, own_mapping
 from clinia_async.ingest.readers.compression import InputError
@@ -94,7 +92,10 @@ def rows(
         return RecordStream(read_arrow(data, columns, options.timezone, rows_for), rules.options())
     if hasattr(data, "fetchmany"):
         return RecordStream(read_cursor(data, columns, options.timezone, rows_for), rules.options())
-    raise ConfigError("rows must be of a frame or a table with Arrow's C stream interface, or of a cursor")
+    raise ConfigError(
+        "rows must be of a frame or a table with Arrow's C stream interface, or of a cursor: collect a frame"
+        " that is lazy"
+    )
 
 
 async def read_arrow(
@@ -104,11 +105,23 @@ async def read_arrow(
     batches = _Batches(frame)
     rows = rows_for(mapping or own_mapping(leaves(batches.schema)))
     arrow_rows = ArrowRows(batches.schema, rows, timezone)
+    _check_objects(frame, rows)
     number = 1
     while (batch := await asyncio.to_thread(batches.next, arrow_rows)) is not None:
         count, columns = batch
         yield rows.read(range(number, number + count), columns)
         number += count
+
+
+def _check_objects(frame: object, rows: RowReader) -> None:
+    """Raise `InputError` for a column of polars that holds objects of Python: Arrow has their addresses."""
+    types: object = getattr(frame, "schema", None) if type(frame).__module__.startswith("polars.") else None
+    for name, type_ in types.items() if isinstance(types, Mapping) else ():
+        if str(type_) == "Object" and name in rows.columns:
+            raise InputError(
+                f"the column for {rows.field_of(name)} cannot be carried: it holds objects of Python; make"
+                " them texts or numbers"
+            )
 
 
 class _Batches:
@@ -124,7 +137,10 @@ class _Batches:
         else:
             self._parts = self._cut(reader)
             return
-        raise InputError("the frame cannot be read as Arrow: perhaps a column has values of several types")
+        raise InputError(
+            "the frame cannot be read as Arrow: perhaps it is one column and no frame, two of its columns"
+            " have one name, or a column has values of several types or of one that Arrow has not"
+        )
 
     def next(self, rows: ArrowRows) -> tuple[int, list[Sequence[object]]] | None:
         """Return the size and the columns of the next part; None at the end. Raises `InputError`."""
@@ -273,9 +289,7 @@ def _finite(value: object) -> object:
 
 def _decimal(value: object) -> object:
     assert isinstance(value, Decimal)
-    return (
-        orjson.Fragment(f"{value:f}") if value.is_finite() else BadCell("must be a finite number", str(value))
-    )
+    return decimal_cell(value)
 
 
 def _text(value: object) -> object:

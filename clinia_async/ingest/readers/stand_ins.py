@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+import orjson
+
 from clinia_async.ingest.readers.bad_cell import BadCell
 
 NULL = "\\N"
@@ -30,6 +32,12 @@ _SHORTENED = (
     "must be an id in full, and not a number that a spreadsheet has shortened: export the cells as text"
 )
 
+_NUMBER = "must be text, and is a number: give the field as :str, such as id:str=COLUMN"
+_FRACTION = (
+    "must be text or a whole number, and is one with a fraction, as frames make of whole ones beside missing"
+    " ones: convert the column"
+)
+
 StandIns = Mapping[object, BadCell | None]
 
 
@@ -45,6 +53,25 @@ def stand_ins(null: str | None, *, is_escape_known: bool) -> StandIns:
 def _reason(text: str) -> str:
     said = f"must not be {text}, which programs write for no value: give --null '{text}'"
     return f"{said}{_OR_ESCAPE.get(text, '')}, or --null none if it is a value"
+
+
+def texts_of_numbers(column: Sequence[object], *, is_text: bool) -> Sequence[object]:
+    """Return the cells of a column of ids, with the reason in place of numbers that are none.
+
+    `is_text` says that whole numbers are to be written as texts.
+    """
+    if set(map(type, column)).isdisjoint((int, float, orjson.Fragment)):
+        return column
+    return [_text_of_number(cell, is_text=is_text) for cell in column]
+
+
+def _text_of_number(cell: object, *, is_text: bool) -> object:
+    if type(cell) not in (int, float, orjson.Fragment):
+        return cell
+    text = orjson.dumps(cell).decode()
+    if not text.removeprefix("-").isdigit():
+        return BadCell(_FRACTION, text)
+    return text if is_text else BadCell(_NUMBER, text)
 
 
 def checked_ids(column: Sequence[object]) -> Sequence[object]:

@@ -17,7 +17,7 @@ from clinia_async.ingest.readers.column_mapping import ColumnMapping, MappedFiel
 from clinia_async.ingest.readers.line_splitter import LARGEST_LINE
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_batch import parse_lines
-from clinia_async.ingest.readers.stand_ins import checked_ids
+from clinia_async.ingest.readers.stand_ins import checked_ids, texts_of_numbers
 from clinia_async.ingest.readers.table_template import (
     Column,
     JsonColumn,
@@ -103,6 +103,8 @@ class RowReader:
         converted: list[Column | JsonColumn] = []
         for each in self._mapping.fields:
             column = [each.constant] * count if each.column is None else columns[self._places[each.column]]
+            if each.path in _IDS:
+                column = texts_of_numbers(column, is_text=each.kind == "str")
             values = _values(each, column, self._makers)
             if each.path in _IDS and not isinstance(values, JsonColumn):
                 values = checked_ids(values)

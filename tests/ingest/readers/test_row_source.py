@@ -19,7 +19,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from clinia_async import BadRecord, ColumnMapping, ConfigError, InputError, Record, RecordStream, rows
+from clinia_async import (
+    BadRecord,
+    ColumnMapping,
+    ConfigError,
+    InputError,
+    Record,
+    RecordStream,
+    escape_dots,
+    rows,
+)
 from clinia_async.emulator import Emulator
 from tests.ingest.reading import reported
 from tests.ingest.running import SOURCE, run, stored_data
@@ -71,6 +80,76 @@ async def test_a_frame_that_arrow_cannot_carry_is_named() -> None:
         await data_of(rows(frame, SOURCE, columns=SIMPLE))
     with pytest.raises(InputError, match="no column for id"):
         await data_of(rows(pl.DataFrame({"v": [1]}), SOURCE, columns=SIMPLE))
+
+
+def test_what_is_no_frame_is_named() -> None:
+    with pytest.raises(ConfigError, match="collect a frame that is lazy"):
+        rows(pl.DataFrame({"id": ["aa"]}).lazy(), SOURCE, columns=SIMPLE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (pl.Series("id", ["aa"]), "one column and no frame"),
+        (pd.DataFrame([["aa", 1, 2]], columns=["id", "v", "v"]), "two of its columns have one name"),
+        (
+            pl.DataFrame({"id": ["aa"], "v": pl.Series([2**100], dtype=pl.Int128)}),
+            "of one that Arrow has not",
+        ),
+    ],
+)
+async def test_why_a_frame_cannot_be_read_is_named(frame: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        await data_of(rows(frame, SOURCE, columns=SIMPLE))
+
+
+@pytest.mark.parametrize("value", [object(), UUID(int=7)])
+async def test_an_address_of_an_object_is_no_value(value: object) -> None:
+    """Of objects of Python polars gives Arrow the addresses: bytes that may be text by chance."""
+    frame = pl.DataFrame({"id": ["aa"], "Object": ["x"], "v": pl.Series([value], dtype=pl.Object)})
+    assert len(await data_of(rows(frame, SOURCE, columns=ColumnMapping.parse("type==t,id=id,data.v=Object"))))
+    with pytest.raises(InputError, match="holds objects of Python"):
+        await data_of(rows(frame, SOURCE, columns=SIMPLE))
+
+
+WHOLE = "must be text, and is a number: give the field as :str"
+FRACTION = "must be text or a whole number, and is one with a fraction"
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind", "wanted"),
+    [
+        ([1, 22], "", [WHOLE, WHOLE]),
+        ([1, 22], ":str", ["1", "22"]),
+        (["1", "22"], "", ["1", "22"]),
+        ([1.0, None], "", [FRACTION, "is required"]),
+        ([1.0, None], ":str", [FRACTION, "is required"]),
+        ([Decimal(1), Decimal(22)], "", [WHOLE, WHOLE]),
+        ([Decimal(1), Decimal(22)], ":str", ["1", "22"]),
+        ([Decimal("1.00"), Decimal("22.00")], ":str", [FRACTION, FRACTION]),
+    ],
+)
+@pytest.mark.parametrize("way", ["frame", "cursor"])
+async def test_numbers_as_ids(ids: list[Any], kind: str, wanted: list[str], way: str) -> None:
+    """A fraction is no id, even with its dot escaped: pandas makes 1.0 of 1 where another id is missing."""
+    mapping = ColumnMapping.parse(f"type==t,from.id{kind}=id,from.type==p,to.id==b,to.type==q,data.v=id")
+    data: Any = pa.table({"id": ids}) if way == "frame" else Fake([])
+    if way == "cursor":
+        data.description, data._rows = (("id", None),), iter([(each,) for each in ids])
+    found = [each async for each in rows(data, SOURCE, columns=mapping, map_id=escape_dots)]
+    shown = [
+        json.loads(each.payload())["from"]["id"] if isinstance(each, Record) else reported([each])[0][2]
+        for each in found
+    ]
+    assert [text[: len(want)] for text, want in zip(shown, wanted, strict=True)] == wanted
+
+
+async def test_a_decimal_of_too_many_digits_is_one_bad_row() -> None:
+    """It is not written out: that would take as much memory as it has digits."""
+    values = [Decimal("1E+900000000000000"), Decimal("1E-900000000000000"), Decimal("1E+3")]
+    found = await data_of(rows(Fake(values), SOURCE, columns=SIMPLE))
+    bad = ("$.data.v (column v)", "must be a number of fewer digits")
+    assert found == [bad, bad, 1000]
 
 
 class Fake:
