@@ -77,6 +77,7 @@ _IN_CLI_WORDS = {
     "fhir=both": "--fhir both",
     "decimal=,": "--decimal ,",
     "base_url must": "--base-url must",
+    "fhir_base must": "--fhir-base must",
     "workspace must": "--workspace must",
     "workspace or base_url": "--workspace or --base-url",
     "check the function that is given as credentials=...": "check the key: CLINIA_API_KEY or --api-key-file",

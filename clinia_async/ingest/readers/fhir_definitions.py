@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from clinia_async.ingest.readers.fhir_bundle import Found, Placed
 from clinia_async.ingest.readers.fhir_content import PassedOver
-from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
+from clinia_async.ingest.readers.fhir_identity import Servers, home_base
 from clinia_async.ingest.readers.fhir_reader import FhirReader
 from clinia_async.ingest.readers.fhir_records import Block, RecordMaker, relationship_type, short_key
 from clinia_async.ingest.readers.files import read_fhir_files
@@ -54,7 +54,7 @@ async def fhir_definitions(
     """
     found = _Collected()
     reader = _DefinitionReader(
-        LineReader(Rules("source")), PassedOver(), Servers(normal_base(fhir_base)), collected=found
+        LineReader(Rules("source")), PassedOver(), Servers(home_base(fhir_base)), collected=found
     )
     async with aclosing(read_fhir_files(path, format, reader)) as blocks:
         async for _ in blocks:

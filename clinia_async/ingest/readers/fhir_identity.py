@@ -18,6 +18,7 @@ Identity = tuple[str, str]
 """The type and the id of a record."""
 
 _ADDRESS = re.compile(r"(?:((?i:https?)://[^?#\s]+)/)?([A-Z][A-Za-z]{0,63})/([^/?#]+)(?:/_history/[^/?#]+)?")
+_BASE = re.compile(r"(?i:https?)://[^/?#\s][^?#\s]*")
 _PORTS = {"http": ":80", "https": ":443"}
 _OWN = re.compile(r"[^A-Za-z0-9-]")
 _ENCODED = re.compile(r"[A-Za-z0-9_-]+")
@@ -61,20 +62,29 @@ def parse_address(text: str) -> tuple[str | None, str, str] | None:
 
 
 def normal_base(base: str | None) -> str | None:
-    """Return a base URL with scheme and host in lower case, without the usual port or a slash at its end.
-
-    Raises:
-        ConfigError: it is no text.
-    """
+    """Return a base URL with scheme and host in lower case, without the usual port or a slash at its end."""
     if base is None:
         return None
-    if not isinstance(base, str):
-        raise ConfigError("fhir_base must be the base URL of a server, or None")
     scheme, _, rest = base.partition("://")
     scheme = scheme.lower()
     host, slash, path = rest.partition("/")
     host = host.lower().removesuffix(_PORTS.get(scheme, "/"))
     return f"{scheme}://{host}{slash}{path}".rstrip("/")
+
+
+def home_base(base: object) -> str | None:
+    """Return the base URL of the server that somebody says is home, as `normal_base` does.
+
+    Raises:
+        ConfigError: it is no such URL: no id of the input would be one of home.
+    """
+    if base is None:
+        return None
+    if not isinstance(base, str) or not _BASE.fullmatch(base):
+        raise ConfigError(
+            "fhir_base must be the base URL of a server, such as https://example.org/fhir, without a query"
+        )
+    return normal_base(base)
 
 
 def fhir_address(record_id: str) -> tuple[str | None, str]:

@@ -25,7 +25,7 @@ from clinia_async.ingest.readers.compression import (
     read_block,
 )
 from clinia_async.ingest.readers.fhir_content import FhirContent, PassedOver
-from clinia_async.ingest.readers.fhir_identity import Servers, normal_base
+from clinia_async.ingest.readers.fhir_identity import Servers, home_base
 from clinia_async.ingest.readers.formats import (
     FHIR,
     PEEKED,
@@ -141,7 +141,7 @@ def read_records(
     if passed_over is not None:
         check_class("passed_over", passed_over, Counter)
     counts: PassedOver = Counter() if passed_over is None else passed_over
-    base = normal_base(fhir_base)
+    base = home_base(fhir_base)
 
     rules = checked_rules(source, action, map_id)
     options = _dead_letter_options(rules, content, table)

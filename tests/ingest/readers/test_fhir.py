@@ -10,7 +10,16 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from clinia_async import BadRecord, Blank, InputError, Record, escape_dots, read_records
+from clinia_async import (
+    BadRecord,
+    Blank,
+    ConfigError,
+    InputError,
+    Record,
+    escape_dots,
+    fhir_definitions,
+    read_records,
+)
 from clinia_async.ingest.readers import fhir_reader as fhir
 from clinia_async.ingest.readers.fhir_identity import Servers, fhir_address
 from tests.ingest.reading import Item, read_file, reported
@@ -513,3 +522,25 @@ async def test_a_reference_that_is_no_text_is_counted(reference: object, path: P
     counts: Counter[str] = Counter()
     found = await read(path, patient(managingOrganization={"reference": reference}), passed_over=counts)
     assert (found, counts) == ([], {"no Type/id": 1})
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "",
+        " ",
+        "b.example/fhir",
+        "ftp://b",
+        "http://",
+        "http:///x",
+        "https://b/fhir?x=1",
+        "https://b/fhir#x",
+        "https://b /f",
+    ],
+)
+async def test_a_base_url_is_one(base: str, tmp_path: Path) -> None:
+    """With any other text each id would become one of another server."""
+    with pytest.raises(ConfigError, match="fhir_base must be the base URL"):
+        read_records(tmp_path / "x.fhir.json", SOURCE, fhir_base=base)
+    with pytest.raises(ConfigError, match="fhir_base must be the base URL"):
+        await fhir_definitions(tmp_path / "x.fhir.json", fhir_base=base)
