@@ -166,3 +166,50 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+FHIR = {
+    "resourceType": "Bundle",
+    "type": "transaction",
+    "entry": [
+        {"request": {"method": "DELETE", "url": "Observation/gone"}},
+        *(
+            {
+                "resource": {
+                    "resourceType": "Observation",
+                    "id": f"o-{number % 8}",
+                    "subject": {"reference": f"Patient/p-{number}"},
+                    "performer": [{"identifier": {"value": "x"}}, {"reference": "#c"}],
+                },
+                "request": {"method": "POST", "url": "Observation"},
+            }
+            for number in range(10)
+        ),
+    ],
+}
+OF_TIME = {"seconds", "records_per_second", "concurrency", "lag"}
+INPUTS = {
+    "lines": ({"x.ndjson": line("a") + '\n{"type":1}\n' + line("a", data={"other": 1}) + line("b")}, ()),
+    "tables": ({"x.csv": "id,v\nc1,1\nc2\n\nc3,3\nc4,NULL\n"}, ("--columns", "type==t,id=id,data.v=v")),
+    "a table without its column": ({"x.csv": "id,v\nc1,1\n"}, ("--columns", "type==t,id=ident")),
+    "several": ({"x.ndjson": line("a") + "{}\n", "y.json": f"[{line('b')},5]"}, ()),
+    "references": ({"x.fhir.json": json.dumps(FHIR)}, ()),
+    "resources": ({"x.fhir.json": json.dumps(FHIR)}, ("--fhir", "resources", "--on-existing", "keep")),
+    "too many errors": ({"x.ndjson": '{"type":1}\n'}, ("--max-errors", "0")),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_report_of_several_processes_is_that_of_one(name: str, cli: Cli) -> None:
+    files, options = INPUTS[name]
+    for path, content in files.items():
+        Path(path).write_text(content)
+    reports = []
+    for processes in ("1", "2"):
+        with Served() as served, pytest.MonkeyPatch.context() as patch:
+            lead_to(served, patch)
+            ran = cli("ingest", *files, *options, "--processes", processes, "--json")
+        fields = {key: value for key, value in ran.json.items() if key not in OF_TIME and "most_" not in key}
+        fields["reasons"] = sorted(map(str, fields["reasons"]))
+        reports.append((ran.code, ran.err, fields))
+    assert reports[0] == reports[1]

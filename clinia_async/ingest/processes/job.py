@@ -290,7 +290,7 @@ class ProcessIngestion:
                 report.by_disposition[Disposition.UNKNOWN] += left
                 report.reasons[Disposition.UNKNOWN, _KILLED] += left
             if worker.end is not None:
-                self.skipped_references = self.skipped_references | worker.end.skipped_references
+                self.skipped_references |= worker.end.skipped_references  # each of them reads all of it
                 stopped_by = worker.state and worker.state.report.stopped_by
                 report.stopped_by = report.stopped_by or stopped_by or None
         try:
