@@ -308,7 +308,7 @@ class _Files:
         return self._fhir
 
     async def read(self, paths: Sequence[Path | None]) -> AsyncGenerator[Block, None]:
-        await asyncio.to_thread(self._check_options, paths)
+        await asyncio.to_thread(self._check_files, paths)
         try:
             async with aclosing(self._read_all(paths)) as blocks:
                 async for block in blocks:
@@ -375,24 +375,34 @@ class _Files:
         found = checked_format(self.asked, by_name, start)
         if found is InputFormat.PARQUET and stream.is_compressed:
             raise InputError("Parquet is not read from an archive, nor compressed as a whole: unpack it")
+        if self.columns is not None and found not in _WITH_COLUMNS:
+            raise InputError("columns are for CSV and Parquet: name which one it is with --format")
         return found
 
-    def _check_options(self, paths: Sequence[Path | None]) -> None:
-        """Raise `InputError` if an option was given that none of several files has a use for.
+    def _check_files(self, paths: Sequence[Path | None]) -> None:
+        """Raise `InputError` before anything is read, if one of several files cannot be read as it should.
 
-        A file that cannot be read says so when it is reached.
+        So does an option that none of them has a use for.
         """
-        if len(paths) == 1 or None in paths or _useless(self.table, set(), for_fhir=self.for_fhir) is None:
+        if len(paths) == 1 or self.is_second:
             return
         formats: set[InputFormat | None] = set()
         position = READ_POSITION.set(None)
         try:
             for path in paths:
-                with suppress(InputError), self.opened(path) as stream:
-                    formats.add(self._format(stream))
+                formats.add(None if path is None else self._format_of(path))
         finally:
             READ_POSITION.reset(position)
-        self._check_use(formats or {None})
+        self._check_use(formats)
+
+    def _format_of(self, path: Path) -> InputFormat:
+        """Return the format of one of several files. Raises `InputError`, with its name."""
+        try:
+            with self.opened(path) as stream:
+                return self._format(stream)
+        except InputError as error:
+            reason = str(error)
+        raise InputError(f"{path}: {reason}")
 
     def _check_use(self, formats: Set[InputFormat | None]) -> None:
         useless = _useless(self.table, formats, for_fhir=self.for_fhir)
@@ -402,8 +412,6 @@ class _Files:
     async def _read(self, path: Path | None, *, is_only: bool = False) -> AsyncGenerator[Block, None]:
         with self.opened(path) as stream:
             format_ = await asyncio.to_thread(self._format, stream)
-            if self.columns is not None and format_ not in _WITH_COLUMNS:
-                raise InputError("columns are for CSV and Parquet: name which one it is with --format")
             if is_only:
                 self._check_use({format_})
             if self.is_second and format_ not in FHIR | {InputFormat.DEAD_LETTERS}:

@@ -1,5 +1,6 @@
 """Histories that come in several Bundles, as the pages of a server do, are one history."""
 
+import gzip
 import io
 import json
 import sys
@@ -260,7 +261,8 @@ async def test_a_file_that_cannot_be_read_ends_both_passes_alike(tmp_path: Path)
     pages = [page(version("o", "old", number="1")), page(), page(version("o", "new", number="2"))]
     paths = as_files(tmp_path, pages, "documents")
     paths[1] = tmp_path / "bad.fhir.json"
-    paths[1].write_bytes(b"PK\x03\x04" + b"\0" * 600)
+    whole = json.dumps(page(*(version(f"x{number}", "y") for number in range(2000)))).encode()
+    paths[1].write_bytes(gzip.compress(whole)[:-20])  # its start is right
     found = []
 
     async def read_all() -> None:

@@ -293,6 +293,40 @@ async def test_no_option_of_tables_is_ignored(option: str, value: object, tmp_pa
     assert len(await read_file(unnamed, table=table)) == 1
 
 
+OF_ANOTHER_FORMAT = {
+    "x.ndjson": b'{"resourceType":"Patient","id":"p1"}\n',
+    "x.jsonl": b"[\n{}]",
+    "x": b"a,b\n1,2\n",
+    "x.json": b"PAR1",
+    "x.csv": b'{"type":"t","id":"aa"}\n',
+    "x.tsv": b"7z\xbc\xaf\x27\x1c",
+    "y.ndjson": b"\x1f\x8b\x08",
+    "x.dead.ndjson": b"[{}]",
+    "folder": None,
+    "gone.ndjson": None,
+}
+
+
+@pytest.mark.parametrize("name", OF_ANOTHER_FORMAT)
+async def test_nothing_is_read_where_one_of_several_files_is_of_another_format(
+    name: str, tmp_path: Path
+) -> None:
+    first, other, last = (tmp_path / each for each in ("first.ndjson", name, "last.fhir.ndjson"))
+    first.write_bytes(LINES)
+    last.write_bytes(b'{"resourceType":"Patient","id":"p1"}\n')
+    content = OF_ANOTHER_FORMAT[name]
+    if content is not None:
+        other.write_bytes(content)
+    elif name == "folder":
+        other.mkdir()
+    for fhir in ("references", "both"):
+        with pytest.raises(InputError) as alone:
+            await read_file(other)
+        with pytest.raises(InputError) as error:
+            await anext(aiter(read_records([first, other, last], SOURCE, fhir=fhir)))
+        assert str(error.value) == f"{other}: {alone.value}"
+
+
 async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes((GOOD % 1 + b"\n") * 100_000)
