@@ -31,7 +31,7 @@ from clinia_async.ingest.journal.journal import Journal
 from clinia_async.ingest.journal.rows import JobIdentity
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
-from clinia_async.tasks.task_state import parse_token
+from clinia_async.tasks.resume_token import parse_token
 from clinia_async.transport.retry import parse_retry_after
 from tests.documented import documented
 from tests.patience import PATIENCE

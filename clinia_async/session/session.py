@@ -33,8 +33,8 @@ from clinia_async.session.source_session import ApiMethods, SourceSession
 from clinia_async.session.submissions import InDoubt, Submission
 from clinia_async.tasks import completion
 from clinia_async.tasks.poller import Polling
+from clinia_async.tasks.resume_token import parse_token
 from clinia_async.tasks.task import Task
-from clinia_async.tasks.task_state import parse_token
 from clinia_async.telemetry import Observer, Telemetry, log_as_environment_says, observers_of
 from clinia_async.transport import HttpSession, TransportOptions
 from clinia_async.transport.base_urls import CATALOG_HOST, REGISTRY_HOST, Addresses, checked_proxy

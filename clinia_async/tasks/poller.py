@@ -34,9 +34,11 @@ from clinia_async.errors.settings import Number, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
+from clinia_async.tasks.bad_answers import BadAnswerStreak
 from clinia_async.tasks.detached import create_detached
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
-from clinia_async.tasks.task_state import BadAnswerStreak, TaskState, token_of
+from clinia_async.tasks.resume_token import token_of
+from clinia_async.tasks.task_state import TaskState
 
 _BURST = 0.02
 _TICK = 0.005

@@ -31,7 +31,8 @@ from clinia_async.errors.settings import check_call_options
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.task_id import TaskId, TaskKind
-from clinia_async.tasks.task_state import TaskState, TaskStats, differ, token_of
+from clinia_async.tasks.resume_token import token_of
+from clinia_async.tasks.task_state import TaskState, TaskStats, differ
 
 E = TypeVar("E", bound=TaskError)
 T = TypeVar("T")

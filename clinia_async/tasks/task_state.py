@@ -1,7 +1,6 @@
 """The state of one task id, shared by all its handles, and the futures that wait for it to change."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
@@ -18,48 +17,13 @@ from clinia_async.errors import (
     copy_for_raise,
 )
 from clinia_async.models import Receipt, TaskSnapshot, TaskStatus
-from clinia_async.models.identifiers import is_key
 from clinia_async.models.secret import fingerprint
-from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization.lazy_receipts import LazyReceipts
+from clinia_async.tasks.bad_answers import BadAnswerStreak
+from clinia_async.tasks.waiting_futures import Future, Waiters, any_waits, joined, listed, resolve
 from clinia_async.telemetry import Telemetry
-
-
-class BadAnswerStreak(Struct):
-    """Consecutive polls of one task that brought no status, up to the last of them.
-
-    `at` is on the poller's patience clock, and `began` on the event loop's. `lasted` are the seconds that
-    count against the patience: those that follow an answer with a Retry-After do not.
-    """
-
-    count: int
-    at: float
-    lasted: float
-    has_asked_to_wait: bool
-    began: float
-
-    @classmethod
-    def after(
-        cls, before: "BadAnswerStreak | None", at: float, *, now: float, has_asked_to_wait: bool
-    ) -> "BadAnswerStreak":
-        """Return the streak with one more bad answer, at `at` and, on the event loop's clock, `now`."""
-        if before is None:
-            return cls(1, at, 0.0, has_asked_to_wait, now)
-        silence = 0.0 if before.has_asked_to_wait else at - before.at
-        return cls(before.count + 1, at, before.lasted + silence, has_asked_to_wait, before.began)
-
-    def pause(self, planned: float) -> float:
-        """Seconds until the next poll: longer with each bad answer, in proportion to the planned pause.
-
-        So the end of a short task is noticed soon after an outage, however long that was.
-        """
-        backoff = 0.25 * float(2 ** min(self.count, 10))
-        return max(planned, min(backoff, 4 * planned, _LONGEST_PAUSE))
-
-
-_LONGEST_PAUSE = 15.0
 
 
 @frozen(eq=False, repr=False)
@@ -120,11 +84,6 @@ class StateReader:
         """
         check_loop(self.loop)
         return self.loop.create_future()
-
-
-Future = asyncio.Future[None]
-Waiters = Future | list[Future] | None
-"""Mostly nobody or one waits, so there is a list only for more. A future that is done waits no more."""
 
 
 class TaskState:
@@ -220,7 +179,7 @@ class TaskState:
 
     @property
     def is_awaited(self) -> bool:
-        return _any_waits(self._ended) or _any_waits(self._changed)
+        return any_waits(self._ended) or any_waits(self._changed)
 
     @property
     def polls_for_receipts(self) -> bool:
@@ -228,7 +187,7 @@ class TaskState:
 
         After a bad answer it does not: it may be only the receipts that are refused. A purge has none.
         """
-        wanted = self.wants_receipts or _any_waits(self._changed)
+        wanted = self.wants_receipts or any_waits(self._changed)
         return wanted and self.bad_answers is None and self.kind is not TaskKind.PURGE
 
     async def ended(self) -> TaskSnapshot:
@@ -241,7 +200,7 @@ class TaskState:
         """Return a future for one waiter, which resolves when the task ends; start to poll."""
         future = self._waiter()
         self.retrieved = True
-        self._ended = _joined(self._ended, future)
+        self._ended = joined(self._ended, future)
         if not self.scheduled:
             self._start()
         return future
@@ -249,7 +208,7 @@ class TaskState:
     async def changed(self) -> None:
         """Wait until a poll sees something new."""
         future = self._waiter()
-        self._changed = _joined(self._changed, future)
+        self._changed = joined(self._changed, future)
         self._start()
         await future
 
@@ -333,11 +292,11 @@ class TaskState:
         self._seen = None if is_plain else snapshot
         if differ(before, snapshot):
             waiters, self._changed = self._changed, None
-            _resolve(waiters)
+            resolve(waiters)
         if snapshot.status.is_terminal:
             self._emit_ended(snapshot.status)
             waiters, self._ended = self._ended, None
-            _resolve(waiters)
+            resolve(waiters)
 
     def _emit_ended(self, status: TaskStatus) -> None:
         if self._reader.telemetry.active and self.done_at is not None:
@@ -353,7 +312,7 @@ class TaskState:
 
     def fail_waiters(self, error: CliniaError) -> None:
         """End every wait with `error`. The task itself goes on, and may be waited for again."""
-        waiters = (*_listed(self._changed), *_listed(self._ended))
+        waiters = (*listed(self._changed), *listed(self._ended))
         self._changed = self._ended = None
         for future in waiters:
             if not future.done():
@@ -381,68 +340,6 @@ class TaskState:
     def _start(self) -> None:
         if not self.has_ended:
             self._reader.start(self)
-
-
-def _listed(waiters: Waiters) -> list[Future] | tuple[Future, ...]:
-    if waiters is None:
-        return ()
-    return waiters if isinstance(waiters, list) else (waiters,)
-
-
-def _any_waits(waiters: Waiters) -> bool:
-    if isinstance(waiters, list):
-        return any(not future.done() for future in waiters)
-    return waiters is not None and not waiters.done()
-
-
-def _joined(waiters: Waiters, future: Future) -> Waiters:
-    if not isinstance(waiters, list):
-        return [waiters, future] if waiters is not None and not waiters.done() else future
-    if not len(waiters) & (len(waiters) - 1):  # now and then, so that waits given up do not add up
-        waiters[:] = [each for each in waiters if not each.done()]
-    waiters.append(future)
-    return waiters
-
-
-def _resolve(waiters: Waiters) -> None:
-    for future in _listed(waiters):
-        if not future.done():
-            future.set_result(None)
-
-
-# ------------------------------------------------------------------------------ tokens
-
-
-class ResumedFrom(Struct):
-    """What a token says."""
-
-    id: TaskId
-    source: str
-    maybe_applied: bool
-
-
-def token_of(id: TaskId, source: str | None, *, maybe_applied: bool = False) -> str:
-    """Text that resumes a task: its id, its source, and whether an answer to its write was lost."""
-    fields: dict[str, object] = {"v": 1, "source": source, "task": str(id)}
-    if maybe_applied:
-        fields["maybeApplied"] = True
-    return json.dumps(fields, separators=(",", ":"))
-
-
-def parse_token(token: str) -> ResumedFrom:
-    """Read a token.
-
-    Raises:
-        ConfigError: the text is no token that this version can read.
-    """
-    try:
-        fields = json.loads(token)
-        maybe_applied = fields.get("maybeApplied", False)
-        if fields["v"] == 1 and is_key(fields["source"]) and isinstance(maybe_applied, bool):
-            return ResumedFrom(TaskId(fields["task"]), fields["source"], maybe_applied)
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-        pass
-    raise ConfigError("this is not a token of a task that this version can read")
 
 
 def differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:
