@@ -8,8 +8,9 @@ from attrs import field, frozen
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
+from clinia_async.calls.tasks import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
-from clinia_async.errors import InvalidWrite
+from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
 from clinia_async.models.batch_result import BatchResult
 from clinia_async.models.task_id import TaskId, TaskKind
@@ -266,4 +267,9 @@ class GetBulkResult(EqualByFields):
         return Request("GET", Host.REGISTRY, self.route, path, query)
 
     def decode_response(self, body: bytes) -> TaskSnapshot:
-        return converter.decode(body, TaskSnapshot)
+        snapshot = converter.decode(body, TaskSnapshot)
+        if snapshot.task_id is None:
+            refuse_more_than_state(snapshot)
+        elif not (self.bulk.names(snapshot.task_id) or snapshot.task_id.names(self.bulk)):
+            raise ProtocolError("the answer is about another task")
+        return snapshot

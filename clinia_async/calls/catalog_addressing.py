@@ -3,6 +3,7 @@
 A call that adds no field of its own inherits these methods without another `@frozen`.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from attrs import field, frozen
@@ -11,7 +12,10 @@ from clinia_async.calls.call import Host, Request, RetrySafety, path_of
 from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import ProtocolError
+from clinia_async.models import SubmissionStatus
 from clinia_async.models.value import EqualByFields
+from clinia_async.serialization import converter
+from clinia_async.serialization.foreign_answers import holds_something
 
 
 @frozen(eq=False, repr=False)
@@ -65,11 +69,25 @@ def _check_key(found: str | None, asked: str) -> None:
 
 
 class Deletion:
-    """A delete that is answered at once, with a body that is not documented."""
+    """A delete that is answered at once. A body is not documented: without one, it is carried out."""
 
     __slots__ = ()
 
     duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
+    key: str
 
     def decode_response(self, body: bytes) -> None:
-        return None
+        """Check that the answer says nothing else than that the entry was deleted.
+
+        Raises:
+            ProtocolError: it says something else, such as that the delete is still to be carried out. Where
+                it was, the next attempt is answered that there is no such entry.
+        """
+        found = converter.parse(body) if body.strip() else None
+        if found is not None and not (isinstance(found, Mapping) and self._is_confirmed_by(found)):
+            raise ProtocolError("the answer does not say that the entry was deleted")
+
+    def _is_confirmed_by(self, found: Mapping[str, object]) -> bool:
+        if not holds_something(found) or found.get("status") == SubmissionStatus.PERSISTED:
+            return True
+        return found.get("key") == self.key and not found.get("taskId")

@@ -12,15 +12,22 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from clinia_async.calls.reconciliation import UNPROVEN, Statement
-from clinia_async.errors import Evidence, Outcome, ProtocolError
+from clinia_async.errors import Evidence, Outcome
 from clinia_async.models import ErrorInfo, ErrorType
 from clinia_async.serialization import exact_json
+from clinia_async.serialization.foreign_answers import refuse_error_in
 
 _NOT_CARRIED_OUT = frozenset({411, 413, 414, 429, 431})
 """Statuses that say in themselves that the request was not carried out, from the service or from a proxy."""
 
 _MAY_BE_CARRIED_OUT = frozenset({408, 499})
 """Statuses of 4xx after which the request may have been carried out, though the service says them."""
+
+_FAILED_MIDWAY = frozenset(
+    {ErrorType.INTERNAL, "CANCELLED", "DATA_LOSS", "DEADLINE_EXCEEDED", "UNAVAILABLE", "UNKNOWN"}
+)
+"""Types after which the request may have been carried out. Only the first is documented; the others are words
+of gRPC, as most of the documented ones are."""
 
 _NOT_CARRIED_OUT_HERE = frozenset({HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT})
 """The only redirects that promise that the request was not carried out where it arrived."""
@@ -67,20 +74,28 @@ def refuse_error_within(body: bytes) -> None:
     if b'"error' not in body and b'"message"' not in body:
         return
     value = exact_json.loads(body)
-    if not isinstance(value, dict):
-        return
-    type_ = value.get("type")
-    is_envelope = isinstance(type_, str) and type_ in _DOCUMENTED and "message" in value
-    if is_envelope or value.get("error") or value.get("errors"):
-        raise ProtocolError("the answer has a good status and holds an error")
+    if isinstance(value, dict):
+        refuse_error_in(value)
 
 
 def statement_of_service(status: int, info: ErrorInfo) -> Statement:
     """Return what the service's own envelope proves about the request that it answers."""
     is_refused = (status < 500 and status not in _MAY_BE_CARRIED_OUT) or status == HTTPStatus.NOT_IMPLEMENTED
-    if is_refused and info.type != ErrorType.INTERNAL:  # which says that it failed, whatever the status
+    if is_refused and not _says_it_failed(status, info):
         return Statement(Outcome.REJECTED, Evidence.ENVELOPE)
     return UNPROVEN
+
+
+def _says_it_failed(status: int, info: ErrorInfo) -> bool:
+    """Whether an envelope, or a part of it, says that the request failed midway, whatever the status.
+
+    Its `code` says so where it is another HTTP status than that of the answer.
+    """
+    if info.type in _FAILED_MIDWAY or (
+        info.code is not None and 500 <= info.code < 600 and info.code != status
+    ):
+        return True
+    return any(_says_it_failed(status, each) for each in info.details)
 
 
 def statement_of_intermediary(status: int) -> Statement:

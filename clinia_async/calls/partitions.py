@@ -8,7 +8,7 @@ from attrs import frozen
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
 from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
-from clinia_async.calls.equality import same_definition
+from clinia_async.calls.equality import is_another_partition, same_definition
 from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import InvalidWrite, ProtocolError
@@ -25,6 +25,7 @@ from clinia_async.models import (
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_document
+from clinia_async.serialization.foreign_answers import holds_something
 
 
 def _is_partition(document: Json) -> bool:
@@ -50,6 +51,9 @@ class GetPartition(CatalogCall):
     def decode_response(self, body: bytes) -> Partition:
         found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
+        document = exact_json.loads(body)
+        if isinstance(document, Mapping) and holds_something(document) and not _is_partition(document):
+            raise ProtocolError("the answer does not hold a partition")
         return found
 
 
@@ -106,12 +110,19 @@ class CreatePartition(CatalogCall):
         return self.build_request("PUT", query, body)
 
     def decode_response(self, body: bytes) -> Partition:
-        """Decode the partition. Raises `ProtocolError` for an answer that holds no definition of one."""
+        """Decode the partition.
+
+        Raises:
+            ProtocolError: the answer holds no definition of one, or another one, such as one that was there.
+        """
         found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
         document = exact_json.loads(body)
         if isinstance(document, Mapping) and not _is_partition(document):
             raise ProtocolError("the answer does not hold a partition")
+        sent = converter.to_json_values({"modules": self.modules, "source": self.source})
+        if is_another_partition(sent, document):
+            raise ProtocolError("the answer holds another partition than the one that was sent")
         return found
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> "GetPartition":

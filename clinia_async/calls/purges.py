@@ -12,6 +12,7 @@ from clinia_async.calls.call import (
     path_of,
     require_record,
 )
+from clinia_async.calls.tasks import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
@@ -38,6 +39,8 @@ class GetPurge(EqualByFields):
 
     def decode_response(self, body: bytes) -> PurgeOperation:
         operation = converter.decode(body, PurgeOperation, {"taskId": self.purge.value})
+        if not (operation.collection_type or operation.collection_key or operation.purge_id):
+            refuse_more_than_state(operation)
         if not self.purge.names(operation.task_id):
             raise ProtocolError("the answer is about another purge")
         return operation

@@ -14,10 +14,11 @@ from clinia_async.calls.call import (
 )
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import ProtocolError
-from clinia_async.models import TaskSnapshot
+from clinia_async.models import PurgeOperation, TaskSnapshot
 from clinia_async.models.task_id import TaskId
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
+from clinia_async.serialization.foreign_answers import holds_something
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)
@@ -40,9 +41,21 @@ class GetTask(EqualByFields):
 
     def decode_response(self, body: bytes) -> TaskSnapshot:
         snapshot = converter.decode(body, TaskSnapshot)
-        if snapshot.task_id is not None and not self.task.names(snapshot.task_id):
+        if snapshot.task_id is None:
+            refuse_more_than_state(snapshot)
+        elif not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot
+
+
+def refuse_more_than_state(found: TaskSnapshot | PurgeOperation) -> None:
+    """Check an answer that does not name its task, as it should: it is taken if it holds nothing else.
+
+    Raises:
+        ProtocolError: it has other fields, as the `{"status": "CANCELLED", "message": ...}` of a gateway.
+    """
+    if holds_something(found.unknown_fields or {}):
+        raise ProtocolError("the answer does not name its task, and is about something else")
 
 
 @lru_cache(maxsize=1024)

@@ -17,6 +17,7 @@ from clinia_async.serialization import exact_json, strict_json
 from clinia_async.serialization.drift import notes
 from clinia_async.serialization.exact_json import RawJson
 from clinia_async.serialization.fast_decoders import FAST_DECODERS, WITHOUT_NUMBERS
+from clinia_async.serialization.foreign_answers import refuse_foreign
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ def decode(body: bytes, model: type[T], known: Json | None = None) -> T:
 
     Raises:
         DecodeError: it is not JSON, has a key twice, or lacks a part without which it is of no use.
+        ProtocolError: it is about something else, or holds an error.
     """
     fast: Any = FAST_DECODERS.get(model)
     if fast is not None:
@@ -44,6 +46,7 @@ def decode(body: bytes, model: type[T], known: Json | None = None) -> T:
             notes.report(model.__name__)
             return found
     value = parse(body)
+    refuse_foreign(value, model)
     if known and type(value) is dict:
         value = {**value, **{name: part for name, part in known.items() if not value.get(name)}}
     return structure_answer(value, model, model.__name__)
@@ -54,8 +57,10 @@ def decode_page(body: bytes, entry: type[T]) -> "models.Page[T]":
 
     Raises:
         DecodeError: it is not JSON, has a key twice, or is no page.
+        ProtocolError: it is about something else, or holds an error.
     """
     value = parse(body)
+    refuse_foreign(value, models.Page)
     if isinstance(value, list):
         value = {"data": value, "meta": {}}
     return structure_answer(value, models.Page[entry], "Page")  # type: ignore[valid-type]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache, partial
+from http import HTTPStatus
 from typing import TypedDict
 
 import aiohttp
@@ -280,7 +281,7 @@ class PooledRequester:
             protocol = _write(connection, _head(place, request, template.headers, credentials), request.body)
             sent.happened = True
             message, content = await protocol.read()
-            while message.code in {100, 102, 103}:
+            while _is_interim(message.code):
                 message, content = await protocol.read()
         except BaseException:
             connection.close()
@@ -301,6 +302,11 @@ class PooledRequester:
         headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         request.headers.clear()  # the pool has no use for them, and they hold the key
         return _Template(request, request.connection_key, Secret(headers))
+
+
+def _is_interim(status: int) -> bool:
+    """Whether another answer follows, as after all of 1xx but for a switch of protocols, known or not."""
+    return 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS
 
 
 def _head(place: Place, request: Request, headers: Secret, credentials: Mapping[str, Secret] | None) -> bytes:

@@ -49,8 +49,8 @@ _BY_STATUS = {401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 413: C
 
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_DONE = b'{"status":"PERSISTED"}'
-"""What a 204 to a DELETE says, in the service's own words."""
+_WITHOUT_BODY: Mapping[int, bytes] = {202: b'{"status":"ACCEPTED"}', 204: b'{"status":"PERSISTED"}'}
+"""What an answer to a DELETE that has no body says by its status, in the service's own words."""
 
 _LARGEST_ERROR = 64 * 1024
 
@@ -118,8 +118,8 @@ async def read_response(answer: Answer, request: Request, largest: int) -> Respo
     except RequestError as error:
         error.request_id = request_id_of(answer.headers)
         raise
-    if not body and answer.status == HTTPStatus.NO_CONTENT and request.method == "DELETE":
-        body = _DONE
+    if not body and request.method == "DELETE":
+        body = _WITHOUT_BODY.get(answer.status, body)
     return Response(body.removeprefix(_BYTE_ORDER_MARK), answer.headers, answer.status)
 
 

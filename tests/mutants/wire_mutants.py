@@ -143,7 +143,7 @@ MUTANTS = [
     Mutant(
         "internal_error_with_a_client_status_is_rejected",
         "clinia_async/calls/error_answers.py",
-        "if is_refused and info.type != ErrorType.INTERNAL:",
+        "if is_refused and not _says_it_failed(status, info):",
         "if is_refused:",
         ["tests/transport/test_gateway_pages.py"],
     ),

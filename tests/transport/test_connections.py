@@ -21,7 +21,7 @@ from clinia_async import (
 )
 from clinia_async.transport.connections import Connector
 from tests.factories import ID, ONCE, SOURCE, TYPE, create, record, session_at, url_of
-from tests.hostile import Behaviour, Hostile, Peer, Seen, answer, head, refusal, reply, stall
+from tests.hostile import Behaviour, Hostile, Peer, Seen, answer, head, raw, refusal, reply, stall
 
 pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
 
@@ -206,3 +206,15 @@ async def test_a_request_id_of_unusual_text_is_left_out() -> None:
         with pytest.raises(RequestError) as caught:
             await create(session)
     assert caught.value.request_id is None
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 104, 110, 199])
+async def test_an_answer_of_1xx_is_no_answer_whether_its_status_is_known_or_not(status: int) -> None:
+    """Only a switch of protocols ends what was asked: RFC 9110, 15.2."""
+    body = json.dumps(record()).encode()
+    interim = b"HTTP/1.1 %d For Now\r\nLink: </x>\r\n\r\n" % status
+    whole = head(200, {"Content-Type": "application/json"}, length=len(body)) + body
+    async with Hostile([raw(interim * 3 + whole, keep=True)] * 2) as server, session_at(server) as session:
+        for _ in range(2):
+            assert (await session.get_relationship(SOURCE, TYPE, ID)).id == ID
+        assert len({seen.connection for seen in server.requests}) == 1

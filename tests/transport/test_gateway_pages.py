@@ -212,3 +212,28 @@ async def test_pages_of_a_gateway_leave_the_session_usable() -> None:
             with pytest.raises(GatewayError):
                 await create(session)
         assert (await create(session)).done()
+
+
+MIDWAY: dict[str, Document] = {
+    "of gRPC": lambda s: {"code": s, "message": "no", "type": "DEADLINE_EXCEEDED", "details": []},
+    "unknown": lambda s: {"code": s, "message": "no", "type": "UNKNOWN", "details": None},
+    "cancelled": lambda s: {"code": s, "message": "no", "type": "CANCELLED", "details": []},
+    "by its code": lambda s: {"code": 500, "message": "no", "type": "INVALID_ARGUMENT", "details": []},
+    "by a detail": lambda s: {
+        "code": s,
+        "message": "no",
+        "type": "FAILED_PRECONDITION",
+        "details": [{"code": s, "type": "NOT_FOUND"}, {"type": "X", "details": [{"type": "INTERNAL"}]}],
+    },
+}
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 412, 422, 424])
+@pytest.mark.parametrize("name", MIDWAY)
+async def test_a_failure_midway_rejects_nothing_wherever_the_envelope_says_it(name: str, status: int) -> None:
+    envelope = answer(MIDWAY[name](status), status)
+    async with Hostile([envelope]) as server, session_at(server, retry=ONCE) as session:
+        with pytest.raises(ApiError) as caught:
+            await create(session)
+        assert not isinstance(caught.value, GatewayError)
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
