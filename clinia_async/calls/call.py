@@ -13,6 +13,7 @@ from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter, exact_json
+from clinia_async.serialization.foreign_answers import refuse_failure_beside
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -165,12 +166,14 @@ def decode_submission(body: bytes, check: Callable[[TaskSubmission], object] | N
     """Decode the response to a write; `check` verifies that what is PERSISTED is what was sent.
 
     Raises:
-        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, or `check` refused it.
+        ProtocolError: the status is unknown, an ACCEPTED answer has no task id, a PERSISTED one says that
+            something was not carried out, or `check` refused it.
     """
     submission = converter.decode(body, TaskSubmission)
     if submission.task_id is None and submission.bulk_id is not None:
         submission = evolve(submission, task_id=submission.bulk_id)
     if submission.status == _PERSISTED:
+        refuse_failure_beside(submission.unknown_fields)
         if check is not None:
             check(submission)
     elif submission.status != _ACCEPTED:

@@ -15,7 +15,7 @@ from clinia_async.calls.call import (
 from clinia_async.calls.tasks import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
-from clinia_async.models import CollectionType, PurgeOperation, TaskSubmission
+from clinia_async.models import CollectionType, PurgeOperation, TaskStatus, TaskSubmission
 from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
@@ -76,7 +76,12 @@ class Purge(EqualByFields):
         return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
 
     def decode_response(self, body: bytes) -> TaskSubmission:
-        return decode_submission(body, lambda it: self.accept(require_record(it.purge_operation)))
+        return decode_submission(body, self._check)
+
+    def _check(self, submission: TaskSubmission) -> None:
+        found = self.accept(require_record(submission.purge_operation))
+        if found.status != TaskStatus.SUCCESS:
+            raise ProtocolError("the answer says PERSISTED, and the purge in it has not succeeded")
 
     def result(self, submission: TaskSubmission) -> PurgeOperation:
         return require_record(submission.purge_operation)

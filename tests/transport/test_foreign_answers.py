@@ -222,3 +222,52 @@ async def test_a_partition_that_was_there_is_not_said_to_be_made(case: str) -> N
 async def test_a_partition_that_is_answered_in_another_form_is_the_one_that_was_sent(more: Any) -> None:
     async with Hostile([answer(SENT | more)]) as server, session_at(server, retry=ONCE) as session:
         assert (await session.ensure_partition("p1", modules=Modules(), source=ONE)).created
+
+
+BESIDE: dict[str, Any] = {
+    "a receipt of a failure": {"receipts": [{"status": "SUCCESS"}, {"status": "FAILURE"}]},
+    "a cancelled operation": {"operations": [{"id": "a.b", "status": "CANCELLED"}]},
+    "an operation that runs": {"persistedOperations": [{"status": "PENDING"}]},
+    "a status of HTTP": {"results": [{"status": 201}, {"status": 409}]},
+    "an error of an operation": {"items": [{"id": "a.b", "error": {"type": "INTERNAL"}}]},
+    "a review": {"receipts": [{"status": "SUCCESS", "pipelineExecution": {"status": "IN_REVIEW"}}]},
+    "a review of the one": {"pipelineExecution": {"status": "REJECTED"}},
+    "a count": {"failed": 1},
+    "a flag": {"hasErrors": True},
+    "failures": {"failedOperations": ["a.b"]},
+}
+HARMLESS: dict[str, Any] = {
+    "receipts": {"receipts": [{"status": "SUCCESS", "error": None, "pipelineExecution": None}]},
+    "records": {"operations": [{"resource": {"id": "a", "data": {"status": "REJECTED", "error": "x"}}}]},
+    "counts": {"failed": 0, "errors": [], "hasErrors": False, "failedOperations": None},
+    "other words": {"results": [{"status": "CREATED"}, {"status": 201}, "text", None], "status2": "FAILURE"},
+}
+BATCHES: dict[str, Catalog] = {
+    "bulk": lambda s: s.bulk(SOURCE, [CreateRelationship(SOURCE, TYPE, FROM, TO)]),
+    "bundle": lambda s: s.bundle(SOURCE, [CreateRelationship(SOURCE, TYPE, FROM, TO)]),
+    "delete": lambda s: s.delete_relationship(SOURCE, TYPE, "a.b"),
+}
+
+
+@pytest.mark.parametrize("status", [200, 207])
+@pytest.mark.parametrize("way", BATCHES)
+async def test_what_is_said_beside_persisted_is_read(way: str, status: int) -> None:
+    async with Hostile() as server, session_at(server, retry=ONCE) as session:
+        for name, more in BESIDE.items():
+            server.then(answer({"status": "PERSISTED", "taskId": "s_1", **more}, status))
+            with pytest.raises(ProtocolError) as caught:
+                await BATCHES[way](session)
+            assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE), name
+        for more in HARMLESS.values():
+            server.then(answer({"status": "PERSISTED", "taskId": "s_1", **more}, status))
+            assert (await BATCHES[way](session)).done()
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "PENDING", "CANCELLED", "NEW"])
+async def test_a_purge_is_not_carried_out_where_its_own_status_says_otherwise(status: str) -> None:
+    operation = {"taskId": "pg_1", "collectionType": "relationships", "collectionKey": TYPE, "status": status}
+    said = answer({"status": "PERSISTED", "taskId": "pg_1", "purgeOperation": operation})
+    async with Hostile([said]) as server, session_at(server) as session:
+        with pytest.raises(ProtocolError) as caught:
+            await session.purge(SOURCE, "relationships", TYPE)
+        assert caught.value.outcome is Outcome.UNKNOWN
