@@ -150,7 +150,7 @@ def _bulk_request(source: str, target: TargetType, operations: Sequence[bytes]) 
     collection = "resources" if target == TargetType.RESOURCE else "relationships"
     path = path_of(Bulk.route, source=source, collection=collection)
     body = b'{"operations":[%b]}' % b",".join(operations)
-    return Request("POST", Host.REGISTRY, Bulk.route, path, body=body)
+    return Request("POST", Host.REGISTRY, Bulk.route, path, body=body, is_in_parts=True)
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)

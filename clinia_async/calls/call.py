@@ -65,6 +65,8 @@ class Request(EqualByFields):
     """The id that the last answer to it names it by."""
     is_read: bool = False
     """Whether it changes nothing, where its method does not say so."""
+    is_in_parts: bool = False
+    """Whether it is carried out part by part, so that it may be refused after a part of it."""
     is_raw: bool = False
     """Whether its caller gets the answer as it is, which may then be JSON of any kind."""
 

@@ -78,9 +78,15 @@ def refuse_error_within(body: bytes) -> None:
         refuse_error_in(value)
 
 
-def statement_of_service(status: int, info: ErrorInfo) -> Statement:
-    """Return what the service's own envelope proves about the request that it answers."""
+def statement_of_service(status: int, info: ErrorInfo, *, is_in_parts: bool = False) -> Statement:
+    """Return what the service's own envelope proves about the request that it answers.
+
+    Where that is carried out part by part (`is_in_parts`), an answer that speaks of one record, which exists,
+    says that it was begun.
+    """
     is_refused = (status < 500 and status not in _MAY_BE_CARRIED_OUT) or status == HTTPStatus.NOT_IMPLEMENTED
+    if is_in_parts and info.type == ErrorType.ALREADY_EXISTS:
+        return UNPROVEN
     if is_refused and not _says_it_failed(status, info):
         return Statement(Outcome.REJECTED, Evidence.ENVELOPE)
     return UNPROVEN

@@ -224,9 +224,10 @@ class Engine:
     async def _deliver_bulk(self, bulk: "calls.EncodedBulk") -> Delivery[TaskSubmission]:
         return await self._deliver(self._components(), bulk)
 
-    async def _alone(self, write: "coalescing.KeyedWrite") -> "Task[coalescing.Record]":
+    async def _alone(self, write: "coalescing.KeyedWrite", maybe_applied: bool) -> "Task[coalescing.Record]":
         single = cast("Write[coalescing.Record]", write)
-        return await self._submit(self._components(), single, partial(self._resolver, single, None))
+        resolver = partial(self._resolver, single, None)
+        return await self._submit(self._components(), single, resolver, maybe_applied=maybe_applied)
 
     def _sent_bulk(
         self, delivery: Delivery[TaskSubmission], source: str, operations: int

@@ -157,7 +157,7 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
     kind = known or _BY_STATUS.get(status, ApiError)
     text = f"{request.method} {request.route}: {status} {info.type}"
     error = kind(text, status=status, info=info, retry_after=retry_after)
-    return statement_of_service(status, info).on(error)
+    return statement_of_service(status, info, is_in_parts=request.is_in_parts).on(error)
 
 
 def _status_in_words(status: int) -> str:

@@ -34,6 +34,7 @@ from clinia_async.calls import (
     UpsertResource,
 )
 from clinia_async.errors import (
+    AlreadyExists,
     ApiError,
     CliniaError,
     Outcome,
@@ -81,7 +82,7 @@ class Service:
     """What is needed of a session."""
 
     deliver: Callable[[EncodedBulk], Awaitable[Delivery[TaskSubmission]]]
-    send_alone: Callable[[KeyedWrite], Awaitable[Task[Record]]]
+    send_alone: Callable[[KeyedWrite, bool], Awaitable[Task[Record]]]
     bulk_of: Callable[[Delivery[TaskSubmission], str, int], SharedBulk]
 
 
@@ -230,8 +231,11 @@ class Coalescer:
         else:
             await self._await_end(batch, self._service.bulk_of(delivery, source, len(batch.writes)))
             return
-        if _may_be_of_one(failure):
-            await asyncio.gather(*map(self._send_alone, batch.writes))
+        maybe_applied = isinstance(failure, AlreadyExists) and failure.outcome is Outcome.UNKNOWN
+        if maybe_applied or _may_be_of_one(failure):
+            await asyncio.gather(
+                *(self._send_alone(each, maybe_applied=maybe_applied) for each in batch.writes)
+            )
             return
         for pending in batch.writes:
             pending.fail(copy_for_raise(failure))
@@ -290,9 +294,9 @@ class Coalescer:
         for name in [each.name for each in batch.writes if each.name in self._waiting]:
             self._pass_on(name, task)
 
-    async def _send_alone(self, pending: PendingWrite) -> None:
+    async def _send_alone(self, pending: PendingWrite, *, maybe_applied: bool = False) -> None:
         try:
-            task = await self._service.send_alone(pending.write)
+            task = await self._service.send_alone(pending.write, maybe_applied)
         except CliniaError as error:
             pending.fail(error)
         else:
