@@ -88,7 +88,11 @@ def documented() -> Iterator[Documented]:
     for operation, sample in GOOD:
         if operation in CALLS and sample.good and sample.answer_body:
             answer = json.loads(sample.answer_body)
-            if operation == "get_task" and isinstance(answer, dict) and answer.get("taskId") in {S, PG}:
+            if operation == "put_partition":
+                body = {name: answer[name] for name in ("modules", "source")}
+                call = calls.CreatePartition.from_definition("p1", body)
+                yield Documented(operation, call, sample.status, answer)
+            elif operation == "get_task" and isinstance(answer, dict) and answer.get("taskId") in {S, PG}:
                 yield Documented(operation, calls.GetTask(E, TaskId(answer["taskId"])), sample.status, answer)
             else:
                 yield Documented(operation, CALLS[operation], sample.status, answer)

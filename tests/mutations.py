@@ -51,7 +51,7 @@ SAYS = {
         "data",
     ),
     *("resource", "relationship", "hits", "receipts", "purgeOperation", "collectionType", "collectionKey"),
-    *("error", "pipelineExecution", "source"),
+    *("error", "pipelineExecution", "source", "sources", "collections", "relationships", "relationshipType"),
 }
 """Fields that say themselves what became of a write, which record it is, or what the result is made of."""
 
