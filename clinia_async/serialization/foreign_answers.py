@@ -7,6 +7,7 @@ field of an answer may be absent, such an object would pass for a value that has
 import re
 from collections.abc import Mapping
 from functools import cache
+from typing import get_type_hints
 
 from attrs import fields
 
@@ -16,22 +17,9 @@ from clinia_async.models.value import wire_name
 
 _DOCUMENTED_ERRORS = frozenset(models.ErrorType)
 _ENVELOPE = ("message", "code", "details")
-_TYPES: Mapping[type, frozenset[str]] = {
-    models.Collection: frozenset(models.CollectionType),
-    models.Profile: frozenset(models.ProfileType),
-    models.Source: frozenset(models.SourceType),
-}
-_MAY_BE_EMPTY = frozenset(
-    {
-        *_TYPES,
-        models.BrowsePage,
-        models.Page,
-        models.Partition,
-        models.PurgeOperation,
-        models.RelationshipDefinition,
-    }
-)
-"""Models of answers, but for those that are not read without a field that other JSON hardly has."""
+_TYPED = frozenset({"Collection", "Profile", "Source"})
+_MAY_BE_EMPTY = _TYPED | {"BrowsePage", "Page", "Partition", "PurgeOperation", "RelationshipDefinition"}
+"""Names of models of answers, but for those that are not read without a field that other JSON hardly has."""
 _OF_OTHERS = frozenset({"description", "type", "unknown_fields"})
 """Fields that errors of others have, too."""
 
@@ -42,7 +30,7 @@ def refuse_foreign(value: object, model: type) -> None:
     Raises:
         ProtocolError: it holds an error, or something and nothing of the model.
     """
-    if model not in _MAY_BE_EMPTY or not isinstance(value, Mapping):
+    if model.__name__ not in _MAY_BE_EMPTY or not isinstance(value, Mapping):
         return
     refuse_error_in(value)
     if holds_something(value) and not _has_own_fields(value, model):
@@ -51,14 +39,18 @@ def refuse_foreign(value: object, model: type) -> None:
 
 def _has_own_fields(value: Mapping[str, object], model: type) -> bool:
     type_ = value.get("type")
-    return not value.keys().isdisjoint(_names_of(model)) or (
-        isinstance(type_, str) and type_ in _TYPES.get(model, ())
-    )
+    is_typed = model.__name__ in _TYPED and isinstance(type_, str) and type_ in _types_of(model)
+    return is_typed or not value.keys().isdisjoint(_names_of(model))
 
 
 @cache
 def _names_of(model: type) -> frozenset[str]:
     return frozenset(wire_name(each.name) for each in fields(model) if each.name not in _OF_OTHERS)
+
+
+@cache
+def _types_of(model: type) -> frozenset[str]:
+    return frozenset(map(str, get_type_hints(model)["type"]))
 
 
 def refuse_error_in(value: Mapping[str, object]) -> None:

@@ -73,7 +73,7 @@ def registry(stored: dict[str, Any]) -> Behaviour:
     return behave
 
 
-async def test_coalesced_creates_are_told_apart_after_such_a_bulk() -> None:
+async def test_coalesced_creates_have_each_an_end_of_their_own_after_such_a_bulk() -> None:
     there = {"from": {"id": "prac-1", "type": "practitioner"}, "to": {"id": "org-9", "type": "organization"}}
     stored: dict[str, Any] = {
         "prac-1.org-9": {**there, "id": "prac-1.org-9", "type": "practises-at", "data": {"n": 0}}
