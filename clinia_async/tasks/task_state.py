@@ -260,9 +260,7 @@ class TaskState:
         snapshot = await self._reader.read_receipts(self)
         self._compare_ends(snapshot)
         if snapshot.receipts is None:
-            missing = ProtocolError("the receipts that were asked for are not in the answer")
-            missing.transient = False  # the service answers well: for this, only this task is given up
-            raise missing
+            raise ProtocolError("the receipts that were asked for are not in the answer")
         if self.has_ended and not snapshot.status.is_terminal:
             raise ProtocolError("the receipts are from before the end of the task")
         self.observe(snapshot, asked)

@@ -10,8 +10,10 @@ from clinia_async.errors import (
     CHECK_KEY,
     CliniaError,
     CredentialsFailed,
+    DecodeError,
     Outcome,
     PermissionDenied,
+    ProtocolError,
     RequestError,
     SessionClosed,
     TaskPollError,
@@ -116,7 +118,7 @@ class RetryingSession:
         waits, began, attempts = RetryWaits(_RECEIPTS), self._clock.moment(), 0
         while True:
             try:
-                return await self._retry(lambda _: task.receipts())
+                return await self._retry(lambda _: _receipts_of(task))
             except RequestError as error:
                 attempts += 1
                 if not _RECEIPTS.allows(attempts, failing_for=self._clock.since(began)):
@@ -191,6 +193,17 @@ def _check_access(error: RequestError, *, maybe_applied: bool) -> None:
     else:
         return
     raise _stopped(stop, error, maybe_applied=maybe_applied) from None
+
+
+async def _receipts_of(task: Task[R]) -> Sequence[Receipt]:
+    """Return the receipts. An answer that is well-formed and lacks them is about this task alone."""
+    try:
+        return await task.receipts()
+    except DecodeError:
+        raise
+    except ProtocolError as error:
+        error.transient = False
+        raise
 
 
 async def _checking_access(wait: Callable[[], Awaitable[R]]) -> R:
