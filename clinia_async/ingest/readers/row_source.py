@@ -162,9 +162,13 @@ async def read_cursor(
     cursor: Cursor, mapping: ColumnMapping | None, timezone: str | None, rows_for: RowsFor
 ) -> AsyncGenerator[Block, None]:
     """Yield the records of a cursor, numbered from 1. Raises `InputError`, and what the cursor raises."""
-    if cursor.description is None:
-        raise ConfigError("the cursor must have rows: execute a query first")
-    names = [str(column[0]) for column in cursor.description]
+    description = getattr(cursor, "description", None)
+    if description is None:
+        raise ConfigError(
+            "the cursor must have rows, and a description as PEP 249 has it: execute a query first, and of a"
+            " result that holds a cursor give that"
+        )
+    names = [str(column[0]) for column in description]
     rows = rows_for(mapping or own_mapping(names))
     for name in rows.columns:
         if names.count(name) != 1:
@@ -185,8 +189,14 @@ def _column(rows: Rows, place: int) -> list[object]:
     raise InputError("the cursor must give each row as a sequence with a value for each of its columns")
 
 
+def _stays_in_its_thread(cursor: object) -> bool:
+    """Return whether it is a cursor of such a driver, of a class made of one, or one around another."""
+    kinds = [*type(cursor).__mro__, *type(getattr(cursor, "cursor", None)).__mro__]
+    return any(kind.__module__ == _OWN_THREAD for kind in kinds)
+
+
 async def _fetched(cursor: Cursor) -> Rows:
-    if inspect.iscoroutinefunction(cursor.fetchmany) or type(cursor).__module__ == _OWN_THREAD:
+    if inspect.iscoroutinefunction(cursor.fetchmany) or _stays_in_its_thread(cursor):
         found = cursor.fetchmany(ROWS)
     else:
         found = await asyncio.to_thread(cursor.fetchmany, ROWS)

@@ -9,6 +9,7 @@ import lzma
 import os
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -199,11 +200,12 @@ async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: 
         await identity_of(path, format="ndjson" if name != "data.ndjson" else "csv"),
         await identity_of(path, action="DELETE"),
         await identity_of(path, map_id=escape_dots),
+        await identity_of(path, map_id=partial(escape_dots)),  # no function, and called as one
         await identity_of(path, columns=columns),
         await identity_of(path, columns=ColumnMapping({"type": "=t", "id": "b"})),
     ]
     first = await identity_of(path)
-    assert len({first, *others}) == 6
+    assert len({first, *others}) == 7
     copy = tmp_path / "elsewhere" / name
     copy.parent.mkdir()
     copy.write_bytes(b"some content")

@@ -315,6 +315,41 @@ async def test_a_cursor_of_sqlite_stays_in_its_thread() -> None:
     database.close()
 
 
+class OwnCursor(sqlite3.Cursor):
+    """As frameworks make one."""
+
+
+class Around:
+    """A cursor around another one, as frameworks put it there."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self.cursor = cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cursor, name)
+
+
+@pytest.mark.parametrize("way", ["of a class of its own", "around"])
+async def test_a_cursor_that_is_made_of_one_of_sqlite_stays_in_its_thread(way: str) -> None:
+    database = sqlite3.connect(":memory:")
+    cursor = database.cursor(OwnCursor).execute("select 'aa' id, 1 v")
+    data: Any = Around(cursor) if way == "around" else cursor
+    assert await data_of(rows(data, SOURCE, columns=SIMPLE)) == [1]
+    database.close()
+
+
+async def test_a_result_without_a_description_is_no_cursor() -> None:
+    class Result:
+        cursor = Fake([1])
+
+        def fetchmany(self, size: int) -> object:
+            return self.cursor.fetchmany(size)
+
+    with pytest.raises(ConfigError, match="of a result that holds a cursor give that"):
+        await data_of(rows(Result(), SOURCE, columns=SIMPLE))  # type: ignore[arg-type]
+    assert await data_of(rows(Result().cursor, SOURCE, columns=SIMPLE)) == [1]
+
+
 async def test_a_cursor_may_be_asynchronous() -> None:
     class Async(Fake):
         async def fetchmany(self, size: int) -> Any:  # type: ignore[override]
