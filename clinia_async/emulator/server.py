@@ -10,6 +10,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from socket import socket
 from time import time
+from weakref import WeakSet
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -102,6 +103,21 @@ class Server(web.Server):
     def __init__(self, handler: Handler, settings: Settings) -> None:
         super().__init__(handler)
         self.settings = settings
+        self._tasks: WeakSet[asyncio.Task[None]] = WeakSet()
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Note the task of a connection."""
+        self._tasks.add(task)
+
+    async def end_tasks(self) -> None:
+        """Cancel the tasks of connections that are gone.
+
+        aiohttp forgets such a task, which may wait ten seconds for the rest of a body that was refused.
+        """
+        left = [task for task in self._tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, self.settings)
@@ -121,6 +137,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         server = self._manager
+        if isinstance(server, Server) and self._task_handler is not None:
+            server.add(self._task_handler)
         if server is not None and len(server.connections) > self._clinia_settings.connection_limit:
             self._refuse()
         else:
@@ -194,7 +212,10 @@ async def close_server(runner: web.ServerRunner, listener: socket) -> None:
     for _ in range(_CLOSING_TURNS):
         await asyncio.sleep(0)
     known = [connection.transport for connection in runner.server.connections] if runner.server else []
+    server = runner.server
     await runner.cleanup()
+    if isinstance(server, Server):
+        await server.end_tasks()
     for transport in known:
         if transport is not None:
             transport.abort()  # a client that does not read the rest of its answer would hold it open

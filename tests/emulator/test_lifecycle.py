@@ -75,6 +75,28 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert _modes(tmp_path).keys() == {"r.db"}
 
 
+REQUEST = b"POST /sources/ehr/v1/relationships/t HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{}"
+
+
+@pytest.mark.parametrize("cut", [1, 30, len(REQUEST) - 2, len(REQUEST) - 1, len(REQUEST)])
+@pytest.mark.parametrize("ends", ["half", "whole"])
+async def test_no_task_is_left_of_a_request_that_never_came_whole(cut: int, ends: str) -> None:
+    """The server waits for the rest of a body that it has refused already: not beyond its own end."""
+    tasks = asyncio.all_tasks()
+    async with Emulator() as emulator:
+        reader, writer = await asyncio.open_connection(*emulator.url.removeprefix("http://").split(":"))
+        writer.write(REQUEST[:cut])
+        if ends == "half":
+            writer.write_eof()
+        if cut > REQUEST.index(b"\r\n\r\n") + 3:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+        writer.close()
+        await writer.wait_closed()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert asyncio.all_tasks() == tasks
+
+
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_client_that_comes_as_it_closes_is_hung_up_on_at_once(turns: int) -> None:
     """Whatever the turn of the event loop in which it is accepted: half a transport would warn."""
