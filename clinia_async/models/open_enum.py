@@ -1,7 +1,10 @@
 """Enums that keep unknown values."""
 
+import re
 from enum import StrEnum
 from typing import Self
+
+_WORD = re.compile(r"(?:[A-Za-z][A-Za-z0-9_]{0,63})?", re.ASCII)
 
 
 class OpenEnum(StrEnum):
@@ -12,6 +15,16 @@ class OpenEnum(StrEnum):
 
     # Enum hashes by name, so a member and the equal string would be two keys of one dict.
     __hash__ = str.__hash__
+
+    @property
+    def shown(self) -> str:
+        """The value as errors and logs show it: an unknown one that is no word may quote a record."""
+        if self._name_ != "UNKNOWN" or _WORD.fullmatch(self._value_):
+            return self._value_
+        return "UNKNOWN"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}.{self._name_}: {self.shown!r}>"
 
     def __reduce_ex__(self, _: object) -> tuple[type[Self], tuple[str]]:
         """Return the class and the value: all unknown values have the same name."""

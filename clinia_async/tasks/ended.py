@@ -90,7 +90,9 @@ def failed(
         dropped = task.error(TaskDropped, text, statement)
         dropped.failed_receipts = bad
         return dropped
-    types = sorted({str(receipt.error.type) for receipt in bad if receipt.error is not None})
+    types = sorted(
+        {each.error.type.shown for each in bad if each.error is not None and each.error.type is not None}
+    )
     text = f"{len(bad)} of {len(receipts)} operations failed {' '.join(types)}".rstrip()
     if not receipts or not says_so:
         text = f"it ended with {snapshot.status}, and no receipt proves what became of its operations"

@@ -354,4 +354,4 @@ class Task(Generic[R]):
 
     def __repr__(self) -> str:
         name = "at once" if self.id is None else f"{self.kind} {fingerprint(self.id)}"
-        return f"<Task {name} {self.state}>"
+        return f"<Task {name} {self.state.shown}>"

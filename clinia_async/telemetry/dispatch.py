@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import fields
 
 from clinia_async.errors import ConfigError
+from clinia_async.models.open_enum import OpenEnum
 from clinia_async.telemetry.event import Event
 
 Observer = Callable[[Event], object]
@@ -113,6 +114,8 @@ def _text_of(event: Event) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, OpenEnum):
+        return value.shown
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

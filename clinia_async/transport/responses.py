@@ -155,7 +155,7 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
         return _of_intermediary(where, status, retry_after)
     known = None if info.type is None else ApiError.by_type.get(info.type)
     kind = known or _BY_STATUS.get(status, ApiError)
-    text = f"{request.method} {request.route}: {status} {info.type}"
+    text = f"{request.method} {request.route}: {status} {None if info.type is None else info.type.shown}"
     error = kind(text, status=status, info=info, retry_after=retry_after)
     return statement_of_service(status, info, is_in_parts=request.is_in_parts).on(error)
 

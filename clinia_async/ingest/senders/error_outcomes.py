@@ -35,7 +35,8 @@ def finding_of(error: CliniaError) -> Finding:
         case TaskFailed(outcome=Outcome.REJECTED):
             disposition, reason = Disposition.FAILED, _reason_of_task(error)
         case ApiError(outcome=Outcome.REJECTED):
-            disposition, reason = Disposition.REJECTED, str(error.type or f"status {error.status}")
+            disposition = Disposition.REJECTED
+            reason = f"status {error.status}" if error.type is None else error.type.shown
         case CliniaError(outcome=Outcome.NOT_SENT):
             disposition, reason = Disposition.UNSENT, type(error).__name__
         case _:
@@ -47,7 +48,7 @@ def reason_of(receipt: Receipt) -> str:
     """Return the type of the error in a receipt."""
     if receipt.error is None or receipt.error.type is None:
         return "no reason given"
-    return str(receipt.error.type)
+    return receipt.error.type.shown
 
 
 def _reason_of_task(error: TaskFailed) -> str:

@@ -155,6 +155,8 @@ def refusal_of(error: TaskFailed) -> ApiError | None:
         return None
     status = info.code or _USUAL_STATUS.get(info.type or ErrorType.INVALID_ARGUMENT, 400)
     kind = ApiError if info.type is None else ApiError.by_type.get(info.type, ApiError)
-    refusal = kind(f"bulk operation: {info.type or status}", status=status, info=info)
+    refusal = kind(
+        f"bulk operation: {status if info.type is None else info.type.shown}", status=status, info=info
+    )
     refusal.request_id = error.request_id
     return Statement(error.outcome, error.evidence).on(refusal)
