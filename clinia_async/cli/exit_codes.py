@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.OK: "done: every record landed",
-    ExitCode.FAILED: "some records did not land, or the service refused the request",
+    ExitCode.FAILED: "some records did not land, or may not have, or the service refused the request",
     ExitCode.USAGE: "wrong options or settings, or an input, a journal or an output that cannot be used",
     ExitCode.ACCESS: "the service refused the key",
     ExitCode.NETWORK: "no good answer: given up, timed out, or the outcome is unknown",

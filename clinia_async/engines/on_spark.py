@@ -154,8 +154,8 @@ class _Writing:
         self._write(receipts, batch, state="committed", tasks=ended)
         if self._options.fails and landed < rows:
             raise CliniaError(
-                f"{rows - landed} of {rows} rows did not land; the others are stored. The option report names"
-                " a file that says which; with onFailed=report the write does not fail"
+                f"{rows - landed} of {rows} rows did not land, or may not have; the others are stored. The"
+                " option report names a file that says which; with onFailed=report the write does not fail"
             )
 
     def _give_up(self, messages: Sequence[PartitionMessage | None], batch: int | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clinia_async.emulator import LogNormal, TooManyRequests
+from clinia_async.emulator import LogNormal, MalformedReceipts, TooManyRequests
 from tests.cli.program import DIRTY, Cli, line
 from tests.cli.served import Served
 from tests.patience import PATIENCE
@@ -48,6 +48,19 @@ def test_the_page_is_complete_in_itself(cli: Cli, served: Served) -> None:
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", page)
     assert not re.search(r"url\((?!#|'#|\"#)|@import", page)
     assert served.key not in page
+
+
+def test_records_of_which_nothing_is_known_are_not_said_not_to_have_landed(cli: Cli, served: Served) -> None:
+    """They are stored in truth, and no receipt says so."""
+    Path("in.ndjson").write_text(line("a") + line("b"))
+    served.emulator.faults.add(MalformedReceipts(route="get_task", form="missing"))
+    ran = cli("ingest", "in.ndjson", "--report", "r.html")
+    assert ran.code == 1
+    which = "that did not land, or of which that is unknown,"
+    assert ran.messages == [f"2 records {which} are in in.dead.ndjson"]
+    page = html.unescape(Path("r.html").read_text(encoding="utf-8"))
+    assert "Complete. 0 of 2 records did not land, and of 2 it is unknown." in page
+    assert served.holds() == 2
 
 
 def test_the_page_says_what_the_json_says(cli: Cli, served: Served) -> None:

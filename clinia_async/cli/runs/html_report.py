@@ -54,21 +54,24 @@ def _head(fields: Fields, title: str) -> Iterable[str]:
     files = ", ".join(map(str, cast("Sequence[str]", settings.get("files", ()))))
     yield f"<h1>{title}</h1>"
     yield f'<p class="muted">{escape(files)}<br>written {escape(_date(str(fields["written_at"])))}</p>'
-    stopped, failed = fields["stopped_by"], _int(fields, "completed") - landed
+    unknown = cast("Mapping[str, int]", fields["by_disposition"])["unknown"]
+    stopped, failed = fields["stopped_by"], _int(fields, "completed") - landed - unknown
     if stopped is not None:
         text = f"Stopped before the end of the input: {escape(str(stopped))}."
-    elif failed:
-        text = f"Complete. {failed:,} of {read:,} records did not land."
+    elif failed or unknown:
+        text = f"Complete. {failed:,} of {read:,} records did not land"
+        text += f", and of {unknown:,} it is unknown." if unknown else "."
     else:
         text = f"Complete. All {read:,} records landed."
     if fields["dead_letters"]:
         text += f" What failed is in {escape(str(fields['dead_letters']))}."
-    kind = "good" if stopped is None and not failed else "bad"
+    kind = "good" if stopped is None and not (failed or unknown) else "bad"
     yield f'<p class="verdict {kind}">{text}</p>'
     numbers = {
         "read": f"{read:,}",
         "landed": f"{landed:,}",
         "did not land": f"{failed:,}",
+        "unknown": f"{unknown:,}",
         "records/s": f"{cast('float', fields['records_per_second']):,.0f}",
         "elapsed": duration(cast("float", fields["seconds"])),
         "throttled": f"{_int(fields, 'throttles'):,}",

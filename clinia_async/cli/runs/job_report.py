@@ -65,7 +65,9 @@ def print_report(result: RunResult, output: str) -> None:
             more = f" and {resources:,} resources" if resources else ""
             click.echo(f"the emulator holds {relationships:,} relationships{more}")
     if result.dead_letters:
-        say(f"{result.dead_letters:,} records that did not land are in {result.dead_letters_path}")
+        is_open = result.report.by_disposition[Disposition.UNKNOWN] > 0
+        which = "that did not land, or of which that is unknown," if is_open else "that did not land"
+        say(f"{result.dead_letters:,} records {which} are in {result.dead_letters_path}")
     if result.error is not None and result.signal is None:
         report_error(result.error)
 
