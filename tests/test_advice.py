@@ -142,7 +142,7 @@ async def test_a_documented_type_of_error(kind: ErrorType) -> None:
 @pytest.mark.parametrize("status", STATUSES)
 async def test_an_error_status_of_a_proxy(status: int) -> None:
     text = await error_of(reply(status, b"<html>", kind="text/html"))
-    assert "not an answer of the service, but of a proxy or firewall on the way; " in text
+    assert "not in the format of the service, so perhaps of a proxy or firewall on the way; " in text
     assert (READ_FIRST in text) == (status not in {413, 429, 431})
 
 

@@ -170,7 +170,7 @@ def _status_in_words(status: int) -> str:
 def _of_intermediary(where: str, status: int, retry_after: float | None) -> RequestError:
     kind = ContentTooLarge if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else GatewayError
     error = kind(
-        f"{where}: not an answer of the service, but of a proxy or firewall on the way",
+        f"{where}: not in the format of the service, so perhaps of a proxy or firewall on the way",
         status=status,
         info=ErrorInfo(),
         retry_after=retry_after,
