@@ -29,6 +29,7 @@ from clinia_async.errors import (
     NotFound,
     Outcome,
     RequestError,
+    WriteConflict,
     copy_for_raise,
 )
 from clinia_async.models import Receipt, TaskStatus
@@ -42,6 +43,7 @@ REPLICA_LAG = 5.0
 """Seconds for which a record is read again that a receipt proves stored: a stale replica may answer."""
 
 DIFFERENT_RECORD = "the key is taken by a record that differs from the one that was sent"
+STILL_THERE = "the next attempt to delete it found nothing, and the record can still be read"
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -98,6 +100,15 @@ UNPROVEN = Statement(Outcome.UNKNOWN, Evidence.NONE)
 def is_keyed_create(write: object) -> bool:
     """Whether the write never replaces what is there, and its key is known before it is sent."""
     return AlreadyExists in getattr(write, "duplicate_errors", ())
+
+
+def conflict_of(write: object) -> WriteConflict:
+    """Return the error of a write that met what may be its own result, where something else is there."""
+    if is_keyed_create(write):
+        return WriteConflict(DIFFERENT_RECORD)
+    conflict = WriteConflict(STILL_THERE)
+    conflict.advice = "read it again, and delete it again if it stays there"
+    return conflict
 
 
 def statement_of_failure(error: CliniaError, *, maybe_applied: bool) -> Statement:

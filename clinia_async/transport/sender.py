@@ -14,8 +14,8 @@ from clinia_async.calls.call import R
 from clinia_async.calls.error_answers import refuse_error_within
 from clinia_async.calls.receipts import is_duplicate
 from clinia_async.calls.reconciliation import (
-    DIFFERENT_RECORD,
     Match,
+    conflict_of,
     read_back,
     statement_of_failure,
 )
@@ -25,7 +25,6 @@ from clinia_async.errors import (
     ProtocolError,
     RequestError,
     SessionClosed,
-    WriteConflict,
     copy_for_raise,
 )
 from clinia_async.serialization.drift import Drift, counting_drift
@@ -241,7 +240,7 @@ class Sender:
         if back.match is Match.SAME:
             delivery.answer = cast("R", back.answer)
             return delivery
-        missing = back.missing or WriteConflict(DIFFERENT_RECORD)
+        missing = back.missing or conflict_of(write)
         missing.request_id = missing.request_id or failure.request_id
         raise _final_error(missing, attempts, maybe_applied=True)
 

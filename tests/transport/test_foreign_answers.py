@@ -23,9 +23,10 @@ from clinia_async import (
     TargetType,
     Task,
     TaskPollError,
+    WriteConflict,
 )
 from clinia_async.models import DataSource, DefinitionEnd, SourceCollection
-from tests.factories import FROM, ONCE, SOURCE, TO, TYPE, create, session_at
+from tests.factories import FROM, ID, ONCE, SOURCE, TO, TYPE, create, record, session_at
 from tests.hostile import Hostile, answer, by_target, close, refusal, reply
 from tests.transport.test_gateway_pages import HTML, JSON, PAGES
 
@@ -271,3 +272,14 @@ async def test_a_purge_is_not_carried_out_where_its_own_status_says_otherwise(st
         with pytest.raises(ProtocolError) as caught:
             await session.purge(SOURCE, "relationships", TYPE)
         assert caught.value.outcome is Outcome.UNKNOWN
+
+
+async def test_a_delete_that_left_its_record_speaks_of_no_record_that_was_sent() -> None:
+    """A replica may lag, or the one attempt was refused by what is there no more."""
+    script = by_target({"DELETE": [close, refusal(404, "NOT_FOUND")], "GET": [answer(record())]})
+    async with Hostile(otherwise=script) as server, session_at(server, timeout=5.0) as session:
+        with pytest.raises(WriteConflict) as caught:
+            await session.delete_relationship(SOURCE, TYPE, ID)
+    assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+    assert "sent" not in str(caught.value).partition("; it may have been")[0]
+    assert "can still be read" in str(caught.value)
