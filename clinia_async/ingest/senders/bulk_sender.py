@@ -33,7 +33,7 @@ from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.task import Task
 
 NO_RECEIPT = "the task ended without a receipt to rely on"
-NO_RECEIPTS = "the task ended, and its receipts were refused"
+NO_RECEIPTS = "the task ended, and its receipts could not be read"
 AMBIGUOUS = "receipts do not tell which of the records that were to get an id failed"
 WITH_ITS_BUNDLE = "its bundle was refused because of another record"
 LOST_ANSWER = "an answer was lost, and the next attempt failed"
