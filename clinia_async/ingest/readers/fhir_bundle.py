@@ -31,6 +31,7 @@ from clinia_async.ingest.readers.fhir_resources import (
     resource_type,
     resources_in,
 )
+from clinia_async.serialization.exact_json import loads
 
 _REQUESTS = frozenset({"transaction", "batch"})
 _CHANGES = frozenset({"DELETE", "PATCH"})
@@ -48,7 +49,12 @@ _OWN_ID = "an id of its own: another entry of another fullUrl has the same one"
 _OTHER = "#other"
 """Behind a `fullUrl` in a letter: it stands for that of another entry with the same id."""
 _K = TypeVar("_K")
-_QUOTED = re.compile(rb'"([^"\\]{1,2000})"')
+_ANY = "Basic"
+"""The type of a resource whose type does not matter."""
+_STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_FULL_URL = re.compile(rb'"fullUrl"\s*:\s*"([^"\\]{1,2000})"')
+_LONGEST_URL = 2000
+"""Bytes of a reference that something stands in a letter for."""
 _LARGEST_QUERY = 4096
 """Bytes of a conditional reference."""
 
@@ -273,20 +279,19 @@ class Bundle:
         return in_history and self.histories.is_deleted(identity)
 
     def _resolved(self, reference: str, base: str | None) -> Identity | str:
-        text = _same_urn(reference).partition("/_history/")[0]
-        address = parse_address(reference)
-        if address is not None and address[0] is None and base is not None:
-            text = f"{base}/{text}"
+        found = self._found(reference, base)
+        if found is None:
+            return "conditional: several have the identifier" if "?" in reference else _SEVERAL
+        return found or self._target_elsewhere(reference, base)
+
+    def _found(self, reference: str, base: str | None) -> Identity | str | None:
+        """Return what a reference leads to here or around; None for several, and no text for nothing."""
+        url, key = _url_of(reference, base), _query(reference)
         for bundle in self._around():
-            if "?" in reference:
-                found = bundle._identifiers.get(_query(reference), "")
-            else:
-                found = bundle._targets.get(text, "")
-            if found is None:
-                return "conditional: several have the identifier" if "?" in reference else _SEVERAL
-            if found:
+            found = bundle._identifiers.get(key, "") if "?" in reference else bundle._targets.get(url, "")
+            if found is None or found:
                 return found
-        return self._target_elsewhere(reference, base)
+        return ""
 
     def _target_elsewhere(self, reference: str, base: str | None) -> Identity | str:
         if "?" in reference:
@@ -298,19 +303,49 @@ class Bundle:
         self.servers.see_reference(own)
         return type_, self.servers.record_id(own or base, id_)
 
-    def quoted_targets(self, text: bytes) -> dict[str, Identity]:
-        """Return the `fullUrl`s that stand as strings in `text`, with what they lead to."""
-        found: dict[str, Identity] = {}
-        for quoted in _QUOTED.findall(text):
-            url = quoted.decode(errors="replace")
-            for bundle in self._around():
-                identity = bundle._targets.get(_same_urn(url))
-                if identity is not None:
-                    found[url] = identity
-                    if bundle._is_shared(identity):
-                        found[url + _OTHER] = identity
-                    break
-        return found
+    def stubs(self, text: bytes) -> Iterator["Stub"]:
+        """Yield what has to stand beside an entry, so that its references lead where they lead here."""
+        urls = (url.decode(errors="replace") for url in _FULL_URL.findall(text))
+        addresses = (address for address in map(parse_address, urls) if address is not None)
+        bases = dict.fromkeys([None, self.base, *(base for base, _, _ in addresses)])
+        for reference in _texts_in(text):
+            for base in bases:
+                found = self._found(reference, base)
+                if "?" not in reference:
+                    yield from self._stubs_of_url(reference, base, found)
+                elif found != "":
+                    yield from _stubs_of_query(reference, found)
+
+    def _stubs_of_url(
+        self, reference: str, base: str | None, found: Identity | str | None
+    ) -> Iterator["Stub"]:
+        url, address = _url_of(reference, base), parse_address(reference)
+        usual: Identity | None = None
+        if address is not None:
+            usual = address[1], self.servers.record_id(address[0] or base, address[2])
+        identity = found if isinstance(found, tuple) else usual
+        if found is None or (identity is not None and self._is_deleted(identity)):
+            yield Stub(url, (_ANY, "one"))
+            yield Stub(url, (_ANY, "other"))
+        elif identity is not None:
+            is_shared = any(bundle._is_shared(identity) for bundle in self._around())
+            if is_shared or identity != usual:
+                yield Stub(url, identity)
+            if is_shared:
+                yield Stub(url + _OTHER, identity)
+
+
+@frozen
+class Stub:
+    """Stands in a letter for a resource that a reference leads to, by its `fullUrl` or an identifier.
+
+    Two with one `fullUrl` or identifier say that the reference leads to none.
+    """
+
+    url: str | None = field(repr=False)
+    identity: Identity = field(repr=False)
+    identifier: tuple[str | None, str] | None = field(default=None, repr=False)
+    """System and value."""
 
 
 @define
@@ -407,6 +442,28 @@ def _may_refer(value: object) -> bool:
     if isinstance(value, dict):
         return not all(isinstance(inner, str) for inner in value.values())
     return isinstance(value, list)
+
+
+def _stubs_of_query(reference: str, found: Identity | str | None) -> Iterator[Stub]:
+    type_, system, value = _query(reference)
+    for identity in [found] if isinstance(found, tuple) else [(type_, "one"), (type_, "other")]:
+        yield Stub(None, identity, (system or None, value))
+
+
+def _texts_in(text: bytes) -> Iterator[str]:
+    """Yield the strings in JSON, which may be damaged, that may be references, each once."""
+    for quoted in dict.fromkeys(_STRING.findall(text)):
+        if len(quoted) > _LONGEST_URL or not any(mark in quoted for mark in b"/:?"):
+            continue
+        with suppress(DecodeError):
+            yield str(loads(b'"%b"' % quoted)) if b"\\" in quoted else quoted.decode(errors="replace")
+
+
+def _url_of(reference: str, base: str | None) -> str:
+    """Return the `fullUrl` that a reference leads to: at the server `base`, if it is relative."""
+    url = _same_urn(reference).partition("/_history/")[0]
+    address = parse_address(reference)
+    return f"{base}/{url}" if address is not None and address[0] is None and base is not None else url
 
 
 def _add(table: dict[_K, Identity | None], key: _K, identity: Identity) -> None:

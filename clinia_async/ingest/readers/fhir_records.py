@@ -11,6 +11,7 @@ from clinia_async.ingest.readers.fhir_bundle import (
     Change,
     Found,
     Placed,
+    Stub,
     Wrong,
 )
 from clinia_async.ingest.readers.fhir_content import CHANGE_REASONS, FhirContent, PassedOver
@@ -29,6 +30,9 @@ _LONGEST_KEY = 62
 _HOME = "Basic"
 _CONTAINERS = frozenset({"Bundle", "Parameters"})
 """Carry resources, and are none of a server unless they have an id."""
+_BUNDLE = b'{"resourceType":"Bundle","type":"%b","entry":[%b]}'
+_LETTER = "letter"
+"""The id of a Bundle in a letter that only says which server is around."""
 _NAMES = frozenset({"resourceType", "id"})
 """Fields of a resource that say which one it is."""
 
@@ -185,15 +189,30 @@ def letter_text(entry: bytes, bundle: Bundle) -> bytes | None:
     """
     if len(entry) > LARGEST_LETTER:
         return None
-    home = bundle.servers.home
-    stubs = {} if home is None else {f"{home}/{_HOME}/home": (_HOME, "home")}
-    stubs |= bundle.quoted_targets(entry)
+    home, base = bundle.servers.home, bundle.base
+    outer = [] if home is None else [_stub(Stub(f"{home}/{_HOME}/home", (_HOME, "home")))]
+    inner: list[bytes] = []
+    for stub in dict.fromkeys(bundle.stubs(entry)):
+        is_inner = base is not None and fhir_address(stub.identity[1])[0] == base
+        (inner if is_inner else outer).append(_stub(stub))
     kind = b"history" if bundle.type == "history" else b"batch"
-    entries = b",".join([*(_stub(url, identity) for url, identity in stubs.items()), entry])
-    return b'{"resourceType":"Bundle","type":"%b","entry":[%b]}' % (kind, entries)
+    if base is None:
+        return _BUNDLE % (kind, b",".join([*outer, entry]))
+    # what has no server of its own in it is of the one around it
+    around = b'{"fullUrl":%b,"resource":%b}' % (
+        dumps(f"{base}/Bundle/{_LETTER}"),
+        _BUNDLE % (kind, b",".join([*inner, entry])),
+    )
+    return _BUNDLE % (b"batch", b",".join([*outer, around]))
 
 
-def _stub(url: str, identity: Identity) -> bytes:
-    type_, record_id = identity
-    resource = {"resourceType": type_, "id": fhir_address(record_id)[1]}
-    return dumps({"fullUrl": url, "request": {"method": "GET", "url": type_}, "resource": resource})
+def _stub(stub: Stub) -> bytes:
+    type_, record_id = stub.identity
+    base, id_ = fhir_address(record_id)
+    url = stub.url if stub.url is not None or base is None else f"{base}/{type_}/{id_}"
+    resource: dict[str, object] = {"resourceType": type_, "id": id_}
+    if stub.identifier is not None:
+        system, value = stub.identifier
+        resource["identifier"] = [{"value": value} if system is None else {"system": system, "value": value}]
+    request = {"method": "GET", "url": type_}
+    return dumps({**({} if url is None else {"fullUrl": url}), "request": request, "resource": resource})
