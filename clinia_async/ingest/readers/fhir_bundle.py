@@ -14,6 +14,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -51,8 +52,10 @@ _OTHER = "#other"
 _K = TypeVar("_K")
 _ANY = "Basic"
 """The type of a resource whose type does not matter."""
-_STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_STRING = re.compile(rb'"([^"\\]*+(?:\\.?[^"\\]*+)*)(?:"|\Z)', re.DOTALL)
 _FULL_URL = re.compile(rb'"fullUrl"\s*:\s*"([^"\\]{1,2000})"')
+_MOST_BASES = 8
+"""Servers of one entry that relative references in it are tried at, so that many take no long time."""
 _LONGEST_URL = 2000
 """Bytes of a reference that something stands in a letter for."""
 _LARGEST_QUERY = 4096
@@ -307,7 +310,7 @@ class Bundle:
         """Yield what has to stand beside an entry, so that its references lead where they lead here."""
         urls = (url.decode(errors="replace") for url in _FULL_URL.findall(text))
         addresses = (address for address in map(parse_address, urls) if address is not None)
-        bases = dict.fromkeys([None, self.base, *(base for base, _, _ in addresses)])
+        bases = [*islice(dict.fromkeys([None, self.base, *(base for base, _, _ in addresses)]), _MOST_BASES)]
         for reference in _texts_in(text):
             for base in bases:
                 found = self._found(reference, base)
