@@ -269,7 +269,7 @@ class GetBulkResult(EqualByFields):
     def decode_response(self, body: bytes) -> TaskSnapshot:
         snapshot = converter.decode(body, TaskSnapshot)
         if snapshot.task_id is None:
-            refuse_more_than_state(snapshot)
+            refuse_more_than_state(snapshot, may_have={"bulkId"})
         elif not (self.bulk.names(snapshot.task_id) or snapshot.task_id.names(self.bulk)):
             raise ProtocolError("the answer is about another task")
         return snapshot

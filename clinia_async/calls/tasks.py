@@ -1,5 +1,6 @@
 """The state of a task."""
 
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import ClassVar
 
@@ -48,13 +49,18 @@ class GetTask(EqualByFields):
         return snapshot
 
 
-def refuse_more_than_state(found: TaskSnapshot | PurgeOperation) -> None:
-    """Check an answer that does not name its task, as it should: it is taken if it holds nothing else.
+def refuse_more_than_state(
+    found: TaskSnapshot | PurgeOperation, *, may_have: AbstractSet[str] = frozenset()
+) -> None:
+    """Check an answer that does not name its task: it is taken if it holds nothing else than `may_have`.
 
     Raises:
         ProtocolError: it has other fields, as the `{"status": "CANCELLED", "message": ...}` of a gateway.
     """
-    if holds_something(found.unknown_fields or {}):
+    if isinstance(found, TaskSnapshot) and found.receipts is not None:
+        return  # it is the service's, whatever it adds
+    unknown = found.unknown_fields or {}
+    if holds_something({name: unknown[name] for name in unknown.keys() - may_have}):
         raise ProtocolError("the answer does not name its task, and is about something else")
 
 

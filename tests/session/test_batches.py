@@ -18,6 +18,7 @@ from clinia_async import (
     RawJson,
     Ref,
     RequestError,
+    RetryPolicy,
     TargetType,
     TaskCancelled,
     TaskFailed,
@@ -590,6 +591,23 @@ async def test_a_bulk_that_is_encoded_already_is_repeated_as_its_maker_says(
         else:
             assert (await session.submit(encoded)).attempts == 2
         assert len(server.requests) == (1 if retry_safety is RetrySafety.ONCE else 2)
+
+
+NEW = {"createdAt": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("more", [{"bulkId": "bk_1"}, {"bulkId": "bk_1", "receipts": []} | NEW])
+async def test_a_bulk_by_its_own_endpoint_may_have_fields_that_are_new(more: dict[str, object]) -> None:
+    async with against([answer({"status": "SUCCESS"} | more)]) as (session, _):
+        found = await session.get_bulk_result(EHR, TargetType.RESOURCE, "bk_1")
+        assert found.status == TaskStatus.SUCCESS
+
+
+async def test_an_answer_of_a_gateway_is_no_result_of_a_bulk() -> None:
+    once = RetryPolicy(attempts=1)
+    async with against([answer({"status": "SUCCESS", "message": "ok"})], retry=once) as (session, _):
+        with pytest.raises(ProtocolError, match="about something else"):
+            await session.get_bulk_result(EHR, TargetType.RESOURCE, "bk_1")
 
 
 @pytest.mark.parametrize("target", [TargetType.RESOURCE, TargetType.RELATIONSHIP])
