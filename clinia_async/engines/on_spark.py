@@ -26,6 +26,7 @@ from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, ing
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.models import Action
 from clinia_async.models.identifiers import escape_dots
+from clinia_async.models.secret import Secret
 from clinia_async.session.session import Session
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
@@ -204,9 +205,9 @@ class CliniaStreamWriter(_Writing, DataSourceStreamArrowWriter):
 
 async def _statuses(config: PartitionConfig, receipts: Sequence[PartitionReceipt]) -> dict[str, str]:
     """Poll each task once and return its status by id; a task that cannot be polled is left out."""
-    key = os.environ.get(config.api_key_env)
+    key = Secret(os.environ.get(config.api_key_env, ""))
     tasks = [task for receipt in receipts for task in receipt.tasks]
-    if not key or not tasks:
+    if not key.reveal() or not tasks:
         return {}
     statuses: dict[str, str] = {}
     async with Session(config.workspace, api_key=key, base_url=config.base_url) as session:

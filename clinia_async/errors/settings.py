@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
@@ -146,21 +146,42 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            for name in tuple(kwargs):
-                if name in renamed:
-                    warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=2)
-                    kwargs[renamed[name]] = kwargs.pop(name)
-                elif name not in known:
-                    from difflib import get_close_matches  # noqa: PLC0415  for an error alone
-
-                    close = get_close_matches(name, known, n=1)
-                    hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
-                    raise TypeError(f"{owner} has no option {name!r}: {hint}")
-            return function(*args, **kwargs)
+            failure: Exception
+            try:
+                _rename_options(owner, known, renamed, kwargs)
+                return function(*args, **kwargs)
+            except ConfigError as error:
+                failure = error.with_traceback(None)
+                failure.__context__ = None
+            except Exception as error:  # noqa: BLE001  its traceback stays: it is a fault, and not of a setting
+                failure = error
+            # what prints the locals of a traceback would print the key that is among the settings
+            del args, kwargs
+            try:
+                raise failure
+            finally:
+                del failure
 
         return checked
 
     return decorate
+
+
+def _rename_options(
+    owner: str, known: Sequence[str], renamed: Mapping[str, str], given: dict[str, object]
+) -> None:
+    """Put the present names in the place of former ones. Raises `TypeError` for an unknown name."""
+    for name in tuple(given):
+        if name in renamed:
+            warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=3)
+            given[renamed[name]] = given.pop(name)
+        elif name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415  for an error alone
+
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
+            given.clear()
+            raise TypeError(f"{owner} has no option {name!r}: {hint}")
 
 
 def named_options(cls: C) -> C:

@@ -34,6 +34,7 @@ from clinia_async.ingest.records.record import BadRecord, Blank, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
+from clinia_async.models.secret import Secret
 from clinia_async.serialization import exact_json
 from clinia_async.session.session import Session
 
@@ -187,8 +188,8 @@ async def _ingest(
 
 
 def _session(config: PartitionConfig) -> Session:
-    key = os.environ.get(config.api_key_env)
-    if not key:
+    key = Secret(os.environ.get(config.api_key_env, ""))
+    if not key.reveal():
         raise ConfigError(f"the environment of the worker has no {config.api_key_env}: set it on each worker")
     return Session(config.workspace, api_key=key, base_url=config.base_url)
 

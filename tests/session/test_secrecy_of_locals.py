@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from types import CoroutineType, FrameType, GeneratorType
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 import pytest
 
 import clinia_async
-from clinia_async import CliniaError, CreateRelationship, Ref, RetryPolicy, Session
+from clinia_async import (
+    CliniaError,
+    ConfigError,
+    CreateRelationship,
+    PartitionConfig,
+    Ref,
+    RetryPolicy,
+    Session,
+    ingest_partition,
+)
+from clinia_async.session.options import VARIABLES
 from tests.factories import SOURCE, TYPE
 from tests.hostile import Behaviour, Hostile, answer, close, persisted, raw, reply, reset, stall
 
@@ -176,3 +187,61 @@ async def test_no_traceback_of_a_refused_connection_holds_them() -> None:
 async def test_a_write_that_went_well_is_not_in_a_frame() -> None:
     async with Hostile(otherwise=persisted) as server, session_of(server) as session:
         assert (await session.submit(write())).done()
+
+
+WRONG = object()
+"""A value that is wrong for every setting."""
+WRONG_IN_THE_ENVIRONMENT = {
+    name: ("no number" if parse is not str else "'in quotes'") for name, (_, parse) in VARIABLES.items()
+}
+
+
+def refused(make: Callable[[], object]) -> Exception:
+    with pytest.raises((ConfigError, TypeError)) as caught:
+        make()
+    return caught.value
+
+
+@pytest.mark.parametrize("setting", [*signature(Session).parameters, "tiemout"])
+def test_no_traceback_of_a_wrong_setting_holds_them(setting: str) -> None:
+    base = {
+        "workspace": "acme",
+        "headers": {"X-Person": PERSON},
+        "proxy": f"http://u:{KEY}@h",
+        "api_key": KEY,
+    }
+    given: dict[str, Any] = {**base, setting: WRONG}
+    error = refused(lambda: Session(**given))
+    assert found_in(frames_of(error), within=OURS) == []
+    error = refused(lambda: Session.from_env(**given))
+    assert found_in(frames_of(error), within=OURS) == []
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("place", ["environment", "profile"])
+def test_no_traceback_of_a_wrong_variable_holds_the_key(
+    variable: str, place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = f'{KEY}" x' if place == "profile" else WRONG_IN_THE_ENVIRONMENT[variable]
+    given = {"CLINIA_WORKSPACE": "acme", "CLINIA_API_KEY": KEY, variable: wrong}
+    if place == "profile":
+        profile = tmp_path / "profile"
+        profile.write_text("".join(f"{name}='{value}\n" for name, value in given.items()))
+        given = {"CLINIA_PROFILE": str(profile)}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    error = refused(Session.from_env)
+    assert found_in(frames_of(error), within=OURS) == []
+
+
+def test_no_traceback_of_wrong_options_of_a_session_holds_them() -> None:
+    session = Session("acme", api_key="k")
+    error = refused(lambda: session.with_options(headers={"X-Clinia-API-Key": KEY}))
+    assert found_in(frames_of(error), within=OURS) == []
+
+
+def test_no_traceback_on_a_worker_holds_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLINIA_API_KEY", KEY)
+    config = PartitionConfig(source=SOURCE, workspace="not a workspace")
+    error = refused(lambda: ingest_partition([], config=config, partition=0))
+    assert found_in(frames_of(error), within=OURS) == []
