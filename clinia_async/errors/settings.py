@@ -132,6 +132,31 @@ def _name(instance: object, attribute: _Attribute) -> str:
     return f"{type(instance).__name__}.{attribute.name}"
 
 
+def without_locals(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function that takes settings raise `ConfigError` from no frame that holds one of them.
+
+    What prints the locals of a traceback would print the key, or the whole environment.
+    """
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        failure: Exception
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+        except Exception as error:  # noqa: BLE001  its traceback stays: it is a fault, and not of a setting
+            failure = error
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure
+
+    return called
+
+
 def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function refuse an unknown option with a `TypeError` that names the one that may be meant.
 
@@ -146,23 +171,10 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            failure: Exception
-            try:
-                _rename_options(owner, known, renamed, kwargs)
-                return function(*args, **kwargs)
-            except ConfigError as error:
-                failure = error.with_traceback(None)
-                failure.__context__ = None
-            except Exception as error:  # noqa: BLE001  its traceback stays: it is a fault, and not of a setting
-                failure = error
-            # what prints the locals of a traceback would print the key that is among the settings
-            del args, kwargs
-            try:
-                raise failure
-            finally:
-                del failure
+            _rename_options(owner, known, renamed, kwargs)
+            return function(*args, **kwargs)
 
-        return checked
+        return without_locals(checked)
 
     return decorate
 
@@ -173,14 +185,14 @@ def _rename_options(
     """Put the present names in the place of former ones. Raises `TypeError` for an unknown name."""
     for name in tuple(given):
         if name in renamed:
-            warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=3)
+            warn(f"{owner}: {name!r} is now {renamed[name]!r}", DeprecationWarning, stacklevel=4)
             given[renamed[name]] = given.pop(name)
         elif name not in known:
             from difflib import get_close_matches  # noqa: PLC0415  for an error alone
 
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
-            given.clear()
+            given.clear()  # the key may be among them
             raise TypeError(f"{owner} has no option {name!r}: {hint}")
 
 

@@ -463,4 +463,5 @@ class Session(ApiMethods):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<Session {self._engine.state}>"
+        engine = getattr(self, "_engine", None)  # None where a setting was refused
+        return f"<Session {'not made' if engine is None else engine.state}>"

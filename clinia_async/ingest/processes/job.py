@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import pickle
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from attrs import evolve
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
-from clinia_async.errors.settings import Number, path_of
+from clinia_async.errors.settings import Number, path_of, without_locals
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
 from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options, journal_of
@@ -36,6 +37,7 @@ from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.ingest.senders.retrying_session import JobStopped
 from clinia_async.models import Action
 from clinia_async.models.secret import Secret
+from clinia_async.session.session import Session
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits, Load
 
 _log = logging.getLogger("clinia_async.ingest")
@@ -91,6 +93,7 @@ class ProcessIngestion:
         options: those of `Ingestion`. `workers` is for each process.
     """
 
+    @without_locals
     def __init__(
         self,
         files: Sequence[Path | str],
@@ -110,7 +113,8 @@ class ProcessIngestion:
         """Check the options; nothing is read, started or sent before `run`.
 
         Raises:
-            ConfigError: an option is outside its range, or does not go with several processes.
+            ConfigError: an option is outside its range, or does not go with several processes; or so is a
+                setting of the `session`.
             InvalidWrite: `source` is no key.
         """
         check_key(source, "$.source")
@@ -130,13 +134,15 @@ class ProcessIngestion:
         listed(self._files)  # a file that is named twice is refused before anything is started
         self._source, self._processes = source, processes
         self._dead_letters = DeadLetters(dead_letters).path
-        self._session = dict(session or {})
+        self._session = _checked_session({} if session is None else session)
         self._journal = journal_of(journal, is_copy=journal_is_copy)
         self._journal_is_copy, self._input_id = journal_is_copy, input_id
         self._service = service
         self._open_input = open_input or partial(_opened, self._files, source, self._read)
         self._options = checked_options(**options)
         self._given = options
+        for name, value in {"session": self._session, "open_input": self._open_input, **options}.items():
+            _check_sendable("read" if name == "open_input" and open_input is None else name, value)
         self._workers: list[WorkerProcess] = []
         self.on_state: Callable[[], None] = lambda: None
 
@@ -230,7 +236,7 @@ class ProcessIngestion:
 
     def _order(self, number: int, journals: JournalFolder | None, limits: ConcurrencyLimits) -> WorkerOrder:
         session = dict(self._session)
-        key = session.pop("api_key", None)
+        key = cast("str | None", session.pop("api_key", None))
         options = cast("JobOptions", {**self._given, "limits": limits})
         options["input_id"] = None if journals is None else f"{self._input_id} {number}/{self._processes}"
         options["journal"] = None if journals is None else journals.part(number)
@@ -242,7 +248,7 @@ class ProcessIngestion:
             self._dead_letters_of(number),
             options,
             session,
-            key.reveal() if isinstance(key, Secret) else key,  # type: ignore[arg-type]  # `Session` checks it
+            key,
         )
 
     async def _follow(self, worker: WorkerProcess) -> None:
@@ -305,6 +311,30 @@ class ProcessIngestion:
 
     def _dead_letters_of(self, number: int) -> Path:
         return self._dead_letters.with_name(f"{self._dead_letters.name}.part-{number}")
+
+
+def _checked_session(given: object) -> dict[str, object]:
+    """Return arguments of `Session.from_env` with the text of each secret, which no pipe takes otherwise."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigError("session must be a mapping of the names of arguments of Session.from_env")
+    if given.get("http_session") is not None:
+        raise ConfigError(
+            "several processes cannot share an http_session: leave it out, and each opens its own connections"
+        )
+    try:
+        Session.from_env(**given)  # which refuses what is wrong before anything is started
+    except TypeError as error:
+        raise ConfigError(f"session must hold arguments of Session.from_env: {error}") from None
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
+
+
+def _check_sendable(name: str, value: object) -> None:
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001  whatever it is, its text may quote the value
+        raise ConfigError(
+            f"{name} must hold what another process can be given: functions of a module, not lambdas"
+        ) from None
 
 
 def _opened(
