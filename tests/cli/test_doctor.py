@@ -322,6 +322,72 @@ def test_a_proxy_that_refuses_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert (ran.code, _findings(ran.json)["registry"]) == (4, (False, text))
 
 
+PASSWORD = "a-password"
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://somebody:a-password",
+        "http://somebody:a-password/1@127.0.0.1:1",
+        "http://[a-password",
+        "http://a-password@127.0.0.1:1",
+        "http://127.0.0.1:1/?token=a-password",
+        "socks5://somebody:a-password@127.0.0.1:1",
+    ],
+)
+def test_no_part_of_a_proxy_but_its_host_is_shown(
+    proxy: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIA_PROXY", proxy)
+    with UnusualServer(service) as server:
+        ran = cli("doctor", "--base-url", server.url, "--json", "--write-profile", "p.env")
+    assert ran.code in {2, 4}
+    assert PASSWORD not in ran.out + ran.err
+    assert "Traceback" not in ran.err
+
+
+QUOTING = {
+    "type of content": lambda key: reply("200 OK", b"", kind=key),
+    "long type of content": lambda key: reply("500 Error", b"", kind=f"text/html-{key}; charset=x"),
+    "limit": lambda key: envelope(404, "NOT_FOUND").replace(b"\r\n", f"\r\nRateLimit: {key}\r\n".encode(), 1),
+    "name of a limit": lambda key: envelope(404, "NOT_FOUND").replace(
+        b"\r\n", f"\r\nX-RateLimit-{key}: 7\r\n".encode(), 1
+    ),
+    "type of an error": lambda key: envelope(404, key),
+    "redirect": lambda key: reply("302 Found", b"", Location=f"http://127.0.0.1/{key}"),
+    "reason": lambda key: reply(f"404 {key}", b"<html>", kind="text/html"),
+    "nested": lambda key: reply("200 OK", b"[" * 100_000 + key.encode()),
+}
+
+
+@pytest.mark.parametrize("name", QUOTING)
+def test_what_an_answer_quotes_of_the_request_is_not_shown(name: str, cli: Cli) -> None:
+    with UnusualServer(lambda _: QUOTING[name](KEY)) as server:
+        ran = cli("doctor", "--base-url", server.url, "--collection", "c", "--source", "s", "--json")
+    assert KEY not in (ran.out + ran.err).lower()
+    assert _findings(ran.json)["registry"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("RateLimit", "limit=100, remaining=50, reset=5"),
+        ("RateLimit", '"default";r=50;t=30'),
+        ("RateLimit-Policy", "100;w=60"),
+        ("X-RateLimit-Limit-Minute", "20"),
+        ("X-Rate-Limit-Reset", "2026-11-30 12:00:00"),
+    ],
+)
+def test_limits_are_shown_in_every_form_that_is_usual(header: str, value: str, cli: Cli) -> None:
+    def limited(request: bytes) -> bytes:
+        return service(request, **{header.replace("-", "_"): value})
+
+    with UnusualServer(limited) as server:
+        ran = cli("doctor", "--base-url", server.url, "--json")
+    assert _findings(ran.json)["limits"] == (True, f"{header.lower()}: {value}")
+
+
 def test_an_option_wins_over_the_environment(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clinia_async.cli.runs.doctor.HOSTS", ("{workspace}.invalid",))
     monkeypatch.setenv("CLINIA_BASE_URL", "http://127.0.0.1:1")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -25,13 +26,23 @@ from clinia_async.models.task_id import TaskId
 from clinia_async.session.options import with_environment, with_profile
 from clinia_async.session.reachability import origin_of
 from clinia_async.session.session import Session
+from clinia_async.transport.base_urls import checked_proxy
 
 HOSTS = ("{workspace}.clinia.cloud", "api.{workspace}.clinia.cloud", "{workspace}.w.clinia.cloud")
 _ROUND_TRIPS = 3
 _MOST_COLLECTIONS = 5
 _SKEW = 2.0
 """Seconds below which a difference of clocks is no matter: a Date header has no fractions."""
-_LIMIT_HEADERS = ("ratelimit", "x-ratelimit", "x-rate-limit", "retry-after")
+_LIMIT_HEADER = re.compile(
+    r"(?:x-)?rate-?limit(?:-(?:limit|remaining|reset|policy|used|second|minute|hour|day))*|retry-after"
+)
+_LIMIT = re.compile(
+    r"(?:[\d\s,;:.=\"+-]|limit|remaining|reset|policy|default|burst|window|\b[qrtw]\b"
+    r"|Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|GMT){1,200}"
+)
+"""What a limit is written with: a header may quote the request, and so the key."""
+_CONTENT = re.compile(r"(?:text/(?:html|plain|xml)|application/(?:json|problem\+json|xml|octet-stream|grpc))")
+"""Types of content that are named; another one may quote the request, too."""
 _EMPTY = {"null": "null", "list": "an empty list"}
 _KNOWN_TYPES = {str(each) for each in ErrorType}
 _API_KEY, _TOKEN = "api_key", "token"
@@ -126,9 +137,10 @@ class _Doctor:
     def _note_proxy(self) -> None:
         proxy = self.environment.get("CLINIA_PROXY", "").strip()
         if proxy:
-            url = urlsplit(proxy)
+            url = urlsplit(checked_proxy(proxy))
             self.diagnosis.add("proxy", True, f"requests go through {url.hostname}:{url.port or url.scheme}")
-            if "@" not in proxy:  # a password is not for a profile
+            origin = f"{url.scheme}://{url.netloc}"
+            if proxy.removesuffix("/") == origin and "@" not in proxy:  # a password is not for a profile
                 self.diagnosis.variables["CLINIA_PROXY"] = proxy
 
     async def _place(self, name: str, request: Request) -> _Place | None:
@@ -230,7 +242,7 @@ class _Doctor:
             name: value
             for answer in self.answers
             for name, value in answer.headers.items()
-            if name.startswith(_LIMIT_HEADERS)
+            if _LIMIT_HEADER.fullmatch(name) and _LIMIT.fullmatch(value)
         }
         text = ", ".join(f"{name}: {value}" for name, value in sorted(seen.items()))
         advice = "load with --rate below that" if seen else ""
@@ -272,7 +284,9 @@ def _in_words(answer: Answer) -> str:
     if _is_the_service(answer):
         document = cast("Mapping[str, object]", answer.document)
         return f"{answer.status} {document.get('type', '')}".strip()
-    kind = answer.headers.get("content-type", "").partition(";")[0] or "no content"
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower() or "no content"
+    if kind != "no content" and not _CONTENT.fullmatch(kind):
+        kind = "content of another type"
     return f"{answer.status} with {kind}, which is not an answer of the service"
 
 

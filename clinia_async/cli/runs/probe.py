@@ -36,7 +36,7 @@ class Answer:
         """The body, if it is JSON, else None."""
         try:
             return json.loads(self.found.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
