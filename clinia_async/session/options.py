@@ -227,6 +227,14 @@ def with_environment(given: Mapping[str, object], environment: Mapping[str, str]
     return options | {group: _GROUPS[group](**values) for group, values in nested.items()}
 
 
+def polling_of(environment: Mapping[str, str]) -> Polling:
+    """Return how the environment says to poll. Raises `ConfigError` as `with_environment` does."""
+    variables = [name for name, (setting, _) in VARIABLES.items() if setting.startswith("polling.")]
+    given = {name: environment[name] for name in variables if name in environment}
+    polling = with_environment({}, given).get("polling")
+    return polling if isinstance(polling, Polling) else Polling()
+
+
 def _note_misspelt(environment: Mapping[str, str]) -> None:
     """Log the variables that are perhaps meant as settings. Other programs may have `CLINIA_` ones, too."""
     for name in environment:

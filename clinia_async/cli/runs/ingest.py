@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from attrs import asdict, define, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 
 from clinia_async.cli.connection_options import Connection, SessionSettings
 from clinia_async.cli.exit_codes import say
@@ -30,8 +31,8 @@ from clinia_async.ingest.readers.compression import READ_POSITION, InputError, R
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models.lazy_loading import LOADS_AT_NEED
+from clinia_async.session.options import polling_of, with_profile
 from clinia_async.session.session import Session
-from clinia_async.tasks.poller import Polling
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
 STOPPING = "stopping: requests in flight are being completed; interrupt again to stop at once"
@@ -168,7 +169,8 @@ async def _service(
 ) -> AsyncIterator[tuple[dict[str, object], Callable[[], tuple[int, int] | None]]]:
     """Yield the arguments of a session, and a function that counts the records in the emulator of the run."""
     # a task without a good answer to its polls is waited for as long as the job is patient
-    settings = SessionSettings(polling=Polling(patience=request.patience))
+    polling = evolve(polling_of(with_profile(os.environ)), patience=request.patience)
+    settings = SessionSettings(polling=polling)
     if request.connection is not None:
         yield request.connection.arguments(settings), lambda: None
         return
