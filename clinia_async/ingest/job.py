@@ -75,7 +75,7 @@ class Ingestion:
         on_existing: what becomes of a create whose key is taken: `compare`, `keep` or `fail`.
         on_unknown: `stop` or `resend`, for creates whose id the service makes: only those could be stored
             twice by a retry.
-        workers: requests that are prepared at once; without it 32 single ones, or 4 chunks.
+        workers: requests that are prepared at once, 10,000 at most; without it 32 single ones, or 4 chunks.
         chunk: how large a chunk may become, and how old.
         patience: seconds without a single good answer after which the job is given up. What the service asks
             to wait does not count, up to a day in a row.

@@ -68,6 +68,9 @@ def journal_of(journal: Path | str | None, *, is_copy: bool) -> Path | None:
     return optional_path_of("journal", journal)
 
 
+MOST_WORKERS = 10_000
+"""More would take memory and no more requests: `limits` says how many of those there are at once."""
+MOST_PROCESSES = 1_000
 _WORKERS = {Via.SINGLE: 32, Via.BULK: 4, Via.BUNDLE: 4}
 _FRAME = 1000
 """Bytes that a bundle needs around its operations."""
@@ -88,7 +91,7 @@ class Options:
     may_have_arrived: bool
 
     def __attrs_post_init__(self) -> None:
-        Number(least=1, whole=True, optional=True).check("workers", self.workers)
+        Number(least=1, most=MOST_WORKERS, whole=True, optional=True).check("workers", self.workers)
         Number(least=0).check("patience", self.patience)
         Number(least=0).check("fence", self.fence)
         for name, value, kind in (

@@ -31,6 +31,8 @@ def test_a_wrong_limit_of_chunks_is_refused(wrong: dict[str, object]) -> None:
 
 WRONG_OPTIONS: list[dict[str, object]] = [
     {"workers": 0},
+    {"workers": 10_001},
+    {"workers": 10**30},
     {"workers": 1.5},
     {"patience": -1},
     {"patience": math.nan},

@@ -20,7 +20,14 @@ from clinia_async.cli.output_paths import (
     check_report_path,
     default_dead_letter_path,
 )
-from clinia_async.cli.param_types import ANY_PATH, FILE_PATH, MaxErrors, max_errors, seconds
+from clinia_async.cli.param_types import (
+    ANY_PATH,
+    FILE_PATH,
+    MaxErrors,
+    max_errors,
+    positive_seconds,
+    seconds,
+)
 from clinia_async.cli.running import run_command
 
 _HELP = f"""Send the records in FILE, and report the outcome of each.
@@ -75,19 +82,19 @@ exists already counts as landed.
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=10_000),
     metavar="N",
     help="Requests that each process prepares at once.  [default: 4 for bulk, 32 for single]",
 )
 @click.option(
     "--processes",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=1_000),
     default=1,
     show_default=True,
     metavar="N",
-    help="Processes that load FILE together, as many as there are cores at most. The records of one key go to"
-    " one of them, in order. They share --rate and --in-flight. The journal is a folder then, and is resumed"
-    " with the same N.",
+    help="Processes that load FILE together; more than there are cores gain nothing. The records of one key"
+    " go to one of them, in order. They share --rate and --in-flight. The journal is a folder then, and is"
+    " resumed with the same N.",
 )
 @click.option(
     "--chunk-operations",
@@ -131,7 +138,7 @@ exists already counts as landed.
 )
 @click.option(
     "--patience",
-    type=seconds,
+    type=positive_seconds,
     default=60.0,
     show_default=True,
     metavar="SECONDS",

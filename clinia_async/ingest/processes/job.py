@@ -18,7 +18,13 @@ from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
 from clinia_async.errors.settings import Number, path_of, without_locals
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
-from clinia_async.ingest.options import IngestionOptions, JobOptions, checked_options, journal_of
+from clinia_async.ingest.options import (
+    MOST_PROCESSES,
+    IngestionOptions,
+    JobOptions,
+    checked_options,
+    journal_of,
+)
 from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Report
@@ -79,7 +85,7 @@ class ProcessIngestion:
     Args:
         files: read by each process; standard input cannot be.
         source: the key of the source that every record belongs to.
-        processes: how many; as many as there are cores, at most.
+        processes: how many, 1000 at most; more than there are cores gain nothing.
         dead_letters: the file for records that did not land. It is written at the end; until then there is
             one a process beside it, named `.part-0` and so on.
         session: the arguments of `Session.from_env`, such as the workspace. The key, from here or from the
@@ -118,7 +124,7 @@ class ProcessIngestion:
             InvalidWrite: `source` is no key.
         """
         check_key(source, "$.source")
-        Number(least=1, whole=True).check("processes", processes)
+        Number(least=1, most=MOST_PROCESSES, whole=True).check("processes", processes)
         self._read: ReadOptions = read or {}
         if self._read.get("fhir") == FhirContent.BOTH:
             raise ConfigError(

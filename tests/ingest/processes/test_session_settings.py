@@ -15,15 +15,8 @@ TO = {"base_url": "http://127.0.0.1:9"}
 
 
 def job(tmp_path: Path, session: Mapping[str, Any], **options: Any) -> ProcessIngestion:
-    dead_letters = tmp_path / "dead.ndjson"
-    return ProcessIngestion(
-        [tmp_path / "records.ndjson"],
-        SOURCE,
-        processes=1,
-        dead_letters=dead_letters,
-        session=session,
-        **options,
-    )
+    given: dict[str, Any] = {"processes": 1, "dead_letters": tmp_path / "dead.ndjson", **options}
+    return ProcessIngestion([tmp_path / "records.ndjson"], SOURCE, session=session, **given)
 
 
 def by_closure() -> Any:
@@ -66,3 +59,11 @@ def test_every_credential_can_be_given_as_a_secret(name: str, tmp_path: Path) ->
     (tmp_path / "records.ndjson").touch()
     report = asyncio.run(job(tmp_path, {**TO, name: Secret(KEY)}).run())  # in real time, as its process is
     assert report.read == 0
+
+
+@pytest.mark.parametrize("processes", [0, 1_001, 10**14, True, 1.0])
+def test_a_number_of_processes_that_no_machine_has_is_refused(processes: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="processes must be a whole number of 1 or more and of at most 1000"
+    ):
+        job(tmp_path, {**TO, "api_key": "k"}, processes=processes)
