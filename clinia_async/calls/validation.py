@@ -73,7 +73,7 @@ def check_record_id(value: str, path: str) -> None:
 def check_new_id(value: str, path: str) -> None:
     """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_new_id(value) and not is_token(value):
-        raise InvalidWrite(path, f"must be {NEW_ID_RULE}")
+        raise InvalidWrite(path, f"must be {NEW_ID_RULE}{_hint(value)}")
 
 
 def check_known_id(value: str, path: str) -> None:
@@ -93,9 +93,12 @@ def check_place(place: Sequence[str], path: str) -> None:
 def check_end(value: Ref, path: str) -> None:
     """Raise `InvalidWrite`, which names `path`, for a value that the service could only refuse."""
     if not is_end_id(value.id):
-        hint = "; a dot can be written `_2E`, see escape_dots" if "." in str(value.id) else ""
-        raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{hint}")
+        raise InvalidWrite(f"{path}.id", f"must be {END_RULE}{_hint(value.id)}")
     check_key(value.type, f"{path}.type")
+
+
+def _hint(id_: object) -> str:
+    return "; a dot can be written `_2E`, see escape_dots" if isinstance(id_, str) and "." in id_ else ""
 
 
 def simple_relationship_id(source: str, type: str, from_: object, to: object) -> str | None:

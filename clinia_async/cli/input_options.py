@@ -221,7 +221,7 @@ _INPUT = (
         default="refuse",
         show_default=True,
         help="The id of an end must hold no dot. Refuse such a record, or write `.` as `_2E` and `_` as `_5F`"
-        " in the ids of both ends of every record, which can be undone exactly.",
+        " in the ids of both ends, and of resources, of every record, which can be undone exactly.",
     ),
     click.option(
         "--fhir",

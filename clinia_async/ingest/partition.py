@@ -74,7 +74,8 @@ class PartitionConfig:
         base_url: where the service is.
         api_key_env: the environment variable that the key is read from, where the partition runs.
         action: the action of rows that name none.
-        map_id: applied to the ids of both ends before they are checked, such as `escape_dots`.
+        map_id: applied to the ids of resources and of both ends before they are checked, such as
+            `escape_dots`.
         columns: which columns of Arrow's batches become which fields.
         timezone: the time zone of Arrow's timestamps that have none.
         journals: a folder that outlives the worker. The next attempt resumes where the last one was

@@ -91,7 +91,7 @@ class RecordMaker:
         """Return the record of a DELETE, or what is wrong with what cannot be carried out."""
         if change.method == "DELETE" and change.identity is not None:
             type_, id_ = change.identity
-            line = {"action": "DELETE", "type": type_, "id": self.lines.mapped(id_)}
+            line = {"action": "DELETE", "type": type_, "id": id_}
             return [self.lines.read(number, dumps(line))]
         rule = "must be a DELETE of Type/id, a POST or a PUT"
         text = letter_text(self._as_read(change.entry), change.bundle)
@@ -137,7 +137,7 @@ class RecordMaker:
         if placed.identity is None:  # the service makes one, as a server of FHIR does for a POST
             return [dumps({"type": placed.resource.type, "data": data})]
         type_, id_ = placed.identity
-        return [dumps({"type": type_, "id": self.lines.mapped(id_), "data": data})]
+        return [dumps({"type": type_, "id": id_, "data": data})]
 
 
 def _counterpart(value: object, whole: object, other: object) -> object:

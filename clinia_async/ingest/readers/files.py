@@ -70,7 +70,8 @@ def read_ndjson(
         path: The file.
         source: The key of the source that the records belong to.
         action: The action of lines that name none.
-        map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
+        map_id: What is done to the ids of resources and of both ends before they are checked, such as
+            `escape_dots`.
         largest_line: The most bytes of a line; a longer one comes as a `BadRecord`.
 
     Raises:
@@ -109,7 +110,8 @@ def read_records(
         columns: The fields of records by columns, for tables. Without it columns bear the names of fields.
         table: How tables are written: delimiter, encoding, time zone and the like.
         action: The action of records that name none.
-        map_id: What is done to the ids of both ends before they are checked, such as `escape_dots`.
+        map_id: What is done to the ids of resources and of both ends before they are checked, such as
+            `escape_dots`.
         passed_over: Counts, by reason, the references of FHIR that are no relationships, resources that are
             not loaded, and copies of one resource that refer to something else, all of which are loaded.
         fhir: What of FHIR becomes records: `references` as relationships, `resources`, or `both`, for which

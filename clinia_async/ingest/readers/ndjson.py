@@ -3,7 +3,7 @@
 A batch gives a record only where the strict way gives the same one. Only the strict way finds fault.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from attrs import evolve
@@ -21,9 +21,11 @@ from clinia_async.ingest.readers.ndjson_batch import (
     no_keys,
     parse_lines,
     relationship_keys,
+    resource_ids,
     resource_keys,
     rewritten,
     set_end_ids,
+    set_resource_ids,
     split_line,
 )
 from clinia_async.ingest.readers.ndjson_strict import ACTIONS, Rules, opened_letter, read_strictly
@@ -80,11 +82,6 @@ class LineReader:
             part = slice(start, start + MAX_BATCH)
             yield from self._read_batch(numbers[part], lines[part])
 
-    def mapped(self, id_: str) -> str:
-        """Return an id as the rules map it."""
-        map_id = self._rules.map_id
-        return id_ if map_id is None else map_id(id_)
-
     def deletes(self, value: Object) -> bool:
         """Return whether a line that holds `value` deletes its record."""
         return value.get("action", value.get("operation", self._rules.action)) == Action.DELETE
@@ -121,7 +118,7 @@ class LineReader:
         if kind.action is not Action.DELETE:
             if not are_plain_relationships(values):
                 kind, keys = self._resources(values)
-            elif self._mapped_ids(values) is None:
+            elif self._mapped_ids(values, end_ids) is None:
                 keys = relationship_keys(values)
         if keys is None or not are_texts(keys):
             yield from self._read_batch(numbers, lines)
@@ -133,10 +130,14 @@ class LineReader:
         kind = self._kinds[TargetType.RESOURCE, self._rules.action]
         if kind.action is Action.CREATE and "id" not in values[0]:
             kind = self._without_id
-        return kind, self._keys_of_resources(kind, values)
+        return kind, self._keys_of_resources_as_they_stand(kind, values)
 
-    def _keys_of_resources(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
-        return no_keys(values) if kind is self._without_id else resource_keys(values)
+    def _keys_of_resources_as_they_stand(
+        self, kind: RecordKind, values: Sequence[Object]
+    ) -> list[Key | None] | None:
+        if kind is self._without_id:
+            return no_keys(values)
+        return resource_keys(values) if self._mapped_ids(values, resource_ids) is None else None
 
     def read(self, number: int, text: bytes | None) -> Item:
         """Return the record on line `number`; a `text` of None was too large to keep."""
@@ -246,18 +247,21 @@ class LineReader:
     def _keys_as_they_stand(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
         """Return the keys of `values` if each is sent with all that its line holds, and plainly right."""
         if kind is not self._plain:
-            return None if kind.target is TargetType.RELATIONSHIP else self._keys_of_resources(kind, values)
-        if not are_plain_relationships(values) or self._mapped_ids(values):
+            is_resource = kind.target is TargetType.RESOURCE
+            return self._keys_of_resources_as_they_stand(kind, values) if is_resource else None
+        if not are_plain_relationships(values) or self._mapped_ids(values, end_ids):
             return None
         return relationship_keys(values)
 
-    def _mapped_ids(self, values: Sequence[Object]) -> list[str] | None:
-        """Return the ids of all ends as they are to be, or None if none of them changes."""
+    def _mapped_ids(
+        self, values: Sequence[Object], ids_of: Callable[[Sequence[Object]], list[str]]
+    ) -> list[str] | None:
+        """Return the ids of all resources or ends as they are to be, or None if none of them changes."""
         map_id = self._rules.map_id
         if map_id is None:
             return None
         try:
-            ids = end_ids(values)
+            ids = ids_of(values)
             mapped = [*map(map_id, ids)]
         except (AttributeError, KeyError, TypeError):
             return None  # the check of the keys finds what is wrong
@@ -274,10 +278,18 @@ class LineReader:
             return None
         if kind.action is Action.DELETE and any("data" in value for value in values):
             return None
-        mapped = self._mapped_ids(values)
+        mapped = self._mapped_ids(values, end_ids)
         if mapped is not None:
             set_end_ids(values, mapped)
         return relationship_keys(values)
+
+    def _keys_of_resources(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:
+        if kind is self._without_id:
+            return no_keys(values)
+        mapped = self._mapped_ids(values, resource_ids)
+        if mapped is not None:
+            set_resource_ids(values, mapped)
+        return resource_keys(values)
 
     def _write_of(self, text: bytes) -> BatchWrite:
         write = self._plain_write(text) if self._rules.map_id is None else None

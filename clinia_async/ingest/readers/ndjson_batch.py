@@ -91,6 +91,17 @@ def end_ids(values: Sequence[Object]) -> list[str]:
     return [*map(_ID, map(_FROM, values)), *map(_ID, map(_TO, values))]
 
 
+def resource_ids(values: Sequence[Object]) -> list[str]:
+    """Return the ids of resources. Raises `KeyError` or `TypeError` if one has none."""
+    return [*map(_ID, values)]
+
+
+def set_resource_ids(values: Sequence[Object], ids: Sequence[str]) -> None:
+    """Replace the ids of resources."""
+    for value, id_ in zip(values, ids, strict=True):
+        value["id"] = id_
+
+
 def set_end_ids(values: Sequence[Object], ids: Sequence[str]) -> None:
     """Replace the ids of all `from`, then of all `to`."""
     for end, id_ in zip(chain(map(_FROM, values), map(_TO, values)), ids, strict=True):

@@ -64,7 +64,7 @@ def known_action(action: object) -> Action:
 
 @frozen
 class Rules:
-    """`action` is for lines that name none. `map_id` is done to the ids of both ends of relationships."""
+    """`action` is for lines that name none. `map_id` is done to ids of resources and of both ends."""
 
     source: str
     action: Action = Action.CREATE
@@ -216,18 +216,21 @@ def _resource(fields: Fields, text: bytes, action: Action, rules: Rules) -> Stri
     type_ = _string(_required(fields, "type"), "$.type")
     if action == Action.DELETE:
         _nothing_of(fields, "data", "meta", "contained")
-        id_ = _string(_required(fields, "id"), "$.id")
-        return StrictLine(DeleteResource(rules.source, type_, id_), text, None)
+        named = _mapped_id(_string(_required(fields, "id"), "$.id"), rules.map_id)
+        return StrictLine(DeleteResource(rules.source, type_, named), text, None)
     _required(fields, "data")
     data, meta, contained = _data(fields) or RawJson(b"{}"), _meta(fields), _contained(fields)
+    given = _string(fields["id"][0], "$.id") if "id" in fields else None
+    id_ = None if given is None else _mapped_id(given, rules.map_id)
     write: BatchWrite
     if action == Action.CREATE:
-        given = _string(fields["id"][0], "$.id") if "id" in fields else None
-        write = CreateResource(rules.source, type_, given, data=data, meta=meta, contained=contained)
+        write = CreateResource(rules.source, type_, id_, data=data, meta=meta, contained=contained)
+    elif id_ is None:
+        raise InvalidWrite("$.id", "is required")
     else:
-        id_ = _string(_required(fields, "id"), "$.id")
         write = UpsertResource(rules.source, type_, id_, data=data, meta=meta, contained=contained)
-    return StrictLine(write, text, _payload(fields, text, {}, without=_ACTION_FIELDS))
+    changed = {} if id_ == given else {"id": RawJson(exact_json.dumps(id_))}
+    return StrictLine(write, text, _payload(fields, text, changed, without=_ACTION_FIELDS))
 
 
 def _payload(
@@ -278,7 +281,11 @@ def _end(fields: Fields, name: str, action: Action) -> Ref:
 
 
 def _mapped(end: Ref, map_id: IdMapping | None) -> Ref:
-    return Ref(map_id(end.id), end.type) if map_id else end
+    return end if map_id is None else Ref(map_id(end.id), end.type)
+
+
+def _mapped_id(id_: str, map_id: IdMapping | None) -> str:
+    return id_ if map_id is None else map_id(id_)
 
 
 def _end_json(end: Ref) -> RawJson:

@@ -1,0 +1,93 @@
+"""Ids that are mapped: a relationship leads to the resource of the same input, in whatever format it is."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clinia_async import BadRecord, ColumnMapping, Record, TargetType, escape_dots
+from tests.ingest.reading import read_file
+
+IDS = ["a.1", "b_2", "c-3", "d.4_5"]
+FHIR_IDS = ["a.1", "b-2", "c-3", "d.4.5"]
+"""An underscore is none of FHIR's."""
+MAPPINGS = [escape_dots, lambda id_: f"hospital-{id_}".replace(".", "-")]
+
+
+def after(ids: list[str]) -> Iterable[tuple[str, str]]:
+    """Each id with the one before it."""
+    return zip(ids, [ids[-1], *ids[:-1]], strict=True)
+
+
+def lines(**more: str) -> list[str]:
+    resources = [{"type": "person", "id": each} for each in IDS]
+    knows = [
+        {"from": {"id": one, "type": "person"}, "to": {"id": other, "type": "person"}}
+        for one, other in after(IDS)
+    ]
+    data = {} if more else {"data": {"n": 1}}
+    written = [{**each, "data": {"n": 1}, **more} for each in resources]
+    written += [{"type": "knows", **each, **data, **more} for each in knows]
+    return [json.dumps(each) for each in written]
+
+
+def deletes() -> str:
+    known = [json.loads(each) for each in lines()]
+    return "".join(json.dumps({key: each[key] for key in each if key != "data"}) + "\n" for each in known)
+
+
+def bundle() -> str:
+    patients = [
+        {"resourceType": "Patient", "id": one, "link": [{"other": {"reference": f"Patient/{other}"}}]}
+        for one, other in after(FHIR_IDS)
+    ]
+    return json.dumps(
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": e} for e in patients]}
+    )
+
+
+INPUTS: dict[str, tuple[str, str, list[str], dict[str, Any]]] = {
+    "plain lines": ("x.ndjson", "\n".join(lines()), IDS, {}),
+    "upserts": ("x.ndjson", "\n".join(lines()), IDS, {"action": "UPSERT"}),
+    "lines with actions": ("x.ndjson", "\n".join(lines(action="UPSERT")), IDS, {}),
+    "line by line": ("x.ndjson", "\n\n".join(f" {each}" for each in lines()), IDS, {}),
+    "deletes": ("x.ndjson", deletes(), IDS, {"action": "DELETE"}),
+    "json": ("x.json", f"[{', '.join(lines())}]", IDS, {}),
+    "fhir": ("x.fhir.json", bundle(), FHIR_IDS, {"fhir": "both"}),
+}
+
+
+@pytest.mark.parametrize("map_id", MAPPINGS)
+@pytest.mark.parametrize("name", INPUTS)
+async def test_relationships_lead_to_the_resources_of_the_same_input(
+    name: str, map_id: Callable[[str], str], tmp_path: Path
+) -> None:
+    file, text, ids, options = INPUTS[name]
+    (tmp_path / file).write_text(text)
+    resources, ends = set[str](), set[str]()
+    for each in await read_file(tmp_path / file, map_id=map_id, **options):
+        if not isinstance(each, Record):
+            assert not isinstance(each, BadRecord), each
+            continue
+        assert each.key is not None
+        assert each.write.id == each.key[2]
+        if each.target is TargetType.RESOURCE:
+            assert json.loads(each.payload())["id"] == each.key[2]
+            resources.add(each.key[2])
+        else:
+            ends |= {*each.key[2].split(".")}
+    assert ends == resources == {map_id(each) for each in ids}
+
+
+@pytest.mark.parametrize("map_id", MAPPINGS)
+@pytest.mark.parametrize("kind", ["", ":str"])
+async def test_a_table_of_resources_has_the_ids_that_relationships_lead_to(
+    kind: str, map_id: Callable[[str], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,n\n" + "".join(f"{each},1\n" for each in IDS))
+    columns = ColumnMapping.parse(f"type==person,id{kind}=id,data.n=n")
+    found = await read_file(path, map_id=map_id, columns=columns)
+    assert [isinstance(each, Record) and each.key and each.key[2] for each in found] == [*map(map_id, IDS)]
