@@ -9,7 +9,6 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from attrs import asdict, frozen
 from pyspark import TaskContext
@@ -20,21 +19,13 @@ from pyspark.sql.datasource import (
     WriterCommitMessage,
 )
 
+from clinia_async.engines.spark_options import SparkOptions
 from clinia_async.errors import CliniaError, ConfigError
-from clinia_async.ingest.options import IngestionOptions
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, ingest_partition
-from clinia_async.ingest.readers.column_mapping import ColumnMapping
 from clinia_async.models import Action
-from clinia_async.models.identifiers import escape_dots
 from clinia_async.models.secret import Secret
 from clinia_async.session.session import Session
-from clinia_async.transport.adaptive_limit import ConcurrencyLimits
 
-_SECRETS = frozenset({"apikey", "api_key", "key", "token"})
-_NAMES = frozenset(
-    {"source", "workspace", "baseurl", "apikeyenv", "action", "columns", "dots", "timezone", "rate", "slots"}
-    | {"via", "journals", "report", "onfailed"}
-)
 _APPEND_ONLY = (
     "clinia takes mode('append') only: records are written by their keys, and nothing is deleted. "
     "To replace records, set the option action to upsert"
@@ -46,60 +37,6 @@ class PartitionMessage(WriterCommitMessage):
     """What a task of Spark hands to the commit: the receipt of its partition."""
 
     receipt: PartitionReceipt
-
-
-@frozen(kw_only=True)
-class SparkOptions:
-    """The options of a write, checked."""
-
-    config: PartitionConfig
-    report: Path | None
-    fails: bool
-
-    @classmethod
-    def of(cls, given: Mapping[str, str]) -> "SparkOptions":
-        """Return the options that Spark was given; it knows no upper case. Raises `ConfigError`."""
-        options = {name.lower(): value for name, value in given.items()}
-        options.pop("path", None)
-        options.pop("checkpointlocation", None)
-        if _SECRETS & options.keys():
-            raise ConfigError(
-                "the key is no option of Spark, where plans and the UI would show it: set CLINIA_API_KEY in"
-                " the environment of the executors, or name another variable with apiKeyEnv"
-            )
-        if unknown := sorted(options.keys() - _NAMES):
-            raise ConfigError(f"unknown option {unknown[0]}: use one of {', '.join(sorted(_NAMES))}")
-        if "source" not in options:
-            raise ConfigError("the option source must be set: the source that the records belong to")
-        report = options.get("report")
-        return cls(
-            config=_config_of(options),
-            report=None if report is None else Path(report),
-            fails=options.get("onfailed", "fail") != "report",
-        )
-
-
-def _config_of(options: Mapping[str, str]) -> PartitionConfig:
-    limits = ConcurrencyLimits()
-    if "rate" in options:
-        # there is no counter that all tasks share: each takes its part of the rate
-        limits = ConcurrencyLimits(rate=float(options["rate"]) / int(options.get("slots", "1")))
-    chosen = IngestionOptions(limits=limits)
-    if "via" in options:
-        chosen["via"] = options["via"]
-    columns, journals = options.get("columns"), options.get("journals")
-    return PartitionConfig(
-        source=options["source"],
-        workspace=options.get("workspace"),
-        base_url=options.get("baseurl"),
-        api_key_env=options.get("apikeyenv", "CLINIA_API_KEY"),
-        action=Action(options.get("action", "create").upper()),
-        map_id=escape_dots if options.get("dots") == "escape" else None,
-        columns=None if columns is None else ColumnMapping.parse(columns),
-        timezone=options.get("timezone"),
-        journals=None if journals is None else Path(journals),
-        options=chosen,
-    )
 
 
 class CliniaDataSource(DataSource):
