@@ -312,7 +312,8 @@ class Transport:
         else:
             answer = await self._public.request(request, place, credentials, sent)
         try:
-            response = await read_response(answer, request, self._options.largest_answer)
+            hidden = (credentials or self._credentials.known or {}).values()
+            response = await read_response(answer, request, self._options.largest_answer, hidden)
         except BaseException:
             answer.close()
             raise

@@ -6,7 +6,7 @@ What an answer proves, and whether it is the service's, is decided in `calls.err
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
@@ -39,6 +39,7 @@ from clinia_async.errors import (
 )
 from clinia_async.models import ErrorInfo
 from clinia_async.models.identifiers import is_visible_ascii
+from clinia_async.models.secret import Secret
 from clinia_async.models.struct import Struct
 from clinia_async.serialization import converter
 from clinia_async.transport.connections import SentAlready
@@ -64,6 +65,8 @@ _REQUEST_IDS = (
 )
 """Headers that name a request in the logs of those that it passed; the first one found counts."""
 _LONGEST_REQUEST_ID = 200
+_SHORTEST_CREDENTIAL = 8
+"""Characters; a shorter one, such as that of a test, stands in many texts by chance."""
 
 
 class Answer(Protocol):
@@ -83,30 +86,45 @@ class Answer(Protocol):
 class Response:
     """A good answer of the service, as far as its status says."""
 
-    def __init__(self, body: bytes, headers: CIMultiDictProxy[str], status: int) -> None:
+    def __init__(
+        self, body: bytes, headers: CIMultiDictProxy[str], status: int, hidden: Collection[Secret] = ()
+    ) -> None:
         self.body = body
         self.headers = headers
         self.status = status
+        self._hidden = hidden
 
     @property
     def request_id(self) -> str | None:
-        return request_id_of(self.headers)
+        return request_id_of(self.headers, self._hidden)
 
     def __repr__(self) -> str:
         return f"<Response of {len(self.body)} bytes>"
 
 
-def request_id_of(headers: CIMultiDictProxy[str]) -> str | None:
-    """Return the id under which the service, or what is before it, logged the request."""
+def request_id_of(headers: CIMultiDictProxy[str], hidden: Collection[Secret] = ()) -> str | None:
+    """Return the id under which the service, or what is before it, logged the request.
+
+    An answer may quote the request anywhere: what holds one of the `hidden` credentials is no id.
+    """
     for name in _REQUEST_IDS:
         found = headers.get(name)
         if found is not None:
-            return found if len(found) <= _LONGEST_REQUEST_ID and is_visible_ascii(found) else None
+            is_one = len(found) <= _LONGEST_REQUEST_ID and is_visible_ascii(found)
+            return found if is_one and not any(_holds(found, each) for each in hidden) else None
     return None
 
 
-async def read_response(answer: Answer, request: Request, largest: int) -> Response:
-    """Return the body of an answer, inflated.
+def _holds(text: str, secret: Secret) -> bool:
+    """Whether a text holds a credential, with or without a scheme such as `Bearer`."""
+    value = secret.reveal().rpartition(" ")[2]
+    return value in text if len(value) >= _SHORTEST_CREDENTIAL else value == text
+
+
+async def read_response(
+    answer: Answer, request: Request, largest: int, hidden: Collection[Secret] = ()
+) -> Response:
+    """Return the body of an answer, inflated. No `request_id` of it holds one of the `hidden` credentials.
 
     Raises:
         RequestError: the status is no success, or the body cannot be read.
@@ -116,11 +134,11 @@ async def read_response(answer: Answer, request: Request, largest: int) -> Respo
             raise await error_of(answer, request)
         body = await _read(answer, largest)
     except RequestError as error:
-        error.request_id = request_id_of(answer.headers)
+        error.request_id = request_id_of(answer.headers, hidden)
         raise
     if not body and request.method == "DELETE":
         body = _WITHOUT_BODY.get(answer.status, body)
-    return Response(body.removeprefix(_BYTE_ORDER_MARK), answer.headers, answer.status)
+    return Response(body.removeprefix(_BYTE_ORDER_MARK), answer.headers, answer.status, hidden)
 
 
 async def _read(answer: Answer, largest: int) -> bytes:

@@ -112,6 +112,8 @@ BEHAVIOURS |= {
         {"status": "PERSISTED", "relationship": {**of_person_on_the_wire(), "data": PERSON}}
     ),
     "a bad task id": answer({"status": "ACCEPTED", "taskId": f"{PERSON}/"}),
+    "an id of the request that quotes": reply(400, b"<html>", {"X-Request-Id": f"id-{KEY}"}),
+    "a good answer with an id that quotes": reply(200, b"{}", {"X-Correlation-Id": KEY}),
     "chunks that quote": chunked(PERSON.encode(), end=b"zz" + KEY.encode()),
 }
 
@@ -133,6 +135,21 @@ async def reading(session: Session) -> object:
 @pytest.fixture(autouse=True)
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+
+
+@pytest.mark.parametrize("way", ["api_key", "token", "credentials"])
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_no_id_of_a_request_holds_a_credential(
+    way: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: dict[str, Any] = {way: KEY if way != "credentials" else lambda: KEY}
+    quotes = reply(status, b"[]", {"X-Request-Id": f"id-{KEY}"})
+    async with Hostile(otherwise=quotes) as server, Session(base_url=server.url, **given) as session:
+        with pytest.raises(CliniaError) as caught:
+            await session.get_relationship(SOURCE, TYPE, "a.b")
+        assert_silent(*polls(caught.value))
+        assert caught.value.request_id is None
+    assert_silent(caplog.text)
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
