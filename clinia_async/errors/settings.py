@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from warnings import warn
@@ -101,6 +102,11 @@ def check_call_options(
         raise ConfigError("read_back must be True, False or None")
     if not isinstance(maybe_applied, bool):
         raise ConfigError("maybe_applied must be True or False")
+
+
+def is_async(function: object) -> bool:
+    """Return whether a call of `function` gives a coroutine, which no setting awaits."""
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
 def path_of(name: str, value: object) -> Path:

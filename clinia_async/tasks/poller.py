@@ -30,7 +30,7 @@ from clinia_async.errors import (
     TaskPollError,
     reason_of,
 )
-from clinia_async.errors.settings import Number, named_options
+from clinia_async.errors.settings import Number, is_async, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
@@ -77,6 +77,8 @@ class Polling(EqualByFields):
     def _check_pace(self, attribute: object, pace: object) -> None:
         if not (pace is None or callable(pace) or isinstance(pace, Learner)):
             raise ConfigError("Polling.pace must be a function of a kind and an age, a Learner, or None")
+        if is_async(pace):
+            raise ConfigError("Polling.pace must be a plain function: nothing awaits an async one")
 
 
 class Poller:

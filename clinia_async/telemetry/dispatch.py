@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import fields
 
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import is_async
 from clinia_async.models.open_enum import OpenEnum
 from clinia_async.telemetry.event import Event
 
@@ -141,8 +142,10 @@ def log_as_environment_says() -> None:
 
 
 def observers_of(observers: object) -> Sequence[Observer]:
-    """Return `observers` as a tuple. Raises `ConfigError` unless each can be called."""
+    """Return `observers` as a tuple. Raises `ConfigError` unless each can be called, and is not async."""
     given = tuple(observers) if isinstance(observers, Iterable) else (observers,)
     if not all(map(callable, given)):
         raise ConfigError("Session.observers must be functions that take an event")
+    if any(map(is_async, given)):
+        raise ConfigError("Session.observers must be plain functions: nothing awaits an async one")
     return given

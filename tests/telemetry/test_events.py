@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from clinia_async import (
     Disposition,
     Ingestion,
     Outcome,
+    Polling,
     Ref,
     Session,
     TaskKind,
@@ -148,6 +151,25 @@ def test_a_log_level_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CLINIA_LOG", "loud")
     with pytest.raises(ConfigError, match="CLINIA_LOG must be one of debug, info"):
         Session("w", api_key=KEY)
+
+
+async def async_function(*given: object) -> float:
+    raise AssertionError(given)
+
+
+class AsyncCall:
+    async def __call__(self, *given: object) -> float:
+        raise AssertionError(given)
+
+
+@pytest.mark.parametrize(
+    "function", [async_function, partial(async_function, 1), AsyncCall(), AsyncCall().__call__]
+)
+def test_an_async_function_is_refused_where_nothing_awaits_it(function: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Session\.observers must be plain functions"):
+        Session("w", api_key=KEY, observers=[function])
+    with pytest.raises(ConfigError, match=r"Polling\.pace must be a plain function"):
+        Polling(pace=function)
 
 
 @pytest.mark.parametrize("observers", [3, ["print"], None])
