@@ -8,9 +8,10 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from enum import Enum
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 import orjson
@@ -175,7 +176,7 @@ def _json_of(value: object) -> object:
         return orjson.Fragment(value.text)
     if isinstance(value, date) and _has_json(value):
         return timestamps.text_of_data(value)
-    if is_decimal(value) and math.isfinite(float(value)):  # type: ignore[arg-type]
+    if is_decimal(value) and _is_within_doubles(value):
         return orjson.Fragment(str(value))  # every digit, as a number
     raise TypeError
 
@@ -184,6 +185,11 @@ def is_decimal(value: object) -> bool:
     """Return whether a value is a `Decimal`; the module, which takes a millisecond, is not loaded for it."""
     decimal = sys.modules.get("decimal")  # whoever made one has loaded it
     return decimal is not None and isinstance(value, decimal.Decimal)
+
+
+def _is_within_doubles(number: Any) -> bool:
+    """Return whether a `Decimal` is finite, and not larger than every double."""
+    return number.is_finite() and math.isfinite(float(number))
 
 
 def _has_json(value: date) -> bool:
@@ -232,7 +238,7 @@ def _check_leaf(value: object, path: str) -> None:
         raise InvalidWrite(
             path, "must be a string, number, boolean, null, date, datetime, UUID, enum, list or object"
         )
-    elif not math.isfinite(float(value)):  # type: ignore[arg-type]
+    elif not _is_within_doubles(value):
         raise InvalidWrite(path, "must be a finite number that a double can hold")
 
 
@@ -268,7 +274,7 @@ def exact_float(text: str) -> object:
     """Read a number, as a float; it is a `Decimal` if no double is written so, as for one of twenty digits.
 
     Raises:
-        DecodeError: it is larger than every double.
+        DecodeError: it is larger than every double, or has an exponent that no `Decimal` holds.
     """
     number = float(text)
     if math.isinf(number):
@@ -277,8 +283,10 @@ def exact_float(text: str) -> object:
         return number
     from decimal import Decimal  # noqa: PLC0415  few records have such numbers
 
-    exact = Decimal(text)
-    return number if exact == Decimal(repr(number)) else exact
+    with suppress(ArithmeticError):
+        exact = Decimal(text)
+        return number if exact == Decimal(repr(number)) else exact
+    raise DecodeError("$", "numbers with a smaller exponent")
 
 
 def exact_int(text: str) -> int:

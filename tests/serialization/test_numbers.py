@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clinia_async import UpsertResource, calls
+from clinia_async import DecodeError, InvalidWrite, UpsertResource, calls
 from clinia_async.calls.equality import same_json
 from clinia_async.serialization import exact_json, strict_json
 from tests.factories import session_at
@@ -48,6 +48,40 @@ def test_every_number_is_read_and_written_with_its_value(loads: Any, numbers: li
     fields = ",".join(f'"{index}"{space}:{space}{text}{space}' for index, text in enumerate(numbers))
     for text in (f"[{listed}]", f"{{{fields}}}", *numbers):
         assert exactly(exact_json.dumps(loads(text.encode()))) == exactly(text)
+
+
+ANY_POWER = st.builds(
+    lambda sign, whole, fraction, power: f"{sign}{whole}{fraction}e{power}",
+    st.sampled_from(["", "-"]),
+    WHOLE,
+    st.one_of(st.just(""), DIGITS.map(lambda text: f".{text}")),
+    st.builds(lambda sign, power: sign + power, st.sampled_from(["", "+", "-"]), st.text("09", min_size=1)),
+)
+"""JSON numbers, however far they are from any double."""
+
+
+@pytest.mark.parametrize("loads", [exact_json.loads, strict_json.loads_strictly])
+@given(ANY_POWER)
+@example("1e-0999999999999999999999999999999999999999999999999999")
+@example("0e9999999999999999999999")
+@example("1.5e-999999999999999999999")
+def test_a_number_of_any_power_is_read_as_its_double_or_refused(loads: Any, number: str) -> None:
+    try:
+        found = loads(f'{{"x":{number}}}'.encode())["x"]
+    except DecodeError:
+        return
+    assert float(found) == float(number)
+
+
+@given(st.one_of(st.decimals(allow_nan=True, allow_infinity=True), st.just(Decimal("sNaN"))))
+@example(Decimal("1e999999999999"))
+@example(Decimal("-1e-999999999999"))
+def test_a_decimal_is_written_with_every_digit_or_refused(number: Decimal) -> None:
+    if number.is_finite() and abs(float(number)) < float("inf"):
+        assert exactly(exact_json.dumps({"x": number}))["x"] == number
+    else:
+        with pytest.raises(InvalidWrite, match="finite number"):
+            exact_json.dumps({"x": number})
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
