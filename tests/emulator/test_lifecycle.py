@@ -89,7 +89,9 @@ async def test_no_task_is_left_of_a_request_that_never_came_whole(cut: int, ends
         if ends == "half":
             writer.write_eof()
         if cut > REQUEST.index(b"\r\n\r\n") + 3:
-            assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+            answer = (await reader.readline())[:10]
+            # a connection that its client has ended may be closed before the answer
+            assert answer == b"HTTP/1.1 4" or (ends == "half" and not answer)
         writer.close()
         await writer.wait_closed()
         for _ in range(5):

@@ -21,7 +21,7 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clinia_async import (
@@ -192,6 +192,7 @@ async def test_headers_may_name_the_members_themselves(sheet: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=8))
+@example([("0", "nan"), ("NULL", "\\N")])
 def test_what_python_writes_as_csv_is_read_as_it_was(rows: list[tuple[str, str]]) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([["t", "i", "a", "b"], *(("p", "p1", one, two) for one, two in rows)])
@@ -201,7 +202,8 @@ def test_what_python_writes_as_csv_is_read_as_it_was(rows: list[tuple[str, str]]
         path = Path(folder) / "sheet.csv"
         path.write_bytes(text.getvalue().encode("utf-8", "surrogatepass"))
         mapping = ColumnMapping.parse("type=t,id=i,data.a=a,data.b=b")
-        found = asyncio.run(read_file(path, columns=mapping))  # type: ignore[arg-type]
+        table = TableOptions(null="none")  # texts such as "nan" would be refused otherwise
+        found = asyncio.run(read_file(path, columns=mapping, table=table))  # type: ignore[arg-type]
     assert [each["data"] for each in sent(found)] == [  # type: ignore[index]
         {"a": one, **({"b": two} if two else {})} for one, two in rows
     ]
