@@ -156,7 +156,7 @@ def test_every_cell_of_csv_is_stored(
                 writer.writerow([f"row-{number}", *cells])
         mapping = {f"data.{name}{CSV_COLUMNS[name][0]}": name for name in names}
         encoding = "utf-8" if encoding == "utf-8-sig" else encoding
-        options = TableOptions(delimiter=delimiter, encoding=encoding)
+        options = TableOptions(delimiter=delimiter, encoding=encoding, null="none")
         found = asyncio.run(stored(path, mapping, table=options))
     for number, row in enumerate(rows):
         wanted = {name: value for name, value in row.items() if value is not None}
