@@ -1,7 +1,7 @@
 """Each request of the API as a frozen value that checks itself when it is made.
 
-What an answer to it proves is written in `receipts`, `equality`, `reconciliation`, `conflicts` and
-`error_answers`, and nowhere else.
+What an answer to it proves is written in `receipts`, `equality`, `reconciliation`, `conflicts`,
+`good_answers` and `error_answers`, and nowhere else.
 
 May import models, errors and serialization. Nothing here does I/O, waits or retries.
 

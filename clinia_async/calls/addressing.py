@@ -59,7 +59,7 @@ class DeleteRecord(RecordCall):
     duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[Relationship | Resource]:
-        """The call that no longer finds it."""
+        """The call that no longer finds it. Raises `NotImplementedError` in this base alone."""
         raise NotImplementedError
 
     def request(self) -> Request:

@@ -6,9 +6,9 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
+from clinia_async.calls.good_answers import refuse_more_than_state
 from clinia_async.calls.relationships import CreateRelationship, DeleteRelationship, UpsertRelationship
 from clinia_async.calls.resources import CreateResource, DeleteResource, UpsertResource
-from clinia_async.calls.tasks import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import TargetType, TaskSnapshot, TaskSubmission
@@ -267,6 +267,7 @@ class GetBulkResult(EqualByFields):
         return Request("GET", Host.REGISTRY, self.route, path, query)
 
     def decode_response(self, body: bytes) -> TaskSnapshot:
+        """Decode the state. Raises `ProtocolError` for an answer that is about something else."""
         snapshot = converter.decode(body, TaskSnapshot)
         if snapshot.task_id is None:
             refuse_more_than_state(snapshot, may_have={"bulkId"})

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from attrs import define, evolve, field
 
+from clinia_async.calls.good_answers import refuse_failure_beside
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import Action, SubmissionStatus, TaskSubmission
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter, exact_json
-from clinia_async.serialization.foreign_answers import refuse_failure_beside
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -3,19 +3,17 @@
 A call that adds no field of its own inherits these methods without another `@frozen`.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
+from clinia_async.calls.good_answers import refuse_other_than_deleted
 from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import ProtocolError
-from clinia_async.models import SubmissionStatus
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter
-from clinia_async.serialization.foreign_answers import holds_something
 
 
 @frozen(eq=False, repr=False)
@@ -83,11 +81,4 @@ class Deletion:
             ProtocolError: it says something else, such as that the delete is still to be carried out. Where
                 it was, the next attempt is answered that there is no such entry.
         """
-        found = converter.parse(body) if body.strip() else None
-        if found is not None and not (isinstance(found, Mapping) and self._is_confirmed_by(found)):
-            raise ProtocolError("the answer does not say that the entry was deleted")
-
-    def _is_confirmed_by(self, found: Mapping[str, object]) -> bool:
-        if not holds_something(found) or found.get("status") == SubmissionStatus.PERSISTED:
-            return True
-        return found.get("key") == self.key and not found.get("taskId")
+        refuse_other_than_deleted(converter.parse(body) if body.strip() else None, self.key)

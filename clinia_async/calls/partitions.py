@@ -49,6 +49,7 @@ class GetPartition(CatalogCall):
         return self.build_request("GET")
 
     def decode_response(self, body: bytes) -> Partition:
+        """Decode the partition. Raises `ProtocolError` for an answer that holds no definition of one."""
         found = converter.decode(body, Partition, {"key": self.key})
         self.check_answer(found.key)
         document = exact_json.loads(body)

@@ -12,7 +12,7 @@ from clinia_async.calls.call import (
     path_of,
     require_record,
 )
-from clinia_async.calls.tasks import refuse_more_than_state
+from clinia_async.calls.good_answers import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskStatus, TaskSubmission
@@ -38,6 +38,7 @@ class GetPurge(EqualByFields):
         return Request("GET", Host.REGISTRY, self.route, path, is_poll=True)
 
     def decode_response(self, body: bytes) -> PurgeOperation:
+        """Decode the purge. Raises `ProtocolError` for an answer that is about something else."""
         operation = converter.decode(body, PurgeOperation, {"taskId": self.purge.value})
         if not (operation.collection_type or operation.collection_key or operation.purge_id):
             refuse_more_than_state(operation)

@@ -1,6 +1,5 @@
 """The state of a task."""
 
-from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import ClassVar
 
@@ -13,13 +12,13 @@ from clinia_async.calls.call import (
     path_of,
     segment,
 )
+from clinia_async.calls.good_answers import refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import ProtocolError
-from clinia_async.models import PurgeOperation, TaskSnapshot
+from clinia_async.models import TaskSnapshot
 from clinia_async.models.task_id import TaskId
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter
-from clinia_async.serialization.foreign_answers import holds_something
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)
@@ -41,27 +40,13 @@ class GetTask(EqualByFields):
         return Request("GET", Host.REGISTRY, self.route, path, query, is_poll=True)
 
     def decode_response(self, body: bytes) -> TaskSnapshot:
+        """Decode the state. Raises `ProtocolError` for an answer that is about something else."""
         snapshot = converter.decode(body, TaskSnapshot)
         if snapshot.task_id is None:
             refuse_more_than_state(snapshot)
         elif not self.task.names(snapshot.task_id):
             raise ProtocolError("the answer is about another task")
         return snapshot
-
-
-def refuse_more_than_state(
-    found: TaskSnapshot | PurgeOperation, *, may_have: AbstractSet[str] = frozenset()
-) -> None:
-    """Check an answer that does not name its task: it is taken if it holds nothing else than `may_have`.
-
-    Raises:
-        ProtocolError: it has other fields, as the `{"status": "CANCELLED", "message": ...}` of a gateway.
-    """
-    if isinstance(found, TaskSnapshot) and found.receipts is not None:
-        return  # it is the service's, whatever it adds
-    unknown = found.unknown_fields or {}
-    if holds_something({name: unknown[name] for name in unknown.keys() - may_have}):
-        raise ProtocolError("the answer does not name its task, and is about something else")
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,6 @@ Gateways and frameworks give `{"success": false}` or `{"message": "..."}` with t
 field of an answer may be absent, such an object would pass for a value that has nothing in it.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import get_type_hints
@@ -64,38 +63,6 @@ def refuse_error_in(value: Mapping[str, object]) -> None:
     is_envelope = names_error and any(name in value for name in _ENVELOPE)
     if is_envelope or value.get("error") or value.get("errors"):
         raise ProtocolError("the answer has a good status and holds an error")
-
-
-def refuse_failure_beside(more: Mapping[str, object] | None) -> None:
-    """Check what an answer that says PERSISTED holds besides, such as a list of the operations.
-
-    The names of its fields are not documented. Data of records is not searched.
-
-    Raises:
-        ProtocolError: it says that an operation failed, or is still to be carried out.
-    """
-    for name, part in (more or {}).items():
-        entries = part if isinstance(part, list) else [part]
-        if (_FAILURE.search(name) and part) or any(map(_is_failure, entries)):
-            raise ProtocolError("the answer says PERSISTED, and that an operation was not carried out")
-
-
-_FAILURE = re.compile(r"error|fail", re.IGNORECASE | re.ASCII)
-_NOT_CARRIED_OUT = frozenset(
-    {"FAILURE", "FAILED", "CANCELLED", "PENDING", "IN_REVIEW", "REJECTED", "DROPPED"}
-)
-_FIRST_OF_ERRORS = 400
-
-
-def _is_failure(entry: object) -> bool:
-    if not isinstance(entry, Mapping):
-        return False
-    status = entry.get("status")
-    if isinstance(status, str) and status.upper() in _NOT_CARRIED_OUT:
-        return True
-    if type(status) is int and status >= _FIRST_OF_ERRORS:
-        return True
-    return bool(entry.get("error") or entry.get("errors")) or _is_failure(entry.get("pipelineExecution"))
 
 
 def holds_something(value: Mapping[str, object]) -> bool:

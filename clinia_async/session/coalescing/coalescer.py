@@ -231,8 +231,8 @@ class Coalescer:
         else:
             await self._await_end(batch, self._service.bulk_of(delivery, source, len(batch.writes)))
             return
-        maybe_applied = isinstance(failure, AlreadyExists) and failure.outcome is Outcome.UNKNOWN
-        if maybe_applied or _may_be_of_one(failure):
+        if _may_be_of_one(failure):
+            maybe_applied = failure.outcome is not Outcome.REJECTED
             await asyncio.gather(
                 *(self._send_alone(each, maybe_applied=maybe_applied) for each in batch.writes)
             )
@@ -351,7 +351,9 @@ def _collection(write: KeyedWrite) -> Collection:
 
 
 def _may_be_of_one(failure: CliniaError) -> bool:
-    """Whether one write may have spoilt the others, or there are no bulks where the service is."""
+    """Whether it is of one write, so that the others succeed alone, or there are no bulks at the service."""
+    if isinstance(failure, AlreadyExists):
+        return True
     if not isinstance(failure, ApiError) or failure.outcome is not Outcome.REJECTED:
         return False
     return failure.status not in _OF_THE_SESSION
