@@ -18,6 +18,8 @@ _AS_IN_JSON = "clinia_async.as_in_json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
+    if arguments is None:  # it is the program, and nobody else's hook is replaced
+        sys.excepthook = _report_fault
     _open_closed_streams()
     _escape_what_cannot_be_shown()
     try:
@@ -30,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return run(arguments)
+
+
+def _report_fault(_: type[BaseException], error: BaseException, __: object) -> None:
+    """Print what is a fault of this program: not its text, which may quote a record or a key."""
+    from clinia_async.models.secret import trace_without_text  # noqa: PLC0415  for a fault alone
+
+    print(f"Traceback, without its text:\n{trace_without_text(error)}", file=sys.stderr)  # noqa: T201
 
 
 def _escape_what_cannot_be_shown() -> None:

@@ -33,3 +33,10 @@ def fingerprint(identifier: object) -> str:
     """
     text = str(identifier).encode("utf-8", "surrogatepass")
     return "#" + blake2b(text, key=_SALT, digest_size=4).hexdigest()
+
+
+def trace_without_text(error: BaseException) -> str:
+    """Return where an error was raised and its class: its text may quote a record or a key."""
+    from traceback import format_tb  # noqa: PLC0415  for a fault alone
+
+    return "".join(format_tb(error.__traceback__)) + type(error).__name__

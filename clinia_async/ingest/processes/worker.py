@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +32,7 @@ from clinia_async.ingest.processes.frames import (
 )
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
 from clinia_async.ingest.records.record_stream import RecordStream
+from clinia_async.models.secret import trace_without_text
 from clinia_async.session.session import Session
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
@@ -84,7 +84,7 @@ class _Worker:
         except CliniaError as error:
             end = WorkerEnd(self._state(), error=error)
         except Exception as error:  # noqa: BLE001  the coordinator must hear of it, whatever it is
-            end = WorkerEnd(self._state(), unexpected_error=_without_its_text(error))
+            end = WorkerEnd(self._state(), unexpected_error=trace_without_text(error))
         self._send(end)
 
     def _obey(self, step: Step) -> None:
@@ -119,7 +119,7 @@ class _Worker:
                     self._state(),
                     job.skipped_references,
                     job.error,
-                    None if unexpected is None else _without_its_text(unexpected),
+                    None if unexpected is None else trace_without_text(unexpected),
                 )
 
     def _read(self, skipped_references: Counter[str]) -> RecordStream:
@@ -148,11 +148,6 @@ class _Worker:
             self.output.write(framed(message))
         except BrokenPipeError:
             os._exit(1)  # the coordinator is gone
-
-
-def _without_its_text(error: BaseException) -> str:
-    """Return where an error was raised and its class: its text may quote a record or a key."""
-    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 def _listen(orders: IO[bytes], obey: Callable[[Step], object]) -> None:
