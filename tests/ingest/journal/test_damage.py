@@ -31,7 +31,7 @@ from tests.ingest.running import SOURCE, run, writes
 
 JOB = JobIdentity(SOURCE, "http://127.0.0.1:1", "bulk", "input")
 BITS_APART = int(os.environ.get("BITS_APART", "499"))
-"""With 1 every bit is flipped, which takes longer than a test may: give pytest `--timeout 0`, too."""
+"""With 1 every bit is flipped, which takes a quarter of an hour on a quiet machine."""
 
 
 def chunk_of(first: int, last: int) -> Chunk:
