@@ -26,13 +26,26 @@ from clinia_async.emulator.faults import (
     TruncatedBody,
     Unavailable,
 )
-from clinia_async.emulator.latency import Accepted, Constant, Review
+from clinia_async.emulator.latency import Accepted, Constant, Persisted, Review
 from clinia_async.emulator.routes import ROUTES
 
 _F = TypeVar("_F", bound=Fault)
 _Make = Callable[..., Fault]
 _METHODS = {route.name: route.method for route in ROUTES}
 ROUTE_NAMES = tuple(_METHODS)
+_CHANGES = tuple(name for name, method in _METHODS.items() if method != "GET" and name != "browse")
+_BULKS = ("bulk_relationships", "bulk_resources")
+_SINGLE = tuple(n for n in _CHANGES if n.endswith(("_relationship", "_resource", "_contained")))
+_TASKS = ("get_task", "get_bulk_relationships", "get_bulk_resources")
+
+_ROUTES_OF: dict[type[Fault], tuple[str, ...]] = {
+    LateExecution: _CHANGES,
+    DoubleExecution: _CHANGES,
+    ExecutedAs: (*_SINGLE, *_BULKS, "bundle"),
+    MalformedReceipts: _TASKS,
+    StaleRead: ("get_relationship", "get_resource", *_TASKS),
+}
+"""The routes at which a fault changes anything; one that is not here does so at every route."""
 
 _EVERYWHERE: dict[str, _Make] = {
     "lost-reply": LostReply,
@@ -48,16 +61,13 @@ _EVERYWHERE: dict[str, _Make] = {
     "redirect": partial(ProxyResponse, status=302, location="/login"),
     "byte-order-mark": ByteOrderMark,
 }
-_WRITES: dict[str, _Make] = {"late-execution": LateExecution, "double-execution": DoubleExecution}
+_LATE: dict[str, _Make] = {"late-execution": LateExecution, "double-execution": DoubleExecution}
 _RECEIPTS: dict[str, _Make] = {
     f"receipts-{form}": partial(MalformedReceipts, form=form) for form in RECEIPT_FORMS
 }
 _ONLY: dict[str, tuple[str, ...]] = {
-    **{
-        name: tuple(n for n, method in _METHODS.items() if method != "GET" and n != "browse")
-        for name in _WRITES
-    },
-    **dict.fromkeys(_RECEIPTS, ("get_task", "get_bulk_relationships", "get_bulk_resources")),
+    **dict.fromkeys(_LATE, _CHANGES),
+    **dict.fromkeys(_RECEIPTS, _TASKS),
     "empty-response": tuple(name for name, method in _METHODS.items() if method == "DELETE"),
     "stale-read": ("get_relationship", "get_resource", "get_task"),
     "rejected-in-review": tuple(
@@ -71,7 +81,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
 
 _KINDS: dict[str, _Make] = {
     **_EVERYWHERE,
-    **_WRITES,
+    **_LATE,
     **_RECEIPTS,
     "empty-response": EmptyResponse,
     "stale-read": StaleRead,
@@ -111,13 +121,27 @@ class Faults:
             self.add(fault)
 
     def add(self, fault: _F) -> _F:
-        """Put a fault in force. Raises `ValueError` for a route that does not exist."""
-        self._faults[known_route(fault.route)].append(fault)
+        """Put a fault in force.
+
+        Raises:
+            TypeError: it is no fault.
+            ValueError: its route does not exist, or the fault would change nothing there.
+        """
+        if not isinstance(fault, Fault):
+            raise TypeError("a fault must be made first, such as LostReply(route='bundle')")
+        _check_effect(known_route(fault.route), fault)
+        self._faults[fault.route].append(fault)
         self.has_stale_reads |= isinstance(fault, StaleRead)
         return fault
 
     def add_step(self, route: str, step: Fault | None) -> None:
-        """Add what happens to the next request of a route that has no step yet; None is no fault."""
+        """Add what happens to the next request of a route that has no step yet; None is no fault.
+
+        Raises:
+            ValueError: the route does not exist, or the step would change nothing there.
+        """
+        if step is not None:
+            _check_effect(known_route(route), step)
         self._steps[known_route(route)].append(step)
         self.has_stale_reads |= isinstance(step, StaleRead)
 
@@ -189,9 +213,22 @@ def chaos() -> Iterator[Fault]:
             yield make(route=route, probability=_CHAOS_PROBABILITY, **more)
 
 
+def _check_effect(route: str, fault: Fault) -> None:
+    """Raise `ValueError` for a fault that would change nothing at a route: its test would say nothing."""
+    routes = next((names for kind, names in _ROUTES_OF.items() if isinstance(fault, kind)), ROUTE_NAMES)
+    if route not in routes:
+        raise ValueError(f"this changes nothing at {route}: it is for {', '.join(routes)}")
+    if not isinstance(fault, ExecutedAs):
+        return
+    if route in _BULKS and isinstance(fault.plan.mode, Persisted):
+        raise ValueError("a bulk is always accepted, and never executed at once: leave this step out")
+    if route in _SINGLE and fault.plan.failure is not None and fault.plan.failure.operation is not None:
+        raise ValueError("a single write has no operations: leave `operation` out")
+
+
 def known_route(route: str) -> str:
     """Return the name of a route as it is; a `ValueError` that lists them for any other text."""
-    if route not in _METHODS:
+    if route not in ROUTE_NAMES:
         raise ValueError(f"no route is called {route!r}; there are {', '.join(ROUTE_NAMES)}")
     return route
 

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeVar, get_args
+from typing import ClassVar, Literal, NoReturn, Self, TypeVar
 
 from aiohttp import web
-from attrs import define, field
+from attrs import Attribute, define, field
 from attrs.converters import optional
 
 from clinia_async.emulator.access import AccessPolicy
@@ -31,13 +31,14 @@ from clinia_async.emulator.handlers.records import RelationshipsApi, ResourcesAp
 from clinia_async.emulator.handlers.sources import SourceApi
 from clinia_async.emulator.handlers.submissions import Submissions
 from clinia_async.emulator.inspection import COUNTS_PATH, Inspection, Page
-from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted
+from clinia_async.emulator.latency import Constant, Latency, Mode, Persisted, check_latency, is_mode
 from clinia_async.emulator.routes import Api, Router
 from clinia_async.emulator.script import Script
 from clinia_async.emulator.server import Server, close_server
 from clinia_async.emulator.settings import Settings
 from clinia_async.emulator.store.records import Stored
 from clinia_async.emulator.store.registry import Registry
+from clinia_async.emulator.validators import InstanceOf, Number, OneOf, Text
 
 _T = TypeVar("_T")
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -49,8 +50,27 @@ _GRACE = 1.0
 """Seconds that requests under way get when the emulator closes."""
 
 
+Window = Literal["off", "counts", "contents"]
+
+
 def _own(modes: Mapping[str, Mode]) -> dict[str, Mode]:
+    if not isinstance(modes, Mapping):
+        raise ValueError(  # noqa: TRY004  a wrong value, as others
+            "modes must be a mapping of types to modes, such as {'treats': Accepted()}"
+        )
     return dict(modes)
+
+
+def _are_modes(_: object, attribute: "Attribute[dict[str, Mode]]", modes: dict[str, Mode]) -> None:
+    for type_, mode in modes.items():
+        Text().check(f"a type in {attribute.name}", type_)
+        is_mode(None, attribute, mode)
+
+
+def _refuse(_: object, attribute: "Attribute[_T]", __: object) -> NoReturn:
+    raise AttributeError(
+        f"{attribute.name} is decided when an emulator is made: Emulator({attribute.name}=...)"
+    )
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -68,55 +88,57 @@ class Emulator:
     default_dialect: ClassVar[Dialect] = "documented"
     """The dialect of emulators that are given none, so that a whole test run can use another one."""
 
-    data: Path | None = field(default=None, converter=optional(Path))
+    data: Path | None = field(default=None, converter=optional(Path), on_setattr=_refuse)
     """A file that keeps everything across restarts; without it, memory."""
 
-    _key: str | None = field(default=None, alias="key")
-    host: str = "127.0.0.1"
-    port: int = 0
+    _key: str | None = field(default=None, alias="key", validator=InstanceOf(str, optional=True))
+    host: str = field(default="127.0.0.1", validator=InstanceOf(str), on_setattr=_refuse)
+    port: int = field(default=0, validator=Number(least=0, most=65535, whole=True), on_setattr=_refuse)
     """0 picks a free one, which `url` shows."""
 
-    seed: int = 0
+    seed: int = field(default=0, validator=Number(whole=True), on_setattr=_refuse)
     """Decides the ids that the registry makes, the latencies, and which requests meet the faults."""
 
-    default: Mode = field(factory=Persisted)
+    default: Mode = field(factory=Persisted, validator=is_mode)
     """How single writes of types that are not in `modes` are executed."""
 
-    modes: dict[str, Mode] = field(factory=dict, converter=_own)
+    modes: dict[str, Mode] = field(factory=dict, converter=_own, validator=_are_modes)
     """How single writes are executed, by type of relationship or resource."""
 
-    bulk: Latency = field(factory=lambda: Constant(0.05))
+    bulk: Latency = field(factory=lambda: Constant(0.05), validator=check_latency)
     """How long bulks take; they are always accepted."""
 
-    bundle: Mode = field(factory=Persisted)
+    bundle: Mode = field(factory=Persisted, validator=is_mode)
     """How bundles are executed. The guide says at once, the reference page allows both."""
 
-    purge: Latency = field(factory=lambda: Constant(0.05))
+    purge: Latency = field(factory=lambda: Constant(0.05), validator=check_latency)
     """How long purges take; they are always accepted."""
 
-    chaos: int | None = None
+    chaos: int | None = field(default=None, validator=Number(whole=True, optional=True), on_setattr=_refuse)
     """A seed of its own for the faults, and faults of every kind on every route to begin with, each
     seldom; it opens the inspection, too. After a restart the same seed plays the same faults again."""
 
-    dialect: Dialect = field(factory=lambda: Emulator.default_dialect)
+    dialect: Dialect = field(
+        factory=lambda: Emulator.default_dialect, validator=OneOf(Dialect), on_setattr=_refuse
+    )
     """How answers are written: as the pages show them, or as a service in Go writes them, with null for
     every list that is empty and every field that is absent."""
 
-    recording: bool = False
+    recording: bool = field(default=False, validator=InstanceOf(bool), on_setattr=_refuse)
     """Whether `received` keeps every request, its body included."""
 
-    inspection: bool = False
+    inspection: bool = field(default=False, validator=InstanceOf(bool), on_setattr=_refuse)
     """Whether `GET /emulator`, with the key, answers with counts: for an emulator in another process."""
 
-    window: Literal["off", "counts", "contents"] = "off"
+    window: Window = field(default="off", validator=OneOf(Window), on_setattr=_refuse)
     """Whether a browser can open `window_url`, a page that shows live what the emulator holds: counts,
     requests, partitions, and the latest tasks with their receipts; with `contents`, the data of the latest
     records, too. Anybody who knows the address can open it."""
 
-    patience: float = 0.0
+    patience: float = field(default=0.0, validator=Number(least=0), on_setattr=_refuse)
     """Seconds that `start()` keeps trying while another process still has the port or the file."""
 
-    settings: Settings = field(factory=Settings)
+    settings: Settings = field(factory=Settings, validator=InstanceOf(Settings), on_setattr=_refuse)
     requests: "Counter[str]" = field(init=False, factory=Counter)
     """Requests so far by route name, refused ones included."""
 
@@ -129,8 +151,6 @@ class Emulator:
     _initial: tuple[Mode, dict[str, Mode], Latency, Mode, Latency] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.dialect not in get_args(Dialect):
-            raise ValueError(f"dialect must be one of {', '.join(get_args(Dialect))}")
         if not _is_loopback(self.host) and len(self._key or "") < _SHORTEST_KEY:
             raise ValueError(
                 f"beyond loopback the emulator needs a key of {_SHORTEST_KEY} characters or more"

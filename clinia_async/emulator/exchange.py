@@ -10,7 +10,8 @@ from orjson import loads
 
 from clinia_async.emulator.bodies.strict_json import decode
 from clinia_async.emulator.errors import ApiError
-from clinia_async.emulator.latency import Mode
+from clinia_async.emulator.latency import Mode, Persisted, is_mode
+from clinia_async.emulator.validators import InstanceOf, Number
 
 KEY_HEADER = istr("X-Clinia-API-Key")
 
@@ -27,11 +28,17 @@ class Failure(NamedTuple):
 class Plan:
     """How one write is executed, instead of as the emulator is set."""
 
-    mode: Mode
-    polls: int | None = None
+    mode: Mode = field(validator=is_mode)
+    polls: int | None = field(default=None, validator=Number(least=0, whole=True, optional=True))
     """Polls that see an accepted write pending before it is executed; without it, its latency counts."""
 
-    failure: Failure | None = None
+    failure: Failure | None = field(default=None, validator=InstanceOf(Failure, optional=True))
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.mode, Persisted) and (self.polls is not None or self.failure is not None):
+            raise ValueError("a write that is executed at once is not polled, and does not fail later")
+        if self.failure is not None:
+            Number(least=0, whole=True, optional=True).check("the failing operation", self.failure.operation)
 
 
 @define(eq=False)

@@ -9,17 +9,27 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
-from attrs import evolve, field, frozen, validators
+from attrs import Attribute, evolve, field, frozen
 from orjson import dumps, loads
 
 from clinia_async.emulator.errors import ApiError
 from clinia_async.emulator.exchange import Plan, Reply, Request
 from clinia_async.emulator.server import refusal
+from clinia_async.emulator.validators import STATUS, InstanceOf, Number, OneOf, Text
 
 Change = Callable[[object], object]
 """Changes the document of an answer."""
 
-_not_negative = validators.ge(0.0)
+_SHARE = Number(least=0, most=1)
+_SECONDS = Number(least=0)
+_FLAG = InstanceOf(bool)
+
+
+def _is_retry_after(_: object, attribute: "Attribute[float | str | None]", value: float | str | None) -> None:
+    if not isinstance(value, str):
+        Number(least=0, optional=True)(None, attribute, value)
+    elif not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{attribute.name} must be a text that a header can hold")
 
 
 @frozen(kw_only=True)
@@ -42,10 +52,10 @@ class Fault:
     route: str
     """The name of the route it applies to, such as `create_relationship`."""
 
-    times: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    times: int | None = field(default=None, validator=Number(least=1, whole=True, optional=True))
     """How often it applies before it is used up; None for no end."""
 
-    probability: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
+    probability: float = field(default=1.0, validator=_SHARE)
     executed: bool = field(default=False, init=False)
     """Whether the request is executed before the client sees the fault."""
 
@@ -87,7 +97,7 @@ class TruncatedBody(Fault):
 class TooManyRequests(Fault):
     """429, and nothing was executed."""
 
-    retry_after: int | str | None = None
+    retry_after: float | str | None = field(default=None, validator=_is_retry_after)
     """Seconds or an HTTP date; a string is sent as it is, nonsense included."""
 
     def play(self, attempt: Attempt) -> Reply | None:
@@ -98,8 +108,8 @@ class TooManyRequests(Fault):
 class Unavailable(Fault):
     """503, before or after the request was executed."""
 
-    retry_after: int | str | None = None
-    executed: bool = False
+    retry_after: float | str | None = field(default=None, validator=_is_retry_after)
+    executed: bool = field(default=False, validator=_FLAG)
 
     def play(self, attempt: Attempt) -> Reply | None:
         if self.executed:
@@ -107,18 +117,21 @@ class Unavailable(Fault):
         return _later(503, "unavailable", self.retry_after)
 
 
+Content = Literal["html", "json"]
+
+
 @frozen(kw_only=True, eq=False)
 class ProxyResponse(Fault):
     """The answer of a gateway, firewall or load balancer between client and service."""
 
-    status: int = 502
-    content: Literal["html", "json"] = "html"
+    status: int = field(default=502, validator=STATUS)
+    content: Content = field(default="html", validator=OneOf(Content))
     """A page for people, or JSON that is not the service's envelope."""
 
-    location: str | None = None
+    location: str | None = field(default=None, validator=Text(optional=True))
     """Where a redirect leads."""
 
-    executed: bool = False
+    executed: bool = field(default=False, validator=_FLAG)
 
     def play(self, attempt: Attempt) -> Reply | None:
         if self.executed:
@@ -160,7 +173,7 @@ class ByteOrderMark(Fault):
 class LateExecution(Fault):
     """The connection ends without a byte of answer, and the request is executed seconds later."""
 
-    seconds: float = field(default=2.0, validator=_not_negative)
+    seconds: float = field(default=2.0, validator=_SECONDS)
 
     def play(self, attempt: Attempt) -> Reply | None:
         attempt.execute_later(attempt.request, self.seconds)
@@ -171,8 +184,8 @@ class LateExecution(Fault):
 class DoubleExecution(Fault):
     """The request is executed, and again seconds later; its answer may be lost."""
 
-    seconds: float = field(default=1.0, validator=_not_negative)
-    lost: bool = False
+    seconds: float = field(default=1.0, validator=_SECONDS)
+    lost: bool = field(default=False, validator=_FLAG)
     executed: bool = field(default=True, init=False)
 
     def play(self, attempt: Attempt) -> Reply | None:
@@ -188,7 +201,7 @@ class StaleRead(Fault):
     The emulator remembers earlier states from the moment on at which the first such fault is added.
     """
 
-    seconds: float = field(default=2.0, validator=_not_negative)
+    seconds: float = field(default=2.0, validator=_SECONDS)
     executed: bool = field(default=True, init=False)
 
     def play(self, attempt: Attempt) -> Reply | None:
@@ -223,8 +236,8 @@ RECEIPT_FORMS: tuple[ReceiptForm, ...] = (
 class MalformedReceipts(Fault):
     """Receipts of a task are not as documented, in one of several forms."""
 
-    form: ReceiptForm = field(default="null-details", validator=validators.in_(RECEIPT_FORMS))
-    share: float = field(default=1.0, validator=[_not_negative, validators.le(1.0)])
+    form: ReceiptForm = field(default="null-details", validator=OneOf(ReceiptForm))
+    share: float = field(default=1.0, validator=_SHARE)
     """Of the receipts that are malformed, drawn by the seed; the others stay as they are."""
 
     executed: bool = field(default=True, init=False)
@@ -271,7 +284,7 @@ class MalformedReceipts(Fault):
 class ExecutedAs(Fault):
     """The write is executed in another way than the emulator is set to: no fault of the wire."""
 
-    plan: Plan
+    plan: Plan = field(validator=InstanceOf(Plan))
     executed: bool = field(default=True, init=False)
 
     def play(self, attempt: Attempt) -> Reply | None:
@@ -282,14 +295,14 @@ class ExecutedAs(Fault):
 class Refusal(Fault):
     """An error of the service, in its envelope; nothing was executed."""
 
-    type: str = "FAILED_PRECONDITION"
-    status: int = 400
-    message: str = "refused, as the emulator is set"
+    type: str = field(default="FAILED_PRECONDITION", validator=Text())
+    status: int = field(default=400, validator=STATUS)
+    message: str = field(default="refused, as the emulator is set", validator=Text())
 
     def play(self, attempt: Attempt) -> Reply | None:
         return refusal(ApiError(self.type, self.message, code=self.status))
 
 
-def _later(code: int, message: str, retry_after: int | str | None) -> Reply:
+def _later(code: int, message: str, retry_after: float | str | None) -> Reply:
     reply = refusal(ApiError(None, message, code=code))
     return reply if retry_after is None else evolve(reply, headers={"Retry-After": str(retry_after)})

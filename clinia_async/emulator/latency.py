@@ -2,20 +2,33 @@
 
 import math
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeVar, runtime_checkable
 
 from attrs import Attribute, field, frozen
 
+from clinia_async.emulator.validators import InstanceOf, Number
 
-def _duration(_: object, attribute: "Attribute[float]", value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{attribute.name} must be finite and not negative")
+T = TypeVar("T")
+
+_duration = Number(least=0)
 
 
+@runtime_checkable
 class Latency(Protocol):
     def draw(self, random: Random, /) -> float:
         """Return seconds of the event loop's clock."""
         ...
+
+
+def check_latency(_: object, attribute: "Attribute[T]", value: T) -> None:
+    """Raise `ValueError` for what is no latency, such as a number of seconds."""
+    _check_latency(attribute.name, value)
+
+
+def _check_latency(name: str, value: object) -> None:
+    if isinstance(value, type) or not isinstance(value, Latency):
+        rule = "must be a latency, such as Constant(0.05)"
+        raise ValueError(f"{name} {rule}, not {type(value).__name__}")  # noqa: TRY004  as every wrong value
 
 
 @frozen
@@ -45,8 +58,10 @@ class Mixture:
 
     @parts.validator
     def _check(self, _: object, parts: tuple[tuple[float, Latency], ...]) -> None:
-        weights = [weight for weight, _ in parts]
-        if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
+        for weight, latency in parts:
+            _duration.check("each of the weights", weight)
+            _check_latency("each of the parts", latency)
+        if not sum(weight for weight, _ in parts) > 0:
             raise ValueError("a mixture needs weights that are not negative and not all zero")
 
     def draw(self, random: Random, /) -> float:
@@ -74,7 +89,7 @@ class Accepted:
     CANCELLED, although the first one did create the record.
     """
 
-    latency: Latency = Constant(0.2)
+    latency: Latency = field(default=Constant(0.2), validator=check_latency)
 
 
 @frozen
@@ -85,12 +100,15 @@ class Review:
     task. Either way its receipt says SUCCESS; only what was approved is stored.
     """
 
-    latency: Latency = Constant(0.0)
-    approved: bool | None = None
+    latency: Latency = field(default=Constant(0.0), validator=check_latency)
+    approved: bool | None = field(default=None, validator=InstanceOf(bool, optional=True))
     """The decision that a reviewer makes right after the latency; without it, the write waits."""
 
 
 Mode = Persisted | Accepted | Review
+
+is_mode = InstanceOf(Persisted, Accepted, Review)
+"""A validator of fields that hold a mode."""
 
 
 def from_text(text: str) -> Latency:

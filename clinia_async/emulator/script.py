@@ -23,6 +23,7 @@ from clinia_async.emulator.faults import (
     Unavailable,
 )
 from clinia_async.emulator.latency import Accepted, Constant, Mode, Persisted, Review
+from clinia_async.emulator.validators import Number, Text
 
 
 @frozen
@@ -30,14 +31,20 @@ class Script:
     """Steps for the next requests of one route: each step is used by one request, in order.
 
     Every method adds one step and returns the script, so that steps can be chained:
-    `emulator.on("create_relationship").accept(polls=2).lose_reply().fail()`.
+    `emulator.on("create_relationship").accept(polls=2).lose_reply().fail()`. A step that would change nothing
+    at the route, such as `read_stale` of a write, is a `ValueError`.
     """
 
     _faults: Faults
     _route: str
 
     def succeed(self, times: int = 1) -> Self:
-        """Answer as without a script, so many times."""
+        """Answer as without a script, so many times.
+
+        Raises:
+            ValueError: `times` is no whole number of 1 or more.
+        """
+        Number(least=1, whole=True).check("times", times)
         for _ in range(times):
             self._faults.add_step(self._route, None)
         return self
@@ -47,7 +54,11 @@ class Script:
         return self._as(Persisted())
 
     def accept(self, *, polls: int | None = None, seconds: float = 0.0) -> Self:
-        """Accept the write; it is executed after so many polls that saw it pending, or after seconds."""
+        """Accept the write; it is executed after so many polls that saw it pending, or after seconds.
+
+        Raises:
+            ValueError: both are given, or one is out of its range.
+        """
         return self._as(Accepted(Constant(seconds)), polls=polls)
 
     def fail(
@@ -62,8 +73,13 @@ class Script:
 
         Args:
             operation: the number of the failing operation of a bulk or bundle, counted from 1;
-                without it, all fail.
+                without it, all fail. A request that has fewer operations is refused.
+
+        Raises:
+            ValueError: both `polls` and `seconds` are given, or an argument is out of its range.
         """
+        Number(least=1, whole=True, optional=True).check("operation", operation)
+        Text().check("type", type)
         failure = Failure(type, None if operation is None else operation - 1)
         return self._as(Accepted(Constant(seconds)), polls=polls, failure=failure)
 
@@ -95,11 +111,11 @@ class Script:
         """Execute the request; its answer ends in the middle."""
         return self._add(TruncatedBody(route=self._route))
 
-    def throttle(self, retry_after: int | str | None = None) -> Self:
+    def throttle(self, retry_after: float | str | None = None) -> Self:
         """Answer 429; nothing is executed."""
         return self._add(TooManyRequests(route=self._route, retry_after=retry_after))
 
-    def unavailable(self, retry_after: int | str | None = None, *, executed: bool = False) -> Self:
+    def unavailable(self, retry_after: float | str | None = None, *, executed: bool = False) -> Self:
         """Answer 503."""
         return self._add(Unavailable(route=self._route, retry_after=retry_after, executed=executed))
 
@@ -124,6 +140,8 @@ class Script:
         return self._add(MalformedReceipts(route=self._route, form=form))
 
     def _as(self, mode: Mode, *, polls: int | None = None, failure: Failure | None = None) -> Self:
+        if polls is not None and isinstance(mode, Accepted) and mode.latency != Constant(0.0):
+            raise ValueError("polls and seconds exclude each other: give one of them")
         plan = Plan(mode=mode, polls=polls, failure=failure)
         return self._add(ExecutedAs(route=self._route, plan=plan))
 

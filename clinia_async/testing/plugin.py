@@ -92,6 +92,8 @@ def _served(config: pytest.Config, marker: pytest.Mark | None = None) -> Iterato
 
     chosen = {"chaos": config.getoption("clinia_chaos"), "dialect": config.getoption("clinia_dialect")}
     given = {} if marker is None else marker.kwargs
+    if marker is not None and marker.args:
+        raise pytest.UsageError("the marker clinia takes options by name, such as clinia(dialect='go')")
     unknown = given.keys() - signature(Emulator).parameters.keys()
     if unknown:
         known = ", ".join(signature(Emulator).parameters)

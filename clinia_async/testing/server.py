@@ -21,6 +21,9 @@ class EmulatorServer:
     emulator that are plain attributes, such as `default`, are set on `emulator`.
     """
 
+    # so that `server.default = ...`, which would change nothing, is an error
+    __slots__ = ("__weakref__", "_loop", "_thread", "emulator")
+
     def __init__(self, emulator: Emulator | None = None) -> None:
         """Serve an emulator that is not running yet; without one, an emulator that records requests."""
         self.emulator = Emulator(recording=True) if emulator is None else emulator

@@ -178,3 +178,19 @@ def test_it(clinia_emulator):
     )
     assert ran.returncode == 1
     assert said in ran.stdout
+
+
+def test_the_marker_takes_no_argument_without_a_name(tmp_path: Path) -> None:
+    """It would be passed over, and the test would run with another emulator than it says."""
+    ran = run(
+        tmp_path,
+        """
+import pytest
+
+@pytest.mark.clinia("go")
+def test_it(clinia_emulator):
+    pass
+""",
+    )
+    assert ran.returncode != 0
+    assert "clinia(dialect='go')" in ran.stdout + ran.stderr

@@ -143,7 +143,9 @@ def test_work_may_take_long_and_a_step_that_hangs_is_named(
     assert ended.wait(PATIENCE), "it is not left to run on"
     limits: list[object] = []
     run = server._run
-    monkeypatch.setattr(server, "_run", lambda work, limit: [limits.append(limit), run(work, limit=limit)])
+    monkeypatch.setattr(
+        EmulatorServer, "_run", lambda _, work, limit: [limits.append(limit), run(work, limit=limit)]
+    )
     server.run(_create)
     assert limits == [None]
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from attrs import frozen
 
 from clinia_async.emulator.bodies.operation import APPROVED, REJECTED, REVIEWED, Operation
+from clinia_async.emulator.errors import ApiError
 from clinia_async.emulator.exchange import Answer, Plan
 from clinia_async.emulator.latency import Latency, Mode, Persisted, Review
 from clinia_async.emulator.settings import Settings
@@ -92,10 +93,12 @@ def _for_review(operations: list[Operation], mode: Mode) -> list[Operation]:
 
 
 def _planned(operations: list[Operation], plan: Plan | None) -> list[Operation]:
-    """Return the operations, failing as planned."""
+    """Return the operations, failing as planned. Raises `ApiError` if there is none to fail."""
     if plan is None or plan.failure is None:
         return operations
     type_, failing = plan.failure
+    if failing is not None and failing >= len(operations):
+        raise ApiError("INVALID_ARGUMENT", "the script fails an operation that this request does not have")
     error = (type_, "the operation failed, as the emulator is set")
     return [
         one._replace(refusal=error) if failing in (None, index) else one
