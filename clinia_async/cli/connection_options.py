@@ -39,6 +39,12 @@ class Connection:
         """Whether an option says where the service is, or with which key."""
         return not (self.workspace is None and self.base_url is None and self.api_key_file is None)
 
+    @property
+    def key_files(self) -> tuple[Path, ...]:
+        """The file of the key, if it is in one."""
+        file = self.api_key_file
+        return () if file is None or file == Path("-") else (file,)
+
     def session(self, settings: SessionSettings | None = None) -> "clinia.Session":
         """Return a new session. Raises `ConfigError`, in the words of the command line."""
         return clinia.Session.from_env(**self.arguments(settings))  # type: ignore[arg-type]
@@ -110,6 +116,12 @@ def _require(ctx: click.Context, option: click.Parameter, value: str | None) -> 
     if value is None:  # what a default returns is not missing to click
         raise click.MissingParameter(ctx=ctx, param=option)
     return value
+
+
+def profile_files() -> tuple[Path, ...]:
+    """Return the file that `CLINIA_PROFILE` names, if there is one."""
+    named = os.environ.get("CLINIA_PROFILE", "").strip()
+    return (Path(named),) if named else ()
 
 
 def _source_of_profile() -> str | None:

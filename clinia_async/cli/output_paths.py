@@ -1,7 +1,9 @@
 """The files that a command writes, checked before it starts."""
 
 import os
+import stat
 import sys
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +21,45 @@ _NO_FOLDER = "its folder does not exist or cannot be written to; name a file els
 
 Files = tuple[Path, ...] | None
 """The files that are read; None for standard input."""
+
+
+_OF_JOURNAL = ("", "-wal", "-shm", "-journal", "-count")
+_OF_EMULATOR = tuple(f".emulator{ending}" for ending in ("", "-wal", "-shm", "-journal"))
+
+
+def files_of_journal(journal: Path) -> Iterator[Path]:
+    """Yield the files that a journal takes, or the folder, with those of an emulator beside it."""
+    for ending in (*_OF_JOURNAL, *_OF_EMULATOR):
+        yield journal.with_name(journal.name + ending)
+
+
+def check_apart(named: Iterable[tuple[str, Iterable[Path]]]) -> None:
+    """Raise `click.BadParameter` for an option that names a file which another one reads or writes.
+
+    Each would replace what the other has written. `named` are the options with their files; what is in a
+    folder that one of them writes to is its own, too.
+    """
+    taken: dict[object, str] = {}
+    for option, files in named:
+        for place in [place for file in files for place in _places_of(file)]:
+            inside = (place, *place.parents) if isinstance(place, Path) else (place,)
+            other = next((taken[each] for each in inside if each in taken), None)
+            if other is not None:
+                reason = "is named twice" if other == option else f"is, or belongs to, the file of {other}"
+                raise click.BadParameter(f"{reason}; name another one.", param_hint=f"'{option}'")
+            taken[place] = option
+
+
+def _places_of(file: Path) -> Iterator[Path | tuple[int, int]]:
+    """Yield what is one for all names of a file. What is no file, such as a terminal, may have many users."""
+    try:
+        found = file.stat() if os.path.lexists(file) else None
+        if found is not None and stat.S_ISREG(found.st_mode):
+            yield found.st_dev, found.st_ino
+    except OSError:  # it is in a folder that cannot be looked into, and refused for that
+        return
+    if found is None or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        yield Path(os.path.realpath(file.parent), file.name)
 
 
 def default_dead_letter_path(files: Files) -> Path:

@@ -12,7 +12,7 @@ import clinia_async as clinia
 from clinia_async.cli.connection_options import api_key_file_option, read_key, source_option
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.output import report_option
-from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.output_paths import check_apart, check_output_path
 from clinia_async.cli.param_types import FILE_PATH
 from clinia_async.cli.running import run_command
 
@@ -76,6 +76,9 @@ def doctor(
         raise click.UsageError("--collection needs --source.")
     if profile is not None:
         check_output_path(profile, (), "--write-profile")
+        check_apart(
+            [("--api-key-file", [api_key_file] if api_key_file else []), ("--write-profile", [profile])]
+        )
     if not (workspace or base_urls):
         workspace, base_urls = _service_of_environment()
     key = _key(api_key_file)

@@ -9,16 +9,23 @@ from pathlib import Path
 import click
 
 import clinia_async as clinia
-from clinia_async.cli.connection_options import Connection, connection_options, source_option
+from clinia_async.cli.connection_options import (
+    Connection,
+    connection_options,
+    profile_files,
+    source_option,
+)
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.input_files import STANDARD_INPUT, files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.output import report_option
 from clinia_async.cli.output_paths import (
+    check_apart,
     check_journal_path,
     check_output_path,
     check_report_path,
     default_dead_letter_path,
+    files_of_journal,
 )
 from clinia_async.cli.param_types import (
     ANY_PATH,
@@ -219,6 +226,17 @@ def ingest(
     _check_processes(processes, connection, paths, input_options, journal)
     for report in reports:
         check_report_path(report, paths)
+    letters = [dead_letter_path.with_name(f"{dead_letter_path.name}{part}") for part in _parts(processes)]
+    check_apart(
+        [
+            ("FILE", paths or ()),
+            ("--api-key-file", connection.key_files),
+            ("CLINIA_PROFILE", profile_files()),
+            ("--journal", () if journal is None else files_of_journal(journal)),
+            ("--dead-letters", letters),
+            *(("--report", [report]) for report in reports),
+        ]
+    )
     request = IngestRequest(
         files=paths,
         source=source,
@@ -241,6 +259,11 @@ def ingest(
         output=output,
     )
     return run_command(lambda signals: ingest_file(request, signals))
+
+
+def _parts(processes: int) -> list[str]:
+    """Return the endings of the files of dead letters: each of several processes has one of its own."""
+    return ["", *(f".part-{number}" for number in range(processes if processes > 1 else 0))]
 
 
 def _check_connection(connection: Connection, paths: tuple[Path, ...] | None, *, emulator: bool) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from clinia_async.cli.connection_options import source_option
+from clinia_async.cli.connection_options import profile_files, source_option
 from clinia_async.cli.exit_codes import EPILOG
 from clinia_async.cli.input_files import files_argument, input_files
 from clinia_async.cli.input_options import INPUT_HELP, InputOptions, input_options
 from clinia_async.cli.output import report_option
-from clinia_async.cli.output_paths import check_output_path
+from clinia_async.cli.output_paths import check_apart, check_output_path
 from clinia_async.cli.param_types import FILE_PATH
 from clinia_async.cli.running import run_command
 
@@ -48,5 +48,6 @@ def validate(
     paths = input_files(files)
     if dead_letters is not None:
         check_output_path(dead_letters, paths, "--dead-letters")
+        check_apart([("CLINIA_PROFILE", profile_files()), ("--dead-letters", [dead_letters])])
     request = ValidateRequest(paths, source or "source", input_options, dead_letters, output)
     return run_command(lambda _: validate_file(request))

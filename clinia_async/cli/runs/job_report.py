@@ -1,6 +1,7 @@
 """The report of a job: as text, as one JSON object, and in the files that `--report` names."""
 
 import json
+import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -180,7 +181,7 @@ def write_report(result: RunResult, path: Path) -> None:
         "timeline": list(result.timeline),
     }
     # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
-    draft = path.with_name(f"{path.name}.part")
+    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")  # a name that nobody else has
     try:
         text = _rendered(fields, path)
         if path.exists() and not path.is_file():

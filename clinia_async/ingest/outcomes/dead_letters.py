@@ -40,13 +40,18 @@ class DeadLetters:
     them, and is not read without them.
 
     Raises:
-        ConfigError: `path` is no regular file of this user.
+        ConfigError: `path` is no regular file of this user, or one that holds what is no dead letter.
     """
 
     def __init__(self, path: Path | str, *, options: Mapping[str, str] | None = None) -> None:
         self.path = path_of("path", path)
         self.options: Mapping[str, str] = {} if options is None else options
         _check(self.path)
+        if _holds_other_things(self.path):
+            raise ConfigError(
+                "the file of the dead letters holds something else, which would be lost: name another, or"
+                " move it away"
+            )
         self.count = 0
         self._file: IO[bytes] | None = None
         self._failure: OSError | None = None
@@ -124,8 +129,9 @@ def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) ->
         DeadLetters(path).close(all_landed=all_landed)
         return 0
     count = 0
+    joined = _made(path)
     try:
-        with _made(path) as file:
+        with joined as file:
             for part in there:
                 with part.open("rb") as letters:
                     for letter in letters:
@@ -202,6 +208,8 @@ def _check(path: Path) -> None:
 def _made(path: Path) -> IO[bytes]:
     """Make the file anew under another name first: 0600 whatever was there, and no link is followed."""
     _check(path)
+    if _holds_other_things(path):  # which came there since the start
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
     file = os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
     try:
@@ -230,6 +238,16 @@ def _cut_to_whole_lines(file: FileIO) -> int:
         position += len(piece)
     file.truncate(end)
     return count
+
+
+def _holds_other_things(path: Path) -> bool:
+    """Whether a file is there that is neither empty nor of a previous run, as far as that can be read."""
+    try:
+        return path.stat().st_size > 0 and not _holds_dead_letters(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _holds_dead_letters(path: Path) -> bool:

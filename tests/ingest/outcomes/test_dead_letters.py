@@ -35,7 +35,7 @@ from clinia_async import (
 )
 from clinia_async.emulator import Constant, Emulator
 from clinia_async.ingest.file_job import FileJob
-from clinia_async.ingest.outcomes.dead_letters import PREFIX, dead_letter
+from clinia_async.ingest.outcomes.dead_letters import PREFIX, dead_letter, join_dead_letters
 from clinia_async.ingest.records.record import Record
 from tests.ingest.journal.test_disk_trouble import files_limited_to
 from tests.ingest.reading import good, read_file, read_line
@@ -118,13 +118,14 @@ def test_the_file_is_its_owners_alone_and_follows_no_link(tmp_path: Path) -> Non
 def test_a_file_that_was_there_is_replaced_and_not_written_into(tmp_path: Path) -> None:
     """What others may read, or know by another name, holds no record afterwards."""
     path, other = tmp_path / "dead.ndjson", tmp_path / "other"
-    path.write_text("what was there")
+    there = dead_letter(outcome_of(GOOD)) * 2
+    path.write_bytes(there)
     path.chmod(0o666)
     other.hardlink_to(path)
     with DeadLetters(path) as letters:
         letters.add(outcome_of(GOOD))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert other.read_text() == "what was there"
+    assert other.read_bytes() == there
     assert path.read_bytes() == dead_letter(outcome_of(GOOD))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["dead.ndjson", "other"]
 
@@ -137,16 +138,34 @@ def test_only_records_that_failed_are_written(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("left", "is_removed"), [(dead_letter(outcome_of(GOOD)), True), (b"notes", False)])
-def test_a_run_in_which_all_records_landed_leaves_no_dead_letters(
-    left: bytes, is_removed: bool, tmp_path: Path
-) -> None:
+def test_a_run_in_which_all_records_landed_leaves_no_dead_letters(tmp_path: Path) -> None:
     path = tmp_path / "dead.ndjson"
-    path.write_bytes(left)
+    path.write_bytes(dead_letter(outcome_of(GOOD)))
     DeadLetters(path).close()
     assert path.exists(), "the run did not say that all records landed"
     DeadLetters(path).close(all_landed=True)
-    assert path.exists() is not is_removed
+    assert not path.exists()
+
+
+def test_a_file_that_holds_something_else_is_never_replaced(tmp_path: Path) -> None:
+    """It may be the journal of the job, its key or its input: whatever it is, nobody asked to delete it."""
+    path, part = tmp_path / "load.db", tmp_path / "part-0"
+    early = DeadLetters(path)
+    path.write_bytes(b"SQLite format 3\0")
+    with pytest.raises(ConfigError, match="holds something else"):
+        DeadLetters(path)
+    with pytest.raises(FileExistsError):
+        early.add(outcome_of(GOOD))
+    early.close(all_landed=True)
+    part.write_bytes(dead_letter(outcome_of(GOOD)))
+    with pytest.raises(FileExistsError):
+        join_dead_letters(path, [part], all_landed=False)
+    assert path.read_bytes() == b"SQLite format 3\0"
+    assert part.read_bytes() == dead_letter(outcome_of(GOOD))
+    path.write_bytes(b"")
+    with DeadLetters(path) as empty:
+        empty.add(outcome_of(GOOD))
+    assert path.read_bytes() == dead_letter(outcome_of(GOOD))
 
 
 async def test_dead_letters_fed_back_in_land_once_the_reason_is_gone(tmp_path: Path) -> None:
