@@ -138,6 +138,8 @@ NOT_FROM_ENVIRONMENT = frozenset({"credentials", "headers", "http_session", "obs
 
 _GROUPS: Mapping[str, type] = {"retry": RetryPolicy, "polling": Polling, "transport": TransportOptions}
 _EXCLUSIVE = ({"workspace", "base_url"}, {"api_key", "token", "credentials"})
+_HOSTS = frozenset({"registry_host", "catalog_host"})
+"""What a base URL stands for."""
 
 
 PROFILE = "CLINIA_PROFILE"
@@ -160,6 +162,9 @@ def with_profile(environment: Mapping[str, str]) -> Mapping[str, str]:
         names = {variable for variable, (setting, _) in VARIABLES.items() if setting in group}
         if any(environment.get(name, "").strip() for name in names):
             profile = {name: value for name, value in profile.items() if name not in names}
+    if environment.get("CLINIA_BASE_URL", "").strip():
+        hosts = {variable for variable, (setting, _) in VARIABLES.items() if setting in _HOSTS}
+        profile = {name: value for name, value in profile.items() if name not in hosts}
     return profile | {name: value for name, value in environment.items() if value.strip()}
 
 
@@ -217,6 +222,8 @@ def with_environment(given: Mapping[str, object], environment: Mapping[str, str]
     options = dict(given)
     _note_misspelt(environment)
     skipped = set(given).union(*(group for group in _EXCLUSIVE if group & set(given)))
+    if "base_url" in given:
+        skipped |= _HOSTS
     nested: dict[str, dict[str, object]] = {}
     for variable, (setting, parse) in VARIABLES.items():
         group, _, name = setting.rpartition(".")

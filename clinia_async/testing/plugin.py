@@ -15,6 +15,12 @@ _MARKER = (
     " clinia_async.emulator.Emulator, such as dialect, chaos, default or settings"
 )
 
+_ELSEWHERE = (
+    *("CLINIA_WORKSPACE", "CLINIA_REGISTRY_HOST", "CLINIA_CATALOG_HOST"),
+    *("CLINIA_TOKEN", "CLINIA_PROXY", "CLINIA_PROFILE"),
+)
+"""What the environment of a developer may lead a session to in place of an emulator."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("clinia", "emulator of the Clinia platform")
@@ -63,12 +69,15 @@ def clinia_session(request: pytest.FixtureRequest) -> object:
 
 @pytest.fixture
 def clinia_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
-    """The environment variables that lead `Session.from_env` to `clinia_emulator`, set for the test."""
+    """The environment variables that lead `Session.from_env` to `clinia_emulator`, set for the test.
+
+    Those that lead elsewhere, such as a proxy or a profile, are not set in it.
+    """
     from clinia_async.testing.server import EmulatorServer
 
     server = request.getfixturevalue("clinia_emulator")
     assert isinstance(server, EmulatorServer)
-    for name in ("CLINIA_WORKSPACE", "CLINIA_TOKEN"):
+    for name in _ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)

@@ -28,9 +28,15 @@ class Addresses(Struct):
         """Return the addresses of a workspace, or of a base URL that stands for both.
 
         Raises:
-            ConfigError: neither is given, or one that is no name of a workspace and no safe URL.
+            ConfigError: neither is given, or one that is no name of a workspace and no safe URL; or hosts are
+                given beside a base URL, which would replace them.
         """
         if base_url is not None:
+            if (registry_host, catalog_host) != (REGISTRY_HOST, CATALOG_HOST):
+                raise ConfigError(
+                    "base_url stands for both hosts: leave out registry_host and catalog_host"
+                    " (CLINIA_REGISTRY_HOST, CLINIA_CATALOG_HOST), or the base URL"
+                )
             return cls.of_base_url(base_url)
         if workspace is None:
             raise ConfigError("give a workspace or a base_url, or set CLINIA_WORKSPACE or CLINIA_BASE_URL")

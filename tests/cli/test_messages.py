@@ -99,7 +99,11 @@ MESSAGES = (
     ("bundle create wrong --source s", "FILE: line 1: $: expected JSON"),
     (
         f"{INGEST} --via single --chunk-bytes 1",
-        "--chunk-operations and --chunk-bytes do not go with --via single: leave",
+        "--chunk-operations, --chunk-bytes and --linger do not go with --via single: leave",
+    ),
+    (
+        f"{INGEST} --via single --linger 1",
+        "--chunk-operations, --chunk-bytes and --linger do not go with --via single: leave",
     ),
     (
         "ingest - --source s --api-key-file -",
@@ -209,6 +213,11 @@ IN_A_SITUATION = (
         "doctor",
         "no API key: set CLINIA_API_KEY or CLINIA_TOKEN, or give --api-key-file.",
         "no_key",
+    ),
+    (
+        f"{INGEST} --emulator",
+        "a proxy does not lead to the emulator of a run: unset CLINIA_PROXY for it",
+        "silent_proxy",
     ),
     (f"{GET} --api-key-file -", "--api-key-file: standard input is closed", "closed_standard_input"),
     ("ingest - --source s --emulator", "standard input is closed: name a file", "closed_standard_input"),

@@ -291,6 +291,32 @@ def test_a_workspace_is_a_label_or_a_host(workspace: str, environment: pytest.Mo
     assert addresses.catalog == "https://api.acme.clinia.cloud"
 
 
+HOSTS = {"registry_host": "one.example", "catalog_host": "two.example"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_hosts_beside_a_base_url_are_refused(
+    host: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A base URL stands for both, so a host would be passed over; what is nearer to the call decides."""
+    given: Any = {host: HOSTS[host]}
+    with pytest.raises(ConfigError, match="base_url stands for both hosts"):
+        Session(api_key="k", base_url="https://x.example", **given)
+    for name in ("WORKSPACE", "BASE_URL"):
+        environment.delenv(f"CLINIA_{name}", raising=False)
+    environment.setenv(f"CLINIA_{host.upper()}", HOSTS[host])
+    assert Session.from_env(base_url="https://x.example").registry == "https://x.example"
+    environment.setenv("CLINIA_BASE_URL", "https://x.example")
+    with pytest.raises(ConfigError, match=f"CLINIA_{host.upper()}"):
+        Session.from_env()
+    assert Session.from_env("acme").registry != "https://x.example"
+    environment.delenv(f"CLINIA_{host.upper()}")
+    profile = tmp_path / "profile"
+    profile.write_text(f"CLINIA_{host.upper()}={HOSTS[host]}\nCLINIA_WORKSPACE=acme\n")
+    environment.setenv("CLINIA_PROFILE", str(profile))
+    assert Session.from_env().registry == "https://x.example"
+
+
 def test_a_token_of_the_environment(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLINIA_TOKEN", "t")
     environment.setenv("CLINIA_API_KEY", "")

@@ -99,6 +99,34 @@ def test_what_the_service_finds(clinia_emulator):
     )
 
 
+def test_the_environment_of_a_developer_leads_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that leads to a proxy or a host of the developer's own would show them what it sends."""
+    monkeypatch.setenv("CLINIA_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("CLINIA_WORKSPACE", "acme")
+    monkeypatch.setenv("CLINIA_REGISTRY_HOST", "registry.example")
+    monkeypatch.setenv("CLINIA_CATALOG_HOST", "catalog.example")
+    monkeypatch.setenv("CLINIA_TOKEN", "t")
+    (tmp_path / "profile").write_text("CLINIA_PROXY=http://127.0.0.1:2\nCLINIA_WORKSPACE=other\n")
+    monkeypatch.setenv("CLINIA_PROFILE", str(tmp_path / "profile"))
+    passed(
+        run(
+            tmp_path,
+            """
+import clinia_async as clinia
+import service
+
+async def test_it(clinia_emulator, clinia_environment):
+    async with clinia.Session.from_env() as session:
+        await service.enrol(session, "pat-1")
+    assert len(clinia_emulator.received("create_relationship")) == 1
+""",
+        ),
+        1,
+    )
+
+
 def test_the_marker_and_the_options(tmp_path: Path) -> None:
     tests = """
 import pytest

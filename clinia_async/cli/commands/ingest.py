@@ -37,6 +37,8 @@ from clinia_async.cli.param_types import (
 )
 from clinia_async.cli.running import run_command
 
+_PATIENCE = 60.0
+
 _HELP = f"""Send the records in FILE, and report the outcome of each.
 
 {INPUT_HELP}
@@ -130,10 +132,8 @@ exists already counts as landed.
 @click.option(
     "--linger",
     type=seconds,
-    default=1.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Send a chunk that is not full after so long, where the input is slow.",
+    help="Send a chunk that is not full after so long, where the input is slow.  [default: 1.0]",
 )
 @click.option(
     "--dead-letters",
@@ -146,10 +146,9 @@ exists already counts as landed.
 @click.option(
     "--patience",
     type=positive_seconds,
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Give up after so many seconds without one good answer.",
+    help="Give up after so many seconds without one good answer, from the service or to the polls of a task;"
+    " without it, polls are as patient as CLINIA_POLLING_PATIENCE says.  [default: 60]",
 )
 @click.option(
     "--grace",
@@ -200,9 +199,9 @@ def ingest(
     chunk_bytes: int | None,
     in_flight: int | None,
     rate: float | None,
-    linger: float,
+    linger: float | None,
     dead_letters: Path | None,
-    patience: float,
+    patience: float | None,
     grace: float,
     max_errors: MaxErrors | None,
     reports: tuple[Path, ...],
@@ -251,11 +250,13 @@ def ingest(
         limits=_limits(in_flight, rate),
         input_options=input_options,
         dead_letters=dead_letter_path,
-        patience=patience,
+        patience=_PATIENCE if patience is None else patience,
+        is_patience_given=patience is not None,
         grace=grace,
         max_errors=max_errors,
         reports=reports,
-        connection=None if emulator else connection,
+        connection=connection,
+        emulator=emulator,
         output=output,
     )
     return run_command(lambda signals: ingest_file(request, signals))
@@ -301,13 +302,15 @@ def _check_processes(
         )
 
 
-def _chunk(via: str, operations: int | None, size: int | None, linger: float) -> "clinia.ChunkLimits":
-    if via == "single" and (operations or size):
+def _chunk(via: str, operations: int | None, size: int | None, linger: float | None) -> "clinia.ChunkLimits":
+    if via == "single" and (operations or size or linger is not None):
         raise click.UsageError(
-            "--chunk-operations and --chunk-bytes do not go with --via single: leave them out."
+            "--chunk-operations, --chunk-bytes and --linger do not go with --via single: leave them out."
         )
     default = clinia.ChunkLimits()
-    return clinia.ChunkLimits(operations or default.operations, size or default.bytes, linger)
+    return clinia.ChunkLimits(
+        operations or default.operations, size or default.bytes, default.linger if linger is None else linger
+    )
 
 
 def _limits(in_flight: int | None, rate: float | None) -> "clinia.ConcurrencyLimits":

@@ -72,11 +72,14 @@ class IngestRequest:
     input_options: InputOptions
     dead_letters: Path
     patience: float
+    is_patience_given: bool
+    """Whether it is said for this run, and so goes before what the environment says of polls."""
     grace: float
     max_errors: MaxErrors | None
     reports: tuple[Path, ...]
-    connection: Connection | None
-    """None starts an emulator for the run."""
+    connection: Connection
+    emulator: bool
+    """Whether an emulator is started for the run, in place of a service."""
     output: str
 
     def options(self) -> IngestionOptions:
@@ -100,7 +103,7 @@ class IngestRequest:
             "max_errors": None if self.max_errors is None else str(self.max_errors),
             "chunk": asdict(self.chunk),
             "limits": asdict(self.limits),
-            "emulator": self.connection is None,
+            "emulator": self.emulator,
         }
 
 
@@ -132,7 +135,7 @@ async def _fill(result: RunResult, request: IngestRequest, signals: Signals) -> 
     async with _service(request) as (arguments, stored_count):
         async with Session.from_env(**arguments) as session:  # type: ignore[arg-type]
             result.has_started = True
-            if request.connection is not None:
+            if not request.emulator:
                 await check_reachable(session)
             input_id = await _input_id(request)
             if request.processes == 1:
@@ -169,11 +172,16 @@ async def _service(
 ) -> AsyncIterator[tuple[dict[str, object], Callable[[], tuple[int, int] | None]]]:
     """Yield the arguments of a session, and a function that counts the records in the emulator of the run."""
     # a task without a good answer to its polls is waited for as long as the job is patient
-    polling = evolve(polling_of(with_profile(os.environ)), patience=request.patience)
+    environment = with_profile(os.environ)
+    polling = polling_of(environment)
+    if request.is_patience_given or not environment.get("CLINIA_POLLING_PATIENCE", "").strip():
+        polling = evolve(polling, patience=request.patience)
     settings = SessionSettings(polling=polling)
-    if request.connection is not None:
+    if not request.emulator:
         yield request.connection.arguments(settings), lambda: None
         return
+    if environment.get("CLINIA_PROXY", "").strip():
+        raise ConfigError("a proxy does not lead to the emulator of a run: unset CLINIA_PROXY for it")
     # a server takes memory, and few runs need one
     from clinia_async.emulator import DataFileError, Emulator  # noqa: PLC0415
 
@@ -187,7 +195,8 @@ async def _service(
             f"the emulator cannot start: {error}; check --journal: its records are kept beside that file"
         ) from None
     async with emulator:
-        arguments: dict[str, object] = {"api_key": emulator.key, "base_url": emulator.url, **settings}
+        where = {"api_key": emulator.key, "base_url": emulator.url}
+        arguments: dict[str, object] = {**where, **request.connection.settings, **settings}
         yield arguments, lambda: (emulator.relationships(), emulator.resources())
 
 
@@ -211,7 +220,7 @@ class _Run:
             journal=request.journal,
             journal_is_copy=request.journal_is_copy,
             input_id=self.input_id,
-            service=_EMULATOR if request.connection is None else None,
+            service=_EMULATOR if request.emulator else None,
             **request.options(),
         )
         self.result.report = self.job.report
@@ -283,7 +292,7 @@ async def run_processes(
         journal=request.journal,
         journal_is_copy=request.journal_is_copy,
         input_id=input_id,
-        service=_EMULATOR if request.connection is None else None,
+        service=_EMULATOR if request.emulator else None,
         **request.options(),
     )
     result.report, result.skipped = job.report, job.skipped_references
