@@ -163,17 +163,20 @@ def _says_taken(error: CliniaError) -> bool:
 
 
 async def compare_existing(
-    write: Reconcilable[R], policy: OnExisting, read: Read, evidence: Evidence
+    write: Reconcilable[R], policy: OnExisting, read: Read, evidence: Evidence, *, is_taken: bool = True
 ) -> KeyConflict[R]:
     """Return what became of a write that was sent once and found its key taken.
 
-    `evidence` is what says that the key is taken. Raises as `read_back` does.
+    `evidence` is what says that the key is taken. It may say so of another write of the same bundle: without
+    `is_taken` the record is read once, whatever the policy. Raises as `read_back` does.
     """
-    if policy is OnExisting.FAIL:
+    if is_taken and policy is OnExisting.FAIL:
         return KeyConflict(ConflictEnd.REFUSED, str(ErrorType.ALREADY_EXISTS), evidence)
-    back = await _read(write, read, REPLICA_LAG)
+    back = await _read(write, read, REPLICA_LAG if is_taken else 0.0)
     if back.match is Match.ABSENT:
         return KeyConflict(ConflictEnd.UNKNOWN, VANISHED, Evidence.NONE, back)
+    if policy is OnExisting.FAIL:
+        return KeyConflict(ConflictEnd.REFUSED, str(ErrorType.ALREADY_EXISTS), evidence, back)
     if back.match is Match.SAME:
         return KeyConflict(ConflictEnd.EQUAL, None, Evidence.READ_BACK, back)
     end = ConflictEnd.KEPT if policy is OnExisting.KEEP else ConflictEnd.REFUSED

@@ -32,6 +32,7 @@ from clinia_async.emulator import (
     LostReply,
     Persisted,
     Settings,
+    StaleRead,
     Unavailable,
 )
 from clinia_async.ingest.pipeline.input_reader import Item
@@ -358,6 +359,43 @@ async def test_a_bundle_with_a_key_that_is_taken_stores_nothing(mode: Persisted 
         assert stored_data(emulator) == {"prac-1.org-1": {"other": True}}
     assert reported(found)[1] is D.FAILED
     assert set(reported(found)) <= {D.FAILED, D.CANCELLED, D.REJECTED}
+
+
+WITH_ITS_BUNDLE = "its bundle was refused because of another record"
+REFUSED = {D.CANCELLED, D.REJECTED}
+
+
+@pytest.mark.parametrize("mode", [Persisted(), Accepted(Constant(0.3))])
+@pytest.mark.parametrize("policy", ["compare", "keep", "fail"])
+async def test_a_refused_bundle_says_of_each_record_what_is_there(
+    mode: Persisted | Accepted, policy: str
+) -> None:
+    """Whether the service answers at once or later: what is there is found, and what is not is read once."""
+    items = writes(60)
+    equal, different = writes(60)[10:20], [write(f"prac-{n}", f"org-{n % 7}") for n in range(20, 25)]
+    async with Emulator(bundle=mode) as emulator:
+        await run(emulator, [*equal, *different], via="bulk")
+        emulator.requests.clear()
+        began = asyncio.get_running_loop().time()
+        found = await run(emulator, items, via="bundle", on_existing=policy, workers=1)
+        assert asyncio.get_running_loop().time() - began < 3
+        assert emulator.requests["get_relationship"] <= len(items)
+        assert emulator.relationships() == len(equal) + len(different)
+    outcomes = sorted(found.outcomes, key=lambda outcome: outcome.line)
+    said = [(outcome.disposition, outcome.reason) for outcome in outcomes]
+    assert {each for each, _ in said[10:20]} == {D.FAILED if policy == "fail" else D.EXISTING}
+    assert {each for each, _ in said[20:25]} == {D.KEPT if policy == "keep" else D.FAILED}
+    for disposition, reason in [*said[:10], *said[25:]]:
+        assert disposition in REFUSED
+        assert reason == WITH_ITS_BUNDLE
+
+
+async def test_a_key_that_a_replica_shows_late_is_found_all_the_same() -> None:
+    async with Emulator(bundle=Persisted()) as emulator:
+        emulator.faults.add(StaleRead(route="get_relationship", seconds=3.0, times=3))
+        await run(emulator, [write("prac-1", "org-1", other=True)], via="single")
+        found = await run(emulator, writes(3), via="bundle")
+    assert reported(found) == [D.REJECTED, D.FAILED, D.REJECTED]
 
 
 async def test_bundles_keep_to_their_limit_and_tokens_that_meet_go_apart() -> None:

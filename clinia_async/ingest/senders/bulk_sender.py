@@ -1,5 +1,6 @@
 """Sends many records a request, as a bulk or as a bundle: one task a chunk, its receipts matched by key."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
@@ -13,13 +14,14 @@ from clinia_async.calls.receipts import (
     proof_of,
     receipts_of_made_ids,
 )
-from clinia_async.calls.reconciliation import evidence_of_operation
+from clinia_async.calls.reconciliation import REPLICA_LAG, evidence_of_operation
 from clinia_async.errors import CliniaError, Evidence, RequestError
 from clinia_async.ingest.outcomes.outcome import ChunkOutcomes, Disposition, Finding
 from clinia_async.ingest.records.chunk import Chunk, ChunkState
 from clinia_async.ingest.records.record import Record
 from clinia_async.ingest.senders.conflicts import (
     compare_existing,
+    compare_within_bundle,
     reconcile_maybe_applied,
     reconcile_reviewed,
 )
@@ -77,7 +79,12 @@ class BulkSender:
         if not (self._atomic and is_key_taken(error)):
             return ChunkOutcomes.same(chunk, finding_of(error))
         # a bundle that was answered at once: only what is there says which of its keys was taken
-        return await self._read_back(chunk, [None] * len(chunk.records), {}, error.evidence)
+        refused: Finding = (Disposition.REJECTED, WITH_ITS_BUNDLE, error.evidence)
+        outcomes = await self._read_back(chunk, [None] * len(chunk.records), {}, refused)
+        if outcomes.counts.keys() == {refused}:
+            await asyncio.sleep(REPLICA_LAG)  # a replica that lags does not show which key was taken
+            outcomes = await self._read_back(chunk, [None] * len(chunk.records), {}, refused)
+        return outcomes
 
     async def _matched(self, chunk: Chunk, receipts: Sequence[Receipt]) -> ChunkOutcomes:
         keys = chunk.records.keys()
@@ -96,18 +103,28 @@ class BulkSender:
             ]
         else:
             found = _findings_with_made_ids(chunk, matched)
-        return await self._read_back(chunk, found, matched.of)
+        refused = None
+        if self._atomic and any(receipt.error is not None for receipt in matched.of.values()):
+            refused = _cancelled_with_its_bundle(found)
+            is_taken = any(map(is_key_taken, matched.of.values()))
+            found = [
+                (None if is_taken else refused)
+                if finding is not None and finding[0] is Disposition.CANCELLED
+                else finding
+                for finding in found
+            ]
+        return await self._read_back(chunk, found, matched.of, refused)
 
     async def _read_back(
         self,
         chunk: Chunk,
         found: list[Finding | None],
         receipts: Mapping[Key, Receipt],
-        refused_by: Evidence = Evidence.NONE,
+        refused: Finding | None = None,
     ) -> ChunkOutcomes:
         """Fill in what only the records as they are now can say.
 
-        `refused_by` is what proves that a bundle was refused as a whole.
+        `refused` is what is known of a record whose bundle was refused for the key of one of its records.
         """
         to_read = [place for place, finding in enumerate(found) if finding is None]
 
@@ -117,7 +134,7 @@ class BulkSender:
                 record = chunk.records[place]
                 receipt = receipts.get(record.key) if record.key else None
                 try:
-                    found[place] = await self._read_one(chunk, record, receipt, refused_by)
+                    found[place] = await self._read_one(chunk, record, receipt, refused)
                 except RequestError as error:
                     found[place] = Disposition.UNKNOWN, type(error).__name__, Evidence.NONE
 
@@ -127,24 +144,22 @@ class BulkSender:
         return ChunkOutcomes.of_chunk(chunk, findings)
 
     async def _read_one(
-        self, chunk: Chunk, record: Record, receipt: Receipt | None, refused_by: Evidence
+        self, chunk: Chunk, record: Record, receipt: Receipt | None, refused: Finding | None
     ) -> Finding:
         if receipt is not None and receipt.status == TaskStatus.SUCCESS:
             return await reconcile_reviewed(record, self._session.read)
         if chunk.maybe_applied:
             return await reconcile_maybe_applied(record, self._on_existing, self._session.read)
-        if receipt is None:
-            return await self._with_its_bundle(record, refused_by)
+        if refused is not None and (receipt is None or not is_key_taken(receipt)):
+            return await compare_within_bundle(record, self._on_existing, self._session.read, refused)
         proof = proof_of(receipt, maybe_applied=False, action=record.action, status=chunk.status)
         return await compare_existing(record, self._on_existing, self._session.read, proof.evidence)
 
-    async def _with_its_bundle(self, record: Record, refused_by: Evidence) -> Finding:
-        """For a record of a bundle that was refused because one of its keys is taken."""
-        refused: Finding = (Disposition.REJECTED, WITH_ITS_BUNDLE, refused_by)
-        if not record.is_create:
-            return refused
-        found = await compare_existing(record, self._on_existing, self._session.read, refused_by)
-        return refused if found[0] is Disposition.UNKNOWN else found
+
+def _cancelled_with_its_bundle(found: Sequence[Finding | None]) -> Finding | None:
+    """Return what is known of the records of a bundle that were cancelled as another one failed."""
+    cancelled = (each for each in found if each is not None and each[0] is Disposition.CANCELLED)
+    return next(((each[0], WITH_ITS_BUNDLE, each[2]) for each in cancelled), None)
 
 
 def _are_usual(receipts: Sequence[Receipt], chunk: Chunk) -> TypeGuard[LazyReceipts]:

@@ -43,6 +43,17 @@ async def compare_existing(record: Record, policy: OnExisting, read: Read, evide
     return _finding(await keys.compare_existing(_write_of(record), policy, read, evidence))
 
 
+async def compare_within_bundle(record: Record, policy: OnExisting, read: Read, refused: Finding) -> Finding:
+    """Return what became of a record whose bundle was refused because one of its keys is taken.
+
+    It is `refused`, if it is not there, or if nothing could tell. Raises as `read_back` does.
+    """
+    if not record.is_create or record.key is None:
+        return refused
+    conflict = await keys.compare_existing(_write_of(record), policy, read, refused[2], is_taken=False)
+    return refused if conflict.end is ConflictEnd.UNKNOWN else _finding(conflict)
+
+
 async def reconcile_maybe_applied(record: Record, policy: OnExisting, read: Read) -> Finding:
     """Return what became of a record that may have been sent twice and was then refused.
 
