@@ -220,22 +220,9 @@ def ingest(
     chunk = _chunk(via, chunk_operations, chunk_bytes, linger)
     dead_letter_path = dead_letters or default_dead_letter_path(paths)
     check_output_path(dead_letter_path, paths, "--dead-letters")
-    if journal is not None:
-        check_journal_path(journal)
     _check_processes(processes, connection, paths, input_options, journal)
-    for report in reports:
-        check_report_path(report, paths)
-    letters = [dead_letter_path.with_name(f"{dead_letter_path.name}{part}") for part in _parts(processes)]
-    check_apart(
-        [
-            ("FILE", paths or ()),
-            ("--api-key-file", connection.key_files),
-            ("CLINIA_PROFILE", profile_files()),
-            ("--journal", () if journal is None else files_of_journal(journal)),
-            ("--dead-letters", letters),
-            *(("--report", [report]) for report in reports),
-        ]
-    )
+    _check_reports(reports, paths)
+    _check_apart(connection, paths, journal, _dead_letter_files(dead_letter_path, processes), reports)
     request = IngestRequest(
         files=paths,
         source=source,
@@ -262,9 +249,34 @@ def ingest(
     return run_command(lambda signals: ingest_file(request, signals))
 
 
-def _parts(processes: int) -> list[str]:
-    """Return the endings of the files of dead letters: each of several processes has one of its own."""
-    return ["", *(f".part-{number}" for number in range(processes if processes > 1 else 0))]
+def _check_reports(reports: tuple[Path, ...], paths: tuple[Path, ...] | None) -> None:
+    for report in reports:
+        check_report_path(report, paths)
+
+
+def _check_apart(
+    connection: Connection,
+    paths: tuple[Path, ...] | None,
+    journal: Path | None,
+    dead_letters: list[Path],
+    reports: tuple[Path, ...],
+) -> None:
+    check_apart(
+        [
+            ("FILE", paths or ()),
+            ("--api-key-file", connection.key_files),
+            ("CLINIA_PROFILE", profile_files()),
+            ("--journal", () if journal is None else files_of_journal(journal)),
+            ("--dead-letters", dead_letters),
+            *(("--report", [report]) for report in reports),
+        ]
+    )
+
+
+def _dead_letter_files(path: Path, processes: int) -> list[Path]:
+    """Return the files of dead letters: each of several processes has one of its own, too."""
+    parts = range(processes if processes > 1 else 0)
+    return [path, *(path.with_name(f"{path.name}.part-{number}") for number in parts)]
 
 
 def _check_connection(connection: Connection, paths: tuple[Path, ...] | None, *, emulator: bool) -> None:
@@ -285,6 +297,8 @@ def _check_processes(
     input_options: InputOptions,
     journal: Path | None,
 ) -> None:
+    if journal is not None:
+        check_journal_path(journal)
     if processes == 1:
         if journal is not None and journal.is_dir():
             raise click.BadParameter(

@@ -46,7 +46,7 @@ async def compare_existing(record: Record, policy: OnExisting, read: Read, evide
 async def compare_within_bundle(record: Record, policy: OnExisting, read: Read, refused: Finding) -> Finding:
     """Return what became of a record whose bundle was refused because one of its keys is taken.
 
-    It is `refused`, if it is not there, or if nothing could tell. Raises as `read_back` does.
+    It is `refused`, if it is not there or has no key to be read by. Raises as `read_back` does.
     """
     if not record.is_create or record.key is None:
         return refused
