@@ -54,6 +54,8 @@ def clinia_emulator(request: pytest.FixtureRequest) -> Iterator[object]:
     server = request.getfixturevalue("_clinia_server")
     assert isinstance(server, EmulatorServer)
     yield server
+    if not server.is_running:  # the test was about a service that is away
+        server.start()
     server.reset()
 
 
@@ -91,8 +93,20 @@ def pytest_runtest_makereport(
     report = yield
     server = getattr(item, "funcargs", {}).get("clinia_emulator")
     if server is not None and report.when == "call" and report.failed:
-        report.sections.append(("requests that the Clinia emulator received", server.summary()))
+        report.sections.append(("requests that the Clinia emulator received", _summary(server)))
     return report
+
+
+def _summary(server: object) -> str:
+    """Return what an emulator received. What is wrong with it must not end the run of all tests."""
+    from clinia_async.testing.server import EmulatorServer
+
+    if not isinstance(server, EmulatorServer):
+        return "clinia_emulator is no EmulatorServer in this test"
+    try:
+        return server.summary()
+    except TimeoutError as error:
+        return str(error)
 
 
 def _served(config: pytest.Config, marker: pytest.Mark | None = None) -> Iterator[object]:

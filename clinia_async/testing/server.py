@@ -98,6 +98,11 @@ class EmulatorServer:
 
         return self._run(run, limit=None)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves: it was started, and not stopped."""
+        return self._loop is not None
+
     # Before the service is called
 
     def on(self, route: str) -> Script:
@@ -127,8 +132,11 @@ class EmulatorServer:
     # After the service was called
 
     def received(self, route: str | None = None) -> list[Received]:
-        """Return the requests so far, of one route or of all, in the order of their answers."""
-        received = self.call(lambda emulator: list(emulator.received))
+        """Return the requests so far, of one route or of all, in the order of their answers.
+
+        They can be read when it was stopped, too.
+        """
+        received = self.call(_received) if self.is_running else _received(self.emulator)
         return [one for one in received if route in (None, one.route)]
 
     def stored_relationships(self, type: str | None = None) -> list[Stored]:
@@ -183,6 +191,10 @@ class EmulatorServer:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(_TIMEOUT)
             loop.close()
+
+
+def _received(emulator: Emulator) -> list[Received]:
+    return list(emulator.received)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

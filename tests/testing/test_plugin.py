@@ -222,3 +222,47 @@ def test_it(clinia_emulator):
     )
     assert ran.returncode != 0
     assert "clinia(dialect='go')" in ran.stdout + ran.stderr
+
+
+def test_a_test_of_a_service_that_is_away(tmp_path: Path) -> None:
+    """It stops the emulator, and fails perhaps: that ends neither the run nor the tests that follow."""
+    ran = run(
+        tmp_path,
+        """
+import pytest
+import service
+
+async def test_away(clinia_emulator, clinia_session):
+    async with clinia_session as session:
+        await service.enrol(session, "pat-1")
+    clinia_emulator.stop()
+    assert [each.status for each in clinia_emulator.received()] == [201]
+
+def test_away_and_fails(clinia_emulator):
+    clinia_emulator.stop()
+    assert False
+
+@pytest.mark.clinia(dialect="go")
+def test_away_by_its_own(clinia_emulator):
+    clinia_emulator.stop()
+    assert False
+
+async def test_after_it(clinia_emulator, clinia_session):
+    assert clinia_emulator.received() == []
+    async with clinia_session as session:
+        await service.enrol(session, "pat-2")
+    assert [each.id for each in clinia_emulator.stored_relationships()] == ["pat-2.prac-1"]
+
+class TestOfItsOwn:
+    @pytest.fixture
+    def clinia_emulator(self):
+        return "another one"
+
+    def test_it(self, clinia_emulator):
+        assert False
+""",
+    )
+    assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "3 failed" in ran.stdout
+    assert "INTERNALERROR" not in ran.stdout + ran.stderr
+    assert "is no EmulatorServer" in ran.stdout

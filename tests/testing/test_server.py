@@ -96,7 +96,7 @@ def test_nothing_is_left_of_a_server() -> None:
     before = threading.active_count()
     server = EmulatorServer(Emulator())
     with pytest.raises(RuntimeError, match="not running"):
-        server.received()
+        server.stored_relationships()
     server.start()
     assert server.environment == {"CLINIA_BASE_URL": server.url, "CLINIA_API_KEY": server.key}
     assert server.key not in repr(server)
