@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import get_ident
 from types import TracebackType
 from typing import ClassVar, Literal, NoReturn, Self, TypeVar
 
@@ -188,7 +189,7 @@ class Emulator:
     @property
     def url(self) -> str:
         """The base URL, without a slash at its end."""
-        return self._open.url
+        return self._served.url
 
     async def start(self) -> None:
         """Does nothing if the emulator is running already."""
@@ -275,6 +276,17 @@ class Emulator:
 
     @property
     def _open(self) -> "_Running":
+        """What it holds, for the thread that serves it alone."""
+        running = self._served
+        if running.thread != get_ident():
+            raise RuntimeError(
+                "the emulator is served by another thread: ask its server, as in"
+                " server.call(Emulator.relationships)"
+            )
+        return running
+
+    @property
+    def _served(self) -> "_Running":
         if self._running is None:
             raise RuntimeError("the emulator is not running")
         return self._running
@@ -285,6 +297,7 @@ class _Running:
     """The state of an emulator between start and close."""
 
     url: str
+    thread: int = field(factory=get_ident)
     registry: Registry
     app: App
     stack: AsyncExitStack

@@ -78,6 +78,14 @@ def test_a_reset_leaves_nothing(server: EmulatorServer) -> None:
     assert server.emulator.default != Accepted(Constant(0.0))
 
 
+def test_an_emulator_is_asked_by_its_own_thread(server: EmulatorServer) -> None:
+    server.run(_create)
+    with pytest.raises(RuntimeError, match=r"server\.call\(Emulator\.relationships\)"):
+        server.emulator.relationships()
+    assert server.call(Emulator.relationships) == 1
+    assert server.emulator.url == server.url
+
+
 def test_many_threads_at_once(server: EmulatorServer) -> None:
     counts = []
 
