@@ -8,8 +8,9 @@ from attrs import define, field
 
 from clinia_async.calls import Call
 from clinia_async.calls.call import R
-from clinia_async.errors import CliniaError, Outcome, SessionClosed
+from clinia_async.errors import CliniaError, Outcome, RequestError, SessionClosed
 from clinia_async.models.value import EqualByFields
+from clinia_async.tasks.detached import ends_loop, raise_fault
 from clinia_async.tasks.task import Task
 
 T = TypeVar("T")
@@ -77,7 +78,8 @@ class InDoubt(Generic[R]):
     """A write whose caller was cancelled before it had the task.
 
     `task` is the handle that came too late for the caller, or that only `result()` had, and `error` the
-    failure; with neither, the write is still under way, or the session was closed before its answer came.
+    failure; with neither, the write is still under way, or the session was closed or the program interrupted
+    before its answer came.
     A write that is then proven not to have happened leaves the list.
     """
 
@@ -115,6 +117,8 @@ class Submissions:
         self.dropped = 0
         """How many were let go of before anybody took them."""
         self._in_doubt: list[InDoubt[object]] = []
+        self._time: Callable[[], float]
+        """The clock of the loop that the answers came in: they may be asked for after it has ended."""
 
     async def run(self, call: Call[object], work: Coroutine[object, object, Task[R]]) -> Task[R]:
         """Run `work` in a task of the session, which a cancel of the caller leaves running.
@@ -141,18 +145,19 @@ class Submissions:
 
         `shield` would do the same two turns of the loop later.
         """
-        failure: Exception
         try:
             task = await work
-        except asyncio.CancelledError:
-            failure = SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is the caller's
-            failure = error
+        except BaseException as error:
+            if not write.answer.get_loop().is_closed():  # or else nobody waits
+                self._open_answer(write).set_exception(failure_for_caller(error))
+            del write  # this frame belongs to the error
+            if ends_loop(error):
+                current = asyncio.current_task()
+                assert current is not None
+                current.add_done_callback(raise_fault)  # the loop has told of it
+                raise
         else:
             self._open_answer(write).set_result(task)
-            return
-        self._open_answer(write).set_exception(failure)
-        del failure, write  # this frame belongs to the error
 
     def _open_answer(self, write: "_RunningWrite[R]") -> "asyncio.Future[Task[R]]":
         """Return the answer, or another one where its caller was just cancelled and did not run since."""
@@ -176,6 +181,7 @@ class Submissions:
 
     def add_in_doubt(self, call: Call[object], answer: "asyncio.Future[Task[R]]") -> None:
         """Keep `call`, whose caller is gone, in `in_doubt`, and put its answer there once it comes."""
+        self._time = answer.get_loop().time
         self._drop_old(leave=self.limit - 1)
         entry: InDoubt[R] = InDoubt(call)
         self._in_doubt.append(entry)  # type: ignore[arg-type]
@@ -183,13 +189,13 @@ class Submissions:
 
     def keep(self, call: Call[object], task: Task[R]) -> None:
         """Keep a write whose task only a wait had that was cancelled."""
+        self._time = asyncio.get_running_loop().time
         self._drop_old(leave=self.limit - 1)
-        answered_at = asyncio.get_running_loop().time()
-        self._in_doubt.append(InDoubt(call, task, answered_at=answered_at))  # type: ignore[arg-type]
+        self._in_doubt.append(InDoubt(call, task, answered_at=self._time()))  # type: ignore[arg-type]
 
     def _drop_old(self, leave: int | None = None) -> None:
         """Drop what was answered too long ago, and the oldest beyond `leave`, answered ones first."""
-        oldest = asyncio.get_running_loop().time() - self.age if self._has_answers() else 0.0
+        oldest = self._time() - self.age if self._has_answers() else 0.0
         kept = [entry for entry in self._in_doubt if entry.answered_at is None or entry.answered_at > oldest]
         while leave is not None and len(kept) > leave:
             first = next((entry for entry in kept if entry.answered_at is not None), kept[0])
@@ -221,6 +227,20 @@ class Submissions:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def failure_for_caller(error: BaseException) -> BaseException:
+    """Return what the caller of a write gets whose task ended with `error`.
+
+    That is `error` itself, and what a program raises in its own functions may be anything. A cancel is that
+    of a session that closes. What ends the loop was raised by it: the caller, if the loop goes on, is told
+    that the outcome is unknown, and the loop does not end once more for each of the callers.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return SessionClosed("the session was closed before the answer came", outcome=Outcome.UNKNOWN)
+    if ends_loop(error):
+        return RequestError(f"{type(error).__name__} ended the event loop before the answer came")
+    return error
 
 
 async def run_to_end(work: "asyncio.Future[T]") -> T:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar, cast
 from clinia_async.calls.call import R
 from clinia_async.errors import CliniaError, ConfigError, GatherError, SessionClosed
 from clinia_async.errors.settings import Number, check_call_options
+from clinia_async.tasks.detached import ends_loop
 from clinia_async.tasks.task import Task
 
 T = TypeVar("T")
@@ -80,13 +81,12 @@ class _Source(Generic[R]):
         self.taken = None
         try:
             self.taken = await anext(self._tasks, None)
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
+        except BaseException as error:
+            self.error = error  # the source's own, such as the CancelledError of a client inside it
+            if ends_loop(error) or (isinstance(error, asyncio.CancelledError) and _is_cancelled()):
                 raise
-            self.error = error  # the source's own, such as that of a client inside it
-        except Exception as error:  # noqa: BLE001
-            self.error = error
-        self.has_more = self.taken is not None
+        finally:
+            self.has_more = self.taken is not None
 
 
 def check_iterable(tasks: object) -> None:

@@ -1,4 +1,4 @@
-"""Tasks of asyncio that work for many callers, and so in the context of none of them."""
+"""Tasks of asyncio that work for many callers, and so in the context of none of them; and how they end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,3 +14,18 @@ def create_detached(work: Coroutine[object, object, None], name: str) -> asyncio
     """
     # no `context=` of `create_task`: a task factory of the program may not take it
     return Context().run(partial(asyncio.get_running_loop().create_task, work, name=name))
+
+
+def ends_loop(error: BaseException | None) -> bool:
+    """Return whether a task that ends with `error` ends the event loop, too, which raises it."""
+    return isinstance(error, KeyboardInterrupt | SystemExit)
+
+
+def raise_fault(task: asyncio.Task[None]) -> None:
+    """Raise what a task ended with, in a callback of it: the loop's exception handler gets to see the fault.
+
+    What has ended the loop is not raised once more: it would end the loop that cancels what is left.
+    """
+    failure = None if task.cancelled() else task.exception()
+    if failure is not None and not ends_loop(failure):
+        raise failure

@@ -35,7 +35,7 @@ from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.bad_answers import BadAnswerStreak
-from clinia_async.tasks.detached import create_detached
+from clinia_async.tasks.detached import create_detached, ends_loop, raise_fault
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.resume_token import token_of
 from clinia_async.tasks.task_state import TaskState
@@ -198,8 +198,7 @@ class Poller:
         self._workers.discard(worker)
         if not self._closed:
             self._start_workers()
-        if not worker.cancelled():
-            worker.result()  # a fault of ours: the loop's exception handler gets to see it
+        raise_fault(worker)
 
     def _next_due(self) -> TaskState | None:
         """The next task to poll, if one is due and a poll is allowed now."""
@@ -234,9 +233,12 @@ class Poller:
         due = None
         try:
             due = await self._poll_and_plan(state)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             if not self._closed:  # nobody may be left waiting for ever
-                self._fail_waiters(state, f"{type(error).__name__} in this library or in Polling.pace")
+                where = (
+                    "that ended the event loop" if ends_loop(error) else "in this library or in Polling.pace"
+                )
+                self._fail_waiters(state, f"{type(error).__name__} {where}")
             raise
         finally:
             self._in_flight.discard(state)

@@ -315,7 +315,7 @@ class TaskState:
         waiters = (*listed(self._changed), *listed(self._ended))
         self._changed = self._ended = None
         for future in waiters:
-            if not future.done():
+            if not future.done() and not self._reader.loop.is_closed():
                 future.set_exception(copy_for_raise(error))
 
     def _waiter(self) -> Future:

@@ -1,10 +1,9 @@
 """From an event to the observers, the log and OpenTelemetry."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import Context
 from functools import partial
 from typing import Protocol
@@ -22,6 +21,8 @@ Observer = Callable[[Event], object]
 ROOT = logging.getLogger("clinia_async")
 ROOT.addHandler(logging.NullHandler())
 _LOGGERS = {name: ROOT.getChild(name) for name in ("requests", "tasks", "ingest")}
+_OF_REQUESTS = (_LOGGERS["requests"], _LOGGERS["tasks"])
+"""Those of events of single requests and tasks; a program may set the level of one of them alone."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -65,14 +66,13 @@ class Telemetry:
 
     @property
     def active(self) -> bool:
-        """Whether events of single requests go anywhere. False costs one query of a logger."""
-        return bool(self.observers) or self.tracer is not None or ROOT.isEnabledFor(logging.DEBUG)
+        """Whether events of single requests go anywhere. False costs two queries of loggers."""
+        return bool(self.observers) or self.tracer is not None or any(map(_logs_all, _OF_REQUESTS))
 
     def emit(self, event: Event) -> None:
-        """Hand an event on. Never raises."""
-        logger = _LOGGERS[event.logger]
-        if logger.isEnabledFor(event.level):
-            logger.log(event.level, "%s %s", type(event).__name__, _text_of(event))
+        """Hand an event on. Raises nothing but what ends the event loop."""
+        if _LOGGERS[event.logger].isEnabledFor(event.level):
+            self._safely(_log, event)
         if self.tracer is not None:
             self._safely(self.tracer.record, event)
         for observer in self.observers:
@@ -81,12 +81,16 @@ class Telemetry:
     def _safely(self, observer: Observer, event: Event) -> None:
         try:
             observer(event)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  whatever it does, the work goes on
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever it does, the work goes on
             if not self._has_failed:
                 self._has_failed = True
-                ROOT.error(
-                    "an observer failed with %s; further failures are not logged", type(error).__name__
-                )
+                with suppress(Exception):  # it may be the log that fails
+                    ROOT.error(
+                        "an observer or a handler of the log failed with %s; further failures are not logged",
+                        type(error).__name__,
+                    )
 
     @contextmanager
     def span(self, name: str, within: Context | None = None, **attributes: object) -> Iterator[Span | None]:
@@ -106,6 +110,14 @@ class Telemetry:
             span.end(error)
             raise
         span.end()
+
+
+def _logs_all(logger: logging.Logger) -> bool:
+    return logger.isEnabledFor(logging.DEBUG)
+
+
+def _log(event: Event) -> None:
+    _LOGGERS[event.logger].log(event.level, "%s %s", type(event).__name__, _text_of(event))
 
 
 def _text_of(event: Event) -> str:

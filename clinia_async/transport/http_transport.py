@@ -234,6 +234,8 @@ class Transport:
                 failure = self._failure_of(error, request, sent)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = self._failure_of(error, request, sent)
+        except BaseException as error:  # noqa: BLE001  it is raised below, without the frames that hold the key
+            failure = error.with_traceback(None)
         finally:
             is_late = self._deadlines.stop(limit)
         if is_late and isinstance(failure, asyncio.CancelledError):
@@ -294,6 +296,8 @@ class Transport:
             failure = type(error)(*error.args)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the key
             failure = failure_of(error, None, sent=sent.happened, host=self._places[host].host)
+        except BaseException as error:  # noqa: BLE001  it is raised below, without the frames that hold the key
+            failure = error.with_traceback(None)
         failure.__context__ = None
         raise failure
 

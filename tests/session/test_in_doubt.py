@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from clinia_async import ConfigError, RequestTimeout, Session
+from clinia_async import ConfigError, Relationship, RequestTimeout, Session, Task
 from clinia_async.telemetry import RequestEnded
 from tests.factories import create, session_at
-from tests.hostile import Hostile, after, persisted, refusal, stall
+from tests.hostile import Hostile, accepted, after, persisted, refusal, stall
+from tests.patience import PATIENCE
 
 
 async def cancel_creates(session: Session, count: int, start: int = 0) -> None:
@@ -137,3 +138,44 @@ async def test_a_write_that_fails_before_it_waits_leaves_nothing_with_eager_task
             with pytest.raises(RequestTimeout):
                 await create(session, "p1", timeout=-1)
         assert not session._engine.submissions.running
+
+
+SESSION = ["in_doubt", "closed", "drift", "registry", "telemetry", "default_source"]
+TASK = ["state", "stats", "kind", "said_later", "known_id", "evidence"]
+
+
+def is_known_without_a_loop(session: Session, tasks: list[Task[Relationship]]) -> None:
+    for name in SESSION:
+        getattr(session, name)
+    for task in tasks:
+        for name in TASK:
+            getattr(task, name)
+        task.done()
+        task.token()
+        repr(task)
+    repr(session)
+    session.source("ehr")
+    session.with_options(timeout=1)
+
+
+def test_what_is_known_can_be_asked_for_after_the_loop_has_ended() -> None:
+    """As after `asyncio.run(main())` that a KeyboardInterrupt has ended."""
+    tasks: list[Task[Relationship]] = []
+
+    async def live() -> Session:
+        async with Hostile([persisted, accepted(), after(0.05, persisted)]) as server:
+            session = session_at(server)
+            tasks.extend([await create(session), await create(session, "p2")])
+            caller = asyncio.ensure_future(create(session, "p3"))
+            await asyncio.sleep(0.02)
+            caller.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+            await session.aclose(grace=PATIENCE)
+            return session
+
+    session = asyncio.run(live())
+    is_known_without_a_loop(session, tasks)
+    (entry,) = session.in_doubt
+    assert entry.task is not None
+    assert [each.task for each in session.take_in_doubt()] == [entry.task]
+    assert session.in_doubt == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import CoroutineType, FrameType, GeneratorType
 from typing import Any
 
+import aiohttp
 import pytest
 
 import clinia_async
@@ -22,7 +23,7 @@ from clinia_async import (
 )
 from clinia_async.session.options import VARIABLES
 from tests.factories import SOURCE, TYPE
-from tests.hostile import Behaviour, Hostile, answer, close, persisted, raw, reply, reset, stall
+from tests.hostile import Behaviour, Hostile, accepted, answer, close, persisted, raw, reply, reset, stall
 
 pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
 
@@ -176,6 +177,27 @@ async def test_no_frame_of_ours_holds_them_while_it_waits(call: str, credentials
         assert found_in(iter(frames), within=OURS) == []
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+
+
+class Odd(BaseException):
+    """Neither an `Exception` nor a cancel, as `pytest.fail` raises it, and as is what ends the loop."""
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_traceback_of_what_a_hook_raises_holds_them(call: str) -> None:
+    async def ended(*_: object) -> None:
+        raise Odd
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    async with (
+        Hostile(otherwise=accepted()) as server,
+        aiohttp.ClientSession(trace_configs=[trace]) as client,
+        session_of(server, http_session=client) as session,
+    ):
+        error = await error_of(CALLS[call](session))
+        assert isinstance(error, Odd)
+        assert found_in(frames_of(error)) == []
 
 
 async def test_no_traceback_of_a_refused_connection_holds_them() -> None:

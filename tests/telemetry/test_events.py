@@ -92,7 +92,7 @@ async def test_events_hold_no_record_no_key_and_no_id() -> None:
         assert secret not in text
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError])
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError, GeneratorExit])
 @pytest.mark.parametrize("mode", [Persisted(), Accepted(Constant(0.2))])
 async def test_an_observer_that_fails_changes_nothing_and_is_logged_once(
     kind: type[BaseException], mode: Persisted | Accepted, caplog: pytest.LogCaptureFixture
@@ -127,6 +127,15 @@ async def test_nothing_is_reported_of_a_request_that_nobody_states(caplog: pytes
         await create(session)
     assert [record for record in caplog.records if record.name == "clinia_async.requests"] == []
     assert not Telemetry().active
+
+
+@pytest.mark.parametrize("name", ["requests", "tasks"])
+async def test_the_level_of_one_logger_counts(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, f"clinia_async.{name}")
+    async with Emulator(default=Accepted(Constant(0.2))) as emulator, session_at(emulator) as session:
+        await create(session)
+    said = {record.name for record in caplog.records if record.levelno == logging.DEBUG}
+    assert said == {f"clinia_async.{name}"}
 
 
 @pytest.mark.parametrize("has_handler", [False, True])

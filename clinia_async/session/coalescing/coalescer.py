@@ -47,8 +47,8 @@ from clinia_async.models import TargetType, TaskSubmission
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk, refusal_of
 from clinia_async.session.coalescing.pending_write import Name, PendingWrite, handed_over
 from clinia_async.session.coalescing.waiters import wake_together
-from clinia_async.session.submissions import Submissions
-from clinia_async.tasks.detached import create_detached
+from clinia_async.session.submissions import Submissions, failure_for_caller
+from clinia_async.tasks.detached import create_detached, raise_fault
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
 from clinia_async.transport.sender import Delivery
@@ -305,17 +305,17 @@ class Coalescer:
 
     def _end_turns(self, batch: _Batch, sender: "asyncio.Task[None]") -> None:
         """End the turns of what was not handed over with its bulk: each such write has an end of its own."""
+        error = None if sender.cancelled() else sender.exception()
         for pending in batch.writes:
             if not pending.is_answered():
-                pending.fail(_closed(Outcome.UNKNOWN))
+                pending.fail(failure_for_caller(error or asyncio.CancelledError()))
             if pending.task is None or pending.task.done():
                 self._turns.pop(pending.name, None)
             else:
                 turn = self._turns[pending.name] = _Turn()
                 turn.answered(pending.task)
             self._pass_on(pending.name, pending.task)
-        if not sender.cancelled():
-            sender.result()  # a fault of ours: the loop's exception handler gets to see it
+        raise_fault(sender)
 
     def _pass_on(self, name: Name, task: Task[Record] | None) -> None:
         """The write of a record was answered, or failed: the next one has its turn after that."""
@@ -338,7 +338,7 @@ class Coalescer:
             return
         if self._is_closing:
             for pending in waiting:
-                pending.fail(_closed(Outcome.NOT_SENT))
+                pending.fail(SessionClosed("the session was closed before the write was sent"))
             return
         pending = waiting.popleft()
         if waiting:
@@ -357,7 +357,3 @@ def _may_be_of_one(failure: CliniaError) -> bool:
     if not isinstance(failure, ApiError) or failure.outcome is not Outcome.REJECTED:
         return False
     return failure.status not in _OF_THE_SESSION
-
-
-def _closed(outcome: Outcome) -> SessionClosed:
-    return SessionClosed("the session was closed before the answer came", outcome=outcome)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Generator, Iterator
 
-from clinia_async.errors import CliniaError
 from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, SharedBulk
 from clinia_async.session.coalescing.waiters import Waiter, drained
 from clinia_async.session.submissions import Submissions
@@ -24,7 +23,7 @@ class PendingWrite(Waiter):
         self.name: Name = "/".join((write.source, write.target, write.type, write.id or ""))
         self.operation = write.operation()
         self.task: Task[Record] | None = None
-        self.failure: CliniaError | None = None
+        self.failure: BaseException | None = None
         self._submissions = submissions
         self.answer: asyncio.Future[Task[Record]] | None = None
         """For `in_doubt`, once the caller is gone."""
@@ -48,7 +47,7 @@ class PendingWrite(Waiter):
         self.task = task
         self._wake_caller()
 
-    def fail(self, error: CliniaError) -> None:
+    def fail(self, error: BaseException) -> None:
         """Give the caller the failure."""
         self.failure = error
         self._wake_caller()
