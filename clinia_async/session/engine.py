@@ -87,7 +87,7 @@ class Engine:
 
     @property
     def state(self) -> str:
-        return "closed" if self._closing else "open" if self._running else "new"
+        return "closed" if self.closed else "open" if self._running else "new"
 
     @property
     def closed(self) -> bool:

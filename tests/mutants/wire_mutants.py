@@ -229,9 +229,24 @@ MUTANTS = [
     Mutant(
         "failure_has_the_foreign_error_as_its_context",
         "clinia_async/transport/http_transport.py",
-        "            failure = self._failure_of(error, request, sent)\n        finally:\n",
-        "            failure = self._failure_of(error, request, sent)\n            failure.__cause__ = error\n        finally:\n",
+        "            failure = self._failure_of(error, request, sent)\n        except BaseException",
+        "            failure = self._failure_of(error, request, sent)\n            failure.__cause__ = error\n"
+        "        except BaseException",
         ["tests/session/test_secrecy_of_locals.py::test_no_traceback_of_a_failure_holds_them"],
+    ),
+    Mutant(
+        "interrupt_keeps_the_frames_that_hold_the_key",
+        "clinia_async/transport/http_transport.py",
+        "            failure = error.with_traceback(None)\n        finally:\n",
+        "            failure = error\n        finally:\n",
+        ["tests/session/test_secrecy_of_locals.py::test_no_traceback_of_what_a_hook_raises_holds_them"],
+    ),
+    Mutant(
+        "interrupt_ends_the_loop_twice",
+        "clinia_async/tasks/detached.py",
+        "    if failure is not None and not ends_loop(failure):",
+        "    if failure is not None:",
+        ["tests/session/test_interrupts.py"],
     ),
     Mutant(
         "deadline_that_was_met_cancels_what_comes_after",

@@ -144,6 +144,7 @@ async def test_a_session_says_whether_it_is_closed(emulator: Emulator) -> None:
         assert [each.closed for each in (session, view, other)] == [False, True, False]
     assert session.closed
     assert other.closed
+    assert {repr(each) for each in (session, view, other)} == {"<Session closed>"}
 
 
 async def test_a_close_of_the_session_ends_the_waits_of_its_views() -> None:
