@@ -34,5 +34,8 @@ class DerivedEngine(Engine):
         return Components(loop, shared.transport, sender, poller, reader)
 
     async def _close(self, grace: float) -> None:
-        if self._running is not None:
+        if self._running is not None and not self._has_lost_its_loop:
             await self._running.poller.closed()
+
+    def _works_in(self, task: "asyncio.Task[object]") -> bool:
+        return self._running is not None and self._running.poller.works_in(task)

@@ -107,13 +107,38 @@ class Engine:
         return self._components()
 
     async def close(self, grace: float | None) -> None:
+        self._check_close()
         if self._closing is None:
             grace = self._options.close_grace if grace is None else grace
-            if self._running is not None:
+            if self._running is not None and not self._has_lost_its_loop:
                 for poller in (self._running.poller, *self.pollers):
                     poller.close()  # now, so that no poll finds the session closed
             self._closing = asyncio.ensure_future(self._close(grace))
         await run_to_end(self._closing)
+
+    @property
+    def _has_lost_its_loop(self) -> bool:
+        """Whether its event loop was closed before it: then nothing is left to wait for."""
+        return self._running is not None and self._running.loop.is_closed()
+
+    def _check_close(self) -> None:
+        """Raise `ConfigError` where a close would wait for what it cannot."""
+        if self._running is None or self._has_lost_its_loop:
+            return
+        check_loop(self._running.loop)
+        current = asyncio.current_task()
+        if current is not None and self._works_in(current):
+            raise ConfigError(
+                "a function that a call waits for cannot close the session, which waits for that call: "
+                "close it in a task of its own, and do not wait for that"
+            )
+
+    def _works_in(self, task: "asyncio.Task[object]") -> bool:
+        """Whether a close waits for the end of `task`."""
+        pollers = () if self._running is None else (self._running.poller, *self.pollers)
+        is_of_coalescer = self._coalescer is not None and self._coalescer.works_in(task)
+        is_of_poller = any(each.works_in(task) for each in pollers)
+        return is_of_coalescer or is_of_poller or self.submissions.works_in(task)
 
     async def read(self, call: Call[R], /, *, timeout: float | None = None) -> R:
         return (await self._deliver(self.open(), call, timeout)).answer
@@ -298,6 +323,9 @@ class Engine:
             self._running.sender.limiter.unlimit()
 
     async def _close(self, grace: float) -> None:
+        if self._running is not None and self._has_lost_its_loop:
+            await self._running.transport.close()
+            return
         draining = [self.submissions.drain(grace)]
         if self._coalescer is not None:
             draining.append(self._coalescer.drain(grace))

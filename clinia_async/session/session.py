@@ -447,7 +447,12 @@ class Session(ApiMethods):
         """Wait up to `grace` seconds for writes in flight, end all waits, and close what was opened.
 
         None takes the session's `close_grace`. May be called again, and by several at once. A cancel is
-        raised only after all that is done.
+        raised only after all that is done. Where the event loop of the session was closed before, only what
+        is open is closed, in any other loop.
+
+        Raises:
+            ConfigError: `grace` is no number of seconds, another event loop runs than that of the session, or
+                a function that one of its calls waits for, such as one for credentials, waits for the close.
         """
         if grace is not None and grace != math.inf:
             Number().check("grace", grace)

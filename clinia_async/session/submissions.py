@@ -219,6 +219,10 @@ class Submissions:
             if error.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
                 self._in_doubt = [each for each in self._in_doubt if each is not entry]
 
+    def works_in(self, task: "asyncio.Task[object]") -> bool:
+        """Return whether `task` carries out a write."""
+        return any(write.task is task for write in self.running)
+
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the writes in flight, then cancel what is left of them."""
         if self.running:

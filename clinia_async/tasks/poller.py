@@ -143,6 +143,10 @@ class Poller:
         self._ticks.clear()
         self._due.clear()
 
+    def works_in(self, task: "asyncio.Task[object]") -> bool:
+        """Return whether `task` is one of those that poll."""
+        return task in self._workers
+
     async def closed(self) -> None:
         """Wait until the polls in flight have ended, after `close`."""
         await asyncio.gather(*self._workers, return_exceptions=True)

@@ -159,6 +159,10 @@ class Coalescer:
             self._own(self._let_next_go_after(turn.task, pending.name))
         return pending
 
+    def works_in(self, task: "asyncio.Task[object]") -> bool:
+        """Return whether `task` sends what was gathered."""
+        return task in self._senders
+
     async def drain(self, grace: float) -> None:
         """Send what is gathered, give it `grace` seconds for its answers, then let it go as unknown.
 
