@@ -26,7 +26,6 @@ FUNCTIONS = {
 INTERFACES = (Reconcilable, Write, Call)
 """What every call has: documented here once, for all of them."""
 RAISE_NOTHING = {
-    "Session.aclose": "a close may be called at any time",
     "Session.take_in_doubt": "takes from a list",
     "Session.wait": "a task that failed has ended, and is returned",
 }

@@ -237,7 +237,7 @@ def failure_for_caller(error: BaseException) -> BaseException:
     """Return what the caller of a write gets whose task ended with `error`.
 
     That is `error` itself, and what a program raises in its own functions may be anything. A cancel is that
-    of a session that closes. What ends the loop was raised by it: the caller, if the loop goes on, is told
+    of a session that closes. What ends the loop was raised by it: the caller, if the loop goes on, learns
     that the outcome is unknown, and the loop does not end once more for each of the callers.
     """
     if isinstance(error, asyncio.CancelledError):

@@ -16,7 +16,7 @@ from tests.factories import create, session_at
 from tests.patience import PATIENCE
 
 
-class Odd(BaseException):
+class Abort(BaseException):
     """Neither an `Exception` nor a cancel, as `pytest.fail` raises it."""
 
 
@@ -141,11 +141,11 @@ async def test_what_is_neither_an_exception_nor_a_cancel_reaches_those_who_wait(
     loop.set_exception_handler(None)  # that it is told of a fault of a function is right
     async with (
         asyncio.timeout(PATIENCE),
-        session_that_raises(Odd, place, mode, coalesce=coalesce) as (session, raised),
+        session_that_raises(Abort, place, mode, coalesce=coalesce) as (session, raised),
     ):
         results = await results_of(await write_many(session))
         failures = [each for each in results if isinstance(each, BaseException)]
-        assert all(isinstance(each, Odd | TaskPollError) for each in failures)
+        assert all(isinstance(each, Abort | TaskPollError) for each in failures)
         assert not failures or place not in IGNORED
         assert failures or not raised or place in {*IGNORED, "pace"}, "who waited longer may poll again"
         raised.append(None)
@@ -219,12 +219,12 @@ def test_a_loop_that_goes_on_after_it_ends_every_wait_with_what_is_known(
 async def test_handles_that_stop_coming_with_such_an_error_are_no_end_without_one() -> None:
     async def handles(session: Session) -> AsyncIterator[Task[Any]]:
         yield await create(session)
-        raise Odd
+        raise Abort
 
     async with Emulator() as emulator, session_at(emulator) as session:
         completed = session.as_completed(handles(session))
         assert isinstance(await anext(completed), Task)
-        with pytest.raises(Odd):
+        with pytest.raises(Abort):
             await anext(completed)
 
 

@@ -179,14 +179,14 @@ async def test_no_frame_of_ours_holds_them_while_it_waits(call: str, credentials
         await asyncio.gather(work, return_exceptions=True)
 
 
-class Odd(BaseException):
+class Abort(BaseException):
     """Neither an `Exception` nor a cancel, as `pytest.fail` raises it, and as is what ends the loop."""
 
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_no_traceback_of_what_a_hook_raises_holds_them(call: str) -> None:
     async def ended(*_: object) -> None:
-        raise Odd
+        raise Abort
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(ended)
@@ -196,7 +196,7 @@ async def test_no_traceback_of_what_a_hook_raises_holds_them(call: str) -> None:
         session_of(server, http_session=client) as session,
     ):
         error = await error_of(CALLS[call](session))
-        assert isinstance(error, Odd)
+        assert isinstance(error, Abort)
         assert found_in(frames_of(error)) == []
 
 
