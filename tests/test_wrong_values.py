@@ -4,7 +4,7 @@ A session's methods have a test of their own in `tests/session`.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
 from types import MappingProxyType
@@ -14,6 +14,7 @@ import pytest
 
 import clinia_async as clinia
 from clinia_async import CliniaError
+from tests.captured_locals import OURS, frames_of, held_in
 from tests.wrong_values import SECRET, WRONG
 
 REF = clinia.Ref("a", "p")
@@ -127,6 +128,12 @@ def test_the_table_has_every_public_name() -> None:
     assert known <= set(clinia.__all__)
 
 
+def shown_by(error: CliniaError) -> list[str]:
+    """Where an error shows health data: its text, or locals of frames of its traceback."""
+    said = [str(error)] if SECRET in f"{error} {error!r}" else []
+    return said + held_in(frames_of(error), SECRET, within=OURS)
+
+
 @pytest.mark.parametrize(("name", "made"), [(name, made) for name, made in public() if name not in ELSEWHERE])
 def test_a_wrong_value_is_refused_in_words(name: str, made: Any) -> None:
     if name not in ARGUMENTS and not is_value(made):
@@ -138,14 +145,13 @@ def test_a_wrong_value_is_refused_in_words(name: str, made: Any) -> None:
             try:
                 made(**{**usual, parameter: make()})
             except CliniaError as error:
-                if SECRET in f"{error} {error!r}":
-                    wrong.append(f"{name}({parameter}={what}): {error}")
+                wrong += [f"{name}({parameter}={what}): {each}" for each in shown_by(error)]
             except TypeError as error:
                 # of a parameter that has no default, and of an option that there is not
                 if "missing" not in str(error) and "has no option" not in str(error):
                     wrong.append(f"{name}({parameter}={what}): {error}")
             except Exception as error:  # noqa: BLE001
-                if name == "TaskId" and type(error) is ValueError:
+                if name == "TaskId" and isinstance(error, ValueError):
                     continue  # as it says
                 wrong.append(f"{name}({parameter}={what}): {type(error).__name__}: {error}")
     assert not wrong
@@ -173,3 +179,38 @@ def test_what_serves_as_well_is_taken() -> None:
             options=MappingProxyType({"workers": 2}),  # type: ignore[arg-type]
         )
         assert config.journals == Path("x.ndjson")
+
+
+UNENCODABLE = {"a": {SECRET}}
+"""A dict that a write takes, and that no JSON can carry."""
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: clinia.CreateRelationship("ehr", "t", REF, REF, UNENCODABLE).request(),
+        lambda: clinia.CreateRelationship("ehr", "t", REF, REF, UNENCODABLE).operation(),
+        lambda: clinia.CreateRelationship("ehr", "t", REF, REF, UNENCODABLE).to_line(),
+        lambda: clinia.CreateResource("ehr", "t", data=UNENCODABLE).request(),
+        lambda: clinia.UpsertResource("ehr", "t", "aa", data=UNENCODABLE).operation(),
+        lambda: clinia.Browse("ehr", ["p"], filter=UNENCODABLE).request(),
+        lambda: clinia.Contained("x", UNENCODABLE, "n").to_json(),
+        lambda: clinia.Ref.from_dict({"id": SECRET, "type": 1}),
+        lambda: clinia.Ref.from_json(f'{{"id":"{SECRET}"'),
+        lambda: clinia.CreateRelationship.from_body("ehr", "t", {"from": SECRET, "to": SECRET}),
+    ],
+)
+def test_no_traceback_of_what_cannot_be_sent_holds_it(refused: Callable[[], object]) -> None:
+    with pytest.raises(CliniaError) as caught:
+        refused()
+    assert held_in(frames_of(caught.value), SECRET, within=OURS) == []
+
+
+def test_what_the_caller_was_handling_stays_the_context_of_a_refusal() -> None:
+    of_the_caller = KeyError("of the caller")
+    with pytest.raises(clinia.InvalidWrite) as caught:  # noqa: PT012
+        try:
+            raise of_the_caller
+        except KeyError:
+            clinia.CreateSource(5)  # type: ignore[arg-type]
+    assert caught.value.__context__ is of_the_caller

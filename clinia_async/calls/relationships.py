@@ -43,6 +43,7 @@ from clinia_async.models import (
     TargetType,
     TaskSubmission,
 )
+from clinia_async.models.refusal import Refusal, bare, clears_own_locals, without_locals
 from clinia_async.models.value import EqualByFields, checked
 from clinia_async.serialization import converter, exact_json
 from clinia_async.serialization.documents import read_fields
@@ -102,6 +103,7 @@ class _RelationshipWrite(EqualByFields):
     duplicate_errors: ClassVar[DuplicateErrors] = ()
     head: ClassVar[bytes]
 
+    @clears_own_locals
     def __init__(  # noqa: PLR0917  they are those of the fields
         self,
         source: str,
@@ -111,28 +113,39 @@ class _RelationshipWrite(EqualByFields):
         data: Json | RawJson | None = None,
         meta: Meta | MetaJson | None = None,
     ) -> None:
-        id_ = simple_relationship_id(source, type, from_, to)
-        if id_ is None:
-            check_key(source, "$.source")
-            check_type(type, "$.type")
-            from_, to = value_of(Ref, from_, "$.from"), value_of(Ref, to, "$.to")
-            check_end(from_, "$.from")
-            check_end(to, "$.to")
-            id_ = relationship_id(from_, to)
-        if data.__class__ is not dict:
-            check_data(data, "$.data")
-        if meta is not None:
-            meta = value_of(Meta, meta, "$.meta")
-            check_meta(meta, "$.meta")
-        _set_source(self, source)
-        _set_type(self, type)
-        _set_from(self, from_)
-        _set_to(self, to)
-        _set_data(self, data)
-        _set_meta(self, meta)
-        _set_id(self, id_)
+        try:
+            id_ = simple_relationship_id(source, type, from_, to)
+            if id_ is None:
+                check_key(source, "$.source")
+                check_type(type, "$.type")
+                from_, to = value_of(Ref, from_, "$.from"), value_of(Ref, to, "$.to")
+                check_end(from_, "$.from")
+                check_end(to, "$.to")
+                id_ = relationship_id(from_, to)
+            if data.__class__ is not dict:
+                check_data(data, "$.data")
+            if meta is not None:
+                meta = value_of(Meta, meta, "$.meta")
+                check_meta(meta, "$.meta")
+        except Refusal as error:
+            refusal = bare(error)
+        else:
+            _set_source(self, source)
+            _set_type(self, type)
+            _set_from(self, from_)
+            _set_to(self, to)
+            _set_data(self, data)
+            _set_meta(self, meta)
+            _set_id(self, id_)
+            return
+        del source, type, from_, to, data, meta
+        try:
+            raise refusal
+        finally:
+            del refusal
 
     @classmethod
+    @without_locals
     def from_body(cls, source: str, type: str, body: Json | JsonDocument) -> Self:
         """Make a write of the body that the reference page shows: `from`, `to`, `data` and `meta`.
 
@@ -204,6 +217,11 @@ class _RelationshipWrite(EqualByFields):
             ends, text = _ends(self), b"null" if data is None else exact_json.try_dumps(data)
             if text is not None and _need_no_escape(ends):
                 return ends.encode() + (b"}" if data is None else _DATA + text + b"}")
+        del data
+        return self._to_line_slowly()
+
+    @without_locals
+    def _to_line_slowly(self) -> bytes:
         return exact_json.dumps({"type": self.type, **self.body()})
 
     def operation(self) -> bytes:

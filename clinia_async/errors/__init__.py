@@ -36,6 +36,7 @@ from typing import ClassVar, TypeVar
 from clinia_async import models
 from clinia_async.models import ErrorInfo, ErrorType, Receipt, TaskStatus
 from clinia_async.models.open_enum import OpenEnum
+from clinia_async.models.refusal import Refusal as _Refusal
 from clinia_async.models.task_id import TaskId, TaskKind
 
 
@@ -138,13 +139,13 @@ def copy_for_raise(error: _E) -> _E:
     return copied
 
 
-class ConfigError(CliniaError, ValueError):
+class ConfigError(CliniaError, _Refusal):
     """A setting or an argument is wrong; nothing was sent."""
 
     outcome = Outcome.NOT_SENT
 
 
-class InvalidWrite(CliniaError, ValueError):
+class InvalidWrite(CliniaError, _Refusal):
     """A write that the service could only refuse, caught before anything was sent.
 
     `path` says where in the write, such as `$.from.id`; the value itself is never quoted.

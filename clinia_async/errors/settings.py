@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from warnings import warn
 
 from clinia_async.errors import ConfigError
+from clinia_async.models.refusal import Refusal, without_locals
 from clinia_async.models.struct import Struct
 
 P = ParamSpec("P")
@@ -19,6 +20,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 E = TypeVar("E", bound=StrEnum)
+
+
+class UnknownOption(TypeError, Refusal):
+    """An option was given that there is not."""
 
 
 class _Attribute(Protocol):
@@ -138,31 +143,6 @@ def _name(instance: object, attribute: _Attribute) -> str:
     return f"{type(instance).__name__}.{attribute.name}"
 
 
-def without_locals(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function that takes settings raise `ConfigError` from no frame that holds one of them.
-
-    What prints the locals of a traceback would print the key, or the whole environment.
-    """
-
-    @wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        failure: Exception
-        try:
-            return function(*args, **kwargs)
-        except ConfigError as error:
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        except Exception as error:  # noqa: BLE001  its traceback stays: it is a fault, and not of a setting
-            failure = error
-        del args, kwargs
-        try:
-            raise failure
-        finally:
-            del failure
-
-    return called
-
-
 def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function refuse an unknown option with a `TypeError` that names the one that may be meant.
 
@@ -170,7 +150,7 @@ def refuse_unknown_options(**renamed: str) -> Callable[[Callable[P, R]], Callabl
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        code = function.__code__
+        code = unwrap(function).__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         known = [name for name in names if name not in {"self", "cls"}]
         owner = function.__qualname__.removesuffix(".__init__")
@@ -199,7 +179,7 @@ def _rename_options(
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}"
             given.clear()  # the key may be among them
-            raise TypeError(f"{owner} has no option {name!r}: {hint}")
+            raise UnknownOption(f"{owner} has no option {name!r}: {hint}")
 
 
 def named_options(cls: C) -> C:

@@ -34,6 +34,7 @@ from clinia_async.ingest.records.record import BadRecord, Blank, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
+from clinia_async.models.refusal import made_without_locals
 from clinia_async.models.secret import Secret
 from clinia_async.serialization import exact_json
 from clinia_async.session.session import Session
@@ -64,6 +65,7 @@ def _journals(path: Path | str | None) -> Path | None:
     return optional_path_of("PartitionConfig.journals", path)
 
 
+@made_without_locals
 @frozen(kw_only=True)
 class PartitionConfig:
     """What every partition of a job has in common.

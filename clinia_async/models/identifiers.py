@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeGuard
 
+from clinia_async.models.refusal import without_locals
 from clinia_async.models.value import codec
 
 KEY_RULE = "1 to 62 ASCII letters, digits, `-` or `_`, not starting with `_`"
@@ -116,6 +117,7 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+@without_locals
 def escape_dots(identifier: str) -> str:
     """Escape the dots of an id: `A00.1` becomes `A00_2E1`.
 
@@ -128,6 +130,7 @@ def escape_dots(identifier: str) -> str:
     return identifier.replace("_", "_5F").replace(".", "_2E")
 
 
+@without_locals
 def unescape_dots(identifier: str) -> str:
     """Reverse `escape_dots`. Raises `InvalidWrite` for what is no text."""
     _check_text(identifier)

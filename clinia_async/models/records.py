@@ -8,6 +8,7 @@ from datetime import datetime
 
 from attrs import field, frozen
 
+from clinia_async.models.refusal import Refusal, bare, clears_own_locals
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import REQUIRED_IN_ANSWERS, Json, Value, check_for, checked
 
@@ -23,15 +24,26 @@ class Ref(Value):
     id: str = field(repr=fingerprint, metadata=REQUIRED_IN_ANSWERS)
     type: str = field(metadata=REQUIRED_IN_ANSWERS)
 
+    @clears_own_locals
     def __init__(self, id: str, type: str, *, unknown_fields: Json | None = None) -> None:
-        if not id.__class__ is type.__class__ is str:
-            _check_text(id, "$.id")
-            _check_text(type, "$.type")
-        if unknown_fields is not None:
-            _check_unknown(unknown_fields, "$.unknownFields")
-        _set_id(self, id)
-        _set_type(self, type)
-        _set_unknown(self, unknown_fields)
+        try:
+            if not id.__class__ is type.__class__ is str:
+                _check_text(id, "$.id")
+                _check_text(type, "$.type")
+            if unknown_fields is not None:
+                _check_unknown(unknown_fields, "$.unknownFields")
+        except Refusal as error:
+            refusal = bare(error)
+        else:
+            _set_id(self, id)
+            _set_type(self, type)
+            _set_unknown(self, unknown_fields)
+            return
+        del id, type, unknown_fields
+        try:
+            raise refusal
+        finally:
+            del refusal
 
 
 # Millions of refs are made: setting the slots directly costs half of object.__setattr__.

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from clinia_async.models.refusal import Refusal, made_without_locals
 from clinia_async.models.secret import fingerprint
 
 # printable, without / \ ? # and not . or .. alone
@@ -27,6 +28,7 @@ class TaskKind(StrEnum):
 _KINDS = {"s": TaskKind.SINGLE, "bk": TaskKind.BULK, "bd": TaskKind.BUNDLE, "pg": TaskKind.PURGE}
 
 
+@made_without_locals
 @frozen(repr=False)
 class TaskId:
     """The id of a task, kept exactly as the service wrote it. Its repr holds a fingerprint only.
@@ -43,7 +45,7 @@ class TaskId:
     def _safe(self, _: object, value: object) -> None:
         # An id comes from outside and goes into a URL, so what could change the path is refused.
         if not isinstance(value, str) or not _SAFE_IN_A_PATH.fullmatch(value):
-            raise ValueError("a task id is 1 to 256 printable ASCII characters without / \\ ? #")
+            raise Refusal("a task id is 1 to 256 printable ASCII characters without / \\ ? #")
 
     @property
     def kind(self) -> TaskKind:

@@ -16,6 +16,7 @@ from typing import NoReturn, Protocol, Self, TypeVar, Union, get_args, get_origi
 from attrs import NOTHING, Attribute, field, fields, frozen
 
 from clinia_async.models.open_enum import OpenEnum
+from clinia_async.models.refusal import without_locals
 
 V = TypeVar("V")
 
@@ -61,6 +62,10 @@ def codec() -> JsonCodec:
     return _registered[0]
 
 
+REFUSING = frozenset({"__init__", "operation", "request", "to_json"})
+"""Methods that may refuse what they are given, or what they send: no traceback of them shows it."""
+
+
 class EqualByFields:
     """Equality, hash and repr by the fields of a class, the same as attrs writes them.
 
@@ -68,6 +73,11 @@ class EqualByFields:
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in REFUSING & cls.__dict__.keys():  # attrs makes the class a second time, with all
+            setattr(cls, name, without_locals(cls.__dict__[name]))
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -112,6 +122,7 @@ class Value(EqualByFields):
     """Fields of the JSON that are unknown here or could not be read; they are sent back as they are."""
 
     @classmethod
+    @without_locals
     def from_json(cls, document: JsonDocument, *, keep_unknown: bool = False) -> Self:
         """Make a value from JSON as the reference pages of the API show it.
 
@@ -126,6 +137,7 @@ class Value(EqualByFields):
         return codec().from_json(cls, document, keep_unknown=keep_unknown)
 
     @classmethod
+    @without_locals
     def from_dict(cls, value: Json, *, keep_unknown: bool = False) -> Self:
         """Make a value from parsed JSON, with the names of the reference pages.
 

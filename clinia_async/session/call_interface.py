@@ -1,10 +1,12 @@
 """What the methods of a session are made with."""
 
 from collections.abc import Coroutine
+from inspect import isfunction
 
 from clinia_async.calls import Call, Write
 from clinia_async.calls.call import R
 from clinia_async.calls.conflicts import OnExisting
+from clinia_async.models.refusal import without_locals
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.submissions import Submission
 from clinia_async.tasks.task import Task
@@ -15,6 +17,12 @@ class CallInterface:
 
     Every method takes a `timeout` in seconds for its call with all retries; None takes the session's.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, method in tuple(vars(cls).items()):
+            if isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, without_locals(method))
 
     def submit(
         self,

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Coroutine
 
+from attrs import evolve
+
 from clinia_async import calls, models
 from clinia_async.calls.conflicts import OnExisting
 from clinia_async.calls.validation import value_of_document
@@ -257,7 +259,8 @@ class CatalogMethods(CallInterface):
             InvalidWrite: `per_page` is less than 1.
             RequestError: no good answer came.
         """
-        return all_pages(lambda query: self.send(calls.ListRelationshipDefinitions(source, query)), per_page)
+        first = calls.ListRelationshipDefinitions(source)
+        return all_pages(lambda query: self.send(evolve(first, query=query)), per_page)
 
     def put_collection(
         self,

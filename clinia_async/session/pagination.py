@@ -67,7 +67,7 @@ _MOST_PER_PAGE = 2**31 - 1
 """Far above any limit of the service; a number of more digits than Python writes is none."""
 
 
-async def all_pages(
+def all_pages(
     read_page: Callable[[str], Awaitable["models.Page[T]"]], per_page: int | None
 ) -> AsyncIterator[T]:
     """Yield every entry of a list, each key once.
@@ -81,6 +81,12 @@ async def all_pages(
     """
     if per_page is not None and (type(per_page) is not int or not 1 <= per_page <= _MOST_PER_PAGE):
         raise InvalidWrite("$.perPage", "must be a whole number of 1 or more")
+    return _all_pages(read_page, per_page)
+
+
+async def _all_pages(
+    read_page: Callable[[str], Awaitable["models.Page[T]"]], per_page: int | None
+) -> AsyncIterator[T]:
     size = "" if per_page is None else f"perPage={per_page}"
     repetition, keys = _Repetition(), set[Hashable]()
     query, given, left_out, seen, asked = size, 0, 0, 0, None

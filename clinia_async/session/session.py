@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from functools import partial
 from types import TracebackType
@@ -292,10 +292,9 @@ class Session(ApiMethods):
             raise ConfigError("a source must be given, here or to the session")
         return SourceSession(self, key)
 
-    @contextmanager
     def limit_concurrency(
         self, limits: "transport.ConcurrencyLimits", *, background: bool = False
-    ) -> Iterator["transport.AdaptiveLimit"]:
+    ) -> "AbstractContextManager[transport.AdaptiveLimit]":
         """Limit the requests in flight of this session, polls too, for as long as the block lasts.
 
         The limit adapts to what the service bears. Blocks within each other, or side by side, share the
@@ -309,6 +308,12 @@ class Session(ApiMethods):
             SessionClosed: the session is closed.
         """
         check_class("limits", limits, transport.ConcurrencyLimits)
+        return self._limited(limits, background=background)
+
+    @contextmanager
+    def _limited(
+        self, limits: "transport.ConcurrencyLimits", *, background: bool
+    ) -> Iterator["transport.AdaptiveLimit"]:
         limit = self._engine.limit(limits, background=background)
         try:
             yield limit

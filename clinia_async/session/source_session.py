@@ -6,6 +6,7 @@ from typing import Concatenate, Generic, ParamSpec, Self, overload
 
 from clinia_async.calls.call import R
 from clinia_async.calls.validation import check_key
+from clinia_async.models.refusal import without_locals
 from clinia_async.models.task_id import TaskId
 from clinia_async.session.catalog_api import CatalogMethods
 from clinia_async.session.registry_api import RegistryMethods
@@ -78,6 +79,7 @@ class SourceSession:
     put_collection = _WithSource(CatalogMethods.put_collection)
     get_collection = _WithSource(CatalogMethods.get_collection)
 
+    @without_locals
     def task(self, id_or_token: TaskId | str) -> Task[object]:
         """Return a handle of a task of this source that was submitted elsewhere, as `Session.task` does.
 

@@ -7,21 +7,23 @@ from typing import Generic, TypeVar, cast
 from clinia_async.calls.call import R
 from clinia_async.errors import CliniaError, ConfigError, GatherError, SessionClosed
 from clinia_async.errors.settings import Number, check_call_options
+from clinia_async.models.refusal import without_locals
 from clinia_async.tasks.detached import ends_loop
 from clinia_async.tasks.task import Task
 
 T = TypeVar("T")
 
 
-async def as_completed(
-    tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int
-) -> AsyncIterator[Task[R]]:
+def as_completed(tasks: Iterable[Task[R]] | AsyncIterable[Task[R]], *, limit: int) -> AsyncIterator[Task[R]]:
     """Yield each handle when its task has ended, taking at most `limit` handles ahead.
 
-    Raises what `tasks` raises, after the handles that it gave before, and `ConfigError`.
+    Raises `ConfigError` at once; then what `tasks` raises, after the handles that it gave before.
     """
     Number(least=1, whole=True).check("limit", limit)
-    source = _Source(tasks)
+    return _as_completed(_Source(tasks), limit)
+
+
+async def _as_completed(source: "_Source[R]", limit: int) -> AsyncIterator[Task[R]]:
     pending: dict[asyncio.Future[None], Task[R]] = {}
     events: asyncio.Queue[asyncio.Future[None] | asyncio.Task[None]] = asyncio.Queue()
     pull: asyncio.Task[None] | None = None
@@ -95,6 +97,7 @@ def check_iterable(tasks: object) -> None:
         raise ConfigError(f"tasks must be an iterable of tasks, not {type(tasks).__name__}")
 
 
+@without_locals
 def check_task(task: object) -> None:
     """Raise `ConfigError` for what is no handle of a task; a submission is awaited for its own first."""
     if not isinstance(task, Task):

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from attrs import define, field
 
 from clinia_async.errors.settings import Number
+from clinia_async.models.refusal import made_without_locals
 from clinia_async.models.struct import Struct
 from clinia_async.models.task_id import TaskKind
 from clinia_async.models.value import EqualByFields
@@ -48,6 +49,7 @@ _AT_A_TIME = 256
 """The most polls from one plan to the next."""
 
 
+@made_without_locals
 @define(eq=False, repr=False)
 class LearnedPace:
     """Polls when a poll is worth most, by how long tasks of the same kind and source took.

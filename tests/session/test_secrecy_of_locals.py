@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from inspect import signature
 from pathlib import Path
-from types import CoroutineType, FrameType, GeneratorType
+from types import FrameType
 from typing import Any
 
 import aiohttp
 import pytest
 
-import clinia_async
 from clinia_async import (
     CliniaError,
     ConfigError,
@@ -22,6 +21,7 @@ from clinia_async import (
     ingest_partition,
 )
 from clinia_async.session.options import VARIABLES
+from tests.captured_locals import OURS, frames_of, held_in, waiting_frames
 from tests.factories import SOURCE, TYPE
 from tests.hostile import Behaviour, Hostile, accepted, answer, close, persisted, raw, reply, reset, stall
 
@@ -29,8 +29,6 @@ pytestmark = pytest.mark.usefixtures("each_way_through_aiohttp")
 
 KEY = "CANARY-KEY-5b1e"
 PERSON = "CANARY-PERSON-91d0"
-TESTS = str(Path(__file__).parents[1])
-OURS = str(Path(clinia_async.__file__).parent)
 
 Call = Callable[[Session], Awaitable[object]]
 
@@ -71,45 +69,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def frames_of(error: BaseException | None, seen: set[int] | None = None) -> Iterator[FrameType]:
-    """Every frame in the tracebacks of an error and of those that it came from."""
-    seen = set() if seen is None else seen
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next
-    yield from frames_of(error.__cause__, seen)
-    yield from frames_of(error.__context__, seen)
-    for each in getattr(error, "exceptions", ()):
-        yield from frames_of(each, seen)
-
-
-def waiting_frames(waiting: object) -> Iterator[FrameType]:
-    """Every frame of a coroutine that waits, down to what it waits for."""
-    while waiting is not None:
-        if isinstance(waiting, CoroutineType):
-            frame, waiting = waiting.cr_frame, waiting.cr_await
-        elif isinstance(waiting, GeneratorType):
-            frame, waiting = waiting.gi_frame, waiting.gi_yieldfrom
-        else:
-            return
-        if frame is not None:
-            yield frame
-
-
 def found_in(frames: Iterator[FrameType], *, within: str | None = None) -> list[str]:
-    """Where the key or a record stands in a local, of frames that are not of the tests, `within` a folder."""
-    return [
-        f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}: {name}"
-        for frame in frames
-        if not frame.f_code.co_filename.startswith(TESTS)
-        and (within is None or frame.f_code.co_filename.startswith(within))
-        for name, value in frame.f_locals.items()
-        if any(canary in repr(value) for canary in (KEY, PERSON))
-    ]
+    return held_in(frames, KEY, PERSON, within=within)
 
 
 def session_of(server: Hostile, **options: Any) -> Session:

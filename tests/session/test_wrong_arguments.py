@@ -17,6 +17,7 @@ import clinia_async as clinia
 from clinia_async import CliniaError, ConfigError, InvalidWrite, Outcome, RequestTimeout, Session
 from clinia_async.emulator import Emulator
 from clinia_async.session.source_session import SourceSession
+from tests.captured_locals import OURS, frames_of, held_in
 from tests.factories import session_at
 from tests.wrong_values import SECRET, WRONG
 
@@ -137,6 +138,8 @@ async def test_a_wrong_argument_is_refused_in_words(of_a_source: bool) -> None:
                         said = f"{error} {error!r}"
                         if SECRET in said or (is_ours and len(emulator.received) > sent):
                             wrong.append(f"{name}({parameter}={what}): {said}")
+                        if held := held_in(frames_of(error), SECRET, within=OURS):
+                            wrong.append(f"{name}({parameter}={what}): {held}")
                     except Exception as error:  # noqa: BLE001
                         wrong.append(f"{name}({parameter}={what}): {type(error).__name__}: {error}")
                     if session.closed:

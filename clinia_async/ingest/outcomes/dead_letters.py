@@ -22,6 +22,7 @@ from clinia_async.errors import ConfigError, InvalidWrite
 from clinia_async.errors.settings import path_of
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
 from clinia_async.ingest.records.record import BadRecord, Record
+from clinia_async.models.refusal import without_locals
 from clinia_async.serialization.exact_json import dumps
 
 PREFIX = b'{"deadLetter":'
@@ -43,6 +44,7 @@ class DeadLetters:
         ConfigError: `path` is no regular file of this user, or one that holds what is no dead letter.
     """
 
+    @without_locals
     def __init__(self, path: Path | str, *, options: Mapping[str, str] | None = None) -> None:
         self.path = path_of("path", path)
         self.options: Mapping[str, str] = {} if options is None else options

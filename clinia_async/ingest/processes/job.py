@@ -15,7 +15,7 @@ from attrs import evolve
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
-from clinia_async.errors.settings import Number, path_of, without_locals
+from clinia_async.errors.settings import Number, path_of
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
 from clinia_async.ingest.options import (
@@ -42,6 +42,7 @@ from clinia_async.ingest.records.record import IdMapping
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.ingest.senders.retrying_session import JobStopped
 from clinia_async.models import Action
+from clinia_async.models.refusal import without_locals
 from clinia_async.models.secret import Secret
 from clinia_async.session.session import Session
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits, Load

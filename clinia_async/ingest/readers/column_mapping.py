@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from clinia_async.errors import ConfigError
 from clinia_async.ingest.readers.compression import InputError
+from clinia_async.models.refusal import made_without_locals
 
 KINDS = frozenset({"str", "int", "float", "bool", "json"})
 _LEAVES = frozenset({"type", "id", "action", "operation", "from.id", "from.type", "to.id", "to.type"})
@@ -80,6 +81,7 @@ def _check_paths(paths: Sequence[str]) -> None:
         raise ConfigError("columns: type must be given")
 
 
+@made_without_locals
 @frozen
 class ColumnMapping:
     """The fields of a record by the names of columns; a name after `=` is a constant.

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from attrs import define
 
 from clinia_async.errors import ConfigError, InvalidWrite
+from clinia_async.models.refusal import without_locals
 
 Identity = tuple[str, str]
 """The type and the id of a record."""
@@ -87,6 +88,7 @@ def home_base(base: object) -> str | None:
     return normal_base(base)
 
 
+@without_locals
 def fhir_address(record_id: str) -> tuple[str | None, str]:
     """Return the base URL of the server and the FHIR id that a record's id was made of.
 

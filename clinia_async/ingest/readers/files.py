@@ -46,6 +46,7 @@ from clinia_async.ingest.records.record import Barrier, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch, in_file
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
+from clinia_async.models.refusal import without_locals
 from clinia_async.serialization import exact_json
 
 _DIGEST_BLOCK = 1024 * 1024
@@ -54,6 +55,7 @@ _UTF8 = "utf-8"
 _WITH_COLUMNS = TABLES | {InputFormat.DEAD_LETTERS}
 
 
+@without_locals
 def read_ndjson(
     path: Path | str | None,
     source: str,
@@ -85,6 +87,7 @@ def read_ndjson(
     return RecordStream(_read_ndjson(path, LineReader(rules), largest_line), rules.options())
 
 
+@without_locals
 def read_records(
     path: Paths,
     source: str,
