@@ -96,6 +96,12 @@ class InstanceOf:
         raise ConfigError(f"{name} must be {what}, not {type(value).__name__}")
 
 
+def check_named(name: str, value: object) -> None:
+    """Raise `ConfigError`, which says `name`, for what is no mapping of options by their names."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+        raise ConfigError(f"{name} must be a mapping of options by their names")
+
+
 def check_call_options(
     *, timeout: object = None, read_back: object = None, maybe_applied: object = False
 ) -> None:

@@ -19,7 +19,7 @@ from attrs import evolve, field, frozen
 from clinia_async.calls import BatchWrite
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import ConfigError, InvalidWrite
-from clinia_async.errors.settings import InstanceOf, Number, optional_path_of
+from clinia_async.errors.settings import Number, check_class, check_named, optional_path_of
 from clinia_async.ingest.job import Ingestion
 from clinia_async.ingest.options import IngestionOptions, checked_options
 from clinia_async.ingest.outcomes.outcome import Disposition, RecordOutcome
@@ -34,7 +34,7 @@ from clinia_async.ingest.records.record import BadRecord, Blank, IdMapping, Item
 from clinia_async.ingest.records.record_batch import RecordBatch
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
-from clinia_async.models.refusal import made_without_locals
+from clinia_async.models.refusal import made_without_locals, without_locals
 from clinia_async.models.secret import Secret
 from clinia_async.serialization import exact_json
 from clinia_async.session.session import Session
@@ -96,12 +96,11 @@ class PartitionConfig:
     timezone: str | None = None
     journals: Path | None = field(default=None, converter=_journals)
     most_failures: int = field(default=1000, validator=Number(least=0, whole=True))
-    options: IngestionOptions = field(factory=IngestionOptions, validator=InstanceOf(Mapping))
+    options: IngestionOptions = field(factory=IngestionOptions)
 
     def __attrs_post_init__(self) -> None:
         check_key(self.source, "$.source")
-        if not all(isinstance(name, str) for name in self.options):
-            raise ConfigError("PartitionConfig.options must have the names of options as keys")
+        check_named("PartitionConfig.options", self.options)
         checked_options(**self.options)
 
 
@@ -138,6 +137,7 @@ class PartitionReceipt:
         return sum(count for each, count in self.counts.items() if each.has_landed) == self.rows
 
 
+@without_locals
 def ingest_partition(
     rows: Rows, *, config: PartitionConfig, partition: int | str, attempt: int = 0
 ) -> PartitionReceipt:
@@ -158,6 +158,12 @@ def ingest_partition(
         JobStopped: the key was refused or the network given up, so that the engine tries again. A row that
             is refused raises nothing: it is in the receipt.
     """
+    check_class("config", config, PartitionConfig)
+    Number(least=0, whole=True).check("attempt", attempt)
+    if isinstance(rows, str | bytes | Mapping) or not (
+        isinstance(rows, Iterable) or hasattr(rows, "__arrow_c_stream__")
+    ):
+        raise ConfigError(f"rows must be an iterable of rows or a table of Arrow, not {type(rows).__name__}")
     work = partial(asyncio.run, _ingest(rows, config, partition, attempt))
     try:
         asyncio.get_running_loop()

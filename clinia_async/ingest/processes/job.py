@@ -15,7 +15,7 @@ from attrs import evolve
 
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import CliniaError, ConfigError, Outcome, reason_of
-from clinia_async.errors.settings import Number, path_of
+from clinia_async.errors.settings import Number, check_named
 from clinia_async.ingest.file_job import ReadFiles, unwritable
 from clinia_async.ingest.journal.folder import JournalFolder
 from clinia_async.ingest.options import (
@@ -35,7 +35,7 @@ from clinia_async.ingest.readers.compression import InputError
 from clinia_async.ingest.readers.fhir_content import FhirContent, PassedOver
 from clinia_async.ingest.readers.files import identity_of, read_records
 from clinia_async.ingest.readers.formats import InputFormat
-from clinia_async.ingest.readers.input_paths import listed
+from clinia_async.ingest.readers.input_paths import listed_files
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.records.input_part import InputPart
 from clinia_async.ingest.records.record import IdMapping
@@ -126,6 +126,7 @@ class ProcessIngestion:
         """
         check_key(source, "$.source")
         Number(least=1, most=MOST_PROCESSES, whole=True).check("processes", processes)
+        check_named("read", {} if read is None else read)
         self._read: ReadOptions = read or {}
         if self._read.get("fhir") == FhirContent.BOTH:
             raise ConfigError(
@@ -137,8 +138,7 @@ class ProcessIngestion:
         self.dead_letters_count = 0
         self.skipped_references: Counter[str] = Counter()
         self.error: CliniaError | None = None
-        self._files = tuple(path_of("files", each) for each in files)
-        listed(self._files)  # a file that is named twice is refused before anything is started
+        self._files = listed_files(files)
         self._source, self._processes = source, processes
         self._dead_letters = DeadLetters(dead_letters).path
         self._session = _checked_session({} if session is None else session)
@@ -146,6 +146,8 @@ class ProcessIngestion:
         self._journal_is_copy, self._input_id = journal_is_copy, input_id
         self._service = service
         self._open_input = open_input or partial(_opened, self._files, source, self._read)
+        if open_input is None:
+            read_records(self._files, source, **self._read)  # which checks the options
         self._options = checked_options(**options)
         self._given = options
         for name, value in {"session": self._session, "open_input": self._open_input, **options}.items():

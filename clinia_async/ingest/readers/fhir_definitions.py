@@ -17,6 +17,7 @@ from clinia_async.ingest.readers.files import read_fhir_files
 from clinia_async.ingest.readers.ndjson import LineReader
 from clinia_async.ingest.readers.ndjson_strict import Rules
 from clinia_async.models import Cardinality, DefinitionEnd, Profile, RelationshipDefinition
+from clinia_async.models.refusal import without_locals
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -35,6 +36,7 @@ class FhirDefinitions:
     relationships: Mapping[str, RelationshipDefinition]
 
 
+@without_locals
 async def fhir_definitions(
     path: Path | Sequence[Path], *, format: str = "fhir", fhir_base: str | None = None
 ) -> FhirDefinitions:

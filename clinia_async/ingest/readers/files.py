@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import define, field
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import Number, check_class, optional_path_of
+from clinia_async.errors.settings import Number, check_class, optional_path_of, refuse_unknown_options
 from clinia_async.ingest import readers
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.column_mapping import ColumnMapping
@@ -52,6 +52,7 @@ from clinia_async.serialization import exact_json
 _DIGEST_BLOCK = 1024 * 1024
 Block = Iterable[Item | RecordBatch | Barrier]
 _UTF8 = "utf-8"
+_ANY_SOURCE = "any"
 _WITH_COLUMNS = TABLES | {InputFormat.DEAD_LETTERS}
 
 
@@ -87,7 +88,7 @@ def read_ndjson(
     return RecordStream(_read_ndjson(path, LineReader(rules), largest_line), rules.options())
 
 
-@without_locals
+@refuse_unknown_options()
 def read_records(
     path: Paths,
     source: str,
@@ -202,6 +203,7 @@ async def _twice(
                 yield block
 
 
+@without_locals
 async def identity_of(
     path: Paths,
     *,
@@ -223,6 +225,17 @@ async def identity_of(
         InputError: a file cannot be read.
     """
     paths = listed(path)
+    read_records(  # which checks them
+        path,
+        _ANY_SOURCE,
+        format=format,
+        columns=columns,
+        table=table,
+        action=action,
+        map_id=map_id,
+        fhir=fhir,
+        fhir_base=fhir_base,
+    )
     if None in paths:
         return None
     asked = format_asked(format)

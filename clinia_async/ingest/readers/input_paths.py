@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from clinia_async.errors import ConfigError
-from clinia_async.errors.settings import optional_path_of
+from clinia_async.errors.settings import optional_path_of, path_of
 
 Paths = Path | str | Sequence[Path | str] | None
 
@@ -25,6 +25,16 @@ def listed(path: Paths) -> Sequence[Path | None]:
             raise ConfigError(f"{name} is named twice, perhaps by a folder or a pattern; name it once")
         seen.add(identity)
     return paths
+
+
+def listed_files(files: object) -> Sequence[Path]:
+    """Return the files, as `listed` does, where standard input cannot be one of them.
+
+    Raises:
+        ConfigError: one of them is no path, or is named twice.
+    """
+    given = files if isinstance(files, list | tuple) else [files]
+    return [path for path in listed([path_of("files", each) for each in given]) if path is not None]
 
 
 def _identity(path: Path | None) -> object:

@@ -25,6 +25,7 @@ from clinia_async.ingest.readers.table_rows import Block, RowReader
 from clinia_async.ingest.records.record import IdMapping
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models import Action
+from clinia_async.models.refusal import without_locals
 
 ROWS = 512
 """Rows at once."""
@@ -52,6 +53,7 @@ class Cursor(Protocol):
 RowsFor = Callable[[ColumnMapping], RowReader]
 
 
+@without_locals
 def rows(
     data: "ArrowStream | Cursor",
     source: str,
