@@ -14,6 +14,7 @@ import pytest
 
 import clinia_async as clinia
 from clinia_async import CliniaError
+from clinia_async.models.refusal import without_locals
 from tests.captured_locals import OURS, frames_of, held_in
 from tests.wrong_values import SECRET, WRONG
 
@@ -214,3 +215,18 @@ def test_what_the_caller_was_handling_stays_the_context_of_a_refusal() -> None:
         except KeyError:
             clinia.CreateSource(5)  # type: ignore[arg-type]
     assert caught.value.__context__ is of_the_caller
+
+
+@without_locals
+def refused_because_of_another(value: str) -> None:
+    try:
+        raise KeyError(value)
+    except KeyError as error:
+        raise clinia.InvalidWrite("$", "must be another") from error
+
+
+def test_what_it_came_from_is_not_kept() -> None:
+    with pytest.raises(clinia.InvalidWrite) as caught:
+        refused_because_of_another(SECRET)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

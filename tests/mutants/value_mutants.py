@@ -75,4 +75,25 @@ MUTANTS = [
         "else time()",
         ["tests/emulator/test_clock.py::test_timestamps_do_not_go_back_with_a_restart"],
     ),
+    Mutant(
+        "refusal_keeps_its_frames",
+        "clinia_async/models/refusal.py",
+        "    return refusal.with_traceback(None)",
+        "    return refusal",
+        ["tests/test_wrong_values.py::test_a_wrong_value_is_refused_in_words"],
+    ),
+    Mutant(
+        "refusal_keeps_what_it_came_from",
+        "clinia_async/models/refusal.py",
+        "    refusal.__cause__ = refusal.__context__ = None\n",
+        "",
+        ["tests/test_wrong_values.py::test_what_it_came_from_is_not_kept"],
+    ),
+    Mutant(
+        "what_wraps_a_function_counts_as_clearing_its_locals",
+        "clinia_async/models/refusal.py",
+        'getattr(function, "clears_own_locals", None) is function.__code__',
+        'hasattr(function, "clears_own_locals")',
+        ["tests/test_wrong_values.py::test_a_wrong_value_is_refused_in_words"],
+    ),
 ]
