@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=type)
+E = TypeVar("E", bound=Exception)
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -29,13 +30,10 @@ def without_locals(function: Callable[P, R]) -> Callable[P, R]:
     @clears_own_locals
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        failure: Exception
         try:
             return function(*args, **kwargs)
-        except Refusal as error:
+        except Exception as error:  # noqa: BLE001  it is raised again
             failure = bare(error)
-        except Exception as error:  # noqa: BLE001  its traceback stays: it is a fault, or of a wrong number of arguments
-            failure = error
         del args, kwargs
         try:
             raise failure
@@ -49,13 +47,10 @@ def _awaited_without_locals(function: Callable[P, Awaitable[R]]) -> Callable[P, 
     @clears_own_locals
     @wraps(function)
     async def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        failure: Exception
         try:
             return await function(*args, **kwargs)
-        except Refusal as error:
+        except Exception as error:  # noqa: BLE001  it is raised again
             failure = bare(error)
-        except Exception as error:  # noqa: BLE001  its traceback stays
-            failure = error
         del args, kwargs
         try:
             raise failure
@@ -71,10 +66,15 @@ def clears_own_locals(function: F) -> F:
     return function
 
 
-def bare(refusal: Refusal) -> Refusal:
-    """Return an error without the frames that it came through, and without what it came from."""
-    refusal.__cause__ = refusal.__context__ = None
-    return refusal.with_traceback(None)
+def bare(error: E) -> E:
+    """Return a refusal without the frames that it came through, and without what it came from.
+
+    Any other error is a fault, or of a wrong number of arguments, and returned as it is.
+    """
+    if not isinstance(error, Refusal):
+        return error
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def made_without_locals(cls: C) -> C:

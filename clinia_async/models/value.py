@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, reduce
 from importlib import import_module
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, isfunction
 from operator import attrgetter, or_
 from types import NoneType, UnionType
 from typing import NoReturn, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -77,7 +77,8 @@ class EqualByFields:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in REFUSING & cls.__dict__.keys():  # attrs makes the class a second time, with all
-            setattr(cls, name, without_locals(cls.__dict__[name]))
+            if isfunction(method := cls.__dict__[name]):
+                setattr(cls, name, without_locals(method))
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:

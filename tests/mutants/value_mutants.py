@@ -78,14 +78,14 @@ MUTANTS = [
     Mutant(
         "refusal_keeps_its_frames",
         "clinia_async/models/refusal.py",
-        "    return refusal.with_traceback(None)",
-        "    return refusal",
+        "    return error.with_traceback(None)",
+        "    return error",
         ["tests/test_wrong_values.py::test_a_wrong_value_is_refused_in_words"],
     ),
     Mutant(
         "refusal_keeps_what_it_came_from",
         "clinia_async/models/refusal.py",
-        "    refusal.__cause__ = refusal.__context__ = None\n",
+        "    error.__cause__ = error.__context__ = None\n",
         "",
         ["tests/test_wrong_values.py::test_what_it_came_from_is_not_kept"],
     ),
