@@ -373,13 +373,13 @@ async def test_the_same_page_again_is_not_taken_for_the_next(of: int) -> None:
 @pytest.mark.parametrize("per_page", [0, -1, "5&key=1", True, 2.5])
 async def test_bad_sizes_of_pages(per_page: Any) -> None:
     async with against([]) as (session, server):
-        for stream in (
-            session.list_sources(per_page=per_page),
-            session.list_partitions(per_page=per_page),
-            session.list_relationship_definitions(EHR, per_page=per_page),
+        for refused in (
+            lambda: session.list_sources(per_page=per_page),
+            lambda: session.list_partitions(per_page=per_page),
+            lambda: session.list_relationship_definitions(EHR, per_page=per_page),
         ):
             with pytest.raises(InvalidWrite):
-                await anext(stream)
+                refused()
         assert not server.requests
 
 
