@@ -473,6 +473,7 @@ class Engine:
         return await components.sender.once(task, task.request(), deadline)
 
     async def _read_receipts(self, state: TaskState) -> TaskSnapshot:
+        self.open()
         state.polls += 1
         return await self.read(GetTask(state.source or "", state.known_id, with_receipts=True))
 

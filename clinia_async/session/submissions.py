@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -133,6 +134,10 @@ class Submissions:
         try:
             return await write.answer
         except asyncio.CancelledError:
+            if write.task.cancelling() and getcoroutinestate(work) == CORO_CREATED:
+                work.close()  # as at the end of `asyncio.run`: nothing was sent
+                self.running.discard(write)
+                raise
             if write.answer.cancelled():
                 write.answer = loop.create_future()
             self.add_in_doubt(call, write.answer)
@@ -175,6 +180,8 @@ class Submissions:
 
     def take_in_doubt(self) -> list[InDoubt[object]]:
         """Remove those that were answered, and return them."""
+        if self._in_doubt:
+            self._drop_old()
         answered = [entry for entry in self._in_doubt if entry.answered_at is not None]
         self._in_doubt = [entry for entry in self._in_doubt if entry.answered_at is None]
         return answered

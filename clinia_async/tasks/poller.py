@@ -30,7 +30,7 @@ from clinia_async.errors import (
     TaskPollError,
     reason_of,
 )
-from clinia_async.errors.settings import Number, is_async, named_options
+from clinia_async.errors.settings import Number, is_async, is_finite, named_options
 from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
@@ -160,8 +160,8 @@ class Poller:
     def _pause(self, state: TaskState, at: float) -> float:
         """Seconds from `at` to the next poll."""
         age = max(0.0, at - state.submitted_at)
-        pause = self._pace.pause(state.kind, state.source or "", age)
-        if not math.isfinite(pause):
+        pause: object = self._pace.pause(state.kind, state.source or "", age)
+        if not isinstance(pause, int | float) or not is_finite(pause):
             raise ConfigError("Polling.pace must give a number of seconds")
         return jittered(pause, self._settings.jitter, self._random)
 

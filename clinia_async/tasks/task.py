@@ -318,9 +318,9 @@ class Task(Generic[R]):
             return await work
         try:
             check_call_options(timeout=timeout)
-        except ConfigError:
+        except ConfigError as error:
             work.close()
-            raise
+            raise self._state.about_the_write(error) from None
         limit = asyncio.timeout(timeout)
         try:
             async with limit:

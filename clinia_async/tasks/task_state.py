@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -24,6 +25,8 @@ from clinia_async.serialization.lazy_receipts import LazyReceipts
 from clinia_async.tasks.bad_answers import BadAnswerStreak
 from clinia_async.tasks.waiting_futures import Future, Waiters, any_waits, joined, listed, resolve
 from clinia_async.telemetry import Telemetry
+
+E = TypeVar("E", bound=CliniaError)
 
 
 @frozen(eq=False, repr=False)
@@ -174,7 +177,8 @@ class TaskState:
             ConfigError: the write was carried out at once and has no task.
         """
         if self.id is None:
-            raise ConfigError("this write was done at once and has no task to wait for or to resume")
+            refusal = ConfigError("this write was done at once and has no task to wait for or to resume")
+            raise self.about_the_write(refusal)
         return self.id
 
     @property
@@ -234,8 +238,8 @@ class TaskState:
         asked = asyncio.get_running_loop().time()
         try:
             snapshot = await self._reader.poll(self, receipts)
-        except RequestError as error:
-            failure = self._about_the_write(error)
+        except (ConfigError, RequestError) as error:
+            failure = self.about_the_write(error)
         else:
             self.observe(snapshot, asked)
             return snapshot
@@ -250,8 +254,8 @@ class TaskState:
         if self.kept_receipts is None and self.id is not None:
             try:
                 return await self._read_receipts()
-            except RequestError as error:
-                failure = self._about_the_write(error)
+            except (ConfigError, RequestError) as error:
+                failure = self.about_the_write(error)
             raise failure
         return () if self.kept_receipts is None else self.kept_receipts
 
@@ -266,8 +270,8 @@ class TaskState:
         self.observe(snapshot, asked)
         return snapshot.receipts
 
-    def _about_the_write(self, error: RequestError) -> RequestError:
-        """A copy of the error of a read: that it was refused says nothing of the write that it is about."""
+    def about_the_write(self, error: E) -> E:
+        """A copy of the error of a read or a wait: that it was refused says nothing of the write."""
         return statement_after(self.snapshot.status if self.has_ended else None).on(error)
 
     def _compare_ends(self, snapshot: TaskSnapshot) -> None:
@@ -319,7 +323,10 @@ class TaskState:
                 future.set_exception(copy_for_raise(error))
 
     def _waiter(self) -> Future:
-        future = self._reader.waiter()
+        try:
+            future = self._reader.waiter()
+        except ConfigError as error:
+            raise self.about_the_write(error) from None
         if self.is_observed:
             self.wait_context = copy_context()
         return future
@@ -339,7 +346,10 @@ class TaskState:
 
     def _start(self) -> None:
         if not self.has_ended:
-            self._reader.start(self)
+            try:
+                self._reader.start(self)
+            except ConfigError as error:  # of what `Polling.pace` gave
+                raise self.about_the_write(error) from None
 
 
 def differ(before: TaskSnapshot, after: TaskSnapshot) -> bool:

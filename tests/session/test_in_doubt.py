@@ -92,6 +92,7 @@ async def test_an_answered_write_leaves_after_a_time() -> None:
         await asyncio.sleep(50)
         assert len(session.in_doubt) == 3
         await asyncio.sleep(15)
+        assert session.take_in_doubt() == []
         assert session.in_doubt == ()
 
 
@@ -179,3 +180,26 @@ def test_what_is_known_can_be_asked_for_after_the_loop_has_ended() -> None:
     assert entry.task is not None
     assert [each.task for each in session.take_in_doubt()] == [entry.task]
     assert session.in_doubt == ()
+
+
+def test_a_write_that_is_cancelled_before_its_first_step_was_not_sent() -> None:
+    """As by `asyncio.run`, which cancels all tasks at its end; what was never awaited would be a warning."""
+
+    async def cancel_all() -> int:
+        async with Hostile(otherwise=persisted) as server, session_at(server) as session:
+            await create(session, "p0")
+            caller = asyncio.ensure_future(create(session, "p1"))
+            await asyncio.sleep(0)  # the task of the write is made, and did not begin
+            for each in asyncio.all_tasks() - before:
+                each.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+            assert caller.cancelled()
+            assert not session.in_doubt
+            return len(server.requests)
+
+    async def run() -> int:
+        before.update(asyncio.all_tasks())
+        return await cancel_all()
+
+    before: set[asyncio.Task[object]] = set()
+    assert asyncio.run(run()) == 1

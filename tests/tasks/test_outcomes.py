@@ -40,6 +40,7 @@ from tests.hostile import (
     accepted,
     answer,
     close,
+    persisted,
     persisted_document,
     refusal,
     reply,
@@ -627,3 +628,31 @@ async def test_an_envelope_with_a_good_status_proves_nothing(way: str) -> None:
         with pytest.raises(ProtocolError) as caught:
             await WAYS[way](session)
     assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+
+
+@pytest.mark.parametrize("answer", [accepted(), persisted], ids=["accepted", "persisted"])
+async def test_no_error_of_a_handle_says_that_its_write_was_not_sent(answer: Behaviour) -> None:
+    async with Hostile(otherwise=answer) as server, session_at(server) as session:
+        task = await create(session)
+        for wait in (task.wait,) if task.done() else (task.wait, task.result):
+            with pytest.raises(ConfigError) as caught:
+                await wait(timeout="x")  # type: ignore[operator]
+            assert caught.value.outcome is (Outcome.DONE if task.done() else Outcome.UNKNOWN)
+
+
+async def test_neither_does_one_of_a_write_without_a_task() -> None:
+    async with Emulator() as emulator, session_at(emulator) as session:
+        task = await session.create_source("another")
+        with pytest.raises(ConfigError, match="no task") as caught:
+            task.token()
+        assert caught.value.outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("pause", [float("nan"), "soon", None])
+async def test_neither_does_one_of_the_pace(pause: object) -> None:
+    polling = Polling(pace=lambda *_: pause)  # type: ignore[arg-type,return-value]
+    async with Hostile(otherwise=accepted()) as server, session_at(server, polling=polling) as session:
+        task = await create(session)
+        with pytest.raises(ConfigError, match=r"Polling\.pace must give a number") as caught:
+            await task
+        assert caught.value.outcome is Outcome.UNKNOWN

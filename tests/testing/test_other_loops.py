@@ -60,8 +60,10 @@ def test_a_task_of_another_loop_is_refused_in_words(way: str) -> None:
                 async def wait() -> None:
                     await WAYS[way](session, task)
 
-                with pytest.raises(clinia.ConfigError, match="another event loop"):
+                with pytest.raises(clinia.ConfigError, match="another event loop") as caught:
                     await asyncio.to_thread(asyncio.run, asyncio.wait_for(wait(), 30))
+                assert caught.value.outcome is clinia.Outcome.UNKNOWN, "the write was accepted"
+                assert task.stats.polls == 0
                 assert (await task).id == "prac-1.org-9"  # nothing is left of that wait
 
         asyncio.run(work())
