@@ -159,7 +159,10 @@ async def test_a_refused_key_names_the_settings() -> None:
             redirect(302, "https://elsewhere.example"),
             "302 Found: a redirect is not followed; check workspace or",
         ),
-        (reply(200, b"<html>"), "$: expected JSON; check that workspace or base_url leads to the service"),
+        (
+            reply(200, b"<html>"),
+            "relationships/{type}: $: expected JSON; check that workspace or base_url leads to the service",
+        ),
         (reply(200, b"{}"), "check that workspace or base_url leads to the service itself"),
         (close, "the connection to 127.0.0.1:"),
         (stall, "no answer in time; try again later, or allow more time: timeout=..."),

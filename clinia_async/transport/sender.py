@@ -26,6 +26,7 @@ from clinia_async.errors import (
     RequestError,
     SessionClosed,
     copy_for_raise,
+    reason_of,
 )
 from clinia_async.serialization.drift import Drift, counting_drift
 from clinia_async.telemetry import Telemetry
@@ -149,6 +150,7 @@ class Sender:
             answer = call.decode_response(response.body)
         except ProtocolError as error:
             failure = copy_for_raise(error)  # without the frames that hold the body
+            failure.args = (f"{request.method} {request.route}: {reason_of(error)}",)
         else:
             self._budget.success()
             return answer
