@@ -51,8 +51,8 @@ class DeadLetters:
         _check(self.path)
         if _holds_other_things(self.path):
             raise ConfigError(
-                "the file of the dead letters holds something else, which would be lost: name another, or"
-                " move it away"
+                f"the file of the dead letters holds something else, which would be lost: {self.path.name};"
+                " name another, or move it away"
             )
         self.count = 0
         self._file: IO[bytes] | None = None
@@ -115,6 +115,18 @@ class DeadLetters:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def remove_dead_letters(path: Path) -> None:
+    """Remove the letters that a run which was killed has left at `path`, if there are any.
+
+    Raises:
+        ConfigError: there is something else, which would be lost.
+    """
+    if not path.exists():
+        return
+    DeadLetters(path)
+    path.unlink(missing_ok=True)
 
 
 def join_dead_letters(path: Path, parts: Iterable[Path], *, all_landed: bool) -> int:

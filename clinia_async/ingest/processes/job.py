@@ -25,7 +25,7 @@ from clinia_async.ingest.options import (
     checked_options,
     journal_of,
 )
-from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters
+from clinia_async.ingest.outcomes.dead_letters import DeadLetters, join_dead_letters, remove_dead_letters
 from clinia_async.ingest.outcomes.outcome import Disposition
 from clinia_async.ingest.outcomes.report import Report
 from clinia_async.ingest.processes.frames import Cancel, Stop, WorkerEnd, WorkerOrder
@@ -153,17 +153,23 @@ class ProcessIngestion:
         for name, value in {"session": self._session, "open_input": self._open_input, **options}.items():
             _check_sendable("read" if name == "open_input" and open_input is None else name, value)
         self._workers: list[WorkerProcess] = []
+        self._has_run = False
         self.on_state: Callable[[], None] = lambda: None
 
     async def run(self) -> Report:
-        """Run the job to its end and return its report.
+        """Run the job to its end and return its report. A job runs once.
 
         Raises:
+            ConfigError: the job has run before, or a file beside `dead_letters` would be lost.
+            InputError: the files cannot be read on, or changed while they were read.
             JournalBusy: another job has the journal open.
             JournalMismatch: the journal is of other input, another service, or another number of processes.
             WorkerDied: a process was killed; the others have completed what they had in flight.
             CliniaError: what ended a process, as `Ingestion` raises it.
         """
+        if self._has_run:
+            raise ConfigError("a job runs once: make another one for another run")
+        self._has_run = True
         self.report.start(asyncio.get_running_loop().time)
         try:
             if self._journal is not None and self._input_id is None:
@@ -219,7 +225,7 @@ class ProcessIngestion:
     async def _run(self, journals: JournalFolder | None, shared: Path) -> None:
         dead_letters = [self._dead_letters_of(number) for number in range(self._processes)]
         for left in dead_letters:
-            left.unlink(missing_ok=True)  # of a run that was killed: they are written again
+            remove_dead_letters(left)  # they are written again
         limits = self._options.limits
         limits = limits if limits.shared is not None else evolve(limits, shared=shared)
         try:
@@ -298,6 +304,7 @@ class ProcessIngestion:
     def _conclude(self, dead_letters: Sequence[Path]) -> None:
         """Make the report complete, and one file of the dead letters of all processes."""
         self._add_up()
+        self._check_same_input()
         report = self.report
         for worker in self._workers:
             if isinstance(worker.end and worker.end.error, WorkerDied) and worker.state is not None:
@@ -317,6 +324,16 @@ class ProcessIngestion:
                 names = ", ".join(part.name for part in parts)
                 _log.warning("the dead letters could not be put into one file: they are in %s", names)
             self.error = self.error or unwritable(error, parts)
+
+    def _check_same_input(self) -> None:
+        """Note an error where processes saw different records: each left out what it took for another's."""
+        seen = {worker.end.seen for worker in self._workers if worker.end is not None and worker.end.seen}
+        if len(seen) > 1 and self.error is None:
+            self.error = InputError(
+                "the files changed while the processes read them, and records may be missing: run the job"
+                " again when nothing writes to them"
+            )
+            self.report.stopped_by = self.report.stopped_by or reason_of(self.error)
 
     def _dead_letters_of(self, number: int) -> Path:
         return self._dead_letters.with_name(f"{self._dead_letters.name}.part-{number}")

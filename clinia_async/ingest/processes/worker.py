@@ -16,7 +16,7 @@ from typing import IO, cast
 
 from attrs import define, field
 
-from clinia_async.errors import CliniaError
+from clinia_async.errors import CliniaError, ConfigError
 from clinia_async.ingest.file_job import FileJob
 from clinia_async.ingest.journal.commit_count import check_complete
 from clinia_async.ingest.journal.errors import JournalBusy
@@ -31,6 +31,7 @@ from clinia_async.ingest.processes.frames import (
     read_frame,
 )
 from clinia_async.ingest.readers.compression import READ_POSITION, ReadPosition
+from clinia_async.ingest.records.input_part import SeenInput
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models.secret import trace_without_text
 from clinia_async.session.session import Session
@@ -38,6 +39,10 @@ from clinia_async.transport.adaptive_limit import AdaptiveLimit
 
 _EVERY = 0.1
 """Seconds between two states that are sent."""
+_NOT_HERE = (
+    "session, read or an option holds a function or a class that the processes of the job cannot import:"
+    " define it in a module of its own, and not in the program that is run or in a notebook"
+)
 _BUSY_FOR, _BUSY_PAUSE = 20.0, 0.1
 """Seconds for which a journal may still be held by a worker whose coordinator was killed just before."""
 
@@ -47,12 +52,20 @@ def main() -> None:
     # the coordinator is told of signals, and tells its workers
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if sys.stderr is None:  # closed, and the next file that is opened would take what is printed
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what else is printed is no frame
     orders = sys.stdin.buffer
     sys.path[:] = cast("list[str]", read_frame(orders))  # that of the coordinator
-    order = cast("WorkerOrder", read_frame(orders))
-    asyncio.run(_Worker(order, output).run(orders))
+    try:
+        order = cast("WorkerOrder", read_frame(orders))
+    except EOFError:
+        os._exit(1)  # the coordinator is gone
+    except Exception:  # noqa: BLE001  a class or a module that is not here, and whatever importing it raises
+        output.write(framed(WorkerEnd(None, error=ConfigError(_NOT_HERE))))
+    else:
+        asyncio.run(_Worker(order, output).run(orders))
     sys.stderr.flush()
     os._exit(0)  # a thread waits for orders still, and an interpreter would wait for the thread
 
@@ -67,6 +80,7 @@ class _Worker:
     _job: FileJob | None = None
     _limit: AdaptiveLimit | None = None
     _position: ReadPosition = field(factory=ReadPosition)
+    _seen: SeenInput = field(factory=SeenInput)
     _early: list[Step] = field(factory=list)
     """Orders that came before there was a job."""
 
@@ -120,10 +134,11 @@ class _Worker:
                     job.skipped_references,
                     job.error,
                     None if unexpected is None else trace_without_text(unexpected),
+                    self._seen.digest(),
                 )
 
     def _read(self, skipped_references: Counter[str]) -> RecordStream:
-        return self.order.part.of(self.order.read(skipped_references))
+        return self.order.part.of(self.order.read(skipped_references), self._seen)
 
     async def _report(self) -> None:
         while True:

@@ -1,12 +1,14 @@
 """Shares of an input: each item is in one of them, and all records of a key in the same, in their order."""
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from clinia_async import BadRecord, Blank, ConfigError, Record, read_ndjson, read_records
-from clinia_async.ingest.records.input_part import InputPart
+from clinia_async.ingest.records.input_part import InputPart, SeenInput
 from tests.cli.program import line
 
 LINES = [
@@ -53,3 +55,44 @@ async def test_the_same_record_is_in_the_same_share_whatever_the_format(tmp_path
 def test_a_share_is_one_of_some() -> None:
     with pytest.raises(ConfigError):
         InputPart(0, 0)
+
+
+CHANGES = {
+    "a line more": [*LINES, line("prac-new")],
+    "a part of a line more": [*LINES, line("prac-new")[:20]],
+    "a line less": LINES[:-1],
+    "a line that is not whole yet": [*LINES[:-1], LINES[-1][:20]],
+    "another file": [line(f"other-{number}") for number in range(len(LINES))],
+    "one other id": [line("prac-new"), *LINES[1:]],
+    "a blank line": ["\n", *LINES],
+    "nothing": [],
+}
+
+
+def seen(path: Path, lines: Sequence[str], number: int) -> SeenInput:
+    path.write_text("".join(lines))
+    found = SeenInput()
+
+    async def read() -> None:
+        [item async for item in InputPart(number, 2).of(read_ndjson(path, "s"), found)]
+
+    asyncio.run(read())
+    return found
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_seen_tells_inputs_apart_whose_shares_do_not_fit(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.ndjson"
+    before = [seen(path, LINES, number).digest() for number in (0, 1)]
+    after = seen(path, CHANGES[change], 1).digest()
+    assert before[0] == before[1] is not None
+    assert after not in (None, before[0])
+
+
+async def test_an_input_that_was_left_has_no_digest(tmp_path: Path) -> None:
+    path, found = tmp_path / "in.ndjson", SeenInput()
+    path.write_text("".join(LINES))
+    stream = InputPart(0, 2).of(read_ndjson(path, "s"), found)
+    await anext(stream)
+    await stream.aclose()
+    assert found.digest() is None
