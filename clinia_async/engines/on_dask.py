@@ -6,14 +6,18 @@ Needs `clinia-async[dask]`. Each worker reads the key from its environment: no t
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 from dask.bag import Bag
 from distributed import Client, as_completed, worker_client
 
 from clinia_async.errors import ConfigError
+from clinia_async.errors.settings import Number, check_class
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, Rows, ingest_partition
 from clinia_async.ingest.readers.arrow_rows import pyarrow
+from clinia_async.ingest.readers.compression import open_input
+from clinia_async.ingest.readers.input_paths import listed_files
 
 _BATCH = 512
 """Rows of a file that are read together."""
@@ -39,9 +43,18 @@ def ingest_dask(
         retries: how often a partition is run again.
 
     Raises:
-        ConfigError: `data` is none of these.
-        CliniaError: what a partition raised in its last attempt.
+        ConfigError: `data` is none of these, names a file twice, or another argument is wrong.
+        CliniaError: what a partition raised in its last attempt, such as `InputError` for a file.
     """
+    check_class("client", client, Client)
+    check_class("config", config, PartitionConfig)
+    Number(least=0, whole=True).check("retries", retries)
+    return _receipts(client, _checked(data), config, retries)
+
+
+def _receipts(
+    client: Client, data: object, config: PartitionConfig, retries: int
+) -> Iterator[PartitionReceipt]:
     parts = _partitions(client, data)
     run = uuid4().hex
     futures = [
@@ -62,10 +75,17 @@ def _partitions(client: Client, data: object) -> Sequence[object]:
         data = data.map_partitions(_readable_again)
     if hasattr(data, "to_delayed"):
         return client.compute(data.to_delayed())  # type: ignore[no-any-return]
+    return cast("Sequence[Path]", data)
+
+
+def _checked(data: object) -> object:
+    """Return a collection as it is, or a sequence of paths. Raises `ConfigError`."""
+    if isinstance(data, Bag) or hasattr(data, "to_delayed"):
+        return data
     if isinstance(data, str | Path):
         data = [data]
     if isinstance(data, Sequence) and all(isinstance(path, str | Path) for path in data):
-        return [Path(path) for path in data]
+        return listed_files([*data])
     raise ConfigError("data must be a Dask DataFrame or Bag, or paths of Parquet or NDJSON files")
 
 
@@ -96,10 +116,10 @@ def _rows(part: object) -> Rows:
         return part  # type: ignore[return-value]  # a frame, a table or a list of rows
     if part.suffix == ".parquet":
         pyarrow()  # says what to install, where it is not
-        return import_module("pyarrow.parquet").ParquetFile(part).iter_batches(_BATCH)  # type: ignore[no-any-return]
+        return import_module("pyarrow.parquet").ParquetFile(open_input(part)).iter_batches(_BATCH)  # type: ignore[no-any-return]
     return _lines(part)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with open_input(path) as file:
         yield from (line for line in file if line.strip())

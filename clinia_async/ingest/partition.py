@@ -78,8 +78,8 @@ class PartitionConfig:
         action: the action of rows that name none.
         map_id: applied to the ids of resources and of both ends before they are checked, such as
             `escape_dots`.
-        columns: which columns of Arrow's batches become which fields.
-        timezone: the time zone of Arrow's timestamps that have none.
+        columns: which columns of Arrow's batches become which fields. Other rows are refused with it.
+        timezone: the time zone of Arrow's timestamps that have none. Other rows are refused with it.
         journals: a folder that outlives the worker. The next attempt resumes where the last one was
             stopped, if the engine gives it the same rows in the same order.
         most_failures: of how many rows that did not land the receipt says which.
@@ -154,7 +154,7 @@ def ingest_partition(
     try once.
 
     Raises:
-        ConfigError: the environment has no key, or an option is wrong.
+        ConfigError: the environment has no key, or an option is wrong or has no use for these rows.
         JobStopped: the key was refused or the network given up, so that the engine tries again. A row that
             is refused raises nothing: it is in the receipt.
     """
@@ -218,6 +218,11 @@ def _records(rows: Rows, config: PartitionConfig) -> RecordStream:
         begin = [*islice(every, 1)]
         first, every = begin[0] if begin else None, chain(begin, every)
         if not hasattr(first, "__arrow_c_array__"):
+            if begin and (config.columns is not None or config.timezone is not None):
+                raise ConfigError(
+                    "columns and timezone are for tables and batches of Arrow, and these rows are none: leave"
+                    " them out, or give such rows"
+                )
             return RecordStream(_blocks(cast("Iterator[Row]", every), config))
         schema = cast("ArrowBatch", first).schema
         rows = pyarrow("Batches of Arrow need").RecordBatchReader.from_batches(schema, every)

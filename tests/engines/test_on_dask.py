@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 from dask import bag
 from distributed import Client, LocalCluster
 
-from clinia_async import ColumnMapping, ConfigError, Disposition, PartitionConfig
+from clinia_async import ColumnMapping, ConfigError, Disposition, InputError, PartitionConfig
 from clinia_async.engines.on_dask import _partitions, ingest_dask
 from tests.cli.served import Served
 from tests.engines.same_state import load, state
@@ -136,4 +137,33 @@ def test_the_same_file_leaves_the_same_state_by_one_process_by_four_and_by_dask(
 
 def test_what_is_no_collection_is_refused(client: Client, served: Served) -> None:
     with pytest.raises(ConfigError, match="data must be a Dask DataFrame"):
-        next(ingest_dask(client, 3, config=config(served, "none")))
+        ingest_dask(client, 3, config=config(served, "none"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *(("retries", each) for each in (-1, "2", 1.5, True, None)),
+        *(("config", each) for each in ({}, None)),
+        *(("client", each) for each in (None, "tcp://127.0.0.1:1")),
+        ("data", ["a.ndjson", "a.ndjson"]),
+        ("data", "a\0b"),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_the_call(
+    name: str, given: Any, client: Client, served: Served, tmp_path: Path
+) -> None:
+    """And not by the first receipt, which may come much later."""
+    right = {"client": client, "data": [tmp_path / "a"], "config": config(served, "none"), "retries": 2}
+    arguments: dict[str, Any] = {**right, name: given}
+    with pytest.raises(ConfigError):
+        ingest_dask(arguments.pop("client"), arguments.pop("data"), **arguments)
+
+
+@pytest.mark.parametrize("ending", ["ndjson", "parquet"])
+def test_a_file_that_cannot_be_read_is_an_error_of_the_input(
+    ending: str, client: Client, served: Served, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"missing.{ending}"]
+    with pytest.raises(InputError, match="regular file"):
+        [*ingest_dask(client, paths, config=config(served, "none"), retries=0)]

@@ -2,14 +2,16 @@
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clinia_async import (
     ChunkLimits,
     CliniaError,
+    ColumnMapping,
     ConfigError,
     CreateRelationship,
     Disposition,
@@ -136,6 +138,29 @@ def test_what_ends_a_job_is_raised_and_the_next_attempt_goes_on(served: Served, 
     receipt = ingest_partition(rows, config=settings, partition=3, attempt=1)
     assert receipt.all_landed
     assert served.holds() == 20
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[row(1)], [json.dumps(row(1)).encode()], [json.dumps(row(1))], ({}, row(1))],
+    ids=["dicts", "lines", "texts", "a tuple"],
+)
+@pytest.mark.parametrize(
+    "more",
+    [{"columns": ColumnMapping.parse("type==patient,id=pid")}, {"timezone": "Europe/Paris"}],
+    ids=["columns", "timezone"],
+)
+def test_what_is_for_arrow_alone_is_refused_for_other_rows(
+    rows: Iterable[Any], more: dict[str, object], served: Served
+) -> None:
+    with pytest.raises(ConfigError, match="columns and timezone are for"):
+        ingest_partition(rows, config=config(served, **more), partition=1)
+    assert not served.holds()
+
+
+def test_a_partition_without_a_row_may_have_what_is_for_arrow(served: Served) -> None:
+    """An engine gives every partition the same configuration, and some of them nothing else."""
+    assert ingest_partition([], config=config(served, timezone="Europe/Paris"), partition=1).all_landed
 
 
 def test_wrong_settings_are_reported_before_anything_is_sent(served: Served, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ _HELP = f"""Send the records in FILE, and report the outcome of each.
 {INPUT_HELP}
 SIGINT (Ctrl-C) or SIGTERM stops it: requests in flight are completed within --grace, and the report is
 printed. A second one stops it at once. With --journal the same command resumes where it was stopped, even
-after a kill or a power failure: nothing is lost and nothing is sent twice. Without it, an equal record that
+after a kill or a power failure: nothing is lost and nothing is stored twice. Without it, an equal record that
 exists already counts as landed.
 """
 

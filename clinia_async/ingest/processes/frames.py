@@ -52,7 +52,7 @@ class WorkerEnd:
     error: CliniaError | None = None
     unexpected_error: str | None = None
     """Where an error that is no `CliniaError` was raised, and its class; its text may quote a record."""
-    seen: tuple[int, int] | None = None
+    seen: tuple[int, int] | None = field(default=None, repr=False)
     """The digest of `SeenInput`; None of an input that was not read to its end."""
 
 
