@@ -95,9 +95,12 @@ def test_a_name_that_is_not_utf_8(processes: int, cli: Cli) -> None:
     Path(name).write_text(line("aa") + line("a.a"))
     for _ in range(2):  # the second run resumes
         options = ["--source", "ehr", "--emulator", "--journal", f"{name}.db", "--processes", processes]
-        ran = cli("ingest", name, *options)
+        ran = cli("ingest", name, *options, "--report", f"{name}.html", "--report", f"{name}.json")
         assert ran.code == ExitCode.FAILED
         assert "the emulator holds 1 relationships" in ran.out
+        assert r"clinics-\udcff.ndjson" in Path(f"{name}.html").read_text(encoding="utf-8")
+        assert json.loads(Path(f"{name}.json").read_bytes())["settings"]["files"] == [name]
+        assert not [*Path().glob(".*.tmp")]
     assert len(Path(os.fsdecode(b"clinics-\xff.dead.ndjson")).read_text().splitlines()) == 1
 
 

@@ -183,11 +183,12 @@ def write_report(result: RunResult, path: Path) -> None:
     # a reader finds the earlier report or this one; a pipe or a terminal is written to as it is
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")  # a name that nobody else has
     try:
-        text = _rendered(fields, path)
+        # the name of a file may be no text of Unicode, as where Python does not know its encoding
+        content = _rendered(fields, path).encode("utf-8", "backslashreplace")
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
         else:
-            draft.write_text(text, encoding="utf-8")
+            draft.write_bytes(content)
             draft.replace(path)
     except OSError as error:
         problem = ConfigError(f"--report: {path} cannot be written: {error.strerror}; name another file")

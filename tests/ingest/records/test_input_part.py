@@ -81,7 +81,7 @@ def seen(path: Path, lines: Sequence[str], number: int) -> SeenInput:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_was_seen_tells_inputs_apart_whose_shares_do_not_fit(change: str, tmp_path: Path) -> None:
+def test_the_digest_differs_for_inputs_whose_shares_do_not_fit(change: str, tmp_path: Path) -> None:
     path = tmp_path / "in.ndjson"
     before = [seen(path, LINES, number).digest() for number in (0, 1)]
     after = seen(path, CHANGES[change], 1).digest()
