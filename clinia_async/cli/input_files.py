@@ -13,11 +13,11 @@ import click
 
 import clinia_async as clinia
 from clinia_async.cli.param_types import ANY_PATH
+from clinia_async.ingest.readers.containers import COMPRESSED
 
 STANDARD_INPUT = Path("-")
 _DEAD_LETTERS = ".dead.ndjson"
 _READ = (".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".parquet")
-_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=ANY_PATH)
 """The files of a command, before `input_files`."""
@@ -111,7 +111,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(folder, onerror=_raise):
         for path in (Path(parent, each) for each in names):
             name = path.name.lower()
-            for ending in _COMPRESSED:
+            for ending in COMPRESSED:
                 name = name.removesuffix(ending)
             if name.endswith(_READ) and not name.endswith(_DEAD_LETTERS) and path.is_file():
                 yield path

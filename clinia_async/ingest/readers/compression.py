@@ -26,6 +26,7 @@ from attrs import define, field
 from clinia_async.errors import CliniaError, Outcome
 from clinia_async.ingest import readers
 from clinia_async.ingest.readers.containers import (
+    COMPRESSED,
     PARQUET,
     begins_as_json,
     compression_of,
@@ -210,9 +211,16 @@ class InputStream:
             return b""
         if self._stream is None:
             self._stream = decompressed(self._raw, self.marks, any_encoding=self.any_encoding)
+            self._check_compressed(self._stream)
         block = read_block(self._stream)
         self._has_ended = not block
         return block
+
+    def _check_compressed(self, stream: "_Peeked") -> None:
+        """Raise `InputError` for a file of no bytes whose name says that it is compressed."""
+        is_empty = not stream.is_decompressed and not stream.start
+        if is_empty and self.path is not None and self.path.suffix.lower() in COMPRESSED:
+            raise InputError("the file is empty, and its name says that it is compressed; get it again")
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,9 @@ ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 ZIP = re.compile(rb"PK(\x03\x04|\x05\x06)")
 PARQUET = b"PAR1"
 
+COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
+"""Ends of the names of files that are compressed, in lower case."""
+
 START = 512
 """Bytes after which every container is known: those of the first header of a tar archive."""
 _JSON_BEGINS = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]\s*[\[\]{}\"]")

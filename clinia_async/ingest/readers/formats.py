@@ -8,7 +8,7 @@ from pathlib import Path
 from clinia_async.errors import ConfigError, DecodeError
 from clinia_async.ingest.outcomes.dead_letters import PREFIX
 from clinia_async.ingest.readers.compression import InputError
-from clinia_async.ingest.readers.containers import PARQUET, begins_as_json
+from clinia_async.ingest.readers.containers import COMPRESSED, PARQUET, begins_as_json
 from clinia_async.serialization.exact_json import loads
 
 
@@ -47,7 +47,6 @@ _ENDINGS = {
     ".ndjson": InputFormat.NDJSON,
     ".jsonl": InputFormat.NDJSON,
 }
-_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _BOM = b"\xef\xbb\xbf"
 _JSON_LIST = re.compile(rb'\s*\[\s*([\[{"\]0-9.-]|true|false|null|\Z)')
 _JSON_LINE = re.compile(rb'^[^\S\n]*+(\{|\[[^\S\n]*[\[{"])', re.MULTILINE)
@@ -80,7 +79,7 @@ def is_named_tsv(path: Path | None) -> bool:
 def _bare_name(path: Path | None) -> str:
     """Return the name of a file in lower case, without what says how it is compressed."""
     name = "" if path is None else path.name.lower()
-    for ending in _COMPRESSED:
+    for ending in COMPRESSED:
         name = name.removesuffix(ending)
     return name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from clinia_async import BadRecord, InputError, Record, read_ndjson
+from clinia_async import BadRecord, InputError, Record, read_ndjson, read_records
 from clinia_async.ingest.readers import compression as archives
 from tests.ingest.running import SOURCE
 
@@ -139,3 +139,20 @@ except InputError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "a zstd archive needs `zstandard`: pip install 'clinia-async[zstd]' None\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["x.ndjson.gz", "x.csv.ZST", "x.json.bz2", "x.ndjson.xz", "x.fhir.ndjson.zip"]
+)
+async def test_a_file_of_no_bytes_is_none_that_is_compressed(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(InputError, match="is empty"):
+        [each async for each in read_records(path, SOURCE)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+async def test_no_records_may_be_compressed(pack: Pack, tmp_path: Path) -> None:
+    path = tmp_path / "x.ndjson.gz"
+    path.write_bytes(pack(b""))
+    assert await read(path) == []
