@@ -141,9 +141,7 @@ except InputError as error:
     assert done.stdout == "a zstd archive needs `zstandard`: pip install 'clinia-async[zstd]' None\n"
 
 
-@pytest.mark.parametrize(
-    "name", ["x.ndjson.gz", "x.csv.ZST", "x.json.bz2", "x.ndjson.xz", "x.fhir.ndjson.zip"]
-)
+@pytest.mark.parametrize("name", ["x.ndjson.gz", "x.csv.ZST", "x.json.bz2", "x.xz", "x.fhir.ndjson.zip"])
 async def test_a_file_of_no_bytes_is_none_that_is_compressed(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.touch()

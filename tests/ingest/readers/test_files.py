@@ -201,8 +201,8 @@ async def test_the_identity_is_that_of_the_content_and_of_all_options(tmp_path: 
         await identity_of(path, action="DELETE"),
         await identity_of(path, map_id=escape_dots),
         await identity_of(path, map_id=partial(escape_dots)),  # no function, and called as one
-        await identity_of(path, columns=columns),
-        await identity_of(path, columns=ColumnMapping({"type": "=t", "id": "b"})),
+        await identity_of(path, format="csv", columns=columns),
+        await identity_of(path, format="csv", columns=ColumnMapping({"type": "=t", "id": "b"})),
     ]
     first = await identity_of(path)
     assert len({first, *others}) == 7
