@@ -228,7 +228,8 @@ class Submissions:
 
     def works_in(self, task: "asyncio.Task[object]") -> bool:
         """Return whether `task` carries out a write."""
-        return any(write.task is task for write in self.running)
+        # with eager tasks a write takes its first steps before its task is known
+        return any(getattr(write, "task", task) is task for write in self.running)
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the writes in flight, then cancel what is left of them."""

@@ -132,6 +132,8 @@ class Coalescer:
         """Writes that wait for the turn to write a record."""
         self._sweep_at = _FEW_TURNS
         self._senders: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        """Senders that are being made: with eager tasks each takes its first steps before it is known."""
         self._is_closing = False
 
     @staticmethod
@@ -161,7 +163,7 @@ class Coalescer:
 
     def works_in(self, task: "asyncio.Task[object]") -> bool:
         """Return whether `task` sends what was gathered."""
-        return task in self._senders
+        return task in self._senders or self._starting > 0
 
     async def drain(self, grace: float) -> None:
         """Send what is gathered, give it `grace` seconds for its answers, then let it go as unknown.
@@ -216,7 +218,11 @@ class Coalescer:
     ) -> None:
         """Run `work` in a task of the session, and `then` once it has ended in whatever way."""
         start = create_detached if is_shared else asyncio.create_task
-        sender = start(work, name="clinia-bulk")
+        self._starting += 1
+        try:
+            sender = start(work, name="clinia-bulk")
+        finally:
+            self._starting -= 1
         self._senders.add(sender)
         sender.add_done_callback(self._senders.discard)
         if then is not None:
