@@ -150,6 +150,9 @@ class Submissions:
 
         `shield` would do the same two turns of the loop later.
         """
+        current = asyncio.current_task()
+        assert current is not None
+        write.task = current  # an eager one is not known to its maker yet
         try:
             task = await work
         except BaseException as error:
@@ -157,8 +160,6 @@ class Submissions:
                 self._open_answer(write).set_exception(failure_for_caller(error))
             del write  # this frame belongs to the error
             if ends_loop(error):
-                current = asyncio.current_task()
-                assert current is not None
                 current.add_done_callback(raise_fault)  # the loop has told of it
                 raise
         else:
@@ -228,8 +229,7 @@ class Submissions:
 
     def works_in(self, task: "asyncio.Task[object]") -> bool:
         """Return whether `task` carries out a write."""
-        # with eager tasks a write takes its first steps before its task is known
-        return any(getattr(write, "task", task) is task for write in self.running)
+        return any(write.task is task for write in self.running)
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the writes in flight, then cancel what is left of them."""

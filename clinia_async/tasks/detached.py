@@ -1,7 +1,7 @@
 """Tasks of asyncio that work for many callers, and so in the context of none of them; and how they end."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
 
@@ -14,6 +14,27 @@ def create_detached(work: Coroutine[object, object, None], name: str) -> asyncio
     """
     # no `context=` of `create_task`: a task factory of the program may not take it
     return Context().run(partial(asyncio.get_running_loop().create_task, work, name=name))
+
+
+class OwnTasks:
+    """Tasks of a session, each from its first step on, which an eager one takes while it is made."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._making = 0
+
+    def make(self, create: Callable[[], asyncio.Task[None]]) -> asyncio.Task[None]:
+        """Return the task that `create` makes, as one of these."""
+        self._making += 1
+        try:
+            task = create()
+        finally:
+            self._making -= 1
+        self.tasks.add(task)
+        return task
+
+    def __contains__(self, task: object) -> bool:
+        return self._making > 0 or task in self.tasks
 
 
 def ends_loop(error: BaseException | None) -> bool:

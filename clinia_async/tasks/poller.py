@@ -11,6 +11,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import chain
 from random import Random
 from random import random as default_seed
@@ -35,7 +36,7 @@ from clinia_async.models import TaskSnapshot
 from clinia_async.models.secret import fingerprint
 from clinia_async.models.value import EqualByFields
 from clinia_async.tasks.bad_answers import BadAnswerStreak
-from clinia_async.tasks.detached import create_detached, ends_loop, raise_fault
+from clinia_async.tasks.detached import OwnTasks, create_detached, ends_loop, raise_fault
 from clinia_async.tasks.pacing import Learner, Pace, jittered, learner
 from clinia_async.tasks.resume_token import token_of
 from clinia_async.tasks.task_state import TaskState
@@ -109,7 +110,7 @@ class Poller:
         """A heap of the wheel's ticks."""
         self._due: deque[TaskState] = deque()
         self._in_flight: set[TaskState] = set()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers = OwnTasks()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._free_at = 0.0
@@ -134,7 +135,7 @@ class Poller:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for worker in self._workers:
+        for worker in self._workers.tasks:
             worker.cancel()
         for state in [*chain.from_iterable(self._wheel.values()), *self._due, *self._in_flight]:
             self._forget(state)
@@ -149,7 +150,7 @@ class Poller:
 
     async def closed(self) -> None:
         """Wait until the polls in flight have ended, after `close`."""
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*self._workers.tasks, return_exceptions=True)
 
     def _first_due(self, state: TaskState) -> float:
         if state.seen_pending_at is None and state.resumed:
@@ -175,7 +176,7 @@ class Poller:
         self._set_timer(tick * _TICK)
 
     def _set_timer(self, time: float) -> None:
-        if len(self._workers) >= self._settings.in_flight:
+        if len(self._workers.tasks) >= self._settings.in_flight:
             return  # each of them asks what is due before it ends
         if self._timer is not None:
             if self._timer_at <= time:
@@ -189,9 +190,8 @@ class Poller:
         self._start_workers()
 
     def _start_workers(self) -> None:
-        while len(self._workers) < self._settings.in_flight and (state := self._next_due()) is not None:
-            worker = create_detached(self._work(state), "clinia-poll")
-            self._workers.add(worker)
+        while len(self._workers.tasks) < self._settings.in_flight and (state := self._next_due()) is not None:
+            worker = self._workers.make(partial(create_detached, self._work(state), "clinia-poll"))
             worker.add_done_callback(self._worked)
         if self._due:
             self._set_timer(max(self._free_at, self._held_until))
@@ -199,7 +199,7 @@ class Poller:
             self._set_timer(max(self._ticks[0] * _TICK, self._held_until))
 
     def _worked(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
+        self._workers.tasks.discard(worker)
         if not self._closed:
             self._start_workers()
         raise_fault(worker)

@@ -113,8 +113,18 @@ def _closing_middleware(close: Close) -> dict[str, Any]:
     return {"http_session": aiohttp.ClientSession(middlewares=[middleware])}
 
 
+def _closing_before_a_poll(close: Close) -> dict[str, Any]:
+    async def middleware(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+        if request.method == "GET":
+            await close()
+        answer: aiohttp.ClientResponse = await handler(request)
+        return answer
+
+    return {"http_session": aiohttp.ClientSession(middlewares=[middleware])}
+
+
 @pytest.mark.parametrize("coalesce", [False, True], ids=["each", "coalesced"])
-@pytest.mark.parametrize("function", [_closing_credentials, _closing_middleware])
+@pytest.mark.parametrize("function", [_closing_credentials, _closing_middleware, _closing_before_a_poll])
 async def test_a_close_within_a_call_does_not_wait_for_itself(
     function: Callable[[Close], dict[str, Any]], coalesce: bool
 ) -> None:

@@ -48,7 +48,7 @@ from clinia_async.session.coalescing.bulk_member import KeyedWrite, Record, Shar
 from clinia_async.session.coalescing.pending_write import Name, PendingWrite, handed_over
 from clinia_async.session.coalescing.waiters import wake_together
 from clinia_async.session.submissions import Submissions, failure_for_caller
-from clinia_async.tasks.detached import create_detached, raise_fault
+from clinia_async.tasks.detached import OwnTasks, create_detached, raise_fault
 from clinia_async.tasks.early_poll import EarlyPollBackoff, early_poll
 from clinia_async.tasks.task import Task
 from clinia_async.transport.sender import Delivery
@@ -131,9 +131,7 @@ class Coalescer:
         self._waiting: dict[Name, deque[PendingWrite]] = {}
         """Writes that wait for the turn to write a record."""
         self._sweep_at = _FEW_TURNS
-        self._senders: set[asyncio.Task[None]] = set()
-        self._starting = 0
-        """Senders that are being made: with eager tasks each takes its first steps before it is known."""
+        self._senders = OwnTasks()
         self._is_closing = False
 
     @staticmethod
@@ -163,7 +161,7 @@ class Coalescer:
 
     def works_in(self, task: "asyncio.Task[object]") -> bool:
         """Return whether `task` sends what was gathered."""
-        return task in self._senders or self._starting > 0
+        return task in self._senders
 
     async def drain(self, grace: float) -> None:
         """Send what is gathered, give it `grace` seconds for its answers, then let it go as unknown.
@@ -173,7 +171,7 @@ class Coalescer:
         self._is_closing = True
         for group in tuple(self._gathering):
             self._send(group)
-        senders = tuple(self._senders)
+        senders = tuple(self._senders.tasks)
         if senders:
             await asyncio.wait(senders, timeout=grace)
         for sender in senders:
@@ -218,13 +216,8 @@ class Coalescer:
     ) -> None:
         """Run `work` in a task of the session, and `then` once it has ended in whatever way."""
         start = create_detached if is_shared else asyncio.create_task
-        self._starting += 1
-        try:
-            sender = start(work, name="clinia-bulk")
-        finally:
-            self._starting -= 1
-        self._senders.add(sender)
-        sender.add_done_callback(self._senders.discard)
+        sender = self._senders.make(partial(start, work, name="clinia-bulk"))
+        sender.add_done_callback(self._senders.tasks.discard)
         if then is not None:
             sender.add_done_callback(then)
 
