@@ -139,7 +139,7 @@ exists already counts as landed.
     "--dead-letters",
     type=FILE_PATH,
     metavar="PATH",
-    help="The file for records that did not land, which can be fed back in, with the same options. It is"
+    help="The file for records that did not land, which `clinia-async retry` feeds back in. It is"
     " written, over an earlier one, only if there are any."
     "  [default: the name of FILE with .dead.ndjson, in the current folder]",
 )

@@ -13,7 +13,8 @@ _HELP = """Send the records in LETTERS, the dead-letter file of `ingest` or `val
 The "text" of a letter, or what stands beside "deadLetter", is the record as it was read: a line, a row as
 columns and cells, or an entry of FHIR with what it refers to. Mend it there. Give the options of the run
 that the letters are from: --columns, --action, --dots, --fhir, --decimal. Letters that need another one than
-is given are not read, and the message names it. What does not land again is written to another
+is given are not read, and the message names it. Options that say how a file is cut into rows and cells, or
+which of them are read, are refused: all letters are sent. What does not land again is written to another
 file, with the number of the line where it first stood.
 """
 

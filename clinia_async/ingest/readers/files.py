@@ -105,7 +105,8 @@ def read_records(
     """Return the records of a file, or of several one after another; None reads standard input.
 
     Each may be compressed. Dead letters are read whatever the format, so that they can be read with the
-    options of the run that they are from. Nothing is sent for a record that is wrong: it comes as a
+    options of the run that they are from: of those of a table with `decimal` alone, for their rows are in
+    cells already, and all of them are read. Nothing is sent for a record that is wrong: it comes as a
     `BadRecord`. Memory is bounded, whatever the size of the file.
 
     Args:

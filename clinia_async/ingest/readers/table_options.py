@@ -11,9 +11,10 @@ from clinia_async.ingest.readers.formats import TABLES, InputFormat
 
 _APPLICABLE = {
     **dict.fromkeys(
-        ("delimiter", "quote", "encoding", "header", "decimal", "escape", "null"),
+        ("delimiter", "quote", "encoding", "header", "escape", "null"),
         frozenset({InputFormat.CSV}),
     ),
+    "decimal": frozenset({InputFormat.CSV, InputFormat.DEAD_LETTERS}),
     **dict.fromkeys(("skip", "limit"), TABLES),
     "timezone": frozenset({InputFormat.PARQUET}),
 }
@@ -159,9 +160,10 @@ class TableOptions:
 def inapplicable(options: TableOptions, formats: Set[InputFormat | None]) -> str | None:
     """Return which option was given that none of the formats has a use for, and what it is for.
 
-    A format that is not known yet, None, and dead letters, may be of any table.
+    A format that is not known yet, None, may be any. The rows in dead letters are in cells already, and all of
+    them are read: only how their cells are understood can be said.
     """
-    if formats & {None, InputFormat.DEAD_LETTERS}:
+    if None in formats:
         return None
     for name, each in fields_dict(TableOptions).items():
         if getattr(options, name) != each.default and not formats & _APPLICABLE[name]:

@@ -89,6 +89,8 @@ async def test_a_letter_stays_bad_until_it_is_mended(case: str, tmp_path: Path) 
     path.write_bytes(content)
     first = list(await read_file(path, **options))
     written = as_dead_letters(first, letters)
+    if "table" in options:  # how the file was cut into cells is over
+        options = {**options, "table": TableOptions(decimal=options["table"].decimal)}
     texts = set()
     for _ in range(3):
         (again,) = await read_file(letters, **options)
@@ -182,7 +184,7 @@ async def test_a_text_for_no_value_is_none_in_a_mended_row_either(
     first = [*await read_file(tmp_path / "x.csv", columns=mapping, table=table)]
     as_dead_letters(first, letters)
     letters.write_bytes(letters.read_bytes().replace(b"]}", b',\\"x\\"]}'))
-    (found,) = await read_file(letters, columns=mapping, table=table)
+    (found,) = await read_file(letters, columns=mapping)
     if text == "\0" or null == "none":
         assert isinstance(found, Record), found
         data = json.loads(found.operation())["create"]["data"]
