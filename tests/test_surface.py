@@ -15,8 +15,11 @@ import pytest
 import clinia_async
 from clinia_async import calls, errors, models, telemetry, transport
 from clinia_async.calls import RetrySafety
+from clinia_async.calls.call import Call, Write
+from clinia_async.calls.receipts import ReceiptSubject
 from clinia_async.emulator.routes import ROUTE_NAMES
 from clinia_async.ingest import journal, readers
+from clinia_async.models.batch_result import Operation
 from clinia_async.session import coalescing
 from clinia_async.session.session import Session
 from tests.contract.contract import Contract
@@ -166,6 +169,24 @@ def test_every_call_has_a_test(name: str) -> None:
         and (f".{method_of(name)}(" in (text := path.read_text(encoding="utf-8")) or f"{name}(" in text)
     ]
     assert mentions
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_type_checkers_take_each_call_for_what_send_and_submit_want(name: str) -> None:
+    """For pyright a `ClassVar` is no property of a protocol, so that it refused each `submit(...)`."""
+    wanted = {
+        member
+        for protocol in (Call, Write, ReceiptSubject, Operation)
+        for member, value in vars(protocol).items()
+        if isinstance(value, property)
+    }
+    assert {"retry_safety", "source", "target", "action"} <= wanted
+    given = [
+        (member, next(base for base in CALLS[name].__mro__ if member in vars(base)))
+        for member in wanted
+        if hasattr(CALLS[name], member)
+    ]
+    assert [m for m, base in given if "ClassVar" in str(base.__annotations__.get(m))] == []
 
 
 def test_the_public_names_load_when_they_are_used() -> None:

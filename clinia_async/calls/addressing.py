@@ -54,8 +54,8 @@ class DeleteRecord(RecordCall):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    action: ClassVar[Action] = Action.DELETE
+    retry_safety = RetrySafety.IDEMPOTENT
+    action = Action.DELETE
     duplicate_errors: ClassVar[DuplicateErrors] = DELETED_ALREADY
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> Call[Relationship | Resource]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, decode_submission, path_of
 from clinia_async.calls.good_answers import refuse_more_than_state
@@ -85,12 +85,11 @@ class Bulk(EqualByFields):
     writes: Sequence[BatchWrite] = field(
         converter=_each_a_write, repr=lambda writes: f"<{len(writes)} writes>"
     )
-    operations: Sequence[bytes] = field(repr=False, kw_only=True)
+    # for pyright a default by decorator is none
+    operations: Sequence[bytes] = field(
+        default=Factory(lambda bulk: _encoded(bulk.writes), takes_self=True), repr=False, kw_only=True
+    )
     """The encoded writes in the same order; given by a caller that has encoded them already."""
-
-    @operations.default
-    def _default(self) -> Sequence[bytes]:
-        return _encoded(self.writes)
 
     def __attrs_post_init__(self) -> None:
         if not self.writes:
@@ -248,7 +247,7 @@ class GetBulkResult(EqualByFields):
     https://docs.clinia.com/api-reference/bulk/get-the-result-of-a-bulk-resource-request
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/{collection}/bulk/{bulk}"
     source: str = field(validator=validated_by(check_key, "$.source"))
     target: TargetType = field()

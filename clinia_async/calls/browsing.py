@@ -31,7 +31,7 @@ class Browse(EqualByFields):
         InvalidWrite: a collection key or `per_page` breaks a rule of the API.
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/browse"
     source: str = field(validator=validated_by(check_key, "$.source"))
     collection_keys: Sequence[str] = field()

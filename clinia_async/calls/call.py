@@ -72,7 +72,11 @@ class Request(EqualByFields):
 
 
 class Call(Protocol[R_co]):
-    """One request of the API whose response decodes to `R_co`."""
+    """One request of the API whose response decodes to `R_co`.
+
+    Classes give what is a property here, where it is the same for all, without an annotation: for pyright a
+    `ClassVar` is none.
+    """
 
     @property
     def retry_safety(self) -> RetrySafety:

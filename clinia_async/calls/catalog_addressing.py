@@ -21,7 +21,7 @@ class CatalogCall(EqualByFields):
     """A call about one entry of the catalog."""
 
     route: ClassVar[str]
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     key: str = field(validator=validated_by(check_key, "$.key"))
 
     def build_request(self, method: str, query: str = "", body: bytes | None = None) -> Request:
@@ -42,7 +42,7 @@ class SourceCall(EqualByFields):
     """A call about one definition of a source."""
 
     route: ClassVar[str]
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     source: str = field(validator=validated_by(check_key, "$.source"))
     key: str = field(validator=validated_by(check_key, "$.key"))
 

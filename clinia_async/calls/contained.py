@@ -31,7 +31,7 @@ class _ContainedCall(RecordCall):
     place: Sequence[str] = field(repr=False)
 
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}/{place}"
-    target: ClassVar[TargetType] = TargetType.RESOURCE
+    target = TargetType.RESOURCE
     duplicate_errors: ClassVar[DuplicateErrors] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -85,7 +85,7 @@ class CreateContained(_ContainedWrite):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
+    retry_safety = RetrySafety.ONCE
 
     def request(self) -> Request:
         return Request("POST", Host.REGISTRY, self.route, self.path(), body=converter.encode(self.contained))
@@ -104,7 +104,7 @@ class UpsertContained(_ContainedWrite):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
 
     def request(self) -> Request:
         body = converter.encode(evolve(self.contained, id=None))
@@ -122,7 +122,7 @@ class DeleteContained(_ContainedCall):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
+    retry_safety = RetrySafety.ONCE
 
     def request(self) -> Request:
         return Request("DELETE", Host.REGISTRY, self.route, self.path())

@@ -84,7 +84,7 @@ class ListRelationshipDefinitions(EqualByFields):
     https://docs.clinia.com/api-reference/relationship-definitions/create-a-relationship-definition-in-the-registry
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationship-definitions"
     source: str = field(validator=validated_by(check_key, "$.source"))
     query: str = ""

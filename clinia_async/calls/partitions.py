@@ -71,7 +71,7 @@ class CreatePartition(CatalogCall):
         InvalidWrite: a key breaks a rule of the API, or a part is of another class.
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
+    retry_safety = RetrySafety.KEYED
     route: ClassVar[str] = "/catalog/v1/partitions/{key}"
     duplicate_errors: ClassVar[DuplicateErrors] = PARTITION_EXISTS_ALREADY
     modules: Modules
@@ -143,7 +143,7 @@ class ListPartitions(EqualByFields):
     https://docs.clinia.com/api-reference/partitions/list-the-data-partitions
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/partitions"
     query: str = ""
 

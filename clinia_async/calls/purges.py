@@ -28,7 +28,7 @@ class GetPurge(EqualByFields):
     https://docs.clinia.com/api-reference/purge/get-the-result-of-a-purge-request
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/purge/{purge}"
     source: str = field(validator=validated_by(check_key, "$.source"))
     purge: TaskId
@@ -63,7 +63,7 @@ class Purge(EqualByFields):
     https://docs.clinia.com/api-reference/purge/purge-operation-request-for-resources-or-relationships
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.ONCE
+    retry_safety = RetrySafety.ONCE
     route: ClassVar[str] = "/sources/{source}/v1/purge"
     task_kind: ClassVar[TaskKind] = TaskKind.PURGE
     source: str = field(validator=validated_by(check_key, "$.source"))

@@ -69,7 +69,7 @@ class GetRelationship(RecordCall):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}/{id}"
 
     def request(self) -> Request:
@@ -98,7 +98,7 @@ class _RelationshipWrite(EqualByFields):
     meta: Meta | None = field(default=None, repr=False)
     id: str = field(init=False, eq=False, repr=False)
 
-    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+    target = TargetType.RELATIONSHIP
     action: ClassVar[Action]
     duplicate_errors: ClassVar[DuplicateErrors] = ()
     head: ClassVar[bytes]
@@ -298,9 +298,9 @@ class CreateRelationship(_RelationshipWrite):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.KEYED
+    retry_safety = RetrySafety.KEYED
     route: ClassVar[str] = "/sources/{source}/v1/relationships/{type}"
-    action: ClassVar[Action] = Action.CREATE
+    action = Action.CREATE
     duplicate_errors: ClassVar[DuplicateErrors] = EXISTS_ALREADY
     head: ClassVar[bytes] = operation_head(Action.CREATE)
 
@@ -334,8 +334,8 @@ class UpsertRelationship(_RelationshipWrite):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
-    action: ClassVar[Action] = Action.UPSERT
+    retry_safety = RetrySafety.IDEMPOTENT
+    action = Action.UPSERT
     head: ClassVar[bytes] = operation_head(Action.UPSERT)
 
 
@@ -353,9 +353,9 @@ class UpdateRelationship(RecordCall):
     """
 
     route: ClassVar[str] = GetRelationship.route
-    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+    target = TargetType.RELATIONSHIP
     duplicate_errors: ClassVar[DuplicateErrors] = ()
-    action: ClassVar[Action] = Action("UPDATE")
+    action = Action("UPDATE")
     """No page says which word receipts have for it."""
     patches: Sequence[Patch] = field(repr=lambda patches: f"<{len(patches)} patches>", metadata={"path": "$"})
 
@@ -407,7 +407,7 @@ class DeleteRelationship(DeleteRecord):
     __slots__ = ()
 
     route: ClassVar[str] = GetRelationship.route
-    target: ClassVar[TargetType] = TargetType.RELATIONSHIP
+    target = TargetType.RELATIONSHIP
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetRelationship:
         return GetRelationship(self.source, self.type, self.id)

@@ -56,7 +56,7 @@ class GetResource(RecordCall):
 
     __slots__ = ()
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
 
     def request(self) -> Request:
@@ -135,8 +135,8 @@ class CreateResource(_ResourceWrite):
     """
 
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}"
-    target: ClassVar[TargetType] = TargetType.RESOURCE
-    action: ClassVar[Action] = Action.CREATE
+    target = TargetType.RESOURCE
+    action = Action.CREATE
     source: str = field(validator=validated_by(check_key, "$.source"))
     type: str = field(validator=validated_by(check_type, "$.type"))
     given_id: str | None = field(default=None, repr=False)
@@ -203,10 +203,10 @@ class UpsertResource(_ResourceWrite):
     https://docs.clinia.com/api-reference/resources/upsert-a-resource-in-the-registry
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/resources/{type}/{id}"
-    target: ClassVar[TargetType] = TargetType.RESOURCE
-    action: ClassVar[Action] = Action.UPSERT
+    target = TargetType.RESOURCE
+    action = Action.UPSERT
     duplicate_errors: ClassVar[DuplicateErrors] = ()
     source: str = field(validator=validated_by(check_key, "$.source"))
     type: str = field(validator=validated_by(check_type, "$.type"))
@@ -246,7 +246,7 @@ class DeleteResource(DeleteRecord):
     __slots__ = ()
 
     route: ClassVar[str] = GetResource.route
-    target: ClassVar[TargetType] = TargetType.RESOURCE
+    target = TargetType.RESOURCE
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> GetResource:
         return GetResource(self.source, self.type, self.id)

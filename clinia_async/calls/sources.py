@@ -79,7 +79,7 @@ class ListSources(EqualByFields):
     https://docs.clinia.com/explanation/sources/data-source
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/catalog/v1/sources"
     query: str = ""
 

@@ -28,7 +28,7 @@ class GetTask(EqualByFields):
     https://docs.clinia.com/api-reference/task/get-a-task-from-the-registry
     """
 
-    retry_safety: ClassVar[RetrySafety] = RetrySafety.IDEMPOTENT
+    retry_safety = RetrySafety.IDEMPOTENT
     route: ClassVar[str] = "/sources/{source}/v1/tasks/{task}"
     source: str = field(validator=validated_by(check_key, "$.source"))
     task: TaskId

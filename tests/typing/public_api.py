@@ -82,6 +82,24 @@ async def one_source(session: clinia.Session) -> None:
     ehr.list_sources()  # type: ignore[attr-defined]
 
 
+async def calls(session: clinia.Session, create: clinia.CreateRelationship) -> None:
+    assert_type(await session.submit(create), clinia.Task[clinia.Relationship])
+    assert_type(session.resume(create, "s_1"), clinia.Task[clinia.Relationship])
+    assert_type(
+        await session.submit(clinia.UpsertResource("ehr", "patient", "pat-1", data={})),
+        clinia.Task[clinia.Resource],
+    )
+    assert_type(await session.submit(clinia.DeleteRelationship("ehr", "treats", "a.b")), clinia.Task[None])
+    assert_type(await session.submit(clinia.Bulk("ehr", [create])), clinia.Task[clinia.BatchResult])
+    assert_type(await session.send(clinia.GetRelationship("ehr", "treats", "a.b")), clinia.Relationship)
+    assert_type(await session.send(clinia.GetSource("ehr")), clinia.Source)
+    result = await session.bulk("ehr", [create]).result()
+    assert_type(result.of(create), clinia.Receipt | None)
+
+    await session.submit(clinia.UpsertRelationship("ehr", "treats", DOCTOR, DOCTOR))  # type: ignore[arg-type]
+    await session.send(create.id)  # type: ignore[arg-type]
+
+
 async def catalog(session: clinia.Session) -> None:
     assert_type(await session.create_partition("care", definition=PARTITION).result(), clinia.Partition)
     async for partition in session.list_partitions():

@@ -160,8 +160,8 @@ class TableOptions:
 def inapplicable(options: TableOptions, formats: Set[InputFormat | None]) -> str | None:
     """Return which option was given that none of the formats has a use for, and what it is for.
 
-    A format that is not known yet, None, may be any. The rows in dead letters are in cells already, and all of
-    them are read: only how their cells are understood can be said.
+    A format that is not known yet, None, may be any. The rows in dead letters are in cells already, and all
+    of them are read: only how their cells are understood can be said.
     """
     if None in formats:
         return None
