@@ -4,6 +4,7 @@ A batch gives a record only where the strict way gives the same one. Only the st
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 from attrs import evolve
@@ -113,17 +114,23 @@ class LineReader:
     def _read_values(
         self, numbers: Sequence[int], values: Sequence[Object], lines: Sequence[bytes]
     ) -> Iterator[Item | RecordBatch]:
+        kind: RecordKind = self._plain
         keys: list[Key | None] | None = None
-        kind = self._plain
-        if kind.action is not Action.DELETE:
-            if not are_plain_relationships(values):
-                kind, keys = self._resources(values)
-            elif self._mapped_ids(values, end_ids) is None:
-                keys = relationship_keys(values)
+        with suppress(InvalidWrite):  # of `map_id`, for one of them
+            kind, keys = self._kind_and_keys(values)
         if keys is None or not are_texts(keys):
             yield from self._read_batch(numbers, lines)
         else:
             yield RecordBatch(kind, keys, list(lines), numbers, [None] * len(lines))
+
+    def _kind_and_keys(self, values: Sequence[Object]) -> tuple[RecordKind, list[Key | None] | None]:
+        """Return the kind and the keys of `values`; no keys if not all are plainly right as they stand."""
+        if self._plain.action is Action.DELETE:
+            return self._plain, None
+        if not are_plain_relationships(values):
+            return self._resources(values)
+        is_mapped = self._mapped_ids(values, end_ids) is not None
+        return self._plain, None if is_mapped else relationship_keys(values)
 
     def _resources(self, values: Sequence[Object]) -> tuple[RecordKind, list[Key | None] | None]:
         """Return the kind and the keys of `values`; no keys if not all are plainly resources of that kind."""
@@ -194,7 +201,9 @@ class LineReader:
             if kind is None:
                 yield from map(self.read_strictly, numbers[part], lines[part])
             else:
-                batch = self._batch(kind, numbers[part], lines[part], values[part])  # type: ignore[arg-type]
+                batch = None
+                with suppress(InvalidWrite):  # of `map_id`, for one of them
+                    batch = self._batch(kind, numbers[part], lines[part], values[part])  # type: ignore[arg-type]
                 yield from self._read_parts(numbers[part], lines[part]) if batch is None else (batch,)
 
     def _read_parts(
@@ -262,9 +271,11 @@ class LineReader:
             return None
         try:
             ids = ids_of(values)
-            mapped = [*map(map_id, ids)]
         except (AttributeError, KeyError, TypeError):
             return None  # the check of the keys finds what is wrong
+        if not all(isinstance(each, str) for each in ids):
+            return None  # likewise
+        mapped = [*map(map_id, ids)]  # what it raises ends the reading: unmapped, they are other records
         return None if mapped == ids else mapped
 
     def _keys_of(self, kind: RecordKind, values: Sequence[Object]) -> list[Key | None] | None:

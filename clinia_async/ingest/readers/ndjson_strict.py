@@ -281,11 +281,16 @@ def _end(fields: Fields, name: str, action: Action) -> Ref:
 
 
 def _mapped(end: Ref, map_id: IdMapping | None) -> Ref:
-    return end if map_id is None else Ref(map_id(end.id), end.type)
+    return end if map_id is None else Ref(_mapped_id(end.id, map_id), end.type)
 
 
 def _mapped_id(id_: str, map_id: IdMapping | None) -> str:
-    return id_ if map_id is None else map_id(id_)
+    if map_id is None:
+        return id_
+    mapped = map_id(id_)
+    if not isinstance(mapped, str):  # without an id it would be a create whose id the service makes
+        raise InvalidWrite("$.id", "must be one for which map_id returns text")
+    return mapped
 
 
 def _end_json(end: Ref) -> RawJson:

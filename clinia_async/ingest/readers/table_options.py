@@ -62,6 +62,7 @@ def _check_null(_: object, __: "Attribute[str | None]", text: object) -> None:
 def _check_encoding(_: object, __: "Attribute[str]", name: str) -> None:
     try:
         is_text = codecs.lookup(name)._is_text_encoding
+        bytes(range(256)).decode(name, errors="replace")  # of host names and the like it raises
     except (LookupError, TypeError, ValueError):
         is_text = False
     if not is_text:

@@ -74,10 +74,17 @@ class TextLines:
             block = self._stream.read()
             self._has_ended = not block
             self.are_text = True
-            text = self._decoded(block) if self._decoder is None else self._decoded_by_parts(block)
+            try:
+                text = self._decoded(block) if self._decoder is None else self._decoded_by_parts(block)
+            except UnicodeError:  # of some codecs it is no UnicodeDecodeError
+                break  # raised below: the error of the decoder holds the bytes
             lines = io.StringIO(text, newline=self.end)
             # files that were put together have a byte order mark where each of them began
             self._lines.extend(map(_without_mark, lines) if _MARK in text else lines)
+        else:
+            return
+        block = b""
+        raise InputError(f"the input is not in the encoding {self._encoding}: give the one that it is in")
 
     def _decoded(self, block: bytes) -> str:
         """Return whole lines, decoded; what is left of the last one is kept."""
@@ -106,17 +113,12 @@ class TextLines:
 
     def _decoded_by_parts(self, block: bytes) -> str:
         assert self._decoder is not None
-        try:
-            text = self._text + self._without_mark(self._decoder.decode(block, final=self._has_ended))
-        except UnicodeDecodeError:
-            pass  # raised below: the error of the decoder holds the bytes
-        else:
-            lines, end, rest = text.rpartition(self.end)
-            if self._has_ended or len(rest) > LARGEST_LINE:
-                lines, end, rest = text, "", ""
-            self._text = rest
-            return lines + end
-        raise InputError("the input is not in the encoding that it is read in")
+        text = self._text + self._without_mark(self._decoder.decode(block, final=self._has_ended))
+        lines, end, rest = text.rpartition(self.end)
+        if self._has_ended or len(rest) > LARGEST_LINE:
+            lines, end, rest = text, "", ""
+        self._text = rest
+        return lines + end
 
     def _without_mark(self, text: str) -> str:
         """Return the text without a byte order mark at its start, which some codecs leave there."""
@@ -148,4 +150,5 @@ def _without_mark(line: str) -> str:
 def _is_like_ascii(encoding: str) -> bool:
     """Return whether each byte of an ASCII character is that character."""
     name = codecs.lookup(encoding).name.replace("-", "_")
-    return not name.startswith(_STATEFUL) and _ASCII.decode().encode(encoding) == _ASCII
+    # some have no sign for a character of ASCII
+    return not name.startswith(_STATEFUL) and _ASCII.decode().encode(encoding, errors="replace") == _ASCII

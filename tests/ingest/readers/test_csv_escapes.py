@@ -537,7 +537,7 @@ async def test_dead_letters_of_a_file_with_escapes_are_read_once_more(sheet: Pat
     for number, cell in enumerate("xyz"):
         mended = mended.replace(f'\\"{cell}\\"]', f'\\"{number}\\"]')
     letters.write_text(mended)
-    again = await read_file(letters, columns=columns, table=TableOptions(**options))
+    again = await read_file(letters, columns=columns)
     assert values(again) == ['a "b" \\N', None, None]
 
 

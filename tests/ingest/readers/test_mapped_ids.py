@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clinia_async import BadRecord, ColumnMapping, Record, TargetType, escape_dots
+from clinia_async import BadRecord, ColumnMapping, InvalidWrite, Record, TargetType, escape_dots
 from tests.ingest.reading import read_file
 
 IDS = ["a.1", "b_2", "c-3", "d.4_5"]
@@ -91,3 +91,70 @@ async def test_a_table_of_resources_has_the_ids_that_relationships_lead_to(
     columns = ColumnMapping.parse(f"type==person,id{kind}=id,data.n=n")
     found = await read_file(path, map_id=map_id, columns=columns)
     assert [isinstance(each, Record) and each.key and each.key[2] for each in found] == [*map(map_id, IDS)]
+
+
+ONE_LINE = {
+    "resource": '{"type":"t","id":?,"data":{}}',
+    "upsert of a resource": '{"type":"t","id":?,"data":{},"action":"UPSERT"}',
+    "delete of a resource": '{"type":"t","id":?,"action":"DELETE"}',
+    "from": '{"type":"t","from":{"id":?,"type":"p"},"to":{"id":"aa","type":"p"}}',
+    "to": '{"type":"t","from":{"id":"aa","type":"p"},"to":{"id":?,"type":"p"},"action":"UPSERT"}',
+    "delete of a relationship": '{"type":"t","from":{"id":?},"to":{"id":"aa"},"action":"DELETE"}',
+}
+KNOWN = {"aa": "A1", "cc": "C1"}
+
+
+def refused(id_: str) -> str:
+    if id_ not in KNOWN:
+        raise InvalidWrite("$.id", "must be known")
+    return KNOWN[id_]
+
+
+def failed(error: type[Exception]) -> Callable[[str], str]:
+    def map_id(id_: str) -> str:
+        if id_ not in KNOWN:
+            raise error
+        return KNOWN[id_]
+
+    return map_id
+
+
+@pytest.mark.parametrize("kind", ONE_LINE)
+@pytest.mark.parametrize(
+    ("id_", "map_id"),
+    [
+        *((id_, escape_dots) for id_ in (1, None, True, [], {})),
+        *((id_, lambda id_: f"x{id_}") for id_ in (1, None, True, [], {})),
+        ("bb", refused),
+        ("bb", KNOWN.get),
+        ("bb", lambda id_: KNOWN.get(id_, 7)),
+    ],
+)
+async def test_an_id_that_cannot_be_mapped_costs_its_record_alone(
+    kind: str, id_: object, map_id: Any, tmp_path: Path
+) -> None:
+    """No other record goes without its mapping, and none that is wrong becomes right by it."""
+    path, line = tmp_path / "x.ndjson", ONE_LINE[kind]
+    good = [line.replace("?", json.dumps(each)) for each in KNOWN]
+    path.write_text("\n".join([*good, line.replace("?", json.dumps(id_)), *good]))
+    found = await read_file(path, map_id=map_id)
+    assert [isinstance(each, Record) for each in found] == [True, True, False, True, True]
+    mapped = {map_id(each) for each in KNOWN}
+    for each in found:
+        if isinstance(each, Record):
+            assert each.key is not None
+            assert {*each.key[2].split(".")} <= mapped
+        else:
+            assert isinstance(each, BadRecord)
+
+
+@pytest.mark.parametrize("kind", ONE_LINE)
+@pytest.mark.parametrize("error", [KeyError, AttributeError, TypeError, ValueError])
+async def test_what_a_mapping_raises_ends_the_reading(
+    kind: str, error: type[Exception], tmp_path: Path
+) -> None:
+    """With the ids as they stand, others would be written and deleted than were meant."""
+    path = tmp_path / "x.ndjson"
+    path.write_text("\n".join(ONE_LINE[kind].replace("?", json.dumps(each)) for each in ("aa", "bb", "cc")))
+    with pytest.raises(error):
+        await read_file(path, map_id=failed(error))

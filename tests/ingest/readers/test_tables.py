@@ -3,14 +3,17 @@
 import asyncio
 import csv
 import datetime as dt
+import encodings
 import gzip
 import io
 import json
+import pkgutil
 import random
 import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -496,6 +499,37 @@ async def test_a_table_may_have_no_header(sheet: Path) -> None:
     mapping = ColumnMapping.parse("type==t,id=1,data.v=2")
     found = await read_file(sheet, columns=mapping, table=TableOptions(header=False))
     assert (values(found), [each.line for each in found]) == (["1", "2"], [1, 2])
+
+
+ENCODINGS = sorted({each.name for each in pkgutil.iter_modules(encodings.__path__)} - {"aliases"})
+OTHER_BYTES = [
+    b"",
+    *("id,v\naa,é\n".encode(each) for each in ("utf-8", "latin-1", "utf-16", "utf-16-le", "utf-32")),
+    bytes(range(1, 256)) * 3,
+    b"\0" * 10,
+    b"xn--\xff,\\u12,\\N{x},+AA-\n",
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # of `unicode_escape`
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_no_bytes_in_any_encoding_raise_an_error_of_its_codec(encoding: str, sheet: Path) -> None:
+    """It quotes them, and does not say what to do."""
+    try:
+        table = TableOptions(encoding=encoding)
+    except ConfigError:
+        return
+    for content in OTHER_BYTES:
+        put(sheet, content)
+        with suppress(InputError):
+            await read_file(sheet, columns=SIMPLE, table=table)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-7"])
+async def test_a_table_in_another_encoding_than_is_given_is_refused(encoding: str, sheet: Path) -> None:
+    put(sheet, "id,v\naa,é1\n".encode("latin-1"))
+    with pytest.raises(InputError, match=f"not in the encoding {encoding}: give the one that it is in"):
+        await read_file(sheet, columns=SIMPLE, table=TableOptions(encoding=encoding))
 
 
 async def test_other_encodings_are_read_and_what_is_not_in_them_is_bad(sheet: Path) -> None:
