@@ -23,6 +23,7 @@ class SessionSettings(TypedDict, total=False):
 
     timeout: float
     polling: "clinia.Polling"
+    retry: "clinia.RetryPolicy"
 
 
 @dataclass(frozen=True)

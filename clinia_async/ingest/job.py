@@ -78,7 +78,8 @@ class Ingestion:
         workers: requests that are prepared at once, 10,000 at most; without it 32 single ones, or 4 chunks.
         chunk: how large a chunk may become, and how old.
         patience: seconds without a single good answer after which the job is given up. What the service asks
-            to wait does not count, up to a day in a row.
+            to wait does not count, up to a day in a row. It is asked when a call of the session has ended,
+            with the retries that the session's own `retry` and `timeout` allow.
         fence: seconds for which the next write of a record waits behind one that may be carried out late,
             unless both are creates.
         limits: bounds of the requests in flight. How many there are is found out from what the service bears.

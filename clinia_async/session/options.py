@@ -234,12 +234,17 @@ def with_environment(given: Mapping[str, object], environment: Mapping[str, str]
     return options | {group: _GROUPS[group](**values) for group, values in nested.items()}
 
 
-def polling_of(environment: Mapping[str, str]) -> Polling:
-    """Return how the environment says to poll. Raises `ConfigError` as `with_environment` does."""
-    variables = [name for name, (setting, _) in VARIABLES.items() if setting.startswith("polling.")]
+def group_of(environment: Mapping[str, str], kind: type[T]) -> T:
+    """Return a group of settings, such as `Polling`, as the environment gives it.
+
+    Raises:
+        ConfigError: as `with_environment` does.
+    """
+    (group,) = (name for name, each in _GROUPS.items() if each is kind)
+    variables = [name for name, (setting, _) in VARIABLES.items() if setting.startswith(f"{group}.")]
     given = {name: environment[name] for name in variables if name in environment}
-    polling = with_environment({}, given).get("polling")
-    return polling if isinstance(polling, Polling) else Polling()
+    found = with_environment({}, given).get(group)
+    return found if isinstance(found, kind) else kind()
 
 
 def _note_misspelt(environment: Mapping[str, str]) -> None:

@@ -119,6 +119,19 @@ def test_dead_letters_can_be_fed_back_in(cli: Cli, served: Served) -> None:
     assert len(_dead_letters("a.retry.dead.ndjson")) == 1
 
 
+@pytest.mark.parametrize("patience", ["1e-9", "60"])
+def test_a_record_is_not_retried_beyond_the_patience_of_its_job(
+    patience: str, cli: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retries of the session come before those of the job, and whatever the variable says of them."""
+    monkeypatch.setenv("CLINIA_RETRY_PATIENCE", "60")
+    monkeypatch.setenv("CLINIA_RETRY_THROTTLED_BASE", "0.01")
+    served.emulator.faults.add(Unavailable(route="create_relationship", times=2))
+    ran = cli("ingest", _file(line("a")), "--via", "single", "--patience", patience)
+    is_stored = served.arrivals["create_relationship"] == 3
+    assert (ran.code, is_stored) == ((4, False) if patience == "1e-9" else (0, True))
+
+
 def test_standard_input() -> None:
     ran = ended(
         start("ingest", "-", "--source", "s", "--emulator", stdin=subprocess.PIPE), DIRTY.read_bytes()

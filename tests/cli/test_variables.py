@@ -80,3 +80,4 @@ def test_what_is_nearer_to_a_job_decides(
     assert cli("ingest", "records.ndjson", *service, *nearest.options).code == 2
     settings = made[0]._engine.options
     assert (settings.timeout, settings.polling.patience) == (nearest.timeout, nearest.patience)
+    assert settings.retry.patience == (60 if nearest.patience == 9 else nearest.patience)

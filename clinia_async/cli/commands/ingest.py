@@ -148,7 +148,8 @@ exists already counts as landed.
     type=positive_seconds,
     metavar="SECONDS",
     help="Give up after so many seconds without one good answer, from the service or to the polls of a task;"
-    " without it, polls are as patient as CLINIA_POLLING_PATIENCE says.  [default: 60]",
+    " without it, polls are as patient as CLINIA_POLLING_PATIENCE says, and the retries of a request as"
+    " CLINIA_RETRY_PATIENCE says.  [default: 60]",
 )
 @click.option(
     "--grace",

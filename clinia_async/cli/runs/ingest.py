@@ -31,9 +31,11 @@ from clinia_async.ingest.readers.compression import READ_POSITION, InputError, R
 from clinia_async.ingest.records.chunk import ChunkLimits
 from clinia_async.ingest.records.record_stream import RecordStream
 from clinia_async.models.lazy_loading import LOADS_AT_NEED
-from clinia_async.session.options import polling_of, with_profile
+from clinia_async.session.options import group_of, with_profile
 from clinia_async.session.session import Session
+from clinia_async.tasks.poller import Polling
 from clinia_async.transport.adaptive_limit import ConcurrencyLimits
+from clinia_async.transport.retry import RetryPolicy
 
 STOPPING = "stopping: requests in flight are being completed; interrupt again to stop at once"
 DIGESTING = "reading the input once to compare it with the journal"
@@ -171,12 +173,14 @@ async def _service(
     request: IngestRequest,
 ) -> AsyncIterator[tuple[dict[str, object], Callable[[], tuple[int, int] | None]]]:
     """Yield the arguments of a session, and a function that counts the records in the emulator of the run."""
-    # a task without a good answer to its polls is waited for as long as the job is patient
     environment = with_profile(os.environ)
-    polling = polling_of(environment)
+    polling, retry = group_of(environment, Polling), group_of(environment, RetryPolicy)
+    # one call, or the wait for one task, brings nothing but failures for no longer than the job is patient
     if request.is_patience_given or not environment.get("CLINIA_POLLING_PATIENCE", "").strip():
         polling = evolve(polling, patience=request.patience)
-    settings = SessionSettings(polling=polling)
+    if request.is_patience_given or not environment.get("CLINIA_RETRY_PATIENCE", "").strip():
+        retry = evolve(retry, patience=request.patience)
+    settings = SessionSettings(polling=polling, retry=retry)
     if not request.emulator:
         yield request.connection.arguments(settings), lambda: None
         return
