@@ -17,7 +17,9 @@ _TOP = """# Results
 
 Written whole by `python -m benchmarks all --write`: one run, one version, one machine. A ratio is paired
 inside one round, and is given with its quartiles. CPU is the user and system time of the client's process
-alone, so ratios hold on a busy machine; delays, rates and whatever is counted by the second do not.
+alone, so ratios hold where other programs of this machine are busy; delays, rates and whatever is counted by
+the second do not. Where the processor itself is now fast and now slow, as with other guests of its host,
+nothing is certain: the loop below shows how steady it was.
 """
 
 

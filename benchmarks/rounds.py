@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
+from benchmarks.machine import note_speed
+
 Sample = Mapping[str, float]
 """What one process measured of itself."""
 
@@ -63,6 +65,7 @@ def interleaved(contenders: Sequence[Contender], rounds: int, **more: object) ->
     running = [each for each in contenders if each.is_installed]
     samples: dict[str, list[Sample]] = {each.name: [] for each in running}
     for number in range(rounds):
+        note_speed()
         for contender in list(_turned(running, number)):
             try:
                 samples[contender.name].append(sample(contender, round=number, **more))

@@ -33,12 +33,9 @@ def without_locals(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  it is raised again
-            failure = bare(error)
+            failure = [bare(error)]
         del args, kwargs
-        try:
-            raise failure
-        finally:
-            del failure
+        raise failure.pop()  # of which this frame, that it is raised from, keeps none
 
     return called
 
@@ -50,12 +47,9 @@ def _awaited_without_locals(function: Callable[P, Awaitable[R]]) -> Callable[P, 
         try:
             return await function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  it is raised again
-            failure = bare(error)
+            failure = [bare(error)]
         del args, kwargs
-        try:
-            raise failure
-        finally:
-            del failure
+        raise failure.pop()  # of which this frame, that it is raised from, keeps none
 
     return called
 

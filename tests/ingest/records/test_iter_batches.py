@@ -13,6 +13,16 @@ class Broken(Exception):
     pass
 
 
+class Clock:
+    """Stands still unless a test sets it: no batch ends because the machine is slow."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def same(item: object) -> Any:
     return item
 
@@ -24,14 +34,18 @@ async def test_what_comes_without_waiting_comes_together() -> None:
                 await asyncio.sleep(60)  # on the clock that jumps
             yield number
 
-    assert [bunch async for bunch in iter_batches(source(), 2, take=same)] == [
+    assert [bunch async for bunch in iter_batches(source(), 2, take=same, clock=Clock())] == [
         [0, 1],
         [2],
         [3],
         [4, 5],
         [6],
     ]
-    assert [bunch async for bunch in iter_batches(range(5), 2, take=same)] == [[0, 1], [2, 3], [4]]
+    assert [bunch async for bunch in iter_batches(range(5), 2, take=same, clock=Clock())] == [
+        [0, 1],
+        [2, 3],
+        [4],
+    ]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -44,7 +58,7 @@ async def test_what_came_before_a_failure_is_there(is_async: bool) -> None:
         for number in source():
             yield number
 
-    found = iter_batches(asynchronous() if is_async else source(), 10, take=same)
+    found = iter_batches(asynchronous() if is_async else source(), 10, take=same, clock=Clock())
     assert await anext(found) == [0, 1, 2]
     with pytest.raises(Broken):
         await anext(found)
@@ -60,7 +74,7 @@ async def test_what_comes_while_a_batch_is_made_use_of_comes_next() -> None:
             yield number
 
     found: list[int] = []
-    async for bunch in iter_batches(source(), 3, take=same):
+    async for bunch in iter_batches(source(), 3, take=same, clock=Clock()):
         found += bunch
         gone_on.set()
         await asyncio.sleep(1)
@@ -78,7 +92,7 @@ async def test_no_more_than_one_is_pulled_ahead() -> None:
             yield pulled
 
     taken = 0
-    async for bunch in iter_batches(source(), 10, take=same):
+    async for bunch in iter_batches(source(), 10, take=same, clock=Clock()):
         taken += len(bunch)
         await asyncio.sleep(60)
         assert pulled <= taken + 1
@@ -103,20 +117,12 @@ async def test_whoever_leaves_closes_the_source(is_async: bool) -> None:
             closed.set()
 
     items = asynchronous() if is_async else source()
-    found = iter_batches(items, 1, take=same)
+    found = iter_batches(items, 1, take=same, clock=Clock())
     assert await anext(found) == [1]
     await found.aclose()
     assert closed.is_set()
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "clinia-source" not in names
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize("is_async", [True, False])
