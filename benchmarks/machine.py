@@ -19,7 +19,7 @@ def note_speed() -> None:
     """Run a fixed loop once: where neighbours on the same processor slow us down, no load says so."""
     started = time.process_time()
     for number in range(300_000):
-        number * number % 7  # noqa: B018
+        number * number % 7
     _took.append((time.process_time() - started) * 1000)
 
 
