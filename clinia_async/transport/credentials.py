@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from inspect import isawaitable
 from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 
 from clinia_async.errors import ConfigError, CredentialsFailed
 from clinia_async.models.identifiers import is_quoted, is_visible_ascii
@@ -92,8 +92,8 @@ class Credentials:
                 raise
             return _Problem("was cancelled by somebody else", is_transient=True)
         except Exception as error:  # noqa: BLE001  whatever it is, it is foreign and may hold the credential
-            *_, place = extract_tb(error.__traceback__)
-            where = f"{Path(place.filename).name}, line {place.lineno}"
+            *_, (frame, line) = walk_tb(error.__traceback__)
+            where = f"{Path(frame.f_code.co_filename).name}, line {line}"
             return _Problem(f"raised {type(error).__name__} ({where})", is_transient=True)
         return None if problem is None else _Problem(problem, is_transient=False)
 

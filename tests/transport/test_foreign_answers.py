@@ -15,6 +15,7 @@ from clinia_async import (
     Evidence,
     Modules,
     Outcome,
+    Polling,
     Profile,
     ProtocolError,
     RelationshipDefinition,
@@ -138,7 +139,8 @@ async def test_no_page_with_a_good_status_is_the_end_of_a_task(way: str) -> None
         if name in OF_TASKS:
             continue
         pages = by_target({"GET": [reply(200, body, kind=kind)], "": [answer(said, 202)]})
-        async with Hostile(otherwise=pages) as server, session_at(server) as session:
+        impatient = Polling(patience=20)
+        async with Hostile(otherwise=pages) as server, session_at(server, polling=impatient) as session:
             with pytest.raises(CliniaError) as caught:
                 await (await sends[way](session))
             assert isinstance(caught.value, TaskPollError), name

@@ -117,7 +117,7 @@ def written(draw: st.DrawFn) -> tuple[str, dict[str, Any], dict[str, Any], list[
     return text.getvalue(), dialect, options, rows
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(written())
 def test_what_python_writes_is_read(
     made: tuple[str, dict[str, Any], dict[str, Any], list[list[str]]],
@@ -162,7 +162,7 @@ def same_until_a_fault(found: Sequence[Row], wanted: Sequence[list[str]]) -> Non
     assert [row or [""] for row in good if row is not None] == [row or [""] for row in wanted]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 @example('a,"b\\""\n\\,\\\n')
 @example('a\\\nb,"\\"\n\n"\n')
@@ -176,7 +176,7 @@ def test_any_text_is_read_as_python_reads_it(text: str) -> None:
     same_until_a_fault(read_text(text, escape="backslash", quote="none"), wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS, st.sampled_from(["backslash", "quoted-backslash", "none", None]), st.sampled_from([None, "a"]))
 def test_rows_are_read_alike_together_and_alone(text: str, escape: str | None, null: str | None) -> None:
     text = f"v,w\n{text}"
@@ -192,7 +192,7 @@ def test_rows_are_read_alike_together_and_alone(text: str, escape: str | None, n
 PLAIN = st.text(st.sampled_from('ab,"\n '), max_size=6)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=8),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE]),
@@ -219,7 +219,7 @@ def test_without_the_option_no_escape_gives_a_wrong_value(
     assert len(found) == len(wanted) if not lost else any(not isinstance(row, list) for row in found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(CELL, CELL), min_size=1, max_size=8), st.booleans(), st.sampled_from(["\n", "\r\n"])
 )

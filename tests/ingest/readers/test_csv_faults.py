@@ -171,7 +171,7 @@ def written(rows: list[tuple[str, ...]]) -> str:
     return text.getvalue()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROWS, ROWS, st.sampled_from(["zz,a\rb,c", 'zz,"a"b,c', 'zz,"a "b" c",d', 'zz,"6" x",d', "zz,\r\r x,"]))
 def test_rows_around_a_bad_one_are_what_they_were(
     before: list[tuple[str, str]], after: list[tuple[str, str]], bad: str
@@ -194,7 +194,7 @@ def test_rows_around_a_bad_one_are_what_they_were(
     assert ("goes over" in reason) is (lost > 0), "what was taken is said"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from('ab",\n\r é;'), max_size=60))
 def test_whatever_stands_in_a_table_nothing_is_lost_in_silence(text: str) -> None:
     """Each line is in a record, in a bad row, blank, or behind the row that an error names."""
