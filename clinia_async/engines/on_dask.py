@@ -4,9 +4,10 @@ Needs `clinia-async[dask]`. Each worker reads the key from its environment: no t
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from dask.bag import Bag
@@ -16,11 +17,20 @@ from clinia_async.errors import ConfigError
 from clinia_async.errors.settings import Number, check_class
 from clinia_async.ingest.partition import PartitionConfig, PartitionReceipt, Rows, ingest_partition
 from clinia_async.ingest.readers.arrow_rows import pyarrow
-from clinia_async.ingest.readers.compression import open_input
+from clinia_async.ingest.readers.compression import InputError, InputStream, open_input
+from clinia_async.ingest.readers.formats import (
+    PEEKED,
+    InputFormat,
+    checked_format,
+    format_by_name,
+    is_peeked,
+)
 from clinia_async.ingest.readers.input_paths import listed_files
+from clinia_async.ingest.readers.line_splitter import LARGEST_LINE, LineSplitter
 
 _BATCH = 512
 """Rows of a file that are read together."""
+_BY_LINE = {InputFormat.NDJSON, InputFormat.DEAD_LETTERS}
 
 
 def ingest_dask(
@@ -39,6 +49,7 @@ def ingest_dask(
     Args:
         client: the client of the cluster.
         data: a Dask DataFrame, a Bag of rows, or the paths of Parquet or NDJSON files, one partition each.
+            NDJSON may be compressed.
         config: what all partitions have in common. `columns` maps the columns of a DataFrame or of Parquet.
         retries: how often a partition is run again.
 
@@ -73,20 +84,25 @@ def _receipts(
 def _partitions(client: Client, data: object) -> Sequence[object]:
     if isinstance(data, Bag):
         data = data.map_partitions(_readable_again)
-    if hasattr(data, "to_delayed"):
-        return client.compute(data.to_delayed())  # type: ignore[no-any-return]
+    if _is_frame(data):
+        return client.compute(cast("Any", data).to_delayed())  # type: ignore[no-any-return]
     return cast("Sequence[Path]", data)
 
 
 def _checked(data: object) -> object:
     """Return a collection as it is, or a sequence of paths. Raises `ConfigError`."""
-    if isinstance(data, Bag) or hasattr(data, "to_delayed"):
+    if isinstance(data, Bag) or _is_frame(data):
         return data
     if isinstance(data, str | Path):
         data = [data]
     if isinstance(data, Sequence) and all(isinstance(path, str | Path) for path in data):
         return listed_files([*data])
     raise ConfigError("data must be a Dask DataFrame or Bag, or paths of Parquet or NDJSON files")
+
+
+def _is_frame(data: object) -> bool:
+    """Return whether it has partitions of rows: a Delayed has any attribute, and an array has blocks."""
+    return all(hasattr(type(data), name) for name in ("to_delayed", "map_partitions"))
 
 
 def _readable_again(rows: Iterable[object]) -> Iterable[object]:
@@ -114,12 +130,19 @@ def _attempt(run: str, partition: str) -> int:
 def _rows(part: object) -> Rows:
     if not isinstance(part, Path):
         return part  # type: ignore[return-value]  # a frame, a table or a list of rows
-    if part.suffix == ".parquet":
+    if format_by_name(part) is InputFormat.PARQUET:
         pyarrow()  # says what to install, where it is not
         return import_module("pyarrow.parquet").ParquetFile(open_input(part)).iter_batches(_BATCH)  # type: ignore[no-any-return]
-    return _lines(part)
+    return cast("Rows", _lines(part))
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with open_input(path) as file:
-        yield from (line for line in file if line.strip())
+def _lines(path: Path) -> Iterator[bytes | None]:
+    """Yield the lines that are not blank; None for one that is too large."""
+    with InputStream(path) as stream:
+        start = stream.peek(PEEKED, until=partial(is_peeked, is_named=True))
+        if checked_format(None, format_by_name(path) or InputFormat.NDJSON, start) not in _BY_LINE:
+            raise InputError("a file that is no Parquet must be NDJSON: one record a line, and named so")
+        splitter = LineSplitter(LARGEST_LINE)
+        while block := stream.read():
+            yield from (line for line in splitter.split(block) if line is None or line.strip())
+        yield from (line for line in splitter.rest() if line is None or line.strip())

@@ -1,19 +1,29 @@
 """A real Dask cluster of two processes against an emulator in another one."""
 
+import gzip
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dask import bag
+from dask import array, bag
 from distributed import Client, LocalCluster
 
-from clinia_async import ColumnMapping, ConfigError, Disposition, InputError, PartitionConfig
-from clinia_async.engines.on_dask import _partitions, ingest_dask
+from clinia_async import (
+    ColumnMapping,
+    ConfigError,
+    Disposition,
+    InputError,
+    PartitionConfig,
+    ingest_partition,
+)
+from clinia_async.engines.on_dask import _partitions, _rows, ingest_dask
 from tests.cli.served import Served
 from tests.engines.same_state import load, state
 
@@ -135,9 +145,14 @@ def test_the_same_file_leaves_the_same_state_by_one_process_by_four_and_by_dask(
         assert state(served, way) == expected
 
 
-def test_what_is_no_collection_is_refused(client: Client, served: Served) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [3, dask.delayed([]), bag.from_sequence([1]).count(), [dask.delayed([])], array.ones(4, chunks=2)],
+    ids=["number", "delayed", "item", "list of delayed", "array"],
+)
+def test_what_is_no_collection_is_refused(data: object, client: Client, served: Served) -> None:
     with pytest.raises(ConfigError, match="data must be a Dask DataFrame"):
-        ingest_dask(client, 3, config=config(served, "none"))
+        ingest_dask(client, data, config=config(served, "none"))
 
 
 @pytest.mark.parametrize(
@@ -167,3 +182,60 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_input(
     paths = [tmp_path / f"missing.{ending}"]
     with pytest.raises(InputError, match="regular file"):
         [*ingest_dask(client, paths, config=config(served, "none"), retries=0)]
+
+
+def test_a_file_that_is_written_to_while_a_worker_reads_it_is_an_error_of_the_input(
+    served: Served, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.ndjson"
+    path.write_text("".join(json.dumps(row(number)) + "\n" for number in range(2)))
+
+    def read() -> Iterator[Any]:
+        for each in _rows(path):
+            yield each
+            os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+    with pytest.raises(InputError, match="written to while it was read"):
+        ingest_partition(read(), config=config(served, "changing"), partition=0)
+
+
+LINES = "".join(json.dumps(row(number, "line")) + "\n" for number in range(3)).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.ndjson", LINES),
+        ("x", LINES.replace(b"\n", b"\r\n\r\n")),
+        ("x.jsonl", b"\xef\xbb\xbf" + LINES),
+        ("x.ndjson.gz", gzip.compress(LINES)),
+    ],
+)
+def test_lines_are_read_as_a_job_reads_them(
+    name: str, content: bytes, served: Served, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    receipt = ingest_partition(_rows(path), config=config(served, "read-alike"), partition=0)
+    assert (receipt.rows, receipt.all_landed) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", b"id,v\naa,1\n"),
+        ("x", b"id,v\naa,1\n"),
+        ("x.json", b"[" + LINES.splitlines()[0] + b"]"),
+        ("x.ndjson", LINES.decode().encode("utf-16")),
+        ("x.fhir.ndjson", b'{"resourceType":"Patient","id":"p1"}\n'),
+        ("x.ndjson.zst", b""),
+    ],
+)
+def test_a_file_of_another_format_is_refused_as_a_whole(
+    name: str, content: bytes, served: Served, tmp_path: Path
+) -> None:
+    """Each of its lines would be a bad record."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        ingest_partition(_rows(path), config=config(served, "none"), partition=0)

@@ -118,11 +118,34 @@ class ReadPosition:
 
 def _size_of(file: BufferedReader) -> int | None:
     """The size of a regular file; None for a pipe or a terminal."""
+    size, _ = written(file) or (None, 0)
+    return size
+
+
+def written(file: BufferedReader) -> tuple[int, int] | None:
+    """Return what changes when a regular file is written to; None for a pipe or a terminal."""
     try:
         found = os.fstat(file.fileno())
     except (OSError, ValueError):
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def check_unchanged(file: BufferedReader, before: tuple[int, int] | None) -> None:
+    """Raise `InputError` for a file that was written to since: a part of it may be missing, or of before.
+
+    Call it at the end of the file, before what stands there last is taken for whole.
+    """
+    check_same(before, written(file))
+
+
+def check_same(before: object, after: object) -> None:
+    """Raise `InputError` unless what a file was before and after it was read is equal."""
+    if after != before:
+        raise InputError(
+            "the input was written to while it was read, so that a part of it may be missing; load it again"
+            " when nothing writes to it, with another journal if there is one"
+        )
 
 
 READ_POSITION: ContextVar[ReadPosition | None] = ContextVar("clinia_read_position", default=None)
@@ -163,6 +186,7 @@ class InputStream:
     """Control characters that may stand in text, such as those that separate cells."""
     _opened: ExitStack = field(factory=ExitStack, init=False, repr=False)
     _raw: BufferedReader = field(init=False, repr=False)
+    _before: tuple[int, int] | None = field(init=False, repr=False)
     _stream: "_Peeked | None" = field(default=None, init=False, repr=False)
     _ahead: bytes = field(default=b"", init=False, repr=False)
     _has_ended: bool = field(default=False, init=False)
@@ -170,6 +194,7 @@ class InputStream:
     def __attrs_post_init__(self) -> None:
         # not in a thread: a cancel could not take back what that one opens
         self._raw = open_input(self.path)
+        self._before = written(self._raw)
         if self.path is not None:
             self._opened.callback(self._raw.close)
         self._opened.enter_context(followed(self._raw))
@@ -213,7 +238,9 @@ class InputStream:
             self._stream = decompressed(self._raw, self.marks, any_encoding=self.any_encoding)
             self._check_compressed(self._stream)
         block = read_block(self._stream)
-        self._has_ended = not block
+        if not block:
+            check_unchanged(self._raw, self._before)
+            self._has_ended = True
         return block
 
     def _check_compressed(self, stream: "_Peeked") -> None:

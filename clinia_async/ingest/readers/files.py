@@ -20,9 +20,11 @@ from clinia_async.ingest.readers.compression import (
     READ_POSITION,
     InputError,
     InputStream,
+    check_unchanged,
     followed,
     open_input,
     read_block,
+    written,
 )
 from clinia_async.ingest.readers.fhir_content import FhirContent, PassedOver
 from clinia_async.ingest.readers.fhir_identity import Servers, home_base
@@ -256,9 +258,11 @@ async def identity_of(
 async def _digest(path: Path | None) -> bytes:
     content = hashlib.sha256()
     with open_input(path) as file, followed(file):
+        before = written(file)
         # block by block, so that a cancel need not wait for the end of the file
         while await asyncio.to_thread(_digest_block, file, content.update):
             pass
+        check_unchanged(file, before)
     return content.digest()
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from clinia_async.ingest.readers.arrow_rows import ArrowRows, leaves, pyarrow
 from clinia_async.ingest.readers.column_mapping import ColumnMapping, own_mapping
-from clinia_async.ingest.readers.compression import BLOCK, READ_POSITION, InputError
+from clinia_async.ingest.readers.compression import BLOCK, READ_POSITION, InputError, check_same
 from clinia_async.ingest.readers.input_paths import is_regular_file
 from clinia_async.ingest.readers.table_options import TableOptions
 from clinia_async.ingest.readers.table_rows import Block, RowReader
@@ -55,6 +55,7 @@ async def read_parquet(
                 return
         if number - 1 != table.rows:
             raise InputError(_DAMAGED)
+        await asyncio.to_thread(table.check_unchanged)
 
 
 class _Table:
@@ -64,6 +65,7 @@ class _Table:
         self._arrow = pyarrow()
         if path is None or not is_regular_file(path):
             raise InputError("Parquet must be a regular file: it is not read from front to back")
+        self._path, self._before = path, _written(path)
         open_ = partial(
             import_module("pyarrow.parquet").ParquetFile,
             path,
@@ -115,12 +117,27 @@ class _Table:
             pass
         raise InputError(_DAMAGED)
 
+    def check_unchanged(self) -> None:
+        """Raise `InputError` if the file was written to; another one in its place was not read."""
+        now = _written(self._path)
+        if now[:1] == self._before[:1]:
+            check_same(self._before, now)
+
     def _read(self, file: "_File", rows: RowReader) -> Iterator["_Batch"]:
         return file.iter_batches(self._rows_at_once(), columns=list(rows.columns), use_threads=False)
 
     def _rows_at_once(self) -> int:
         size = max((group.total_byte_size // max(group.num_rows, 1) for group in self._groups), default=0)
         return max(1, min(_ROWS, _BATCH // max(size, 1)))
+
+
+def _written(path: Path) -> tuple[int, ...]:
+    """Return which file is there, and what changes when it is written to; nothing if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class _Batch(Protocol):

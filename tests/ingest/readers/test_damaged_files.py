@@ -1,15 +1,23 @@
 """Whatever a file holds: no traceback, no claim that a record is good which is not, and bounded memory."""
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from clinia_async import BadRecord, InputError, Record, read_records
+from clinia_async import BadRecord, InputError, Record, identity_of, read_records
+from clinia_async.ingest.readers import compression, files
+from clinia_async.ingest.readers.parquet_reader import _Table
 from tests.ingest.readers.mutations import SEEDS, Campaign, check, read
+from tests.ingest.reading import read_file, reported
 from tests.ingest.running import SOURCE
+
+T = TypeVar("T")
+LINES = b'{"type":"t","id":"aa","data":{}}\n' * 2
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -43,6 +51,90 @@ def test_no_file_that_is_cut_off_is_a_traceback(name: str, tmp_path: Path) -> No
     path.write_bytes(content)
     with asyncio.Runner() as runner:
         assert check(path, options, runner, load=True).good
+
+
+def grown(path: Path, content: bytes) -> None:
+    path.write_bytes(content + b"\n")
+
+
+def cut_off(path: Path, content: bytes) -> None:
+    """At the end of a line, where no record is damaged."""
+    path.write_bytes(content[: content.rstrip().rfind(b"\n") + 1])
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # whatever the clock of the file system
+
+
+def replaced(path: Path, content: bytes) -> None:
+    path.with_name("new").write_bytes(content + b"\n")
+    path.with_name("new").replace(path)
+
+
+def read_by_others(path: Path, content: bytes) -> None:
+    os.utime(path, ns=(0, path.stat().st_mtime_ns))
+    path.chmod(0o600)
+
+
+CHANGES = {grown: True, cut_off: True, rewritten: True, replaced: False, read_by_others: False}
+"""What happens to a file, and whether what was read of it is of no one time."""
+
+
+@pytest.fixture(params=CHANGES, ids=lambda change: change.__name__)
+def change(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, bytes], bool]:
+    """Have a file changed once its first block was read; return whether that is an error."""
+
+    def expect(path: Path, content: bytes) -> bool:
+        left = [request.param]
+
+        def after(block: T) -> T:
+            if left:
+                left.pop()(path, content)
+            return block
+
+        is_table = path.suffix == ".parquet"
+        readers = (
+            [(_Table, "columns")] if is_table else [(compression, "read_block"), (files, "_digest_block")]
+        )
+        for owner, name in readers:
+            read = getattr(owner, name)
+            monkeypatch.setattr(owner, name, lambda *args, read=read: after(read(*args)))
+        return CHANGES[request.param]
+
+    return expect
+
+
+FILES = [name for name in SEEDS if name.startswith(("x.", "y."))]
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_a_file_that_is_written_to_while_it_is_read_is_no_whole_input(
+    name: str, change: Callable[[Path, bytes], bool], tmp_path: Path
+) -> None:
+    """As one that another program still writes. Its end would be missing, and the job end well."""
+    content, options = SEEDS[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    unharmed = await read_file(path, **options)
+    if change(path, content):
+        with pytest.raises(InputError):
+            await read_file(path, **options)
+    else:
+        assert reported(await read_file(path, **options)) == reported(unharmed)
+
+
+async def test_a_file_that_is_written_to_while_it_is_read_has_no_digest(
+    change: Callable[[Path, bytes], bool], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(LINES)
+    before = await identity_of(path)
+    if change(path, LINES):
+        with pytest.raises(InputError, match="written to while it was read"):
+            await identity_of(path)
+    else:
+        assert await identity_of(path) == before
 
 
 # Kinds of inputs that a suite of tests for parsers of JSON has: what must be taken, and what must be refused.
