@@ -163,4 +163,7 @@ def read_key(path: Path) -> str:
                 text = file.read(_LONGEST_KEY)
     except OSError as error:
         raise clinia.ConfigError(f"--api-key-file: the file cannot be read: {error.strerror}") from None
-    return text.decode("ascii", "replace").strip()
+    key = text.decode("ascii", "replace").strip()
+    if not key:
+        raise clinia.ConfigError("--api-key-file: it holds no key: write the key in it, and nothing else")
+    return key

@@ -78,6 +78,13 @@ def test_there_is_no_option_for_the_key(cli: Cli, served: Served) -> None:
         assert "top-secret" not in ran.err
 
 
+def test_a_file_that_holds_no_key_is_named_as_such(cli: Cli, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    ran = cli(*GET, "--workspace", "acme", "--api-key-file", empty)
+    assert (ran.code, "--api-key-file: it holds no key" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

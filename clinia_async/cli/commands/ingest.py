@@ -78,8 +78,9 @@ exists already counts as landed.
     type=click.Choice(["compare", "keep", "fail"]),
     default="compare",
     show_default=True,
-    help="If a record exists already: read it, and count an equal one as landed and a different one as"
-    " failed (compare); leave it, and count the record as kept (keep); or count it as failed unread (fail).",
+    help="If a record that is to be created exists already: read it, and count an equal one as landed and a"
+    " different one as failed (compare); leave it, and count the record as kept (keep); or count it as"
+    " failed unread (fail).",
 )
 @click.option(
     "--on-unknown",
