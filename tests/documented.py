@@ -90,7 +90,7 @@ def documented() -> Iterator[Documented]:
             answer = json.loads(sample.answer_body)
             if operation == "put_partition":
                 body = {name: answer[name] for name in ("modules", "source")}
-                call = calls.CreatePartition.from_definition("p1", body)
+                call = calls.CreatePartition.from_definition("p1", body, stage=bool(sample.query))
                 yield Documented(operation, call, sample.status, answer)
             elif operation == "get_task" and isinstance(answer, dict) and answer.get("taskId") in {S, PG}:
                 yield Documented(operation, calls.GetTask(E, TaskId(answer["taskId"])), sample.status, answer)

@@ -67,6 +67,8 @@ class Request(EqualByFields):
     """Whether it changes nothing, where its method does not say so."""
     is_in_parts: bool = False
     """Whether it is carried out part by part, so that it may be refused after a part of it."""
+    makes_no_task: bool = False
+    """Whether nothing says later how it ended, so that an answer that only promises it proves nothing."""
     is_raw: bool = False
     """Whether its caller gets the answer as it is, which may then be JSON of any kind."""
 

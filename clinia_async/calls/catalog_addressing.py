@@ -8,12 +8,16 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
-from clinia_async.calls.good_answers import refuse_other_than_deleted
+from clinia_async.calls.equality import is_another_entry
+from clinia_async.calls.good_answers import refuse_other_than_deleted, refuse_unfinished
 from clinia_async.calls.reconciliation import DELETED_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import ProtocolError
+from clinia_async.models import Value
 from clinia_async.models.value import EqualByFields
 from clinia_async.serialization import converter
+
+_READS = frozenset({"GET"})
 
 
 @frozen(eq=False, repr=False)
@@ -26,7 +30,10 @@ class CatalogCall(EqualByFields):
 
     def build_request(self, method: str, query: str = "", body: bytes | None = None) -> Request:
         """Return the request for the path of the entry."""
-        return Request(method, Host.CATALOG, self.route, path_of(self.route, key=self.key), query, body)
+        path = path_of(self.route, key=self.key)
+        return Request(
+            method, Host.CATALOG, self.route, path, query, body, makes_no_task=method not in _READS
+        )
 
     def check_answer(self, key: str | None) -> None:
         """Check the key in the answer, if there is one.
@@ -49,7 +56,7 @@ class SourceCall(EqualByFields):
     def build_request(self, method: str, body: bytes | None = None) -> Request:
         """Return the request for the path of the definition."""
         path = path_of(self.route, source=self.source, key=self.key)
-        return Request(method, Host.REGISTRY, self.route, path, body=body)
+        return Request(method, Host.REGISTRY, self.route, path, body=body, makes_no_task=method not in _READS)
 
     def check_answer(self, key: str | None) -> None:
         """Check the key in the answer, if there is one.
@@ -58,6 +65,18 @@ class SourceCall(EqualByFields):
             ProtocolError: it is another key.
         """
         _check_key(key, self.key)
+
+
+def check_entry(found: Value, body: bytes, sent: object) -> None:
+    """Check the entry in an answer to a write that makes or replaces it, as the JSON `sent`.
+
+    Raises:
+        ProtocolError: the answer says that this failed or is still to be done, or shows another entry, such
+            as one that was there before.
+    """
+    refuse_unfinished(found)
+    if is_another_entry(sent, converter.parse(body)):
+        raise ProtocolError("the answer holds another entry than the one that was sent")
 
 
 def _check_key(found: str | None, asked: str) -> None:

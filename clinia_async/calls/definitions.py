@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety, path_of
-from clinia_async.calls.catalog_addressing import SourceCall
+from clinia_async.calls.catalog_addressing import SourceCall, check_entry
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.models import Collection, Profile, RelationshipDefinition
 from clinia_async.models.value import EqualByFields, checked
@@ -27,11 +27,15 @@ class PutProfile(SourceCall):
     profile: Profile = field(metadata={"path": "$"})
 
     def request(self) -> Request:
-        return self.build_request("PUT", converter.encode(evolve(self.profile, key=None)))
+        return self.build_request("PUT", converter.encode(self._sent()))
+
+    def _sent(self) -> Profile:
+        return evolve(self.profile, key=None)
 
     def decode_response(self, body: bytes) -> Profile:
         found = converter.decode(body, Profile, {"key": self.key})
         self.check_answer(found.key)
+        check_entry(found, body, converter.to_json_values(self._sent()))
         return found
 
 
@@ -48,11 +52,15 @@ class PutRelationshipDefinition(SourceCall):
     definition: RelationshipDefinition = field(metadata={"path": "$"})
 
     def request(self) -> Request:
-        return self.build_request("PUT", converter.encode(evolve(self.definition, key=None)))
+        return self.build_request("PUT", converter.encode(self._sent()))
+
+    def _sent(self) -> RelationshipDefinition:
+        return evolve(self.definition, key=None)
 
     def decode_response(self, body: bytes) -> RelationshipDefinition:
         found = converter.decode(body, RelationshipDefinition, {"key": self.key})
         self.check_answer(found.key)
+        check_entry(found, body, converter.to_json_values(self._sent()))
         return found
 
 
@@ -108,11 +116,15 @@ class PutCollection(SourceCall):
     collection: Collection = field(metadata={"path": "$"})
 
     def request(self) -> Request:
-        return self.build_request("PUT", converter.encode(evolve(self.collection, key=None, pipeline=None)))
+        return self.build_request("PUT", converter.encode(self._sent()))
+
+    def _sent(self) -> Collection:
+        return evolve(self.collection, key=None, pipeline=None)
 
     def decode_response(self, body: bytes) -> Collection:
         found = converter.decode(body, Collection, {"key": self.key})
         self.check_answer(found.key)
+        check_entry(found, body, converter.to_json_values(self._sent()))
         return found
 
 

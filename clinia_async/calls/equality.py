@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 
 from attrs import fields
 
@@ -32,35 +33,49 @@ def same_definition(sent: object, found: object) -> bool:
     return same_json(sent or None, found or None)
 
 
-_NAMED = frozenset({"collections", "key", "modules", "relationshipType", "relationships", "search", "source"})
-_NAMES_OF_PARTITION = _NAMED | {"sources", "type"}
-"""Fields of the JSON of a partition that hold keys and other words of the API, or lead to them."""
-_KINDS_OF_SOURCE = frozenset({"DATA_SOURCE", "MDM"})
+_OF_PARTITION = {"collections", "modules", "relationshipType", "relationships", "search", "source", "sources"}
+_OF_DEFINITION = {"from", "includeKey", "profile", "profileKey", "to"}
+_NAMES_OF_ENTRY = frozenset({"key", "type"} | _OF_PARTITION | _OF_DEFINITION)
+"""Fields of the JSON of an entry that hold keys and other words of the API, or lead to them."""
+_NAMES_OF_PROPERTIES = frozenset({"contained", "properties"})
+"""Fields whose names are keys, too."""
 
 
 def _is_unknown_word(name: str, found: object) -> bool:
     """Whether a field that holds no key has a value that is not known here, and so says nothing."""
     return (name == "search" and found not in set(models.SearchModule)) or (
-        name == "type" and found not in _KINDS_OF_SOURCE
+        name == "type" and found not in _known_types()
     )
 
 
-def is_another_partition(sent: object, found: object) -> bool:
-    """Return whether the JSON of a partition in an answer cannot be that of the one that was sent.
+@cache
+def _known_types() -> frozenset[str]:
+    return frozenset({"DATA_SOURCE", "MDM", *models.CollectionType, *models.ProfileType, *models.SourceType})
+
+
+def is_another_entry(sent: object, found: object) -> bool:
+    """Return whether the JSON of a partition or a definition in an answer cannot be that of the one sent.
 
     A service may leave parts out, add others, and write values in another form. So only keys and known words
     of the API are compared, and of a list whether it holds what was sent.
     """
     if isinstance(sent, Mapping) and isinstance(found, Mapping):
-        names = _NAMES_OF_PARTITION & sent.keys() & found.keys()
-        return any(
-            is_another_partition(sent[name], found[name])
+        names = _NAMES_OF_ENTRY & sent.keys() & found.keys()
+        return any(_lacks_names(sent.get(name), found.get(name)) for name in _NAMES_OF_PROPERTIES) or any(
+            is_another_entry(sent[name], found[name])
             for name in names
             if not (isinstance(found[name], str) and _is_unknown_word(name, found[name]))
         )
     if isinstance(sent, list) and isinstance(found, list) and found:
-        return any(all(is_another_partition(mine, theirs) for theirs in found) for mine in sent)
+        return any(all(is_another_entry(mine, theirs) for theirs in found) for mine in sent)
     return isinstance(sent, str) and isinstance(found, str) and found not in {"", sent}
+
+
+def _lacks_names(sent: object, found: object) -> bool:
+    """Whether an object that is there, and not empty, lacks a name that was sent."""
+    if not (isinstance(sent, Mapping) and isinstance(found, Mapping) and found):
+        return False
+    return not sent.keys() <= found.keys()
 
 
 def same_json(left: object, right: object) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from clinia_async.errors import ProtocolError
-from clinia_async.models import PurgeOperation, SubmissionStatus, TaskSnapshot
+from clinia_async.models import PurgeOperation, SubmissionStatus, TaskSnapshot, Value
 from clinia_async.serialization.foreign_answers import holds_something
 
 
@@ -29,7 +29,7 @@ def refuse_more_than_state(
 
 
 def refuse_failure_beside(more: Mapping[str, object] | None) -> None:
-    """Check what an answer that says PERSISTED holds besides, such as a list of the operations.
+    """Check what an answer that says that a write was carried out holds besides, such as its operations.
 
     The names of its fields are not documented. Data of records is not searched.
 
@@ -39,7 +39,7 @@ def refuse_failure_beside(more: Mapping[str, object] | None) -> None:
     for name, part in (more or {}).items():
         entries = part if isinstance(part, list) else [part]
         if (_FAILURE.search(name) and part) or any(map(_is_failure, entries)):
-            raise ProtocolError("the answer says PERSISTED, and that an operation was not carried out")
+            raise ProtocolError("the answer says that it was carried out, and that an operation was not")
 
 
 _FAILURE = re.compile(r"error|fail", re.IGNORECASE | re.ASCII)
@@ -60,6 +60,28 @@ def _is_failure(entry: object) -> bool:
     return bool(entry.get("error") or entry.get("errors")) or _is_failure(entry.get("pipelineExecution"))
 
 
+def refuse_unfinished(found: Value) -> None:
+    """Check an answer with an entry to a write that makes no task.
+
+    An entry may have settings of any name, so none but its own state is read.
+
+    Raises:
+        ProtocolError: it says that the write failed, or is still to be carried out.
+    """
+    if _is_unfinished({"status": getattr(found, "status", None), **(found.unknown_fields or {})}):
+        raise ProtocolError("the answer does not say that the write was carried out")
+
+
+_FLAGS = ("success", "ok", "acknowledged")
+
+
+def _is_unfinished(found: Mapping[str, object]) -> bool:
+    status = found.get("status")
+    word = status.upper().removeprefix("STATUS_") if isinstance(status, str) else ""
+    is_open = word in _NOT_CARRIED_OUT or word == SubmissionStatus.ACCEPTED
+    return is_open or bool(found.get("taskId")) or any(found.get(flag) is False for flag in _FLAGS)
+
+
 def refuse_other_than_deleted(found: object, key: str) -> None:
     """Check the parsed body of an answer to a delete of the entry `key`, which is not documented.
 
@@ -73,6 +95,11 @@ def refuse_other_than_deleted(found: object, key: str) -> None:
 
 
 def _says_deleted(found: Mapping[str, object], key: str) -> bool:
-    if not holds_something(found) or found.get("status") == SubmissionStatus.PERSISTED:
+    if not holds_something(found):
         return True
-    return found.get("key") == key and not found.get("taskId")
+    is_done = found.get("status") == SubmissionStatus.PERSISTED
+    if is_done:
+        refuse_failure_beside(found)
+    if found.get("key", key if is_done else None) != key or found.get("deleted") is False:
+        return False
+    return is_done or not _is_unfinished(found)

@@ -7,8 +7,8 @@ from attrs import frozen
 
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
-from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
-from clinia_async.calls.equality import is_another_partition, same_definition
+from clinia_async.calls.catalog_addressing import CatalogCall, Deletion, check_entry
+from clinia_async.calls.equality import same_definition
 from clinia_async.calls.reconciliation import PARTITION_EXISTS_ALREADY, DuplicateErrors
 from clinia_async.calls.validation import check_key
 from clinia_async.errors import InvalidWrite, ProtocolError
@@ -20,6 +20,7 @@ from clinia_async.models import (
     Modules,
     OtherSource,
     Partition,
+    PartitionStatus,
     Receipt,
 )
 from clinia_async.models.value import EqualByFields, checked
@@ -122,9 +123,13 @@ class CreatePartition(CatalogCall):
         if isinstance(document, Mapping) and not _is_partition(document):
             raise ProtocolError("the answer does not hold a partition")
         sent = converter.to_json_values({"modules": self.modules, "source": self.source})
-        if is_another_partition(sent, document):
-            raise ProtocolError("the answer holds another partition than the one that was sent")
+        check_entry(found, body, sent)
+        if self._is_of_other_stage(found):
+            raise ProtocolError("the answer holds a partition of another status than the one that was sent")
         return found
+
+    def _is_of_other_stage(self, found: Partition) -> bool:
+        return found.status == (PartitionStatus.READY if self.stage else PartitionStatus.STAGE)
 
     def readback(self, receipts: Sequence[Receipt] = ()) -> "GetPartition":
         return GetPartition(self.key)
@@ -133,7 +138,7 @@ class CreatePartition(CatalogCall):
         if not isinstance(found, Partition):
             return None
         same = same_definition(self.modules, found.modules) and same_definition(self.source, found.source)
-        return found if same else None
+        return found if same and not self._is_of_other_stage(found) else None
 
 
 @frozen(eq=False, repr=False, field_transformer=checked)

@@ -12,7 +12,7 @@ from clinia_async.calls.call import (
     path_of,
     require_record,
 )
-from clinia_async.calls.good_answers import refuse_more_than_state
+from clinia_async.calls.good_answers import refuse_failure_beside, refuse_more_than_state
 from clinia_async.calls.validation import check_key, validated_by
 from clinia_async.errors import InvalidWrite, ProtocolError
 from clinia_async.models import CollectionType, PurgeOperation, TaskStatus, TaskSubmission
@@ -42,9 +42,18 @@ class GetPurge(EqualByFields):
         operation = converter.decode(body, PurgeOperation, {"taskId": self.purge.value})
         if not (operation.collection_type or operation.collection_key or operation.purge_id):
             refuse_more_than_state(operation)
-        if not self.purge.names(operation.task_id):
-            raise ProtocolError("the answer is about another purge")
+        _check_ids(self.purge, operation)
         return operation
+
+
+def _check_ids(purge: TaskId | None, operation: PurgeOperation) -> None:
+    """Raise `ProtocolError` where one of the ids of an operation is that of another purge."""
+    if purge is None:
+        return
+    more = operation.purge_id  # a deprecated field, whose id may be of the deprecated form
+    is_same = more is None or purge.names(more) or more.names(purge)
+    if not (is_same and purge.names(operation.task_id)):
+        raise ProtocolError("the answer is about another purge")
 
 
 def _known_type(value: CollectionType | str) -> CollectionType:
@@ -77,10 +86,13 @@ class Purge(EqualByFields):
         return Request("POST", Host.REGISTRY, self.route, path_of(self.route, source=self.source), body=body)
 
     def decode_response(self, body: bytes) -> TaskSubmission:
-        return decode_submission(body, self._check)
+        submission = decode_submission(body, self._check)
+        if submission.purge_operation is not None:
+            _check_ids(submission.task_id, self.accept(submission.purge_operation))
+        return submission
 
     def _check(self, submission: TaskSubmission) -> None:
-        found = self.accept(require_record(submission.purge_operation))
+        found = require_record(submission.purge_operation)
         if found.status != TaskStatus.SUCCESS:
             raise ProtocolError("the answer says PERSISTED, and the purge in it has not succeeded")
 
@@ -91,9 +103,11 @@ class Purge(EqualByFields):
         """Return `found`.
 
         Raises:
-            ProtocolError: it is the purge of another collection.
+            ProtocolError: it is the purge of another collection, or says of a part that it failed.
         """
         mine = (self.collection_type, self.collection_key)
         if (found.collection_type or mine[0], found.collection_key or mine[1]) != mine:
             raise ProtocolError("the answer is about the purge of another collection")
+        if found.status == TaskStatus.SUCCESS:
+            refuse_failure_beside(found.unknown_fields)
         return evolve(found, collection_type=mine[0], collection_key=mine[1])

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from clinia_async import models
 from clinia_async.calls.call import Host, Request, RetrySafety
-from clinia_async.calls.catalog_addressing import CatalogCall, Deletion
+from clinia_async.calls.catalog_addressing import CatalogCall, Deletion, check_entry
 from clinia_async.errors import InvalidWrite
 from clinia_async.models import Source, SourceType
 from clinia_async.models.value import EqualByFields, checked
@@ -30,12 +30,16 @@ class CreateSource(CatalogCall):
     type: SourceType = field(default=SourceType.REGISTRY, converter=_known_type)
 
     def request(self) -> Request:
-        body = converter.encode({"type": str(self.type)})
+        body = converter.encode(self._document())
         return self.build_request("PUT", body=body)
+
+    def _document(self) -> dict[str, object]:
+        return {"type": str(self.type)}
 
     def decode_response(self, body: bytes) -> Source:
         found = converter.decode(body, Source, {"key": self.key})
         self.check_answer(found.key)
+        check_entry(found, body, self._document())
         return found
 
 

@@ -6,8 +6,14 @@ from typing import TypeVar
 from clinia_async import calls
 from clinia_async.calls import Call, Read
 from clinia_async.calls.equality import is_older
-from clinia_async.calls.receipts import only_receipt, proves_stored
-from clinia_async.calls.reconciliation import REPLICA_LAG, UNPROVEN, carried_out, statement_of_success
+from clinia_async.calls.receipts import is_taken_back, only_receipt, proves_stored
+from clinia_async.calls.reconciliation import (
+    REPLICA_LAG,
+    UNPROVEN,
+    carried_out,
+    statement_after,
+    statement_of_success,
+)
 from clinia_async.errors import (
     InvalidWrite,
     NotFound,
@@ -23,7 +29,7 @@ from clinia_async.models import (
     TaskSnapshot,
     TaskStatus,
 )
-from clinia_async.models.task_id import TaskId, TaskKind
+from clinia_async.models.task_id import TaskKind
 from clinia_async.tasks.batch_result import receipts_result
 from clinia_async.tasks.ended import (
     NOT_SHOWN,
@@ -50,7 +56,7 @@ async def purge_result(
     """
     if snapshot.status != TaskStatus.SUCCESS:
         raise failed(task, snapshot, ())
-    operation = write.accept(await _read_purge(read, write.source, task.known_id))
+    operation = write.accept(await _read_purge(read, task))
     task.evidence = carried_out().evidence
     return operation
 
@@ -65,8 +71,9 @@ async def resumed_result(read: Read, task: Task[object], snapshot: TaskSnapshot)
     if task.kind is TaskKind.PURGE:
         if snapshot.status != TaskStatus.SUCCESS:
             raise failed(task, snapshot, ())
+        operation = await _read_purge(read, task)
         task.evidence = carried_out().evidence
-        return await _read_purge(read, task.source_key or "", task.known_id)
+        return operation
     result = await receipts_result(task, snapshot)
     receipt = only_receipt(result.receipts) if task.kind is TaskKind.SINGLE else None
     if receipt is None:
@@ -136,13 +143,20 @@ async def _read_until_fresh(read: Read, call: Call[T], receipt: Receipt) -> T:
         pause *= 2
 
 
-async def _read_purge(read: Read, source: str, id: TaskId) -> PurgeOperation:
+async def _read_purge(read: Read, task: Task[T]) -> PurgeOperation:
+    """Read a purge that succeeded. Raises `RequestError` where that is not what the service says."""
+    failure: RequestError
     try:
-        operation = await read(calls.GetPurge(source, id))
+        operation = await read(calls.GetPurge(task.source_key or "", task.known_id))
     except RequestError as error:
-        done = carried_out().on(error)
+        failure, said = error, task.said_later
     else:
-        if operation.status == TaskStatus.SUCCESS:
+        succeeded = operation.status == TaskStatus.SUCCESS
+        said = task.said_later if succeeded else operation.status
+        if succeeded and not is_taken_back(TaskStatus.SUCCESS, said):
             return operation
-        done = carried_out().on(ProtocolError("the answer is from before the end of the purge"))
-    raise done
+        failure = ProtocolError("the answer is from before the end of the purge")
+    is_contradicted = is_taken_back(TaskStatus.SUCCESS, said)
+    if is_contradicted:
+        failure = ProtocolError("the service says that the purge succeeded, and that it did not")
+    raise statement_after(TaskStatus.SUCCESS, is_contradicted=is_contradicted).on(failure)

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from copy import copy
+from http import HTTPStatus
 from typing import Generic, TypeVar, cast
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
@@ -145,6 +146,8 @@ class Sender:
         response = await self.limiter.send(attempt, request, deadline)
         request.request_id = response.request_id
         try:
+            if request.makes_no_task and response.status == HTTPStatus.ACCEPTED:
+                raise ProtocolError("the answer says that it is still to be carried out")
             if request.method != "GET" and not request.is_raw:
                 refuse_error_within(response.body)
             answer = call.decode_response(response.body)

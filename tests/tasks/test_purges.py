@@ -1,12 +1,14 @@
 """A purge is sent once, watched by its own endpoint, and tells how many records it deleted."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from clinia_async import (
     CollectionType,
+    Evidence,
     InvalidWrite,
     NotFound,
     Outcome,
@@ -21,6 +23,7 @@ from clinia_async import (
 )
 from clinia_async.calls import RetrySafety
 from tests.exchanges import EHR, PERSON, WORKS_AT, against, sent
+from tests.factories import ONCE
 from tests.hostile import Behaviour, answer, close, refusal, reply, reset, stall
 
 PG, OLD = "pg_2wil2v", "purge:2wil2v"
@@ -213,3 +216,66 @@ async def test_a_cancelled_purge_is_in_doubt() -> None:
 
 def test_a_purge_may_not_be_repeated() -> None:
     assert Purge(EHR, CollectionType.OBJECTS, PERSON).retry_safety is RetrySafety.ONCE
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELLED"])
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_a_purge_that_is_said_to_have_succeeded_and_not_proves_nothing(
+    status: str, resumed: bool
+) -> None:
+    script = {"POST": [begun()], "GET": [done(), answer(operation(status))]}
+    async with against(script) as (session, _):
+        purging = session.task(PG, source=EHR) if resumed else await purge(session)
+        with pytest.raises(ProtocolError) as caught:
+            await purging
+        assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
+
+
+@pytest.mark.parametrize(("said", "proven"), [("FAILURE", False), ("PENDING", True)])
+async def test_the_endpoint_of_tasks_may_take_back_what_that_of_purges_says(said: str, proven: bool) -> None:
+    state = answer({"taskId": PG, "status": said, "receipts": []})
+    script = {"POST": [begun()], "/tasks/": [state], "GET": [done()]}
+    async with against(script) as (session, _):
+        purging = await purge(session)
+        await purging.wait()
+        with suppress(RequestError):
+            await purging.receipts()
+        if proven:
+            assert (await purging).deleted_count == 7
+            return
+        with pytest.raises(ProtocolError) as caught:
+            await purging
+        assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("more", [{"failedCount": 3}, {"operations": [{"status": "FAILURE"}]}])
+async def test_a_purge_that_failed_in_part_did_not_succeed(more: dict[str, Any]) -> None:
+    at_once = {"taskId": PG, "status": "PERSISTED", "purgeOperation": operation("SUCCESS", **more)}
+    for script in ({"POST": [answer(at_once)]}, {"POST": [begun()], "GET": [done(**more)]}):
+        async with against(script) as (session, _):
+            with pytest.raises(ProtocolError) as caught:
+                await (await purge(session))
+            assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("status", ["ACCEPTED", "PERSISTED"])
+async def test_another_purge_than_the_one_that_was_sent(status: str) -> None:
+    said = "SUCCESS" if status == "PERSISTED" else "PENDING"
+    others = [operation(said, **{name: "other"}) for name in ABOUT]
+    others += [operation(said, "pg_other"), operation(said) | {"purgeId": "pg_other"}]
+    for other in others:
+        begins = answer({"taskId": PG, "status": status, "purgeOperation": other})
+        async with against({"POST": [begins], "GET": [done()]}) as (session, server):
+            with pytest.raises(ProtocolError) as caught:
+                await purge(session)
+            assert caught.value.outcome is Outcome.UNKNOWN
+            assert len(server.requests) == 1
+
+
+async def test_a_purge_that_is_named_by_its_deprecated_field_alone() -> None:
+    other = operation("SUCCESS") | {"taskId": None, "purgeId": "pg_other"}
+    async with against([answer(other)], retry=ONCE) as (session, server):
+        with pytest.raises(ProtocolError):
+            await session.get_purge(EHR, PG)
+        server.then(answer(other | {"purgeId": OLD}))
+        assert (await session.get_purge(EHR, PG)).status == "SUCCESS"

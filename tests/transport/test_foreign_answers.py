@@ -13,6 +13,7 @@ from clinia_async import (
     CreateRelationship,
     CreateResource,
     Evidence,
+    Existing,
     Modules,
     Outcome,
     Polling,
@@ -225,6 +226,134 @@ async def test_a_partition_that_was_there_is_not_said_to_be_made(case: str) -> N
 async def test_a_partition_that_is_answered_in_another_form_is_the_one_that_was_sent(more: Any) -> None:
     async with Hostile([answer(SENT | more)]) as server, session_at(server, retry=ONCE) as session:
         assert (await session.ensure_partition("p1", modules=Modules(), source=ONE)).created
+
+
+PUTS = {way: write for way, write in CATALOG_WRITES.items() if not way.startswith("delete")}
+ENTRIES: dict[str, Any] = {
+    "create_source": {"key": SOURCE, "type": "registry"},
+    "create_partition": SENT,
+    "put_profile": {"key": "p1", "type": "ROOT", "properties": {"name": {"type": "symbol"}}},
+    "put_relationship_definition": {
+        "key": TYPE,
+        "from": {"profileKey": "practitioner", "includeKey": "worksAt"},
+        "to": {"profileKey": "organization", "includeKey": "employs"},
+    },
+    "put_collection": {"key": "c1", "type": "resources"},
+    "delete_source": {"key": SOURCE, "type": "registry"},
+    "delete_partition": SENT,
+}
+UNFINISHED: dict[str, Any] = {
+    "a task": {"taskId": "s_1"},
+    "accepted": {"status": "ACCEPTED"},
+    "pending": {"status": "PENDING"},
+    "pending, in the form of a partition": {"status": "STATUS_PENDING"},
+    "failed": {"status": "FAILURE"},
+    "failed, in lower case": {"status": "failed"},
+    "cancelled": {"status": "CANCELLED"},
+    "a flag": {"success": False},
+    "another flag": {"ok": False},
+}
+
+
+@pytest.mark.parametrize("way", CATALOG_WRITES)
+async def test_an_entry_is_not_written_where_the_answer_says_so_beside_it(way: str) -> None:
+    """No task says later how it ended: what is said at once has to be that it is done."""
+    async with Hostile() as server, session_at(server, retry=ONCE) as session:
+        for name, more in UNFINISHED.items():
+            server.then(answer(ENTRIES[way] | more))
+            with pytest.raises(ProtocolError) as caught:
+                await CATALOG_WRITES[way](session)
+            assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE), name
+        for document in (ENTRIES[way], {}, {"key": ENTRIES[way]["key"]}):
+            server.then(answer(document, 202))
+            with pytest.raises(ProtocolError) as caught:
+                await CATALOG_WRITES[way](session)
+            assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("way", CATALOG_WRITES)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"success": True, "taskId": None},
+        {"status": "STATUS_STALE", "onFailure": "skip", "index": {"status": "PENDING"}},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201])
+async def test_an_entry_is_written_where_nothing_else_is_said(way: str, more: Any, status: int) -> None:
+    document = answer(ENTRIES[way] | more, status)
+    async with Hostile([document]) as server, session_at(server, retry=ONCE) as session:
+        assert (await CATALOG_WRITES[way](session)).done()
+
+
+@pytest.mark.parametrize("way", ["delete_source", "delete_partition"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "PERSISTED", "key": "other"},
+        {"status": "PERSISTED", "operations": [{"status": "FAILURE"}]},
+        {"deleted": False},
+    ],
+)
+async def test_an_answer_that_says_something_else_deletes_nothing(way: str, said: Any) -> None:
+    other = answer(({"key": KEYS[way]} if "deleted" in said else {}) | said)
+    async with Hostile([other]) as server, session_at(server, retry=ONCE) as session:
+        with pytest.raises(ProtocolError) as caught:
+            await CATALOG_WRITES[way](session)
+        assert caught.value.outcome is Outcome.UNKNOWN
+
+
+OTHER_ENTRIES: list[tuple[str, Any]] = [
+    ("create_partition", {"status": "STATUS_STAGE"}),
+    ("put_profile", {"type": "CONTAINED"}),
+    ("put_profile", {"properties": {"old": {"type": "symbol"}}}),
+    ("put_relationship_definition", {"from": {"profileKey": "other", "includeKey": "worksAt"}}),
+    ("put_relationship_definition", {"to": {"profileKey": "organization", "includeKey": "other"}}),
+    ("put_collection", {"type": "relationships"}),
+]
+
+
+@pytest.mark.parametrize(("way", "other"), OTHER_ENTRIES)
+async def test_an_entry_that_was_there_is_not_said_to_be_written(way: str, other: Any) -> None:
+    """A replica that lags, or a service that leaves what is there, shows the former one."""
+    async with Hostile([answer(ENTRIES[way] | other)]) as server, session_at(server, retry=ONCE) as session:
+        with pytest.raises(ProtocolError) as caught:
+            await CATALOG_WRITES[way](session)
+        assert caught.value.outcome is Outcome.UNKNOWN
+    lagging = [answer(ENTRIES[way] | other), answer(ENTRIES[way])]
+    async with Hostile(lagging) as server, session_at(server) as session:
+        assert (await CATALOG_WRITES[way](session)).maybe_applied
+
+
+@pytest.mark.parametrize(
+    ("way", "form"),
+    [
+        ("create_source", {"type": "REGISTRY"}),
+        ("put_profile", {"properties": None}),
+        ("put_profile", {"type": "ANOTHER", "properties": {"name": {"kind": 1}, "more": {}}}),
+        ("put_relationship_definition", {"from": None, "to": {"profileKey": "organization", "more": 1}}),
+        ("put_collection", {"type": None, "profile": {"properties": {"any": {}}}}),
+    ],
+)
+async def test_an_entry_that_is_answered_in_another_form_is_written(way: str, form: Any) -> None:
+    async with Hostile([answer(ENTRIES[way] | form)]) as server, session_at(server, retry=ONCE) as session:
+        assert (await CATALOG_WRITES[way](session)).done()
+
+
+@pytest.mark.parametrize("stage", [False, True])
+async def test_a_partition_of_another_status_is_not_the_one_that_was_sent(stage: bool) -> None:
+    """One that cannot be changed any more is no stage, and a stage is no ready one."""
+    there = SENT | {"status": "STATUS_READY" if stage else "STATUS_STAGE"}
+    answers = {"GET": [answer(there)], "PUT": [close, refusal(409, "ALREADY_EXISTS")]}
+    async with Hostile(otherwise=by_target(answers)) as server, session_at(server) as session:
+        with pytest.raises(WriteConflict) as caught:
+            await session.create_partition("p1", modules=Modules(), source=ONE, stage=stage)
+        assert caught.value.outcome is Outcome.UNKNOWN
+    answers = {"GET": [answer(there)], "PUT": [refusal(409, "ALREADY_EXISTS")]}
+    async with Hostile(otherwise=by_target(answers)) as server, session_at(server) as session:
+        kept = await session.ensure_partition("p1", modules=Modules(), source=ONE, stage=stage)
+        assert kept.existing is Existing.DIFFERENT
 
 
 BESIDE: dict[str, Any] = {
