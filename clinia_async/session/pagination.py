@@ -40,9 +40,10 @@ async def all_hits(read: calls.Read, browse: "calls.Browse") -> AsyncIterator["m
     Raises:
         ProtocolError: pages come again, or a cursor is missing where the total says that records are left.
     """
-    repetition, given = _Repetition(), 0
+    repetition, given, total = _Repetition(), 0, 0
     while True:
         page = await read(browse)
+        total = total if page.meta.total is None else page.meta.total
         repetition.check([_name_of(hit) for hit in page.hits])
         for hit in page.hits:
             yield hit
@@ -50,7 +51,6 @@ async def all_hits(read: calls.Read, browse: "calls.Browse") -> AsyncIterator["m
         if page.hits and page.meta.cursor:
             browse = evolve(browse, cursor=page.meta.cursor)
             continue
-        total = page.meta.total or 0
         if page.hits and given < total:
             raise ProtocolError(f"there is no cursor of the next page after {given} of {total} records")
         if given < total:  # they may have been deleted since, or written
@@ -90,8 +90,12 @@ async def _all_pages(
     size = "" if per_page is None else f"perPage={per_page}"
     repetition, keys = _Repetition(), set[Hashable]()
     query, given, left_out, seen, asked = size, 0, 0, 0, None
+    number, total = 0, 0
     while True:
         page = await read_page(query)
+        # what an answer leaves out is as an earlier one has said
+        number = number if page.meta.num_pages is None else page.meta.num_pages
+        total = total if page.meta.total is None else page.meta.total
         if asked is not None and page.meta.page != asked:
             raise ProtocolError("the answer is another page than the one that was asked for")
         names = [getattr(entry, "key", None) for entry in page.data]
@@ -102,14 +106,12 @@ async def _all_pages(
                 yield entry
         left_out += left_out_of(page.data)
         given, seen = given + len(names), seen + 1
-        if seen >= (page.meta.num_pages or 0):
-            total = max(page.meta.total or 0, given + left_out)
+        if seen >= number:
+            total = max(total, given + left_out)
             if given < total:
                 raise ProtocolError(f"{given} of {total} entries came; {left_out} could not be read")
             return
         if page.meta.page is None or not page.data:
-            raise ProtocolError(
-                f"{seen} of {page.meta.num_pages} pages came, and the next cannot be asked for"
-            )
+            raise ProtocolError(f"{seen} of {number} pages came, and the next cannot be asked for")
         asked = page.meta.page + 1
         query = "&".join(filter(None, [f"page={asked}", size]))

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from struct import Struct
 from types import ModuleType
+from weakref import WeakSet
 
 from attrs import define, field
 
@@ -101,6 +102,7 @@ class SharedLimit(AdaptiveLimit):
         except OSError as error:
             reason = error.strerror or type(error).__name__
         else:
+            _OPEN.add(self)
             return
         raise ConfigError(f"the file of a shared limit cannot be used: {reason}; name another")
 
@@ -145,6 +147,14 @@ class SharedLimit(AdaptiveLimit):
             with self._locked():
                 self._members[self._place] = _Member()
                 self._name(self._place).unlink(missing_ok=True)
+            self.leave_to_parent()
+
+    def leave_to_parent(self) -> None:
+        """Give up what is open here, as in a fork of the process whose place it is.
+
+        Else its place would not be free before the fork has ended, too.
+        """
+        if self._is_open:
             self._is_open = False
             self._memory.close()
             os.close(self._state)
@@ -311,6 +321,18 @@ class SharedLimit(AdaptiveLimit):
         finally:
             os.close(lock)
         return True
+
+
+_OPEN: WeakSet[SharedLimit] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for limit in tuple(_OPEN):
+        limit.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def _opened(path: Path, flags: int) -> int:

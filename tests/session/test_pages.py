@@ -58,6 +58,9 @@ async def taken(
         ([hits([1, 2], None)], [1, 2], None),
         ([hits([1, 2], "c", 1), hits([], "c", 1)], [1, 2], None),
         ([hits([1]), refusal(500), hits([2])], [1], CliniaError),
+        ([hits([1, 2], "a", 5), hits([3], None)], [1, 2, 3], ProtocolError),
+        ([hits([1, 2], "a", 5), hits([3], "b"), hits([4], None)], [1, 2, 3, 4], ProtocolError),
+        ([hits([1, 2], "a", 5), hits([3], None, 3)], [1, 2, 3], None),
     ],
 )
 async def test_browsing(pages: list[Behaviour], found: list[int], error: type[CliniaError] | None) -> None:
@@ -72,9 +75,11 @@ async def test_an_end_before_the_total_is_logged(total: int | None, caplog: pyte
     """Records may be deleted while others are read, so it is no error."""
     with caplog.at_level(logging.WARNING, "clinia_async.session"):
         assert await taken([hits([1, 2], "c", total), hits([], "d", total)], records) == (["r1", "r2"], None)
-    assert [each.getMessage() for each in caplog.records] == (
-        ["browsing has ended after 2 records; the service counts 3"] if total == 3 else []
-    )
+    logged = ["browsing has ended after 2 records; the service counts 3"] if total == 3 else []
+    assert [each.getMessage() for each in caplog.records] == logged
+    with caplog.at_level(logging.WARNING, "clinia_async.session"):
+        await taken([hits([1, 2], "c", total), hits([], "d")], records)
+    assert [each.getMessage() for each in caplog.records] == 2 * logged, "as an earlier answer has said"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +97,10 @@ async def test_an_end_before_the_total_is_logged(total: int | None, caplog: pyte
         ([entries([1], 0, 3), entries([], 1, 1)], [1], None),
         ([entries([1, 2], 0, 2, 4), entries([2, 3], 1, 2, 4)], [1, 2, 3], None),
         ([entries([1], 1, 2), refusal(500)], [1], CliniaError),
+        ([entries([1], 0, 3), entries([2], 1, None), entries([3], 2, None)], [1, 2, 3], None),
+        ([entries([1], 0, 3), entries([2], 1, None), refusal(500)], [1, 2], CliniaError),
+        ([entries([1, 2], 0, 2, 5), entries([3], 1, None)], [1, 2, 3], ProtocolError),
+        ([entries([1, 2], 0, 2, 5), entries([3], 1, None, 3)], [1, 2, 3], None),
         ([entries([], 0, 0, 0)], [], None),
         (
             [answer({"data": [{"key": "r1", "type": "registry"}, 7, {"key": "r2", "type": "registry"}]})],

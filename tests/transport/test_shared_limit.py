@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -10,6 +12,8 @@ import pytest
 from clinia_async import ConcurrencyLimits, ConfigError
 from clinia_async.transport.permits import LoadSignal, Permit
 from clinia_async.transport.shared_limit import SharedLimit
+
+ROOT = Path(__file__).parents[2]
 
 GOOD, THROTTLED = LoadSignal.GOOD, LoadSignal.THROTTLED
 
@@ -196,3 +200,35 @@ def test_after_the_end_nothing_is_admitted(path: Path) -> None:
     one.close()
     permit.leave(GOOD, 0.0)
     assert one.admit(1, 0.0) == math.inf
+
+
+PARENT = """
+import os, signal, sys
+from pathlib import Path
+from clinia_async import ConcurrencyLimits
+from clinia_async.transport.shared_limit import SharedLimit
+
+limit = SharedLimit(ConcurrencyLimits(start=1, most=1), path=Path(sys.argv[1]))
+limit.admit(100, 0.0)
+if os.fork():
+    signal.pause()
+limit.close()  # the copy alone
+assert limit.admit(100, 0.0) == float("inf")
+print("closed", flush=True)
+sys.stdin.read()  # it outlives the parent
+"""
+
+
+def test_a_fork_neither_gives_up_a_place_nor_keeps_it(path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", PARENT, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"closed\n"
+            one = member(path, start=1, most=1)
+            assert wait(one, 0.0) > 0.0
+        finally:
+            parent.kill()
+            parent.wait()
+        enter(one, 1.0)
+        one.close()

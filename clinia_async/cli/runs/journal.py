@@ -28,7 +28,7 @@ def _fields(snapshot: JournalSnapshot) -> dict[str, object]:
         "source": snapshot.source,
         "service": snapshot.service,
         "via": snapshot.via,
-        "seconds_since_change": round(time.time() - snapshot.changed_at, 1),
+        "seconds_since_change": round(_age(snapshot), 1),
         "read": snapshot.read,
         "landed": sum(snapshot.landed.values()),
         "by_disposition": {str(disposition): count for disposition, count in snapshot.landed.items()},
@@ -48,8 +48,13 @@ def _fields(snapshot: JournalSnapshot) -> dict[str, object]:
     }
 
 
+def _age(snapshot: JournalSnapshot) -> float:
+    """Seconds since the last change; 0 if the clock of the machine was set back since."""
+    return max(time.time() - snapshot.changed_at, 0.0)
+
+
 def _lines(snapshot: JournalSnapshot) -> list[str]:
-    age = duration(max(time.time() - snapshot.changed_at, 0))
+    age = duration(_age(snapshot))
     landed, failed = sum(snapshot.landed.values()), sum(group.count for group in snapshot.failures)
     lines = [
         f"{'job':<12} source {snapshot.source}, by {snapshot.via} to {snapshot.service}",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Self
+from weakref import WeakSet
 
 from clinia_async.ingest.journal.errors import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.journal.file import open_file
@@ -28,7 +29,8 @@ class JournalFolder:
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
-        self._lock = lock
+        self._lock: int | None = lock
+        _FOLDERS.add(self)
 
     @classmethod
     def open(cls, path: Path, processes: int, about: Mapping[str, object]) -> Self:
@@ -54,7 +56,29 @@ class JournalFolder:
         return part_of(self.path, number)
 
     def close(self) -> None:
-        os.close(self._lock)
+        """Unlock it, though a fork may have a copy of the lock open. May be called again."""
+        if self._lock is not None:
+            fcntl = import_module("fcntl")
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self.leave_to_parent()
+
+    def leave_to_parent(self) -> None:
+        """Close this copy of the lock alone, in a fork: the lock lasts as long as any copy is open."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+
+_FOLDERS: WeakSet[JournalFolder] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for folder in tuple(_FOLDERS):
+        folder.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def part_of(folder: Path, number: int) -> Path:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import pickle
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Self
+from weakref import WeakSet
 
 from attrs import define
 
@@ -48,6 +50,7 @@ class WorkerProcess:
             start_new_session=True,  # a terminal's signals are for the coordinator alone
         )
         worker = cls(number, process)
+        _WORKERS.add(worker)
         worker.say(sys.path)
         return worker
 
@@ -74,6 +77,22 @@ class WorkerProcess:
         """Wait for the end of the process, and return it in words: by a signal, or with a code."""
         code = await self.process.wait()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+_WORKERS: WeakSet[WorkerProcess] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    """Close the copies in a fork: a worker ends when nobody can give it an order any more."""
+    for worker in tuple(_WORKERS):
+        orders = worker.process.stdin
+        pipe = None if orders is None else orders.transport.get_extra_info("pipe")
+        if pipe is not None:
+            pipe.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 async def end_all(workers: Sequence[WorkerProcess]) -> None:

@@ -1,5 +1,7 @@
 """The folder of the journals of several processes: whole or not at all, and for one job at a time."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from clinia_async import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.journal.folder import JournalFolder, processes_of
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_it_is_made_whole_and_opened_again(tmp_path: Path) -> None:
@@ -66,3 +70,32 @@ def test_a_stop_while_it_is_made_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(JournalError, match="no space"):
         JournalFolder.open(tmp_path / "journal", 2, {})
     assert [*tmp_path.iterdir()] == []
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from clinia_async.ingest.journal.folder import JournalFolder
+
+path = Path(sys.argv[1])
+folder = JournalFolder.open(path, 2, {})
+number = os.fork()
+if not number:
+    os.close(1)
+    sys.stdin.read()  # it outlives the parent
+    os._exit(0)
+folder.close()
+JournalFolder.open(path, 2, {})
+print("open", flush=True)
+os._exit(1)  # as if it was killed
+"""
+
+
+def test_a_fork_does_not_keep_a_folder_locked(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    command = [sys.executable, "-W", "ignore", "-c", PARENT, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.read() == b"open\n"
+        assert parent.wait(timeout=60) == 1
+        JournalFolder.open(path, 2, {}).close()

@@ -23,6 +23,7 @@ from tests.cli.program import line
 from tests.factories import SOURCE
 from tests.patience import PATIENCE
 
+ROOT = Path(__file__).parents[3]
 LINES = [line(f"prac-{number}") for number in range(12)]
 PROGRAM = """
 import asyncio
@@ -160,3 +161,31 @@ async def ran(folder: Path, **options: Any) -> tuple[ProcessIngestion, int]:
         except (ConfigError, InputError) as error:
             job.error = job.error or error
         return job, service.relationships()
+
+
+KILLED = """
+import asyncio, os, sys
+from clinia_async.ingest.processes.worker_process import WorkerProcess
+
+async def main():
+    worker = await WorkerProcess.start(0)
+    number = os.fork()
+    if not number:
+        os.close(1)
+        os.close(2)
+        sys.stdin.readline()  # it outlives the coordinator
+    os._exit(1)  # as if it was killed
+
+asyncio.run(main())
+"""
+
+
+def test_a_worker_ends_with_its_coordinator_whatever_was_forked_from_that() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", KILLED]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT) as coordinator:
+        # the worker has the standard error of the coordinator: the end of it is that of both
+        reading = threading.Thread(target=partial(coordinator.stderr.read), daemon=True)  # type: ignore[union-attr]
+        reading.start()
+        reading.join(PATIENCE)
+        assert not reading.is_alive()
