@@ -8,7 +8,7 @@ without `details`. So a `type` is required.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
 from clinia_async.calls.reconciliation import UNPROVEN, Statement
@@ -62,6 +62,14 @@ def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_ty
     is_whole = info.type in _OF_SISTER_PRODUCT or "details" in names
     is_word = re.fullmatch(_WORD, info.type, re.ASCII) is not None
     return is_word and is_whole and info.code == status and info.message is not None
+
+
+def names_task(document: object) -> bool:
+    """Return whether the JSON of an answer that is not the envelope names a task, whatever its status.
+
+    It is what the service says of a write that it has taken: what is between has changed the status.
+    """
+    return isinstance(document, Mapping) and bool(document.get("taskId"))
 
 
 def refuse_error_within(body: bytes) -> None:

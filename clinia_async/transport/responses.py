@@ -18,11 +18,13 @@ from multidict import CIMultiDictProxy, istr
 from clinia_async.calls import Request
 from clinia_async.calls.error_answers import (
     is_of_service,
+    names_task,
     statement_of_intermediary,
     statement_of_redirect,
     statement_of_service,
     statement_without_answer,
 )
+from clinia_async.calls.reconciliation import UNPROVEN
 from clinia_async.errors import (
     ApiError,
     ConnectionFailed,
@@ -168,9 +170,11 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
     if status < 400:
         return statement_of_redirect(status).on(RedirectRefused(f"{where}: a redirect is not followed"))
     retry_after = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
-    info = await _envelope(answer)
+    document = await _document(answer)
+    info = _envelope(answer, document)
     if info is None:
-        return _of_intermediary(where, status, retry_after)
+        error = _of_intermediary(where, status, retry_after)
+        return UNPROVEN.on(error) if names_task(document) else error
     known = None if info.type is None else ApiError.by_type.get(info.type)
     kind = known or _BY_STATUS.get(status, ApiError)
     text = f"{request.method} {request.route}: {status} {None if info.type is None else info.type.shown}"
@@ -196,13 +200,20 @@ def _of_intermediary(where: str, status: int, retry_after: float | None) -> Requ
     return statement_of_intermediary(status).on(error)
 
 
-async def _envelope(answer: Answer) -> ErrorInfo | None:
-    """The service's account of an error; None for any other text, and for one that was cut short."""
+async def _document(answer: Answer) -> object:
+    """The JSON of an answer; None for any other text, and for one that was cut short."""
     try:
         body = await _read(answer, _LARGEST_ERROR)
-        document = converter.parse(body.removeprefix(_BYTE_ORDER_MARK))
-        info = _decoded(document)
+        return converter.parse(body.removeprefix(_BYTE_ORDER_MARK))
     except (aiohttp.ClientError, OSError, ProtocolError):
+        return None
+
+
+def _envelope(answer: Answer, document: object) -> ErrorInfo | None:
+    """The service's account of an error; None for anything else."""
+    try:
+        info = _decoded(document)
+    except ProtocolError:
         return None
     names = document if isinstance(document, Mapping) else ()
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
