@@ -9,6 +9,7 @@ import pytest
 from clinia_async import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.journal.folder import JournalFolder, processes_of
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,5 +98,5 @@ def test_a_fork_does_not_keep_a_folder_locked(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.read() == b"open\n"
-        assert parent.wait(timeout=60) == 1
+        assert parent.wait(timeout=PATIENCE) == 1
         JournalFolder.open(path, 2, {}).close()
