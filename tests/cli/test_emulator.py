@@ -149,6 +149,7 @@ def test_its_port_is_taken(cli: Cli) -> None:
         ran = cli("emulator", "--port", taken.getsockname()[1])
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: the emulator cannot start: ")
+    assert "give another --port, or 0 for one that is free" in ran.err
 
 
 def test_a_strict_one_knows_only_what_was_made(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The work of `clinia-async emulator`, from its start to a signal."""
 
 import asyncio
+import errno
 import shlex
 import signal
 from collections.abc import Callable
@@ -18,7 +19,9 @@ async def serve(make: Callable[[], Emulator], *, print_key: bool) -> int:
         emulator = make()
         await emulator.start()
     except (OSError, ValueError) as error:
-        print_error(f"the emulator cannot start: {error}")
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = "; give another --port, or 0 for one that is free" if is_taken else ""
+        print_error(f"the emulator cannot start: {error}{advice}")
         return ExitCode.USAGE
     try:
         over = _signalled()

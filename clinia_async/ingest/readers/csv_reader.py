@@ -113,7 +113,8 @@ class CsvTable:
     def header(self) -> Sequence[str]:
         """Return the names of the columns. Raises `InputError`."""
         for _ in range(self._skip):
-            self._lines.skip()
+            if not self._lines.skip():
+                break  # a number far beyond the end of the file would take for ever
         if not self._has_header:
             self._parser.set_null(self._null)
             return self._numbered()

@@ -134,7 +134,7 @@ class _Batches:
         try:
             reader = self._arrow.RecordBatchReader.from_stream(frame)
             self.schema = reader.schema
-        except (self._arrow.ArrowException, TypeError, ValueError):
+        except (self._arrow.ArrowException, OSError, TypeError, ValueError):
             pass  # raised below: the error of the library may quote a value
         else:
             self._parts = self._cut(reader)
@@ -149,8 +149,10 @@ class _Batches:
         try:
             part = next(self._parts, None)
             return None if part is None else (part.num_rows, rows.columns(part))  # type: ignore[attr-defined]
-        except (self._arrow.ArrowException, ValueError):
-            pass
+        except InputError:
+            raise
+        except (self._arrow.ArrowException, OSError, ValueError):
+            pass  # what gives the batches has raised, and Arrow tells its text and its traceback
         raise InputError("the frame cannot be read to its end")
 
     @staticmethod

@@ -51,10 +51,12 @@ class TextLines:
         self._fill()
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
 
-    def skip(self) -> None:
-        """Pass over a line, however long."""
-        while (piece := self.pop()) and not piece.endswith(self.end):
-            pass
+    def skip(self) -> bool:
+        """Pass over a line, however long; return whether there was one."""
+        piece = first = self.pop()
+        while piece and not piece.endswith(self.end):
+            piece = self.pop()
+        return bool(first)
 
     def put_back(self, lines: list[str]) -> None:
         """Take `lines` back, to give them again."""

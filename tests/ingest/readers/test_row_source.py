@@ -5,11 +5,12 @@ import datetime as dt
 import json
 import sqlite3
 import threading
+import traceback
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from enum import Enum, IntEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -368,6 +369,24 @@ async def test_what_has_no_rows_is_refused() -> None:
         await data_of(rows(cursor, SOURCE, columns=SIMPLE))
     with pytest.raises(ConfigError, match="timezone"):
         rows(Fake([]), SOURCE, timezone="Nowhere")
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, KeyError, MemoryError, pa.ArrowInvalid])
+async def test_what_is_raised_by_a_source_of_batches_is_an_error_of_the_input(
+    error: type[Exception],
+) -> None:
+    """Arrow makes others of it, whose text has the first one's, and its traceback."""
+
+    def batches() -> Iterator[Any]:
+        yield pa.record_batch({"type": ["t"], "id": ["aa"], "data.v": ["1"]})
+        raise error("CANARY-7731")
+
+    source = batches()
+    first = next(source)
+    stream = pa.RecordBatchReader.from_batches(first.schema, chain([first], source))
+    with pytest.raises(InputError, match="cannot be read to its end") as raised:
+        [each async for each in rows(stream, SOURCE)]
+    assert "CANARY" not in "".join(traceback.format_exception(raised.value))
 
 
 async def test_memory_does_not_grow_with_a_stream() -> None:

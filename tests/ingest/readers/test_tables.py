@@ -511,6 +511,12 @@ OTHER_BYTES = [
 ]
 
 
+async def test_more_lines_are_passed_over_than_there_are(sheet: Path) -> None:
+    put(sheet, "id,v\naa,1\n")
+    with pytest.raises(InputError, match="the input is empty"):
+        await read_file(sheet, columns=SIMPLE, table=TableOptions(skip=10**30))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # of `unicode_escape`
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_no_bytes_in_any_encoding_raise_an_error_of_its_codec(encoding: str, sheet: Path) -> None:
