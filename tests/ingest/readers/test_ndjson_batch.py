@@ -138,7 +138,7 @@ def check(text: bytes, rules: Rules) -> None:
 
 
 @pytest.mark.campaign
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(lines(), st.sampled_from(RULES))
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":1,"x":2}}}}', RULES[0])
 @example(f'{{"type":"t","from":{END},"to":{END},"data":{{"x":"\\u0022","y":1,"y":2}}}}', RULES[0])
@@ -152,7 +152,7 @@ def test_any_line_gives_what_strict_reading_gives(text: str, rules: Rules) -> No
 
 
 @pytest.mark.campaign
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(RULES))
 @example([f'{{"type":"t","from":{END},"to":{END},"data":{{"x":[[{{}}', "{}]]}}"], 1, RULES[0])
 @example([PLAIN_LINE, f"{PLAIN_LINE},7,{PLAIN_LINE}"], 1, RULES[0])
