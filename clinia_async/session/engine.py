@@ -22,7 +22,6 @@ from clinia_async.models.task_id import TaskId, TaskKind
 from clinia_async.serialization.drift import Drift
 from clinia_async.serialization.fast_decoders import make_snapshot
 from clinia_async.session import coalescing
-from clinia_async.session.forks import keep_apart
 from clinia_async.session.options import SessionOptions
 from clinia_async.session.submissions import Submissions, run_to_end
 from clinia_async.tasks.poller import Poller
@@ -34,6 +33,7 @@ from clinia_async.tasks.task_state import StateReader, TaskState, TaskStats, che
 from clinia_async.telemetry import Telemetry, open_telemetry
 from clinia_async.transport import Transport
 from clinia_async.transport.base_urls import Addresses
+from clinia_async.transport.forks import keep_apart
 from clinia_async.transport.http_transport import Identity
 from clinia_async.transport.read_buffers import reuse_read_buffers
 from clinia_async.transport.retry import LONGEST_ASKED_WAIT, PatienceClock

@@ -13,12 +13,12 @@ from importlib import import_module
 from pathlib import Path
 from struct import Struct
 from types import ModuleType
-from weakref import WeakSet
 
 from attrs import define, field
 
 from clinia_async.errors import ConfigError
 from clinia_async.transport.adaptive_limit import AdaptiveLimit
+from clinia_async.transport.forks import leave_in_forks
 from clinia_async.transport.permits import LoadSignal, Permit
 
 MEMBERS = 256
@@ -102,7 +102,7 @@ class SharedLimit(AdaptiveLimit):
         except OSError as error:
             reason = error.strerror or type(error).__name__
         else:
-            _OPEN.add(self)
+            leave_in_forks(self, SharedLimit.leave_to_parent)
             return
         raise ConfigError(f"the file of a shared limit cannot be used: {reason}; name another")
 
@@ -321,18 +321,6 @@ class SharedLimit(AdaptiveLimit):
         finally:
             os.close(lock)
         return True
-
-
-_OPEN: WeakSet[SharedLimit] = WeakSet()
-
-
-def _leave_all_to_parent() -> None:
-    for limit in tuple(_OPEN):
-        limit.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def _opened(path: Path, flags: int) -> int:

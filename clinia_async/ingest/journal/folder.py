@@ -14,11 +14,11 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Self
-from weakref import WeakSet
 
 from clinia_async.ingest.journal.errors import JournalBusy, JournalError, JournalMismatch
 from clinia_async.ingest.journal.file import open_file
 from clinia_async.ingest.journal.sync import flush, sync
+from clinia_async.transport.forks import leave_in_forks
 
 _MANIFEST = "manifest.json"
 _VERSION = 1
@@ -30,7 +30,7 @@ class JournalFolder:
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock: int | None = lock
-        _FOLDERS.add(self)
+        leave_in_forks(self, JournalFolder.leave_to_parent)
 
     @classmethod
     def open(cls, path: Path, processes: int, about: Mapping[str, object]) -> Self:
@@ -67,18 +67,6 @@ class JournalFolder:
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
-
-
-_FOLDERS: WeakSet[JournalFolder] = WeakSet()
-
-
-def _leave_all_to_parent() -> None:
-    for folder in tuple(_FOLDERS):
-        folder.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def part_of(folder: Path, number: int) -> Path:

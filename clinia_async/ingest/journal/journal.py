@@ -6,14 +6,12 @@ What is written at the same time shares one commit. SQLite works on a thread of 
 import asyncio
 import contextlib
 import ctypes
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
-from weakref import WeakSet
 
 from clinia_async.errors import copy_for_raise
 from clinia_async.ingest.journal import tables
@@ -35,6 +33,7 @@ from clinia_async.ingest.journal.file import (
     open_file,
 )
 from clinia_async.ingest.journal.rows import Change, Failure, History, JobIdentity, JobRow
+from clinia_async.transport.forks import leave_in_forks
 
 T = TypeVar("T")
 
@@ -58,7 +57,7 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._is_of_parent = False
         self._broken: JournalError | None = None
-        _JOURNALS.add(self)
+        leave_in_forks(self, Journal.leave_to_parent)
 
     @classmethod
     async def open(cls, path: Path, identity: JobIdentity, *, may_be_copy: bool = False) -> Self:
@@ -222,18 +221,6 @@ class _Opened:
         for connection in self.connections:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-
-
-_JOURNALS: WeakSet[Journal] = WeakSet()
-
-
-def _leave_all_to_parent() -> None:
-    for journal in tuple(_JOURNALS):
-        journal.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 async def _end(thread: ThreadPoolExecutor, opened: _Opened) -> None:

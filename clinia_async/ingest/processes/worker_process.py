@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import os
 import pickle
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Self
-from weakref import WeakSet
 
 from attrs import define
 
@@ -22,6 +20,7 @@ from clinia_async.ingest.processes.frames import (
     framed,
     length_of,
 )
+from clinia_async.transport.forks import leave_in_forks
 
 _CODE = "import sys; sys.path.insert(0, {!r}); from clinia_async.ingest.processes.worker import main; main()"
 _LAST_GRACE = 10.0
@@ -50,7 +49,7 @@ class WorkerProcess:
             start_new_session=True,  # a terminal's signals are for the coordinator alone
         )
         worker = cls(number, process)
-        _WORKERS.add(worker)
+        leave_in_forks(worker, _leave_orders)
         worker.say(sys.path)
         return worker
 
@@ -79,20 +78,12 @@ class WorkerProcess:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
-_WORKERS: WeakSet[WorkerProcess] = WeakSet()
-
-
-def _leave_all_to_parent() -> None:
-    """Close the copies in a fork: a worker ends when nobody can give it an order any more."""
-    for worker in tuple(_WORKERS):
-        orders = worker.process.stdin
-        pipe = None if orders is None else orders.transport.get_extra_info("pipe")
-        if pipe is not None:
-            pipe.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
+def _leave_orders(worker: WorkerProcess) -> None:
+    """Close this copy of the pipe, in a fork: a worker ends when nobody can give it an order any more."""
+    orders = worker.process.stdin
+    pipe = None if orders is None else orders.transport.get_extra_info("pipe")
+    if pipe is not None:
+        pipe.close()
 
 
 async def end_all(workers: Sequence[WorkerProcess]) -> None:
