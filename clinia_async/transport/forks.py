@@ -12,12 +12,12 @@ import select
 import selectors
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
-_OWNED: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+_OWNED: WeakKeyDictionary[object, Callable[..., object]] = WeakKeyDictionary()
 
 
 def leave_in_forks(owned: T, leave: Callable[[T], object]) -> None:

@@ -54,6 +54,7 @@ MESSAGES = (
         "Invalid value for '--timeout': must be a finite number of seconds, and not negative.",
     ),
     (f"{GET} --api-key-file locked", "--api-key-file: the file cannot be read: Permission denied"),
+    (f"{GET} --api-key-file keyless", "--api-key-file: it holds no key: write the key in it, and nothing"),
     (
         "journal show closed/j",
         "Invalid value for 'FILE': the file closed/j cannot be reached: Permission denied.",
@@ -332,6 +333,7 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("folder").mkdir()
     Path("other.emulator").write_text("no data of an emulator\n" * 100)
     Path("link").symlink_to("a.ndjson")
+    Path("keyless").touch()
     Path("locked").touch(0o000)
     Path("closed").mkdir(0o000)
     Path("j.emulator").mkdir()
