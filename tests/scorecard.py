@@ -42,7 +42,7 @@ CAMPAIGNS = [
         "a cancel at any await loses nothing and leaves nothing",
         ("tests.cancellation", "--stride"),
         ("1",),
-        ("80",),
+        ("40",),
     ),
     Campaign("memory, descriptors, tasks and threads are flat", ("tests.soak", "--minutes"), ("30",), ("1",)),
     Campaign("0 lost, 0 doubled by kills", ("tests.ingest.journal.kills", "--kills"), ("3000",), ("150",)),

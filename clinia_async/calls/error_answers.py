@@ -64,14 +64,6 @@ def is_of_service(status: int, info: ErrorInfo, names: Collection[str], media_ty
     return is_word and is_whole and info.code == status and info.message is not None
 
 
-def names_task(document: object) -> bool:
-    """Return whether the JSON of an answer that is not the envelope names a task, whatever its status.
-
-    It is what the service says of a write that it has taken: what is between has changed the status.
-    """
-    return isinstance(document, Mapping) and bool(document.get("taskId"))
-
-
 def refuse_error_within(body: bytes) -> None:
     """Check that an answer with a good status holds no error, and is none; one that is null is none.
 
@@ -112,14 +104,26 @@ def _says_it_failed(status: int, info: ErrorInfo) -> bool:
     return any(_says_it_failed(status, each) for each in info.details)
 
 
-def statement_of_intermediary(status: int) -> Statement:
-    """Return what the page of a proxy, a firewall or a gateway proves about the request."""
-    return Statement(Outcome.REJECTED, Evidence.STATUS) if status in _NOT_CARRIED_OUT else UNPROVEN
+def statement_of_intermediary(status: int, document: object = None) -> Statement:
+    """Return what the page of a proxy, a firewall or a gateway proves about the request.
+
+    `document` is the JSON of the page, if it is any.
+    """
+    return _statement_by_status(status in _NOT_CARRIED_OUT, document)
 
 
-def statement_of_redirect(status: int) -> Statement:
-    """Return what a redirect, which is never followed, proves about the request."""
-    return Statement(Outcome.REJECTED, Evidence.STATUS) if status in _NOT_CARRIED_OUT_HERE else UNPROVEN
+def statement_of_redirect(status: int, document: object = None) -> Statement:
+    """Return what a redirect, which is never followed, proves about the request; `document` is its JSON."""
+    return _statement_by_status(status in _NOT_CARRIED_OUT_HERE, document)
+
+
+def _statement_by_status(is_refusal: bool, document: object) -> Statement:
+    """Say by the status alone that nothing was carried out, unless the answer names a task.
+
+    That is what the service says of a write that it has taken: what is between has changed the status.
+    """
+    names_task = isinstance(document, Mapping) and bool(document.get("taskId"))
+    return Statement(Outcome.REJECTED, Evidence.STATUS) if is_refusal and not names_task else UNPROVEN
 
 
 def statement_without_answer(*, sent: bool) -> Statement:

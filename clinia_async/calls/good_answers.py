@@ -7,6 +7,7 @@ part takes back.
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from http import HTTPStatus
 
 from clinia_async.errors import ProtocolError
 from clinia_async.models import PurgeOperation, SubmissionStatus, TaskSnapshot, Value
@@ -58,6 +59,16 @@ def _is_failure(entry: object) -> bool:
     if type(status) is int and status >= _FIRST_OF_ERRORS:
         return True
     return bool(entry.get("error") or entry.get("errors")) or _is_failure(entry.get("pipelineExecution"))
+
+
+def refuse_promise(status: int, *, makes_no_task: bool) -> None:
+    """Check the status of a good answer: 202 says that the write is still to be carried out.
+
+    Raises:
+        ProtocolError: it is 202, and the write `makes_no_task` that would say later how it ended.
+    """
+    if makes_no_task and status == HTTPStatus.ACCEPTED:
+        raise ProtocolError("the answer says that it is still to be carried out")
 
 
 def refuse_unfinished(found: Value) -> None:

@@ -18,13 +18,11 @@ from multidict import CIMultiDictProxy, istr
 from clinia_async.calls import Request
 from clinia_async.calls.error_answers import (
     is_of_service,
-    names_task,
     statement_of_intermediary,
     statement_of_redirect,
     statement_of_service,
     statement_without_answer,
 )
-from clinia_async.calls.reconciliation import UNPROVEN
 from clinia_async.errors import (
     ApiError,
     ConnectionFailed,
@@ -167,14 +165,14 @@ async def error_of(answer: Answer, request: Request) -> RequestError:
     where = f"{request.method} {request.route}: {_status_in_words(status)}"
     if status < 200:
         return ProtocolError(f"{where}: the answer is a protocol switch that nobody asked for")
-    if status < 400:
-        return statement_of_redirect(status).on(RedirectRefused(f"{where}: a redirect is not followed"))
-    retry_after = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
     document = await _document(answer)
+    if status < 400:
+        refused = RedirectRefused(f"{where}: a redirect is not followed")
+        return statement_of_redirect(status, document).on(refused)
+    retry_after = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
     info = _envelope(answer, document)
     if info is None:
-        error = _of_intermediary(where, status, retry_after)
-        return UNPROVEN.on(error) if names_task(document) else error
+        return _of_intermediary(where, status, retry_after, document)
     known = None if info.type is None else ApiError.by_type.get(info.type)
     kind = known or _BY_STATUS.get(status, ApiError)
     text = f"{request.method} {request.route}: {status} {None if info.type is None else info.type.shown}"
@@ -189,7 +187,7 @@ def _status_in_words(status: int) -> str:
         return str(status)
 
 
-def _of_intermediary(where: str, status: int, retry_after: float | None) -> RequestError:
+def _of_intermediary(where: str, status: int, retry_after: float | None, document: object) -> RequestError:
     kind = ContentTooLarge if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else GatewayError
     error = kind(
         f"{where}: not in the format of the service, so perhaps of a proxy or firewall on the way",
@@ -197,7 +195,7 @@ def _of_intermediary(where: str, status: int, retry_after: float | None) -> Requ
         info=ErrorInfo(),
         retry_after=retry_after,
     )
-    return statement_of_intermediary(status).on(error)
+    return statement_of_intermediary(status, document).on(error)
 
 
 async def _document(answer: Answer) -> object:

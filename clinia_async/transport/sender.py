@@ -7,12 +7,12 @@ import asyncio
 import re
 from collections.abc import Mapping
 from copy import copy
-from http import HTTPStatus
 from typing import Generic, TypeVar, cast
 
 from clinia_async.calls import Call, Reconcilable, Request, RetrySafety
 from clinia_async.calls.call import R
 from clinia_async.calls.error_answers import refuse_error_within
+from clinia_async.calls.good_answers import refuse_promise
 from clinia_async.calls.receipts import is_duplicate
 from clinia_async.calls.reconciliation import (
     Match,
@@ -146,8 +146,7 @@ class Sender:
         response = await self.limiter.send(attempt, request, deadline)
         request.request_id = response.request_id
         try:
-            if request.makes_no_task and response.status == HTTPStatus.ACCEPTED:
-                raise ProtocolError("the answer says that it is still to be carried out")
+            refuse_promise(response.status, makes_no_task=request.makes_no_task)
             if request.method != "GET" and not request.is_raw:
                 refuse_error_within(response.body)
             answer = call.decode_response(response.body)

@@ -87,9 +87,16 @@ MUTANTS = [
     Mutant(
         "every_redirect_is_rejected",
         "clinia_async/calls/error_answers.py",
-        "if status in _NOT_CARRIED_OUT_HERE else UNPROVEN",
-        "if status else UNPROVEN",
+        "status in _NOT_CARRIED_OUT_HERE, document",
+        "status > 0, document",
         ["tests/transport/test_http_transport.py::test_what_brings_no_answer_to_rely_on_is_unknown"],
+    ),
+    Mutant(
+        "status_is_proof_though_a_task_is_named",
+        "clinia_async/calls/error_answers.py",
+        "if is_refusal and not names_task else UNPROVEN",
+        "if is_refusal else UNPROVEN",
+        ["tests/transport/test_gateway_pages.py::test_a_status_of_a_gateway_rejects_nothing_that_has_a_task"],
     ),
     Mutant(
         "redirects_are_followed",
@@ -171,8 +178,8 @@ MUTANTS = [
     Mutant(
         "intermediary_refusal_is_proof",
         "clinia_async/calls/error_answers.py",
-        "if status in _NOT_CARRIED_OUT else UNPROVEN",
-        "if status < 500 else UNPROVEN",
+        "status in _NOT_CARRIED_OUT, document",
+        "status < 500, document",
         ["tests/transport/test_http_transport.py::test_what_brings_no_answer_to_rely_on_is_unknown"],
     ),
     Mutant(

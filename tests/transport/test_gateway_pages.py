@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from clinia_async import ApiError, CreateResource, Evidence, GatewayError, Outcome, TaskPollError
+from clinia_async import (
+    ApiError,
+    CreateResource,
+    Evidence,
+    GatewayError,
+    Outcome,
+    RequestError,
+    TaskPollError,
+)
 from tests.factories import ONCE, SOURCE, create, receipt, session_at
 from tests.hostile import Hostile, accepted, answer, by_target, persisted, reply, task
 
@@ -121,14 +129,14 @@ async def test_a_page_of_a_gateway_rejects_no_write(name: str) -> None:
                 assert (error.type, error.message) == (None, None)
 
 
-@pytest.mark.parametrize("status", BY_STATUS)
+@pytest.mark.parametrize("status", [*BY_STATUS, 307, 308])
 @pytest.mark.parametrize("said", ["ACCEPTED", "PERSISTED"])
 async def test_a_status_of_a_gateway_rejects_nothing_that_has_a_task(status: int, said: str) -> None:
     """A gateway that counts answers may let the body through under a status of its own."""
     write = CreateResource(SOURCE, "practitioner", data={})  # the service makes its id: not to be sent twice
     taken = answer({"taskId": "s_1", "status": said}, status)
     async with Hostile(otherwise=taken) as server, session_at(server) as session:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(RequestError) as caught:
             await session.submit(write)
         assert (caught.value.outcome, caught.value.evidence) == (Outcome.UNKNOWN, Evidence.NONE)
         assert len(server.requests) == 1
